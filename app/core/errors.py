@@ -1,0 +1,107 @@
+"""Every error this project raises on purpose.
+
+    CropPlannerError
+    ├── InvalidConfig            a configuration Molmo itself would refuse
+    ├── InvalidSize              a width or height that is no image size
+    ├── CollapsedImage           so narrow that the letterbox scales one side to 0 px
+    ├── UnknownModel             no family of that name
+    ├── UnreachableTarget        no size or mode gives that many crops or tokens
+    ├── MalformedRequest         the request itself cannot be read
+    ├── PayloadTooLarge          more bytes than the limit
+    ├── UnsupportedImageType     not an image type we take
+    ├── UndecodableImage         an image type we take, damaged
+    ├── TooManyPixels            the header announces more pixels than the limit
+    ├── EncoderError             the encoder cannot do what is asked
+    │   ├── CheckpointError      missing, surplus or misshaped vision tensors
+    │   ├── EncoderUnavailable   loading, failed, switched off or for another model
+    │   └── EncoderMismatch      this plan is not one the loaded encoder can run
+    ├── InvalidProfile           a profile file that cannot be used
+    ├── QueueFull                as much work waiting as is allowed
+    └── DeadlineExceeded         waited longer than allowed
+
+Domain code raises these and never speaks of HTTP; ``app.routes.problems`` gives each its status.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class CropPlannerError(Exception):
+    """Base of all errors; ``detail`` is for people, ``facts`` (JSON values) for programs."""
+
+    slug: ClassVar[str] = "error"
+    title: ClassVar[str] = "Error"
+
+    def __init__(self, detail: str, **facts: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.facts = facts
+
+
+class InvalidConfig(CropPlannerError):
+    slug, title = "invalid-config", "Molmo would refuse this configuration"
+
+
+class InvalidSize(CropPlannerError):
+    slug, title = "invalid-size", "Not an image size"
+
+
+class CollapsedImage(CropPlannerError):
+    slug, title = "collapsed-image", "The image is too narrow for Molmo"
+
+
+class UnknownModel(CropPlannerError):
+    slug, title = "unknown-model", "Unknown model"
+
+
+class UnreachableTarget(CropPlannerError):
+    slug, title = "unreachable-target", "The target cannot be met exactly"
+
+
+class MalformedRequest(CropPlannerError):
+    slug, title = "malformed-request", "The request cannot be read"
+
+
+class PayloadTooLarge(CropPlannerError):
+    slug, title = "payload-too-large", "Too many bytes"
+
+
+class UnsupportedImageType(CropPlannerError):
+    slug, title = "unsupported-image-type", "Not an image type we take"
+
+
+class UndecodableImage(CropPlannerError):
+    slug, title = "undecodable-image", "The image cannot be decoded"
+
+
+class TooManyPixels(CropPlannerError):
+    slug, title = "too-many-pixels", "Too many pixels"
+
+
+class EncoderError(CropPlannerError):
+    slug, title = "encoder-error", "The encoder failed"
+
+
+class CheckpointError(EncoderError):
+    slug, title = "bad-checkpoint", "The checkpoint does not fit the model"
+
+
+class EncoderUnavailable(EncoderError):
+    slug, title = "encoder-unavailable", "The encoder is not available"
+
+
+class EncoderMismatch(EncoderError):
+    slug, title = "encoder-mismatch", "The loaded encoder cannot run this plan"
+
+
+class InvalidProfile(CropPlannerError):
+    slug, title = "invalid-profile", "The profile cannot be used"
+
+
+class QueueFull(CropPlannerError):
+    slug, title = "queue-full", "Too much work is waiting"
+
+
+class DeadlineExceeded(CropPlannerError):
+    slug, title = "deadline-exceeded", "The deadline has passed"

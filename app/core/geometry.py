@@ -1,0 +1,82 @@
+"""Sizes, grids and boxes, so that height and width are never in doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.core.errors import InvalidSize
+
+MAX_SIDE_PX = 1_000_000
+"""Largest side we plan for. Integers are exact in float32 up to 2**24, so the tiling is too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """An image size in px.
+
+    Raises:
+        InvalidSize: a side below 1 or above ``MAX_SIDE_PX``.
+    """
+
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        for name, side in (("width", self.width), ("height", self.height)):
+            if not 1 <= side <= MAX_SIDE_PX:
+                raise InvalidSize(
+                    f"{name} must be between 1 and {MAX_SIDE_PX} px, got {side}",
+                    parameter=name,
+                    limit=MAX_SIDE_PX,
+                    actual=side,
+                )
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Grid:
+    """A tiling: ``rows`` × ``cols`` grid crops. Written ``rows x cols``, as in ``2x3``."""
+
+    rows: int
+    cols: int
+
+    @property
+    def crops(self) -> int:
+        return self.rows * self.cols
+
+    @property
+    def total_crops(self) -> int:
+        """Grid crops and the global crop: what the encoder runs."""
+        return self.rows * self.cols + 1
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.cols}"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Half-open rectangle ``[x0, x1) × [y0, y1)`` in px, ``x`` to the right and ``y`` down."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @property
+    def area(self) -> float:
+        return max(0.0, self.x1 - self.x0) * max(0.0, self.y1 - self.y0)
+
+    def intersect(self, other: Box) -> Box | None:
+        """The common part, or None where there is none."""
+        x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
+        x1, y1 = min(self.x1, other.x1), min(self.y1, other.y1)
+        return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+    def as_tuple(self) -> tuple[float, float, float, float]:
+        return (self.x0, self.y0, self.x1, self.y1)
