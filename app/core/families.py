@@ -1,7 +1,7 @@
 """The Molmo families, as data. A family is a row; there is no subclass per model.
 
-Sources: Molmo 1 from allenai/molmo (``olmo/config.py``, ``olmo/data/model_preprocessor.py``) and the
-configurations released with the checkpoints; Molmo 2 from transformers' ``molmo2``.
+Sources: Molmo 1 from allenai/molmo (``olmo/config.py``, ``olmo/data/model_preprocessor.py``) and
+the configurations released with the checkpoints; Molmo 2 from transformers' ``molmo2``.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Family:
     crop_size_px: int
     patch_size_px: int
     overlap_margins: tuple[int, int]
-    """Patches dropped at the (left and top, right and bottom) of a crop where it has a neighbour."""
+    """Patches dropped at (left and top, right and bottom) of a crop that has a neighbour there."""
     default_max_crops: int
     global_column_tokens: bool
     preprocessing: Preprocessing

@@ -17,8 +17,11 @@ from app.core.tokens import TokenCounts, count_tokens
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One grid crop. ``index`` counts grid crops from 0 in row order; the encoder's batch holds the
-    global crop first, so this crop is at ``index + 1`` there."""
+    """One grid crop.
+
+    ``index`` counts grid crops from 0 in row order. The encoder's batch holds the global crop
+    first, so this crop is at ``index + 1`` there.
+    """
 
     index: int
     row: int

@@ -1,6 +1,6 @@
 """Which grid of crops Molmo chooses for a size.
 
-Source: ``select_tiling`` in allenai/molmo ``olmo/data/model_preprocessor.py``; Molmo 2's is the same.
+Source: ``select_tiling`` in allenai/molmo ``olmo/data/model_preprocessor.py``, shared by Molmo 2.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Vision tokens: how many, in which order, and from which patches each is pooled.
 
-Both families lay tokens out as rows × columns, so one axis at a time is enough: along an axis each
-token is a *window* of ``pooling`` patches, and a patch is named by (crop along the axis, patch in it).
+Both families lay tokens out as rows × columns, so one axis at a time is enough: along an axis a
+token is a *window* of ``pooling`` patches, and a patch is (crop along the axis, patch in it).
 Sources: ``image_to_patches_and_tokens`` and ``build_image_input_idx`` in allenai/molmo;
 ``arange_for_pooling`` and ``replace_image_token`` in transformers' molmo2.
 """
@@ -31,7 +31,7 @@ class TokenKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """Prompt tokens of one image by kind; ``computed`` counts pooled tokens before any is dropped."""
+    """Prompt tokens of one image by kind; ``computed``: pooled tokens before any is dropped."""
 
     patch: int
     column: int
@@ -114,9 +114,9 @@ def token_sequence(grid: Grid, config: CropConfig) -> list[TokenKind]:
 def pooling_windows(grid: Grid, config: CropConfig) -> list[tuple[int, ...]]:
     """For each patch token in prompt order, the flat patches it is pooled from.
 
-    A flat patch index is ``crop · crop_patches² + row · crop_patches + column`` with the global crop
-    as crop 0; -1 stands where an odd side was padded. Length ``count_tokens(...).patch``, each of
-    ``pooling``² entries: Molmo 2's ``image_token_pooling``, and the same for Molmo 1.
+    A flat patch index is ``crop · crop_patches² + row · crop_patches + column`` with the global
+    crop as crop 0; -1 stands where an odd side was padded. Length ``count_tokens(...).patch``, each
+    of ``pooling``² entries: Molmo 2's ``image_token_pooling``, and the same for Molmo 1.
     """
     low = axis_windows(1, config)  # the global crop is a grid of one
     windows = _product(low, low, 1, 0, config)

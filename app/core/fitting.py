@@ -1,0 +1,83 @@
+"""Sizes of the image's own aspect, and the tiling each of them gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+from app.core.breakpoints import AspectRow
+from app.core.canvas import canvas_size, place_image
+from app.core.config import CropConfig
+from app.core.errors import CollapsedImage
+from app.core.geometry import MAX_SIDE_PX, Grid, Size
+from app.core.tiling import select_tiling
+
+
+@lru_cache(maxsize=1024)
+def fitting_sizes(image: Size, config: CropConfig) -> Mapping[Grid, Size]:
+    """For every grid that keeping the aspect can reach, the best size that reaches it.
+
+    Best is the largest size not above the original, else the smallest upscale. Every size is
+    confirmed by the tiling and can be planned. Upscales are looked for up to the longest canvas:
+    from there on no candidate enlarges, and only the drift of the rounded aspect is left.
+    """
+    row = AspectRow(image)
+    down, up = _runs(row, max(row.long_px, _longest_canvas(config)), config)
+    return MappingProxyType({**up, **down})
+
+
+def sizes_within_canvas(aspect: Size, config: CropConfig) -> dict[Grid, Size]:
+    """The same where only an aspect is asked: the largest size that loses no pixel to the canvas.
+
+    That is the largest size inside the grid's canvas, else the smallest that gets the grid.
+    """
+    row = AspectRow(aspect)
+    longest = _longest_canvas(config)
+    best: dict[Grid, Size] = {}
+    for long_px in row.places(longest, config):
+        if not row.has(long_px):
+            continue
+        size = row.size(long_px)
+        grid = select_tiling(size, config)
+        canvas = canvas_size(grid, config)
+        inside = size.width <= canvas.width and size.height <= canvas.height
+        if (grid not in best or inside) and _can_be_planned(size, grid, config):
+            best[grid] = size
+    return best
+
+
+def _runs(
+    row: AspectRow, longest_px: int, config: CropConfig
+) -> tuple[dict[Grid, Size], dict[Grid, Size]]:
+    """The largest size not above the original, and the smallest above it, of each grid."""
+    down: dict[Grid, Size] = {}
+    up: dict[Grid, Size] = {}
+    # The original ends the last run below it and starts the first above.
+    places = {*row.places(longest_px, config), row.long_px}
+    if row.long_px < longest_px:
+        places.add(row.long_px + 1)
+    for long_px in sorted(places):
+        if not row.has(long_px):
+            continue
+        size = row.image if long_px == row.long_px else row.size(long_px)
+        grid = select_tiling(size, config)
+        if long_px > row.long_px and (grid in down or grid in up):
+            continue
+        if _can_be_planned(size, grid, config):
+            (down if long_px <= row.long_px else up)[grid] = size
+    return down, up
+
+
+def _longest_canvas(config: CropConfig) -> int:
+    return min(MAX_SIDE_PX, config.max_crops * config.window_px + config.margin_px)
+
+
+def _can_be_planned(size: Size, grid: Grid, config: CropConfig) -> bool:
+    side = Size(config.crop_size_px, config.crop_size_px)
+    try:
+        place_image(size, canvas_size(grid, config), config)
+        place_image(size, side, config)
+    except CollapsedImage:
+        return False
+    return True

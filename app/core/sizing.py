@@ -1,0 +1,277 @@
+"""Which size gives exactly the crops or tokens that are asked for.
+
+Decides everything and touches no pixel: ``app.imaging`` carries a :class:`ResizeDecision` out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from app.core.canvas import canvas_size
+from app.core.config import CropConfig
+from app.core.errors import CollapsedImage, InvalidConfig, UnreachableTarget
+from app.core.fitting import fitting_sizes
+from app.core.geometry import Box, Grid, Size
+from app.core.plan import make_plan
+from app.core.tiling import candidate_grids
+from app.core.tokens import count_tokens
+
+ResizeMode = Literal["auto", "fit", "pad", "crop", "stretch"]
+DecidedMode = Literal["unchanged", "fit", "pad", "crop", "stretch"]
+Upscale = Literal["allow", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is asked for: grid crops, prompt tokens (at most), or one grid. At least one is set."""
+
+    crops: int | None = None
+    tokens: int | None = None
+    grid: Grid | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeDecision:
+    """How to make an image that gets ``grid``.
+
+    ``source`` (px of the original) is resized to fill ``placed`` (px of the output); what is left
+    of ``size`` is black.
+    """
+
+    mode: DecidedMode
+    grid: Grid
+    size: Size
+    source: Box
+    placed: Box
+
+    @property
+    def scale_x(self) -> float:
+        """Output px per px of the original."""
+        return (self.placed.x1 - self.placed.x0) / (self.source.x1 - self.source.x0)
+
+    @property
+    def scale_y(self) -> float:
+        return (self.placed.y1 - self.placed.y0) / (self.source.y1 - self.source.y0)
+
+    @property
+    def upscaled(self) -> bool:
+        return self.scale_x > 1 or self.scale_y > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Resizing:
+    """The decision, and the other ways to reach the same target."""
+
+    decision: ResizeDecision
+    alternatives: tuple[ResizeDecision, ...]
+
+
+def aspect_distortion(grid: Grid, aspect: Size, config: CropConfig) -> float:
+    """How far the grid's canvas is from an aspect: the stretch of one side, at least 1."""
+    canvas = canvas_size(grid, config)
+    wide, high = canvas.width * aspect.height, canvas.height * aspect.width
+    return max(wide, high) / min(wide, high)
+
+
+def nearest_grid(crops: int, aspect: Size, config: CropConfig) -> Grid:
+    """The factorisation of ``crops`` whose canvas is nearest to the aspect; fewer rows on a tie."""
+    return min(
+        (grid for grid in candidate_grids(config.max_crops) if grid.crops == crops),
+        key=lambda grid: aspect_distortion(grid, aspect, config),
+    )
+
+
+def decide_resize(
+    image: Size,
+    config: CropConfig,
+    target: Target,
+    *,
+    mode: ResizeMode = "auto",
+    upscale: Upscale = "allow",
+    may_stay: bool = True,
+) -> Resizing:
+    """Choose how an image meets the target.
+
+    ``auto`` leaves an image alone that already meets it (unless not ``may_stay``), else keeps the
+    aspect if that can, else pads. For a token target it takes the most tokens not above it: in
+    ``auto`` among the grids that keeping the aspect reaches (a strip of padding has more tokens
+    and shows less), in the other modes among what the mode reaches. Pad, crop and stretch take,
+    for each count, the grid nearest to the image's aspect.
+
+    Raises:
+        InvalidConfig: no target, or targets that contradict each other.
+        UnreachableTarget: with everything that is reachable, by which mode.
+    """
+    _check(target)
+    request = _Request(image, config, target, upscale)
+    tried: tuple[DecidedMode, ...] = (mode,) if mode != "auto" else ("unchanged", "fit", "pad")
+    for group in _groups(tried, may_stay):
+        meeting = [option for m in group for option in request.meeting(m)]
+        if meeting:
+            decision = max(meeting, key=request.rank)
+            return Resizing(decision, request.alternatives_to(decision))
+    raise request.unreachable(mode)
+
+
+def _groups(modes: tuple[DecidedMode, ...], may_stay: bool) -> Iterator[tuple[DecidedMode, ...]]:
+    """Modes in the order they are tried; keeping the image and keeping its aspect compete."""
+    keeping = tuple(m for m in modes if m == "fit" or (m == "unchanged" and may_stay))
+    yield keeping
+    yield from ((m,) for m in modes if m not in ("unchanged", "fit"))
+
+
+def _check(target: Target) -> None:
+    if target.crops is None and target.tokens is None and target.grid is None:
+        raise InvalidConfig("give target_crops, target_tokens or tiling")
+    if target.crops is not None and target.tokens is not None:
+        raise InvalidConfig("give target_crops or target_tokens, not both")
+    if target.crops is not None and target.grid and target.grid.crops != target.crops:
+        raise InvalidConfig(
+            f"tiling {target.grid} has {target.grid.crops} crops, "
+            f"but target_crops is {target.crops}",
+            parameter="tiling",
+            limit=target.crops,
+            actual=target.grid.crops,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    image: Size
+    config: CropConfig
+    target: Target
+    upscale: Upscale
+
+    def meeting(self, mode: DecidedMode) -> list[ResizeDecision]:
+        """What ``mode`` reaches that meets the target."""
+        return [option for option in self.options(mode) if self._meets(option.grid)]
+
+    def options(self, mode: DecidedMode) -> list[ResizeDecision]:
+        """Everything ``mode`` reaches, each grid at most once."""
+        if mode == "unchanged":
+            return self._unchanged()
+        if mode == "fit":
+            options = [
+                ResizeDecision("fit", grid, size, _whole(self.image), _whole(size))
+                for grid, size in fitting_sizes(self.image, self.config).items()
+            ]
+        else:
+            options = [
+                _FILL[mode](self.image, canvas_size(grid, self.config), grid, self.upscale)
+                for grid in self._canvases()
+            ]
+        return [option for option in options if self.upscale == "allow" or not option.upscaled]
+
+    def _unchanged(self) -> list[ResizeDecision]:
+        try:
+            grid = make_plan(self.image, self.config).grid
+        except CollapsedImage:
+            return []
+        whole = _whole(self.image)
+        return [ResizeDecision("unchanged", grid, self.image, whole, whole)]
+
+    def _canvases(self) -> list[Grid]:
+        """The grids a canvas is made for: the one forced, else the nearest of every count."""
+        if self.target.grid is not None:
+            return [self.target.grid] if self.target.grid.crops <= self.config.max_crops else []
+        counts = range(1, self.config.max_crops + 1)
+        return [nearest_grid(crops, self.image, self.config) for crops in counts]
+
+    def _meets(self, grid: Grid) -> bool:
+        target = self.target
+        if target.grid is not None and grid != target.grid:
+            return False
+        if target.crops is not None and grid.crops != target.crops:
+            return False
+        return target.tokens is None or self._prompt_tokens(grid) <= target.tokens
+
+    def rank(self, option: ResizeDecision) -> tuple[float, ...]:
+        """Most tokens, where tokens are asked for; then no change, no upscale, least change."""
+        return (
+            self._prompt_tokens(option.grid) if self.target.tokens is not None else 0,
+            option.mode == "unchanged",
+            not option.upscaled,
+            -option.size.pixels if option.upscaled else option.size.pixels,
+        )
+
+    def _prompt_tokens(self, grid: Grid) -> int:
+        return count_tokens(grid, self.config).prompt
+
+    def alternatives_to(self, decision: ResizeDecision) -> tuple[ResizeDecision, ...]:
+        """The other ways to the count that was decided."""
+        same = replace(self, target=Target(crops=decision.grid.crops, grid=self.target.grid))
+        options = (option for mode in get_args(DecidedMode) for option in same.meeting(mode))
+        return tuple(option for option in options if option != decision)
+
+    def unreachable(self, mode: ResizeMode) -> UnreachableTarget:
+        """The error that lists what can be reached, by which mode."""
+        reachable: dict[Grid, list[DecidedMode]] = {}
+        for decided in get_args(DecidedMode)[1:]:
+            for option in self.options(decided):
+                reachable.setdefault(option.grid, []).append(decided)
+        listed: list[dict[str, Any]] = [
+            {
+                "crops": grid.crops,
+                "tiling": str(grid),
+                "prompt_tokens": self._prompt_tokens(grid),
+                "modes": reachable[grid],
+            }
+            for grid in sorted(reachable, key=lambda grid: (grid.crops, grid.rows))
+        ]
+        phrase, limit, actual = self._phrase(listed)
+        return UnreachableTarget(
+            f"{phrase} is not reachable for a {self.image} image with mode={mode}, "
+            f"upscale={self.upscale} and max_crops={self.config.max_crops}",
+            limit=limit,
+            actual=actual,
+            reachable=listed,
+        )
+
+    def _phrase(self, listed: list[dict[str, Any]]) -> tuple[str, int | None, int]:
+        """What was asked for in words, the limit it missed and its own value."""
+        target = self.target
+        if target.tokens is not None:
+            least = min((option["prompt_tokens"] for option in listed), default=None)
+            return f"a plan of at most {target.tokens} prompt tokens", least, target.tokens
+        if target.grid is not None:
+            return f"tiling {target.grid}", self.config.max_crops, target.grid.crops
+        return f"{target.crops} crops", self.config.max_crops, target.crops or 0
+
+
+def _whole(size: Size) -> Box:
+    return Box(0, 0, size.width, size.height)
+
+
+def _pad(image: Size, canvas: Size, grid: Grid, upscale: Upscale) -> ResizeDecision:
+    """The whole image, centred; as it is, with more black, where nothing may be enlarged."""
+    width, height = canvas.width, max(1, round(image.height * canvas.width / image.width))
+    if height > canvas.height:
+        width, height = max(1, round(image.width * canvas.height / image.height)), canvas.height
+    if upscale == "never" and (width > image.width or height > image.height):
+        width, height = image.width, image.height
+    x, y = (canvas.width - width) // 2, (canvas.height - height) // 2
+    placed = Box(x, y, x + width, y + height)
+    return ResizeDecision("pad", grid, canvas, _whole(image), placed)
+
+
+def _crop(image: Size, canvas: Size, grid: Grid, upscale: Upscale) -> ResizeDecision:
+    """The largest centred part of the image that has the canvas's aspect."""
+    width, height = float(image.width), image.width * canvas.height / canvas.width
+    if height > image.height:
+        width, height = image.height * canvas.width / canvas.height, float(image.height)
+    x, y = (image.width - width) / 2, (image.height - height) / 2
+    return ResizeDecision("crop", grid, canvas, Box(x, y, x + width, y + height), _whole(canvas))
+
+
+def _stretch(image: Size, canvas: Size, grid: Grid, upscale: Upscale) -> ResizeDecision:
+    """The whole image on the whole canvas, its aspect lost."""
+    return ResizeDecision("stretch", grid, canvas, _whole(image), _whole(canvas))
+
+
+_FILL: dict[str, Callable[[Size, Size, Grid, Upscale], ResizeDecision]] = {
+    "pad": _pad,
+    "crop": _crop,
+    "stretch": _stretch,
+}

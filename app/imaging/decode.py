@@ -1,0 +1,182 @@
+"""Decode an upload, within limits, into upright RGB pixels and the facts about them.
+
+Everything that can be wrong with the bytes is found here: Pillow opens lazily and lets truncated
+files pass, so the image is decoded in full before anything is planned or queued. Pillow's
+process-wide guards stay as Pillow ships them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+
+from PIL import Image, ImageOps
+
+from app.core.errors import TooManyPixels, UndecodableImage, UnsupportedImageType
+from app.core.geometry import Size
+
+TAKEN_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""Pillow's names. MPO is what phones write: a JPEG with further pictures behind it."""
+
+_SIGNATURES = (
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF87a",
+    b"GIF89a",
+    b"BM",
+    b"II*\x00",
+    b"MM\x00*",
+    b"II+\x00",
+    b"MM\x00+",
+)
+_ORIENTATION_TAG = 0x0112
+_TRANSPARENT = ("transparency",)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An upload, decoded: upright 8-bit RGB ``pixels`` and what was found on the way.
+
+    ``orientation`` is the EXIF value that was applied (1: upright as stored). ``notes`` say, in
+    words, what of the file the pixels do not show.
+    """
+
+    pixels: Image.Image
+    size: Size
+    format: str
+    byte_count: int
+    sha256: str
+    orientation: int
+    icc_profile: bytes | None
+    notes: tuple[str, ...]
+
+
+def decode(data: bytes, *, max_pixels: int) -> Picture:
+    """Decode an image file.
+
+    Args:
+        data: the file.
+        max_pixels: refused above this, from the header, before any pixel is decoded.
+
+    Raises:
+        UnsupportedImageType: no signature of a format we take.
+        TooManyPixels: width × height above the limit.
+        UndecodableImage: a format we take, but damaged, truncated or empty.
+    """
+    if not _has_known_signature(data):
+        raise UnsupportedImageType(
+            "the bytes are not a JPEG, PNG, WebP, GIF, BMP or TIFF image",
+            accepted=[
+                "image/jpeg",
+                "image/png",
+                "image/webp",
+                "image/gif",
+                "image/bmp",
+                "image/tiff",
+            ],
+            actual=data[:12].hex(),
+        )
+    image = _open(data, max_pixels)
+    stored_orientation = _orientation(image)
+    notes = _notes(image, stored_orientation)
+    icc_profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
+    pixels = _upright_rgb(image)
+    return Picture(
+        pixels=pixels,
+        size=Size(pixels.width, pixels.height),
+        format=_plain_name(image),
+        byte_count=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        orientation=stored_orientation,
+        icc_profile=icc_profile,
+        notes=notes,
+    )
+
+
+def _has_known_signature(data: bytes) -> bool:
+    return data.startswith(_SIGNATURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    """Read the header only, and check the announced size."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=TAKEN_FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        announced = re.search(r"(\d+) pixels", str(error))
+        raise _too_many(int(announced[1]) if announced else None, max_pixels) from error
+    except Exception as error:  # plugins raise whatever the damaged bytes lead them to
+        raise UndecodableImage(f"the image's header cannot be read: {_reason(error)}") from error
+    if image.width * image.height > max_pixels:
+        raise _too_many(image.width * image.height, max_pixels, Size(image.width, image.height))
+    return image
+
+
+def _too_many(pixels: int | None, max_pixels: int, size: Size | None = None) -> TooManyPixels:
+    announced = f"{size} px, " if size else ""
+    return TooManyPixels(
+        f"the header announces {announced}{pixels} pixels in all; the limit is {max_pixels}",
+        limit=max_pixels,
+        actual=pixels,
+    )
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # damaged EXIF does not make the pixels unreadable
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    """All pixels, decoded, oriented and in 8-bit RGB without transparency or metadata."""
+    try:
+        image.load()
+        try:
+            upright = ImageOps.exif_transpose(image)
+        except Exception:  # an EXIF block that cannot be read says nothing about orientation
+            upright = image
+        rgb = _to_rgb(upright)
+    except Exception as error:  # decoders raise whatever the damaged bytes lead them to
+        raise UndecodableImage(f"the image cannot be decoded: {_reason(error)}") from error
+    rgb.info.clear()
+    return rgb
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """``convert("RGB")`` as Molmo's loader does, but 16 bits are scaled rather than cut at 255."""
+    for key in _TRANSPARENT:
+        image.info.pop(key, None)  # dropped by the conversion either way, but not silently
+    if image.mode.startswith("I;16"):
+        # Pillow clips 16-bit grey to white; the high byte is the picture.
+        image = image.point(lambda value: value / 256, "L")
+    return image.convert("RGB") if image.mode != "RGB" else image.copy()
+
+
+def _notes(image: Image.Image, orientation: int) -> tuple[str, ...]:
+    notes = []
+    if image.format != "MPO" and getattr(image, "is_animated", False):
+        notes.append("only the first frame of several is read")
+    if orientation != 1:
+        notes.append(f"turned upright by EXIF orientation {orientation}")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        notes.append("transparency is dropped, as Molmo's loader does")
+    if image.mode.startswith("I;16"):
+        notes.append(
+            "16-bit grey is reduced to its high byte; Molmo's loader would clip it to white"
+        )
+    elif image.mode not in ("RGB", "RGBA"):
+        notes.append(f"converted from {image.mode} to RGB")
+    return tuple(notes)
+
+
+def _plain_name(image: Image.Image) -> str:
+    name = image.format or ""
+    return "jpeg" if name == "MPO" else name.lower()
+
+
+def _reason(error: Exception) -> str:
+    """One line for the caller; file handles and addresses in reprs help nobody."""
+    return re.sub(r"\s*<[^>]*>", "", str(error)).strip() or type(error).__name__

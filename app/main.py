@@ -1,0 +1,120 @@
+"""The composition root of the service: settings in, application out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from app import __version__
+from app.core.families import family_named
+from app.routes import health, latency, lut, models, page, plan, problems, resize
+from app.serving.encoder import EncoderService, ServedEncoder
+from app.serving.images import ImageWorkers
+from app.serving.service import Limits, Service
+from app.serving.worker import DeviceWorker
+from app.settings import Settings
+
+DESCRIPTION = """
+What an image costs a Molmo vision-language model: planned exactly,
+measured on this device, and changed on purpose.
+
+**Crops** count grid crops, as Molmo's own `max_crops` does; the encoder runs one global crop more,
+given as `total_crops`. Errors are RFC 9457 problem details.
+"""
+
+
+def create_app(
+    settings: Settings, load_encoder: Callable[[], ServedEncoder] | None = None
+) -> FastAPI:
+    """The application.
+
+    Args:
+        settings: everything configurable.
+        load_encoder: makes the encoder, in place of the one the settings describe.
+
+    Raises:
+        UnknownModel: the settings name no family.
+    """
+    family_named(settings.model)  # a wrong name should fail here and not at the first request
+    if settings.encoder and load_encoder is None:
+        load_encoder = _torch_loader(settings)
+    service = _service(settings, load_encoder if settings.encoder else None)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.encoder.start()
+        yield
+        service.encoder.stop()
+
+    # FastAPI's documentation page loads its scripts from a CDN; this one carries them along.
+    app = FastAPIOffline(
+        title="Molmo crop planner",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    app.state.service = service
+    problems.install(app)
+    for resource in (plan, resize, lut, latency, models, health, page):
+        app.include_router(resource.router)
+    return app
+
+
+def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Service:
+    worker = DeviceWorker(queue_limit=settings.encoder_queue, stall_s=settings.encoder_stall_s)
+    return Service(
+        default_model=settings.model,
+        limits=Limits(
+            max_upload_bytes=settings.max_upload_bytes,
+            max_pixels=settings.max_pixels,
+            upload_timeout_s=settings.upload_timeout_s,
+            measure_timeout_s=settings.measure_timeout_s,
+            max_repeats=settings.max_repeats,
+        ),
+        images=ImageWorkers(workers=settings.image_workers, queue_limit=settings.image_queue),
+        encoder=EncoderService(load, profile_on_start=settings.profile_on_start, worker=worker),
+    )
+
+
+def _torch_loader(settings: Settings) -> Callable[[], ServedEncoder]:
+    def load() -> ServedEncoder:
+        # torch takes seconds to import, and planning must not wait for it.
+        from app.serving.backend import ProfileOptions, load_torch_encoder
+
+        return load_torch_encoder(
+            family_named(settings.model),
+            checkpoint=settings.checkpoint,
+            device=settings.device,
+            dtype=settings.dtype,
+            seed=settings.seed,
+            profile=ProfileOptions(
+                folder=settings.profile_folder,
+                crops=settings.profile_crops,
+                repeats=settings.profile_repeats,
+                budget_s=settings.profile_budget_s,
+            ),
+        )
+
+    return load
+
+
+def serve(settings: Settings) -> None:
+    """Run the service until it is told to stop."""
+    import uvicorn
+
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level=settings.log_level,
+        log_config=None,
+        timeout_graceful_shutdown=30,
+    )

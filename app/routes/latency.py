@@ -1,0 +1,24 @@
+"""``GET /latency``: the profile in use."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.routes.parameters import NoParameters, ServiceDependency
+from app.schemas.latency import EncoderAnswer, LatencyProfileAnswer, ProfileAnswer
+
+router = APIRouter(tags=["latency"])
+
+
+@router.get("/latency")
+def latency(
+    parameters: Annotated[NoParameters, Query()], service: ServiceDependency
+) -> LatencyProfileAnswer:
+    """Measured latency per number of crops, under what it was measured, and how far it is."""
+    profile = service.encoder.profile
+    return LatencyProfileAnswer(
+        encoder=EncoderAnswer.of(service.encoder.status()),
+        profile=ProfileAnswer.of(profile) if profile else None,
+    )

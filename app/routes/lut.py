@@ -1,0 +1,99 @@
+"""``GET /lut``: from a number of crops to the size, the tokens and the latency they cost."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from fractions import Fraction
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
+
+from app.core.config import CropConfig
+from app.core.errors import InvalidConfig
+from app.core.geometry import Size
+from app.core.latency import Latency
+from app.core.lut import LutOption, lookup_table
+from app.core.plan import plan_with_grid
+from app.routes.parameters import PlanParameters, ServiceDependency
+from app.routes.problems import responses
+from app.schemas.latency import ProfileSummary
+from app.schemas.plan import ConfigAnswer
+from app.schemas.resize import LutAnswer, LutRowAnswer
+from app.serving.service import Service
+
+router = APIRouter(tags=["control"])
+
+ASPECT = r"^(\d{1,6}:\d{1,6}|\d{1,6}(\.\d{1,6})?)$"
+CACHE_CONTROL = "public, max-age=60"
+"""The sizes never change; the latencies do while a profile is measured, so not for long."""
+
+
+class LutParameters(PlanParameters):
+    width: int | None = Field(None, description="With height: make the table about one image.")
+    height: int | None = None
+    aspect: str | None = Field(
+        None, pattern=ASPECT, examples=["4:3", "1.5"], description="Width to height."
+    )
+
+    def image(self) -> Size | None:
+        """The image the table is about, if one was named."""
+        if self.width is None and self.height is None:
+            return None
+        if self.width is None or self.height is None:
+            raise InvalidConfig("give width and height together", parameter="width")
+        if self.aspect is not None:
+            raise InvalidConfig("give width and height, or aspect, not both", parameter="aspect")
+        return Size(self.width, self.height)
+
+    def aspect_size(self) -> Size | None:
+        """The aspect in lowest terms, as a size."""
+        if self.aspect is None:
+            return None
+        parts = [Fraction(part) for part in re.split(":", self.aspect)]
+        divisor = parts[1] if len(parts) == 2 else Fraction(1)
+        if not parts[0] or not divisor:
+            raise InvalidConfig("aspect must not be 0", parameter="aspect", actual=self.aspect)
+        ratio = parts[0] / divisor
+        return Size(ratio.numerator, ratio.denominator)
+
+
+@router.get("/lut", response_model=LutAnswer, responses=responses(422))
+def lut(
+    request: Request,
+    parameters: Annotated[LutParameters, Query()],
+    service: ServiceDependency,
+) -> Response:
+    """The table from a target to the image size, tokens and latency it costs."""
+    answer = _table(parameters, service).model_dump_json().encode()
+    etag = f'"{hashlib.sha256(answer).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
+    if _matches(request.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers=headers)
+    return Response(answer, media_type="application/json", headers=headers)
+
+
+def _table(parameters: LutParameters, service: Service) -> LutAnswer:
+    config = parameters.config(service)
+    rows = lookup_table(config, image=parameters.image(), aspect=parameters.aspect_size())
+    profile = service.encoder.profile
+    return LutAnswer(
+        model=config.family.name,
+        config=ConfigAnswer.of(config),
+        profile=ProfileSummary.of(profile) if profile else None,
+        rows=[
+            LutRowAnswer.of(row, [_latency(option, config, service) for option in row.options])
+            for row in rows
+        ],
+    )
+
+
+def _latency(option: LutOption, config: CropConfig, service: Service) -> Latency:
+    return service.encoder.from_profile(plan_with_grid(option.size, option.grid, config))
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    """Weak comparison, as RFC 9110 asks of If-None-Match."""
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or "*" in tags

@@ -1,0 +1,31 @@
+"""``GET /models``: the families that can be planned for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.core.families import FAMILIES
+from app.routes.parameters import NoParameters, ServiceDependency
+from app.schemas.service import FamilyAnswer, ModelsAnswer
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/models")
+def models(
+    parameters: Annotated[NoParameters, Query()], service: ServiceDependency
+) -> ModelsAnswer:
+    """Every family with its own configuration; the default and the encoder's are marked."""
+    encodes = service.encoder.status().state != "off"
+    return ModelsAnswer(
+        models=[
+            FamilyAnswer.of(
+                family,
+                default=name == service.default_model,
+                encoder=encodes and name == service.default_model,
+            )
+            for name, family in FAMILIES.items()
+        ]
+    )

@@ -1,0 +1,70 @@
+"""Query parameters that every planning call takes. Unknown ones are refused, so typos are heard."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.core.config import MAX_CROPS_LIMIT, CropConfig
+from app.core.geometry import MAX_SIDE_PX, Grid
+from app.serving.service import Service
+
+MARGINS = r"^\d{1,4},\d{1,4}$"
+GRID = r"^[1-9]\d{0,3}x[1-9]\d{0,3}$"
+
+
+class NoParameters(BaseModel):
+    """For calls that take none: any is unknown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class PlanParameters(NoParameters):
+    """Overrides of the family's own configuration."""
+
+    model: str | None = Field(None, description="Family; by default the service's. See /models.")
+    max_crops: int | None = Field(
+        None, description=f"Most grid crops, 1 to {MAX_CROPS_LIMIT}; by default the family's."
+    )
+    overlap_margins: str | None = Field(
+        None,
+        pattern=MARGINS,
+        examples=["4,4"],
+        description="Patches dropped at the left and top, and at the right and bottom, of a crop.",
+    )
+    crop_size_px: int | None = Field(None, description="Side of a crop, a multiple of the patch.")
+
+    def config(self, service: Service) -> CropConfig:
+        """The effective configuration."""
+        margins = None
+        if self.overlap_margins is not None:
+            left, right = self.overlap_margins.split(",")
+            margins = (int(left), int(right))
+        return service.config(
+            self.model,
+            max_crops=self.max_crops,
+            overlap_margins=margins,
+            crop_size_px=self.crop_size_px,
+        )
+
+
+class SizeParameters(PlanParameters):
+    width: int = Field(description=f"Image width, 1 to {MAX_SIDE_PX} px.")
+    height: int = Field(description=f"Image height, 1 to {MAX_SIDE_PX} px.")
+
+
+def parse_grid(text: str) -> Grid:
+    """``2x3`` as a grid of 2 rows and 3 columns."""
+    rows, cols = text.split("x")
+    return Grid(int(rows), int(cols))
+
+
+def the_service(request: Request) -> Service:
+    """The service this application was made with."""
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDependency = Annotated[Service, Depends(the_service)]

@@ -1,0 +1,92 @@
+"""``GET /plan`` and ``POST /analyze``: what an image costs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+
+from app.core.errors import InvalidConfig
+from app.core.geometry import Size
+from app.core.latency import Latency
+from app.core.plan import make_plan
+from app.routes.parameters import PlanParameters, ServiceDependency, SizeParameters
+from app.routes.problems import responses
+from app.routes.upload import OPENAPI_BODY, read_upload
+from app.schemas.latency import StagesMs
+from app.schemas.plan import PlanAnswer
+
+router = APIRouter(tags=["planning"])
+
+
+class AnalyzeParameters(PlanParameters):
+    latency: Literal["profile", "measure", "none"] = Field(
+        "profile",
+        description="`profile`: from the saved profile, at once. `measure`: run this image's own "
+        "crops now. `none`: leave it out.",
+    )
+    repeats: int | None = Field(
+        None, ge=1, description="Passes to measure; by default 3. Only with latency=measure."
+    )
+
+
+@router.get("/plan", responses=responses(422))
+def plan(parameters: Annotated[SizeParameters, Query()], service: ServiceDependency) -> PlanAnswer:
+    """Plan a size, without an upload: tiling, crops, tokens, overlap, control, latency."""
+    planned = make_plan(Size(parameters.width, parameters.height), parameters.config(service))
+    return PlanAnswer.of(planned, service.encoder.from_profile(planned))
+
+
+@router.post(
+    "/analyze",
+    responses=responses(400, 413, 415, 422, 429, 503, 504),
+    openapi_extra=OPENAPI_BODY,
+)
+async def analyze(
+    request: Request,
+    parameters: Annotated[AnalyzeParameters, Query()],
+    service: ServiceDependency,
+) -> PlanAnswer:
+    """Plan an image, and say what its vision tokens take on this device."""
+    config = parameters.config(service)
+    repeats = _repeats(parameters, service.limits.max_repeats)
+    async with service.images.admit():
+        picture, decode_ms = await service.decode(await read_upload(request, service.limits))
+        planned = make_plan(picture.size, config)
+        stages = StagesMs(decode=decode_ms)
+        if parameters.latency == "measure":
+            latency, spent = await service.encoder.measure(
+                picture,
+                planned,
+                repeats=repeats,
+                warmup=1,
+                timeout_s=service.limits.measure_timeout_s,
+            )
+            stages.queue, stages.preprocess = spent.queue_ms, spent.preprocess_ms
+        elif parameters.latency == "profile":
+            latency = service.encoder.from_profile(planned)
+        else:
+            latency = Latency("none", "not asked for")
+        return await service.images.run(
+            lambda: PlanAnswer.of(planned, latency, picture=picture, stages_ms=stages)
+        )
+
+
+def _repeats(parameters: AnalyzeParameters, limit: int) -> int:
+    if parameters.repeats is None:
+        return 3
+    if parameters.latency != "measure":
+        raise InvalidConfig(
+            f"repeats needs latency=measure, but latency is {parameters.latency}",
+            parameter="repeats",
+            actual=parameters.repeats,
+        )
+    if parameters.repeats > limit:
+        raise InvalidConfig(
+            f"repeats must be at most {limit}, got {parameters.repeats}",
+            parameter="repeats",
+            limit=limit,
+            actual=parameters.repeats,
+        )
+    return parameters.repeats

@@ -1,0 +1,150 @@
+"""Errors as RFC 9457 problem details: every error's status, in one table."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from app.core import errors
+from app.schemas.service import Problem
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:crop-planner:problem:"
+
+STATUS: dict[type[errors.CropPlannerError], int] = {
+    errors.InvalidConfig: 422,
+    errors.InvalidSize: 422,
+    errors.CollapsedImage: 422,
+    errors.UnknownModel: 422,
+    errors.UnreachableTarget: 422,
+    errors.MalformedRequest: 400,
+    errors.PayloadTooLarge: 413,
+    errors.UnsupportedImageType: 415,
+    errors.UndecodableImage: 422,
+    errors.TooManyPixels: 422,
+    errors.EncoderError: 500,
+    errors.CheckpointError: 500,
+    errors.EncoderUnavailable: 503,
+    errors.EncoderMismatch: 422,
+    errors.InvalidProfile: 500,
+    errors.QueueFull: 429,
+    errors.DeadlineExceeded: 504,
+}
+"""Complete by test: a new error without a status fails it."""
+
+_RETRY_AFTER_S = {429: 1, 503: 5}
+_CLIENT_CLOSED_REQUEST = 499
+
+
+def problem(
+    status: int,
+    *,
+    slug: str,
+    title: str,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    **members: Any,
+) -> JSONResponse:
+    """A problem response; ``members`` are what a program needs of it."""
+    body = {
+        "type": TYPE_PREFIX + slug,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **members,
+    }
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """Give every error of ``app`` the same shape."""
+    app.add_exception_handler(errors.CropPlannerError, _ours)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _disconnect)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries for the problems a route can answer with."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
+        }
+        for status in statuses
+    }
+
+
+def _ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.CropPlannerError)
+    status = STATUS[type(error)]
+    if status >= 500 and status not in (503, 504):
+        log.error("%s %s: %s", request.method, request.url.path, error.detail)
+    headers = {}
+    if status in _RETRY_AFTER_S:
+        wait_s = error.facts.get("retry_after_s", _RETRY_AFTER_S[status])
+        headers["Retry-After"] = str(wait_s)
+    return problem(
+        status,
+        slug=error.slug,
+        title=error.title,
+        detail=error.detail,
+        headers=headers,
+        **error.facts,
+    )
+
+
+def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = [
+        {
+            "parameter": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]),
+            "reason": "unknown parameter" if item["type"] == "extra_forbidden" else item["msg"],
+            "actual": item.get("input") if isinstance(item.get("input"), str | int) else None,
+        }
+        for item in error.errors()
+    ]
+    return problem(
+        422,
+        slug="invalid-parameters",
+        title="Parameters are missing, unknown or out of range",
+        detail="; ".join(f"{item['parameter']}: {item['reason']}" for item in found),
+        errors=found,
+    )
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    slug = "malformed-request" if error.status_code == 400 else phrase.lower().replace(" ", "-")
+    return problem(
+        error.status_code,
+        slug=slug,
+        title=phrase,
+        detail=f"{request.method} {request.url.path}: {error.detail}",
+        headers=dict(error.headers) if error.headers else None,
+    )
+
+
+def _disconnect(request: Request, error: Exception) -> Response:
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)  # nobody is there to read it
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    """What we did not foresee; the server's log has the traceback."""
+    return problem(
+        500,
+        slug="internal-error",
+        title="Internal error",
+        detail="the service failed on this request; its log says why",
+    )

@@ -1,0 +1,171 @@
+"""Latencies and profiles as answers."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from app.core.latency import Latency, LatencySource
+from app.core.profile import Percentiles, Profile
+from app.serving.encoder import EncoderStatus
+
+
+class VisionMs(BaseModel):
+    """From crops on the device to vision tokens ready (ViT, pooling, projection), ms."""
+
+    p50: float
+    p95: float
+    samples: int
+
+    @classmethod
+    def of(cls, percentiles: Percentiles) -> VisionMs:
+        return cls(p50=percentiles.p50, p95=percentiles.p95, samples=percentiles.samples)
+
+
+class StagesMs(BaseModel):
+    """Time per stage, ms; null where the stage did not happen or is not known by itself.
+
+    ``vit`` and ``connector`` are medians and the parts of ``vision_ms``; the others are beside it.
+    """
+
+    decode: float | None = None
+    preprocess: float | None = None
+    queue: float | None = None
+    transfer: float | None = None
+    vit: float | None = None
+    connector: float | None = None
+
+
+class LatencyAnswer(BaseModel):
+    source: LatencySource
+    reason: str = Field(description="Where the figure comes from, or why there is none.")
+    device: str | None
+    dtype: str | None
+    weights: str | None = Field(description="`random`: the latency is real, features would not be.")
+    vision_ms: VisionMs | None
+    per_token_us: float | None = Field(description="Median per vision (patch) token.")
+    stages_ms: StagesMs
+
+    @classmethod
+    def of(
+        cls, latency: Latency, patch_tokens: int, stages_ms: StagesMs | None = None
+    ) -> LatencyAnswer:
+        stages = stages_ms or StagesMs()
+        vision = latency.vision
+        if vision is not None:
+            stages = stages.model_copy(
+                update={"vit": vision.vit_ms, "connector": vision.connector_ms}
+            )
+        return cls(
+            source=latency.source,
+            reason=latency.reason,
+            device=latency.device,
+            dtype=latency.dtype,
+            weights=latency.weights,
+            vision_ms=VisionMs.of(vision.vision_ms) if vision else None,
+            per_token_us=latency.per_token_us(patch_tokens),
+            stages_ms=stages,
+        )
+
+
+class PercentilesMs(BaseModel):
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    min: float
+    max: float
+    samples: int
+
+    @classmethod
+    def of(cls, percentiles: Percentiles) -> PercentilesMs:
+        return cls(**{name: getattr(percentiles, name) for name in cls.model_fields})
+
+
+class ProfileEntryAnswer(BaseModel):
+    total_crops: int = Field(description="Crops the encoder ran, the global one included.")
+    crops: int = Field(description="Grid crops: one less.")
+    rows: int
+    cols: int
+    patch_tokens: int
+    vision_ms: PercentilesMs
+    vit_ms: PercentilesMs
+    connector_ms: PercentilesMs
+    gflop: float = Field(description="Needed work of one pass.")
+    gflop_per_s: float
+    matmul_fraction: float | None = Field(description="gflop_per_s per matmul_gflop_per_s.")
+
+
+class ProfileAnswer(BaseModel):
+    """Measured latency per number of crops, and under what it was measured."""
+
+    model: str
+    device: str
+    device_type: str
+    dtype: str
+    weights: str
+    overlap_margins: tuple[int, int]
+    threads: int
+    versions: dict[str, str]
+    measured_at: str
+    warmup: int
+    matmul_gflop_per_s: float | None
+    complete: bool
+    entries: list[ProfileEntryAnswer]
+
+    @classmethod
+    def of(cls, profile: Profile) -> ProfileAnswer:
+        rate = profile.matmul_gflop_per_s
+        return cls(
+            **{name: getattr(profile, name) for name in cls.model_fields if name != "entries"},
+            entries=[
+                ProfileEntryAnswer(
+                    total_crops=entry.total_crops,
+                    crops=entry.total_crops - 1,
+                    rows=entry.rows,
+                    cols=entry.cols,
+                    patch_tokens=entry.patch_tokens,
+                    vision_ms=PercentilesMs.of(entry.vision_ms),
+                    vit_ms=PercentilesMs.of(entry.vit_ms),
+                    connector_ms=PercentilesMs.of(entry.connector_ms),
+                    gflop=entry.flops / 1e9,
+                    gflop_per_s=entry.gflop_per_s,
+                    matmul_fraction=entry.gflop_per_s / rate if rate else None,
+                )
+                for entry in profile.entries
+            ],
+        )
+
+
+class ProfileSummary(BaseModel):
+    """Which profile a table's latencies are from."""
+
+    model: str
+    device: str
+    dtype: str
+    weights: str
+    measured_at: str
+    complete: bool
+
+    @classmethod
+    def of(cls, profile: Profile) -> ProfileSummary:
+        return cls(**{name: getattr(profile, name) for name in cls.model_fields})
+
+
+class EncoderAnswer(BaseModel):
+    """The encoder's state: `off`, `loading`, `ready` or `failed`; the worker's; the profile's."""
+
+    state: str
+    worker: str = Field(description="running, stalled, dead or stopped")
+    reason: str | None
+    profile: str = Field(description="off, waiting, measuring, complete, partial or failed")
+    profiled: int = Field(description="Counts of crops measured so far…")
+    to_profile: int = Field(description="…of this many.")
+
+    @classmethod
+    def of(cls, status: EncoderStatus) -> EncoderAnswer:
+        return cls(**{name: getattr(status, name) for name in cls.model_fields})
+
+
+class LatencyProfileAnswer(BaseModel):
+    encoder: EncoderAnswer
+    profile: ProfileAnswer | None

@@ -1,0 +1,329 @@
+"""A plan as an answer."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from app.core.canvas import Canvas
+from app.core.config import CropConfig
+from app.core.control import candidates, max_crops_table, size_table
+from app.core.geometry import Box, Grid, Size
+from app.core.headroom import Headroom, height_headroom, width_headroom
+from app.core.latency import Latency
+from app.core.overlap import Overlap
+from app.core.plan import Crop, CropPlan
+from app.core.sizing import DecidedMode
+from app.core.tokens import TokenCounts
+from app.imaging.decode import Picture
+from app.schemas.latency import LatencyAnswer, StagesMs
+
+BoxPx = tuple[float, float, float, float]
+
+
+class ConfigAnswer(BaseModel):
+    """The effective configuration."""
+
+    max_crops: int
+    overlap_margins: tuple[int, int] = Field(
+        description="Patches, (left and top, right and bottom)."
+    )
+    crop_size_px: int
+    patch_size_px: int
+    window_px: int = Field(description="What one more crop adds to a side of the canvas.")
+    margin_px: int = Field(description="Total margin of a side: the overlap of two neighbours.")
+
+    @classmethod
+    def of(cls, config: CropConfig) -> ConfigAnswer:
+        return cls(
+            max_crops=config.max_crops,
+            overlap_margins=config.overlap_margins,
+            crop_size_px=config.crop_size_px,
+            patch_size_px=config.patch_size_px,
+            window_px=config.window_px,
+            margin_px=config.margin_px,
+        )
+
+
+class ImageAnswer(BaseModel):
+    """The image planned for, after orientation. All but the size only for an upload."""
+
+    width: int
+    height: int
+    format: str | None = None
+    bytes: int | None = None
+    orientation: int | None = Field(None, description="EXIF orientation that was applied; 1: none.")
+    sha256: str | None = None
+    notes: list[str] = Field([], description="What of the file the pixels do not show, in words.")
+
+    @classmethod
+    def of(cls, size: Size, picture: Picture | None = None) -> ImageAnswer:
+        if picture is None:
+            return cls(width=size.width, height=size.height)
+        return cls(
+            width=size.width,
+            height=size.height,
+            format=picture.format,
+            bytes=picture.byte_count,
+            orientation=picture.orientation,
+            sha256=picture.sha256,
+            notes=list(picture.notes),
+        )
+
+
+class TilingAnswer(BaseModel):
+    rows: int
+    cols: int
+    crops: int = Field(description="Grid crops, as in Molmo's max_crops.")
+    total_crops: int = Field(description="Grid crops and the global crop.")
+
+    @classmethod
+    def of(cls, grid: Grid) -> TilingAnswer:
+        return cls(rows=grid.rows, cols=grid.cols, crops=grid.crops, total_crops=grid.total_crops)
+
+
+class CanvasAnswer(BaseModel):
+    """Where the scaled image lies on the canvas, px."""
+
+    width: int
+    height: int
+    scaled_width: int
+    scaled_height: int
+    pad_left: int
+    pad_top: int
+    scale_x: float = Field(description="Canvas px per px of the image.")
+    scale_y: float
+
+    @classmethod
+    def of(cls, canvas: Canvas) -> CanvasAnswer:
+        return cls(
+            width=canvas.width,
+            height=canvas.height,
+            scaled_width=canvas.scaled_width,
+            scaled_height=canvas.scaled_height,
+            pad_left=canvas.pad_left,
+            pad_top=canvas.pad_top,
+            scale_x=canvas.scale_x,
+            scale_y=canvas.scale_y,
+        )
+
+
+class CropAnswer(BaseModel):
+    """A grid crop. In the encoder's batch it is at ``index + 1``, behind the global crop."""
+
+    index: int
+    row: int
+    col: int
+    canvas_box: BoxPx = Field(description="[x0, y0, x1, y1) on the canvas, px.")
+    image_box: BoxPx | None = Field(description="The same on the image; null if all is padding.")
+    padding_ratio: float
+
+    @classmethod
+    def of(cls, crop: Crop) -> CropAnswer:
+        return cls(
+            index=crop.index,
+            row=crop.row,
+            col=crop.col,
+            canvas_box=crop.canvas_box.as_tuple(),
+            image_box=crop.image_box.as_tuple() if crop.image_box else None,
+            padding_ratio=crop.padding_ratio,
+        )
+
+
+class TokensAnswer(BaseModel):
+    patch: int = Field(description="Image-feature positions in the prompt.")
+    column: int
+    start: int
+    end: int
+    prompt: int = Field(description="patch + column + start + end.")
+    computed: int = Field(description="Pooled tokens before margins are dropped.")
+
+    @classmethod
+    def of(cls, tokens: TokenCounts) -> TokensAnswer:
+        return cls(
+            patch=tokens.patch,
+            column=tokens.column,
+            start=tokens.start,
+            end=tokens.end,
+            prompt=tokens.prompt,
+            computed=tokens.computed,
+        )
+
+
+class CoverageAnswer(BaseModel):
+    """Coverage statistics on the patch grid of the canvas. Definitions: docs/overlap.md."""
+
+    total_patches: int
+    distinct_patches: int
+    overlapped_patches: int
+    overlap_ratio: float = Field(description="Patches in more than one crop per distinct patch.")
+    redundancy_ratio: float = Field(description="Mean coverage of a distinct patch.")
+    average_overlap_count: float = Field(description="The redundancy ratio, by definition.")
+    average_overlapped_count: float = Field(description="Mean coverage of overlapped patches.")
+    max_overlap_count: int
+
+
+class OverlapAnswer(CoverageAnswer):
+    content: CoverageAnswer = Field(description="The same over patches that are not all padding.")
+    encoder_redundancy: float = Field(
+        description="Patches the encoder runs, global crop included, per distinct content patch."
+    )
+
+    @classmethod
+    def of(cls, plan: CropPlan) -> OverlapAnswer:
+        return cls(
+            **_coverage(plan.overlap()),
+            content=CoverageAnswer(**_coverage(plan.content_overlap())),
+            encoder_redundancy=plan.encoder_redundancy(),
+        )
+
+
+def _coverage(overlap: Overlap) -> dict[str, Any]:
+    return {name: getattr(overlap, name) for name in CoverageAnswer.model_fields}
+
+
+class SideHeadroom(BaseModel):
+    """Px this side alone can change before the tiling changes; null: it never does."""
+
+    down: int | None
+    up: int | None
+
+    @classmethod
+    def of(cls, headroom: Headroom) -> SideHeadroom:
+        return cls(down=headroom.down, up=headroom.up)
+
+
+class HeadroomAnswer(BaseModel):
+    width: SideHeadroom
+    height: SideHeadroom
+
+
+class CandidateAnswer(BaseModel):
+    rows: int
+    cols: int
+    required_scale: float | None = Field(
+        description="float32, as the tiling compares it; null: infinite (both sides at the margin)."
+    )
+    selected: bool
+
+
+class MaxCropsAnswer(BaseModel):
+    max_crops: int
+    tiling: TilingAnswer
+    tokens: TokensAnswer
+
+
+class SizeAnswer(BaseModel):
+    crops: int
+    rows: int
+    cols: int
+    width: int
+    height: int
+    reached_by: DecidedMode
+
+
+class ControlAnswer(BaseModel):
+    """What else could be had for the same image."""
+
+    candidates: list[CandidateAnswer]
+    max_crops: list[MaxCropsAnswer]
+    sizes: list[SizeAnswer]
+
+    @classmethod
+    def of(cls, plan: CropPlan) -> ControlAnswer:
+        return cls(
+            candidates=[
+                CandidateAnswer(
+                    rows=candidate.grid.rows,
+                    cols=candidate.grid.cols,
+                    required_scale=candidate.required_scale
+                    if isfinite(candidate.required_scale)
+                    else None,
+                    selected=candidate.selected,
+                )
+                for candidate in candidates(plan)
+            ],
+            max_crops=[
+                MaxCropsAnswer(
+                    max_crops=row.max_crops,
+                    tiling=TilingAnswer.of(row.grid),
+                    tokens=TokensAnswer.of(row.tokens),
+                )
+                for row in max_crops_table(plan)
+            ],
+            sizes=[
+                SizeAnswer(
+                    crops=row.crops,
+                    rows=row.grid.rows,
+                    cols=row.grid.cols,
+                    width=row.size.width,
+                    height=row.size.height,
+                    reached_by=row.reached_by,
+                )
+                for row in size_table(plan)
+            ],
+        )
+
+
+class GlobalCropAnswer(BaseModel):
+    """The whole image in one crop: the first of the encoder's batch."""
+
+    canvas: CanvasAnswer
+    image_box: BoxPx
+    padding_ratio: float
+
+    @classmethod
+    def of(cls, plan: CropPlan) -> GlobalCropAnswer:
+        canvas = plan.global_canvas
+        whole = Box(0, 0, canvas.width, canvas.height)
+        return cls(
+            canvas=CanvasAnswer.of(canvas),
+            image_box=(0, 0, plan.image.width, plan.image.height),
+            padding_ratio=canvas.padding_ratio(whole),
+        )
+
+
+class PlanAnswer(BaseModel):
+    """Everything that follows from an image and a configuration."""
+
+    model: str
+    config: ConfigAnswer
+    image: ImageAnswer
+    tiling: TilingAnswer
+    canvas: CanvasAnswer
+    global_crop: GlobalCropAnswer
+    crops: list[CropAnswer]
+    tokens: TokensAnswer
+    overlap: OverlapAnswer
+    headroom: HeadroomAnswer
+    control: ControlAnswer
+    latency: LatencyAnswer
+
+    @classmethod
+    def of(
+        cls,
+        plan: CropPlan,
+        latency: Latency,
+        *,
+        picture: Picture | None = None,
+        stages_ms: StagesMs | None = None,
+    ) -> PlanAnswer:
+        return cls(
+            model=plan.config.family.name,
+            config=ConfigAnswer.of(plan.config),
+            image=ImageAnswer.of(plan.image, picture),
+            tiling=TilingAnswer.of(plan.grid),
+            canvas=CanvasAnswer.of(plan.canvas),
+            global_crop=GlobalCropAnswer.of(plan),
+            crops=[CropAnswer.of(crop) for crop in plan.crops()],
+            tokens=TokensAnswer.of(plan.tokens),
+            overlap=OverlapAnswer.of(plan),
+            headroom=HeadroomAnswer(
+                width=SideHeadroom.of(width_headroom(plan)),
+                height=SideHeadroom.of(height_headroom(plan)),
+            ),
+            control=ControlAnswer.of(plan),
+            latency=LatencyAnswer.of(latency, plan.tokens.patch, stages_ms),
+        )

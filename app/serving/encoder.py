@@ -1,0 +1,296 @@
+"""The encoder in the service: loaded and profiled behind the answers, measured on request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from app.core.errors import (
+    CropPlannerError,
+    DeadlineExceeded,
+    EncoderUnavailable,
+)
+from app.core.latency import Latency, VisionLatency, latency_from_profile
+from app.core.plan import CropPlan
+from app.core.profile import Percentiles, Profile
+from app.serving.worker import DeviceWorker, WorkerState
+
+if TYPE_CHECKING:
+    from app.imaging.decode import Picture
+
+T = TypeVar("T")
+EncoderState = Literal["off", "loading", "ready", "failed"]
+ProfileState = Literal["off", "waiting", "measuring", "complete", "partial", "failed"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPass:
+    """One pass over an image's own crops, in ms."""
+
+    vision_ms: float
+    vit_ms: float
+    connector_ms: float
+
+
+class ServedEncoder(Protocol):
+    """What the service needs of an encoder; every call comes from the worker's thread.
+
+    ``app.serving.backend`` has the real one; a test passes its own.
+    """
+
+    @property
+    def model(self) -> str:
+        """The family's name."""
+
+    @property
+    def device(self) -> str:
+        """The device's own name."""
+
+    @property
+    def dtype(self) -> str:
+        """What it computes in."""
+
+    @property
+    def weights(self) -> str:
+        """``random`` or ``checkpoint``."""
+
+    def check(self, plan: CropPlan) -> None:
+        """Raise EncoderMismatch if the plan is not one this encoder can run."""
+
+    def prepare(self, picture: Picture, plan: CropPlan) -> Callable[[], MeasuredPass]:
+        """Put the crops on the device; what comes back runs and times one pass."""
+
+    def saved_profile(self) -> Profile | None:
+        """The profile of an earlier start, if it was measured under the same conditions."""
+
+    def profile(
+        self, resume: Profile | None, run: Callable[[Callable[[], object]], object]
+    ) -> Iterator[Profile]:
+        """Measure a profile, giving every pass to ``run``; saves and yields it as it grows."""
+
+    @property
+    def profile_counts(self) -> int:
+        """How many counts of crops a complete profile has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Time a measured request spent before its passes, in ms."""
+
+    queue_ms: float
+    preprocess_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderStatus:
+    """A moment's state, for /readyz."""
+
+    state: EncoderState
+    worker: WorkerState
+    reason: str | None
+    profile: ProfileState
+    profiled: int
+    to_profile: int
+
+
+class EncoderService:
+    """Owns the worker thread and everything that runs on it.
+
+    Args:
+        load: makes the encoder; called in the worker's thread, so importing torch and making
+            weights hold nobody up. None: no encoder.
+        profile_on_start: whether to measure a profile in the background.
+        worker: the thread that owns the device.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], ServedEncoder] | None,
+        *,
+        profile_on_start: bool,
+        worker: DeviceWorker,
+    ) -> None:
+        self._load = load
+        self._worker = worker
+        self._profile_on_start = profile_on_start
+        self._encoder: ServedEncoder | None = None
+        self._profile: Profile | None = None
+        self._state: EncoderState = "off" if load is None else "loading"
+        self._profile_state: ProfileState = "off"
+        self._reason: str | None = None
+        self._background = threading.Thread(target=self._prepare, name="profiler", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load, and then to profile, without waiting for either."""
+        if self._load is None:
+            return
+        if self._profile_on_start:
+            self._profile_state = "waiting"
+        self._worker.start()
+        self._background.start()
+
+    def stop(self) -> None:
+        """Start nothing new on the device and fail what waits for it."""
+        self._worker.stop()
+
+    @property
+    def profile(self) -> Profile | None:
+        """The profile in use; it grows while it is being measured."""
+        return self._profile
+
+    def status(self) -> EncoderStatus:
+        encoder = self._encoder
+        return EncoderStatus(
+            state=self._state,
+            worker=self._worker.state,
+            reason=self._reason,
+            profile=self._profile_state,
+            profiled=len(self._profile.entries) if self._profile else 0,
+            to_profile=encoder.profile_counts if encoder else 0,
+        )
+
+    def from_profile(self, plan: CropPlan) -> Latency:
+        """The plan's latency by the profile, at once."""
+        return latency_from_profile(self._profile, plan, self._why_no_profile())
+
+    async def measure(
+        self, picture: Picture, plan: CropPlan, *, repeats: int, warmup: int, timeout_s: float
+    ) -> tuple[Latency, Preparation]:
+        """Run the picture's own crops now, ``repeats`` times after ``warmup``.
+
+        Raises:
+            EncoderUnavailable: off, loading, failed or dead.
+            EncoderMismatch: the loaded encoder cannot run the plan.
+            QueueFull: too many measurements wait.
+            DeadlineExceeded: not done in ``timeout_s``.
+        """
+        encoder = self._ready_encoder()
+        encoder.check(plan)
+        submitted = time.monotonic()
+        deadline = submitted + timeout_s
+
+        def work() -> tuple[list[MeasuredPass], Preparation]:
+            started = time.monotonic()
+            run_pass = encoder.prepare(picture, plan)
+            prepared = time.monotonic()
+            passes = []
+            for number in range(warmup + repeats):
+                self._worker.beat()
+                if time.monotonic() > deadline:
+                    raise DeadlineExceeded(
+                        f"{number} of {warmup + repeats} passes were done in {timeout_s:g} s",
+                        limit=timeout_s,
+                        actual=number,
+                    )
+                passes.append(run_pass())
+            spent = Preparation((started - submitted) * 1e3, (prepared - started) * 1e3)
+            return passes[warmup:], spent
+
+        future = asyncio.wrap_future(self._worker.submit(work, deadline=deadline))
+        try:
+            passes, spent = await asyncio.wait_for(future, timeout_s)
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the measurement was not done in {timeout_s:g} s", limit=timeout_s
+            ) from None
+        return _measured(encoder, passes), spent
+
+    def _ready_encoder(self) -> ServedEncoder:
+        if self._encoder is None:
+            raise EncoderUnavailable(self._why_no_encoder(), state=self._state)
+        return self._encoder
+
+    def _why_no_encoder(self) -> str:
+        if self._state == "off":
+            return "the service runs without an encoder"
+        if self._state == "failed":
+            return f"the encoder could not be loaded: {self._reason}"
+        return "the encoder is still being loaded"
+
+    def _why_no_profile(self) -> str:
+        if self._encoder is None:
+            return self._why_no_encoder()
+        if self._profile_state == "off":
+            return "no profile was measured for this device, and none is being measured"
+        if self._profile_state == "failed":
+            return "the profile could not be measured; see the log"
+        return "the profile is being measured"
+
+    def _prepare(self) -> None:
+        """Load, then profile. In a thread of its own: it only waits for the worker."""
+        encoder = self._load_encoder()
+        if encoder is None:
+            return
+        try:
+            self._profile = encoder.saved_profile()
+            if self._profile is not None:
+                enough = len(self._profile.entries) >= encoder.profile_counts
+                self._profile_state = "complete" if enough else "partial"
+                log.info("using a saved profile of %d counts", len(self._profile.entries))
+            if self._profile_on_start and self._profile_state != "complete":
+                self._measure_profile(encoder)
+        except Exception as error:
+            if self._worker.state != "stopped":
+                self._profile_state = "failed"
+                log.exception("the profile could not be measured: %s", error)
+
+    def _load_encoder(self) -> ServedEncoder | None:
+        assert self._load is not None
+        started = time.monotonic()
+        try:
+            encoder = self._worker.submit(self._load, background=True).result()
+        except Exception as error:
+            self._state, self._profile_state = "failed", "off"
+            self._reason = error.detail if isinstance(error, CropPlannerError) else repr(error)
+            log.exception("the encoder could not be loaded")
+            return None
+        self._encoder, self._state = encoder, "ready"
+        log.info(
+            "encoder ready in %.1f s: %s, %s, %s, weights: %s",
+            time.monotonic() - started,
+            encoder.model,
+            encoder.device,
+            encoder.dtype,
+            encoder.weights,
+        )
+        return encoder
+
+    def _measure_profile(self, encoder: ServedEncoder) -> None:
+        def run(work: Callable[[], T]) -> T:
+            return self._worker.submit(work, background=True).result()
+
+        self._profile_state = "measuring"
+        for profile in encoder.profile(self._profile, run):
+            self._profile = profile
+            if profile.entries:
+                last = profile.entries[-1]
+                log.info(
+                    "profiled %d of %d counts: %d crops in all take %.1f ms (p50)",
+                    len(profile.entries),
+                    encoder.profile_counts,
+                    last.total_crops,
+                    last.vision_ms.p50,
+                )
+        complete = self._profile is not None and self._profile.complete
+        self._profile_state = "complete" if complete else "partial"
+        log.info("the profile is %s", self._profile_state)
+
+
+def _measured(encoder: ServedEncoder, passes: list[MeasuredPass]) -> Latency:
+    vit = Percentiles.of([p.vit_ms for p in passes])
+    connector = Percentiles.of([p.connector_ms for p in passes])
+    return Latency(
+        source="measured",
+        reason=f"{len(passes)} passes over this image's own crops, just now",
+        device=encoder.device,
+        dtype=encoder.dtype,
+        weights=encoder.weights,
+        vision=VisionLatency(Percentiles.of([p.vision_ms for p in passes]), vit.p50, connector.p50),
+    )

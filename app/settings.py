@@ -1,0 +1,90 @@
+"""Everything that can be configured, from the environment, read in one place.
+
+Only the composition roots (``create_app``'s callers and the command line) make one of these.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.families import DEFAULT_FAMILY
+
+PILLOW_MAX_PIXELS = 178_956_970
+"""Pillow itself refuses larger images (twice ``MAX_IMAGE_PIXELS``), and we leave its guard on."""
+
+
+def _cache_folder() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "crop-planner"
+
+
+class Settings(BaseSettings):
+    """Environment variables with the prefix ``CROP_PLANNER_``; documented in docs/settings.md."""
+
+    model_config = SettingsConfigDict(env_prefix="CROP_PLANNER_", extra="ignore")
+
+    model: str = Field(DEFAULT_FAMILY, description="Family planned for by default, and encoded.")
+    host: str = Field("127.0.0.1", description="Address `crop-planner serve` listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port `crop-planner serve` listens on.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe messages that are logged."
+    )
+
+    max_upload_bytes: int = Field(
+        32 * 2**20,
+        ge=1,
+        description="Largest image file. 32 MiB holds any phone photo as JPEG, or 11 MP as BMP.",
+    )
+    max_pixels: int = Field(
+        64_000_000,
+        ge=1,
+        le=PILLOW_MAX_PIXELS,
+        description="Most pixels of an image, checked from its header, and of one we make. "
+        "64 MP holds any phone photo but 100 MP modes; decoded it takes 256 MB.",
+    )
+    upload_timeout_s: float = Field(
+        60, gt=0, description="Time a client has to send its image, then 504."
+    )
+    image_workers: int = Field(
+        2, ge=1, description="Images decoded, resized and encoded at the same time."
+    )
+    image_queue: int = Field(
+        32, ge=0, description="Uploads that may wait for a worker or be arriving; then 429."
+    )
+
+    encoder: bool = Field(True, description="Load the encoder. Without it latency is never given.")
+    checkpoint: Path | None = Field(
+        None, description="Folder of safetensors with the published vision tensors."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the encoder runs.")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="What the encoder computes in; auto: bfloat16 where the device has it."
+    )
+    seed: int = Field(0, description="Seed of the random weights used without a checkpoint.")
+    encoder_queue: int = Field(8, ge=0, description="Measurements that may wait; then 429.")
+    encoder_stall_s: float = Field(
+        120, gt=0, description="One pass longer than this and /readyz calls the encoder stalled."
+    )
+    measure_timeout_s: float = Field(
+        120, gt=0, description="Time a measurement may wait and run, then 504."
+    )
+    max_repeats: int = Field(50, ge=1, description="Most passes of one measurement.")
+
+    profile_on_start: bool = Field(True, description="Measure a profile in the background.")
+    profile_folder: Path = Field(
+        default_factory=_cache_folder, description="Where profiles are kept between starts."
+    )
+    profile_crops: int | None = Field(
+        None, ge=1, description="Most total crops profiled; by default the family's max_crops + 1."
+    )
+    profile_repeats: int | None = Field(
+        None, ge=1, description="Passes per number of crops; by default 5 on a CPU, 50 on a GPU."
+    )
+    profile_budget_s: float = Field(
+        900, gt=0, description="Time after which no further pass of the profile starts."
+    )
