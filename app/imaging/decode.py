@@ -12,13 +12,33 @@ import io
 import re
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from app.core.errors import TooManyPixels, UndecodableImage, UnsupportedImageType
 from app.core.geometry import Size
 
-TAKEN_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""Pillow's names. MPO is what phones write: a JPEG with further pictures behind it."""
+TAKEN_FORMATS = tuple(
+    plugin.format
+    for plugin in (
+        JpegImagePlugin.JpegImageFile,  # also opens MPO, what phones write
+        PngImagePlugin.PngImageFile,
+        WebPImagePlugin.WebPImageFile,
+        GifImagePlugin.GifImageFile,
+        BmpImagePlugin.BmpImageFile,
+        TiffImagePlugin.TiffImageFile,
+    )
+)
+"""Pillow's names. From the plugins themselves, as Pillow knows a format once its plugin is in."""
 
 _SIGNATURES = (
     b"\xff\xd8\xff",
@@ -151,7 +171,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image.info.pop(key, None)  # dropped by the conversion either way, but not silently
     if image.mode.startswith("I;16"):
         # Pillow clips 16-bit grey to white; the high byte is the picture.
-        image = image.point(lambda value: value / 256, "L")
+        high = (np.asarray(image) >> 8).astype(np.uint8)
+        return Image.fromarray(high).convert("RGB")
     return image.convert("RGB") if image.mode != "RGB" else image.copy()
 
 

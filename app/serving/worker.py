@@ -114,12 +114,12 @@ class DeviceWorker:
         try:
             while (job := self._next()) is not None:
                 self._run(job)
+        except BaseException:
+            log.critical("the device worker died", exc_info=True)
         finally:
             # Reached on stop, and if the loop itself breaks: then waiters must hear of it now.
             with self._wake:
                 self._dead = not self._stopping
-            if self._dead:
-                log.critical("the device worker died")
             self._fail_waiting("the encoder's worker died")
 
     def _next(self) -> _Job | None:

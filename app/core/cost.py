@@ -1,0 +1,86 @@
+"""The arithmetic that vision tokens need, and the weights it reads.
+
+Counted: matrix products at 2 FLOPs per multiply-add, of blocks and tokens that reach the output.
+Not counted: norms, activations, softmax (under 1 %), and what an implementation does in vain.
+"""
+
+from __future__ import annotations
+
+from app.core.families import Family
+from app.core.plan import CropPlan
+
+CHANNELS = 3
+
+
+def vit_flops(family: Family, crops: int, *, crop_size_px: int | None = None) -> int:
+    """FLOPs of the vision transformer over ``crops`` crops, the global one counted like any other.
+
+    ``crop_size_px`` defaults to the side the family was trained with.
+    """
+    side = crop_size_px if crop_size_px is not None else family.crop_size_px
+    vit = family.vit
+    patches = (side // family.patch_size_px) ** 2
+    sequence = patches + vit.class_token
+    embedding = patches * patch_values(family) * vit.width
+    projections = 4 * sequence * vit.width * vit.width  # query, key, value, output
+    attention = 2 * sequence * sequence * vit.width  # QKᵀ and the weighted sum of V
+    mlp = 2 * sequence * vit.width * vit.mlp_width
+    return 2 * crops * (embedding + vit.blocks_run * (projections + attention + mlp))
+
+
+def connector_flops(family: Family, tokens: int) -> int:
+    """FLOPs of attention pooling and projector for ``tokens`` patch tokens.
+
+    Keys and values are counted once per token and patch: windows share no patch within a crop.
+    """
+    vit, connector = family.vit, family.connector
+    window = connector.pooling**2
+    features = vit.width * len(vit.feature_layers)
+    pooling = (
+        (1 + 2 * window) * features * vit.width  # one mean query; keys and values
+        + 2 * window * vit.width  # QKᵀ and the weighted sum of V
+        + vit.width * vit.width  # output
+    )
+    projector = (2 * vit.width + connector.llm_width) * connector.projector_hidden
+    return 2 * tokens * (pooling + projector)
+
+
+def plan_flops(plan: CropPlan) -> int:
+    """FLOPs from the crops of a plan to the vision tokens its prompt holds."""
+    family = plan.config.family
+    vit = vit_flops(family, plan.total_crops, crop_size_px=plan.config.crop_size_px)
+    return vit + connector_flops(family, plan.tokens.patch)
+
+
+def weights_bytes(family: Family, bytes_per_value: int) -> int:
+    """Bytes of the weights that are needed; blocks stored after the last one read are not."""
+    return bytes_per_value * (_vit_values(family) + _connector_values(family))
+
+
+def patch_values(family: Family) -> int:
+    """Values in one patch: pixels times colours."""
+    return family.patch_size_px**2 * CHANNELS
+
+
+def _vit_values(family: Family) -> int:
+    vit = family.vit
+    width = vit.width
+    positions = (family.crop_size_px // family.patch_size_px) ** 2 + vit.class_token
+    # A class token brings a LayerNorm before the blocks; without one the embedding has a bias.
+    extra = width + 2 * width if vit.class_token else width
+    block = (
+        4 * width * (width + 1)  # query, key, value, output
+        + width * vit.mlp_width * 2
+        + vit.mlp_width
+        + width
+        + 2 * 2 * width  # two norms
+    )
+    return patch_values(family) * width + extra + positions * width + vit.blocks_run * block
+
+
+def _connector_values(family: Family) -> int:
+    width, connector = family.vit.width, family.connector
+    features = width * len(family.vit.feature_layers)
+    pooling = 3 * (features + 1) * width + (width + 1) * width
+    projector = (2 * width + connector.llm_width) * connector.projector_hidden
+    return pooling + projector + (2 * features if connector.padding_embedding else 0)

@@ -1,0 +1,186 @@
+"""The vision weights of a released checkpoint: which there must be, and loading them strictly.
+
+A checkpoint also holds the language model; only headers and the vision tensors that are used are
+read from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from app.core.errors import CheckpointError
+from app.core.families import Family
+from app.encoder.backbone import VisionBackbone
+
+PREFIX = "model.vision_backbone."
+INDEX_FILE = "model.safetensors.index.json"
+SINGLE_FILE = "model.safetensors"
+NAMES_SHOWN = 10
+FLOATING = frozenset({"F64", "F32", "F16", "BF16"})
+
+_BLOCKS = "image_vit.transformer.resblocks."
+# Our module → the published modules whose tensors it holds, one below the other.
+_MODULES = {
+    "vit.patch_embedding": ("image_vit.patch_embedding",),
+    "vit.pre_norm": ("image_vit.pre_ln",),
+    "pooling.query": ("image_pooling_2d.wq",),
+    "pooling.key_value": ("image_pooling_2d.wk", "image_pooling_2d.wv"),
+    "pooling.out": ("image_pooling_2d.wo",),
+    "projector.gate": ("image_projector.w1",),
+    "projector.down": ("image_projector.w2",),
+    "projector.up": ("image_projector.w3",),
+}
+_BLOCK_MODULES = {
+    "attention_norm": ("attention_norm",),
+    "attention.qkv": ("attention.wq", "attention.wk", "attention.wv"),
+    "attention.out": ("attention.wo",),
+    "mlp_norm": ("ffn_norm",),
+    "mlp.up": ("feed_forward.w1",),
+    "mlp.down": ("feed_forward.w2",),
+}
+_BARE = {
+    "vit.class_embedding": "image_vit.class_embedding",
+    "vit.positional_embedding": "image_vit.positional_embedding",
+    "padding_embedding": "pad_embed",
+}
+
+
+def published_names(parameter: str) -> tuple[str, ...]:
+    """The tensors of a checkpoint that, one below the other, are this parameter of ours."""
+    if parameter in _BARE:
+        return (PREFIX + _BARE[parameter],)
+    module, kind = parameter.rsplit(".", 1)
+    if module.startswith("vit.blocks."):
+        block, part = module.removeprefix("vit.blocks.").split(".", 1)
+        return tuple(f"{PREFIX}{_BLOCKS}{block}.{name}.{kind}" for name in _BLOCK_MODULES[part])
+    return tuple(f"{PREFIX}{name}.{kind}" for name in _MODULES[module])
+
+
+def meta_backbone(family: Family) -> VisionBackbone:
+    """The network with shapes but without memory, to be filled where it will live."""
+    with torch.device("meta"):
+        return VisionBackbone(family).eval().requires_grad_(False)
+
+
+def expected_tensors(family: Family) -> dict[str, tuple[int, ...]]:
+    """Every vision tensor of a released checkpoint by its published name, with its shape.
+
+    Includes the blocks that are stored but never read.
+    """
+    expected: dict[str, tuple[int, ...]] = {}
+    for parameter, tensor in meta_backbone(family).named_parameters():
+        names = published_names(parameter)
+        rows, *rest = tensor.shape
+        for name in names:
+            expected[name] = (rows // len(names), *rest)
+    first = f"{PREFIX}{_BLOCKS}0."
+    of_a_block = {n.removeprefix(first): s for n, s in expected.items() if n.startswith(first)}
+    for block in range(family.vit.blocks_run, family.vit.blocks_stored):
+        for name, shape in of_a_block.items():
+            expected[f"{PREFIX}{_BLOCKS}{block}.{name}"] = shape
+    return expected
+
+
+def load_checkpoint(
+    folder: Path, family: Family, device: torch.device, dtype: torch.dtype
+) -> VisionBackbone:
+    """The backbone with a checkpoint's weights, on ``device`` in ``dtype``.
+
+    Args:
+        folder: safetensors with the published names: shards with an index, one
+            ``model.safetensors``, or any files of that kind.
+
+    Raises:
+        CheckpointError: the folder cannot be read, or a vision tensor is missing, surplus,
+            misshaped or not floating point; names them.
+    """
+    with ExitStack() as stack:
+        tensors = _open_vision_tensors(folder, stack)
+        _check(tensors, expected_tensors(family), folder)
+        backbone = meta_backbone(family).to(dtype).to_empty(device=device)
+        try:
+            for parameter, tensor in backbone.named_parameters():
+                names = published_names(parameter)
+                for part, name in zip(tensor.chunk(len(names)), names, strict=True):
+                    part.copy_(tensors[name].get_tensor(name))
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"cannot read {folder.name}: {error}") from error
+    return backbone
+
+
+def _open_vision_tensors(folder: Path, stack: ExitStack) -> dict[str, Any]:
+    """Vision tensors by name, with the open, memory-mapped file that holds each."""
+    tensors: dict[str, Any] = {}
+    for path in _vision_files(folder):
+        try:
+            file = stack.enter_context(safe_open(path, framework="pt", device="cpu"))
+            stored: list[str] = file.keys()
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"cannot read {path.name}: {error}", file=path.name) from error
+        names = {name for name in stored if name.startswith(PREFIX)}
+        repeated = tensors.keys() & names
+        if repeated:
+            raise CheckpointError(f"{path.name} repeats {_some(repeated)}", file=path.name)
+        tensors.update(dict.fromkeys(names, file))
+    return tensors
+
+
+def _vision_files(folder: Path) -> list[Path]:
+    """The files that may hold vision tensors; an index spares opening the others."""
+    if not folder.is_dir():
+        raise CheckpointError(f"checkpoint folder {folder} does not exist or is no folder")
+    if (folder / INDEX_FILE).exists():
+        return [folder / name for name in sorted(_indexed_files(folder / INDEX_FILE))]
+    if (folder / SINGLE_FILE).exists():
+        return [folder / SINGLE_FILE]
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise CheckpointError(f"checkpoint folder {folder} holds no safetensors files")
+    return files
+
+
+def _indexed_files(index: Path) -> set[str]:
+    try:
+        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        files = {str(file) for name, file in weight_map.items() if name.startswith(PREFIX)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"cannot read {index.name}: {error!r}", file=index.name) from error
+    outside = [name for name in files if Path(name).name != name]
+    if outside:
+        raise CheckpointError(f"{index.name} names files outside its folder: {_some(outside)}")
+    return files
+
+
+def _check(tensors: Mapping[str, Any], expected: dict[str, tuple[int, ...]], folder: Path) -> None:
+    """Compare headers only; nothing of a tensor is read."""
+    misfits: list[str] = []
+    for name in sorted(tensors.keys() & expected.keys()):
+        header = tensors[name].get_slice(name)
+        shape = tuple(header.get_shape())
+        if shape != expected[name]:
+            misfits.append(f"{name} (wanted {list(expected[name])}, has {list(shape)})")
+        elif header.get_dtype() not in FLOATING:
+            misfits.append(f"{name} (wanted floating point, has {header.get_dtype()})")
+    found = {
+        "missing": sorted(expected.keys() - tensors.keys()),
+        "surplus": sorted(tensors.keys() - expected.keys()),
+        "misshaped": misfits,
+    }
+    wrong = {kind: names for kind, names in found.items() if names}
+    if wrong:
+        told = "; ".join(f"{len(names)} {kind}: {_some(names)}" for kind, names in wrong.items())
+        facts = {kind: names[:NAMES_SHOWN] for kind, names in wrong.items()}
+        raise CheckpointError(f"the vision tensors in {folder.name} do not fit: {told}", **facts)
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    rest = len(ordered) - NAMES_SHOWN
+    return ", ".join(ordered[:NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,123 @@
+"""The device an encoder runs on: choosing it, naming it, timing on it, calibrating it."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from app.core.errors import EncoderUnavailable
+
+DeviceChoice = Literal["auto", "cpu", "cuda"]
+DtypeChoice = Literal["auto", "float32", "bfloat16"]
+Mark = float | torch.cuda.Event
+
+CPU_INFO = Path("/proc/cpuinfo")
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def choose_device(choice: DeviceChoice = "auto") -> torch.device:
+    """CUDA where there is one, else the CPU.
+
+    Raises:
+        EncoderUnavailable: CUDA was asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if choice == "cuda" and not available:
+        raise EncoderUnavailable("device cuda was asked for, but torch finds none", actual="cpu")
+    if choice == "cpu" or not available:
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def choose_dtype(choice: DtypeChoice, device: torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies it in hardware, else float32."""
+    if choice != "auto":
+        return _DTYPES[choice]
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = not BF16_FLAGS.isdisjoint(_cpu_info("flags").split())
+    return torch.bfloat16 if fast else torch.float32
+
+
+def device_name(device: torch.device) -> str:
+    """The model of the GPU, or of the CPU with the number of cores this process may use."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"{_cpu_info('model name') or 'CPU'} ({available_cores()} cores)"
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """``bfloat16``, not ``torch.bfloat16``."""
+    return str(dtype).removeprefix("torch.")
+
+
+def available_cores() -> int:
+    """Cores this process may run on; a container's share is often smaller than the machine."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _cpu_info(field: str) -> str:
+    """The first value of a field of Linux's description of the CPU; empty elsewhere."""
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    pairs = (line.partition(":") for line in lines)
+    return next((value.strip() for name, _, value in pairs if name.strip() == field), "")
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until everything given to the device is done. The CPU is never behind."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def mark(device: torch.device) -> Mark:
+    """A moment between two pieces of work on the device, for :func:`elapsed_ms`."""
+    if device.type != "cuda":
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch
+    event.record(torch.cuda.current_stream(device))
+    return event
+
+
+def elapsed_ms(start: Mark, end: Mark) -> float:
+    """Ms between two marks; on CUDA only after :func:`synchronise`."""
+    if isinstance(start, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
+        return float(start.elapsed_time(end))
+    if isinstance(start, float) and isinstance(end, float):
+        return (end - start) * 1e3
+    raise TypeError("the two marks were made on different devices")
+
+
+@torch.inference_mode()
+def matmul_gflop_per_s(
+    device: torch.device, dtype: torch.dtype, *, size: int | None = None, budget_s: float = 1.5
+) -> float:
+    """What the device reaches on one square product: the ceiling to hold an encoder's rate against.
+
+    The best of up to ten products of normal noise; zeros would run faster on some hardware.
+    """
+    side = size or (8192 if device.type == "cuda" else 2048)
+    left = torch.randn(side, side, device=device).to(dtype)
+    right = torch.randn(side, side, device=device).to(dtype)
+    torch.mm(left, right)  # not timed: libraries choose and warm a kernel
+    best_ms = float("inf")
+    deadline = time.perf_counter() + budget_s
+    for _ in range(10):
+        synchronise(device)
+        start = mark(device)
+        torch.mm(left, right)
+        end = mark(device)
+        synchronise(device)
+        best_ms = min(best_ms, elapsed_ms(start, end))
+        if time.perf_counter() > deadline:
+            break
+    return 2 * side**3 / best_ms / 1e6

@@ -1,0 +1,201 @@
+"""The encoder: a backbone on a device, which prepares crops and turns them into tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from app.core.config import CropConfig
+from app.core.errors import EncoderMismatch
+from app.core.families import Family
+from app.core.geometry import Grid
+from app.core.plan import CropPlan
+from app.core.profile import Weights
+from app.core.tokens import TokenKind, pooling_windows, token_sequence
+from app.encoder.backbone import VisionBackbone
+from app.encoder.checkpoint import load_checkpoint
+from app.encoder.device import elapsed_ms, mark, synchronise
+from app.encoder.padding import MaskOrder, padding_state
+from app.encoder.preprocess import Pixels, image_to_patches
+from app.encoder.random_weights import random_backbone
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedCrops:
+    """What one pass takes, on the encoder's device.
+
+    ``patches`` [C, P, 588] in the encoder's dtype, global crop first; ``pool_index`` int64 [N, W]
+    and ``padding_state`` int64 [C, P] as :meth:`VisionBackbone.connect` reads them; ``positions``
+    int64 [N], where each token goes in the image's prompt tokens.
+    """
+
+    patches: Tensor
+    pool_index: Tensor
+    padding_state: Tensor
+    positions: Tensor
+
+    @property
+    def total_crops(self) -> int:
+        return len(self.patches)
+
+    @property
+    def patch_tokens(self) -> int:
+        return len(self.pool_index)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VisionTokens:
+    """``tokens`` [N, L] in prompt order; ``positions`` int64 [N] in the image's prompt tokens."""
+
+    tokens: Tensor
+    positions: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """One pass in ms, from crops on the device to tokens ready, and its two parts."""
+
+    vit_ms: float
+    connector_ms: float
+    vision_ms: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoder:
+    """Build one with :func:`load_encoder`. Holds no state: calls may follow in any order."""
+
+    family: Family
+    backbone: VisionBackbone
+    device: torch.device
+    dtype: torch.dtype
+    weights: Weights
+    mask_order: MaskOrder = "released"
+
+    def prepare(self, pixels: Pixels, plan: CropPlan) -> PreparedCrops:
+        """Crops of ``pixels``, uint8 RGB [H, W, 3], on the device as the plan says.
+
+        Raises:
+            EncoderMismatch: the plan is for another family or crop side.
+            ValueError: the pixels are not of the plan's image.
+        """
+        self.check(plan)
+        crops = image_to_patches(pixels, plan, self.device)
+        pool_index, positions = token_layout(plan.grid, plan.config)
+        with torch.inference_mode():
+            return PreparedCrops(
+                patches=crops.patches.to(self.dtype),
+                pool_index=pool_index.to(self.device),
+                padding_state=padding_state(crops.content, self.mask_order),
+                positions=positions.to(self.device),
+            )
+
+    def check(self, plan: CropPlan) -> None:
+        """Raise EncoderMismatch unless this encoder can run the plan; any margins and max_crops
+        will do, as they only choose crops and tokens.
+        """
+        config = plan.config
+        if config.family != self.family:
+            raise EncoderMismatch(
+                f"the plan is for {config.family.name}, the loaded encoder is {self.family.name}",
+                parameter="model",
+                actual=config.family.name,
+                loaded=self.family.name,
+            )
+        if not config.is_native:
+            raise EncoderMismatch(
+                f"the encoder takes crops of {self.family.crop_size_px} px, "
+                f"the plan has crops of {config.crop_size_px} px",
+                parameter="crop_size_px",
+                actual=config.crop_size_px,
+                loaded=self.family.crop_size_px,
+            )
+
+    def run(self, prepared: PreparedCrops) -> VisionTokens:
+        """The vision tokens of one image; on CUDA they may still be under way on return."""
+        with torch.inference_mode():
+            tokens = self.backbone(prepared.patches, prepared.pool_index, prepared.padding_state)
+        return VisionTokens(tokens, prepared.positions)
+
+    def run_timed(self, prepared: PreparedCrops) -> StageTimes:
+        """How long one pass takes. Waits until the tokens are there."""
+        return self._timed_pass(prepared)[1]
+
+    def encode(self, batch: Sequence[PreparedCrops]) -> tuple[list[VisionTokens], StageTimes]:
+        """Several images in one pass: the tokens of each, and the times of the whole.
+
+        Raises:
+            ValueError: no images.
+        """
+        tokens, times = self._timed_pass(join(batch))
+        split = torch.split(tokens, [prepared.patch_tokens for prepared in batch])
+        images = zip(split, batch, strict=True)
+        return [VisionTokens(part, prepared.positions) for part, prepared in images], times
+
+    @torch.inference_mode()
+    def _timed_pass(self, prepared: PreparedCrops) -> tuple[Tensor, StageTimes]:
+        synchronise(self.device)  # earlier work is not this pass's
+        start = mark(self.device)
+        features = self.backbone.encode_patches(prepared.patches)
+        encoded = mark(self.device)
+        tokens = self.backbone.connect(features, prepared.pool_index, prepared.padding_state)
+        ready = mark(self.device)
+        synchronise(self.device)
+        return tokens, StageTimes(
+            vit_ms=elapsed_ms(start, encoded),
+            connector_ms=elapsed_ms(encoded, ready),
+            vision_ms=elapsed_ms(start, ready),
+        )
+
+
+def load_encoder(
+    family: Family,
+    *,
+    checkpoint: Path | None,
+    device: torch.device,
+    dtype: torch.dtype,
+    seed: int = 0,
+    mask_order: MaskOrder = "released",
+) -> Encoder:
+    """An encoder with a checkpoint's weights, or with seeded random ones where there is none.
+
+    Raises:
+        CheckpointError: the checkpoint does not fit the family.
+    """
+    if checkpoint is None:
+        backbone = random_backbone(family, device, dtype, seed)
+        return Encoder(family, backbone, device, dtype, "random", mask_order)
+    backbone = load_checkpoint(checkpoint, family, device, dtype)
+    return Encoder(family, backbone, device, dtype, "checkpoint", mask_order)
+
+
+@lru_cache(maxsize=256)
+def token_layout(grid: Grid, config: CropConfig) -> tuple[Tensor, Tensor]:
+    """``pool_index`` [N, W] and ``positions`` [N], int64 on the CPU; shared, so never written."""
+    sequence = token_sequence(grid, config)
+    positions = [at for at, kind in enumerate(sequence) if kind is TokenKind.PATCH]
+    return torch.tensor(pooling_windows(grid, config)), torch.tensor(positions)
+
+
+def join(batch: Sequence[PreparedCrops]) -> PreparedCrops:
+    """Several images as one pass: their crops, and their tokens, one image after the other.
+
+    ``positions`` stay those of each image's own prompt.
+    """
+    if len(batch) == 1:
+        return batch[0]
+    pool_index, first_patch = [], 0
+    for prepared in batch:
+        index = prepared.pool_index
+        pool_index.append(torch.where(index >= 0, index + first_patch, index))
+        first_patch += prepared.padding_state.numel()
+    return PreparedCrops(
+        patches=torch.cat([prepared.patches for prepared in batch]),
+        pool_index=torch.cat(pool_index),
+        padding_state=torch.cat([prepared.padding_state for prepared in batch]),
+        positions=torch.cat([prepared.positions for prepared in batch]),
+    )

@@ -1,0 +1,51 @@
+"""Fixtures of several folders: the sample photo, a fake encoder, a client."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from support.fakes import FakeEncoder
+
+from app.main import create_app
+from app.settings import Settings
+
+SAMPLE = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def photo_bytes() -> bytes:
+    """A real photo, 640×427 JPEG: 6 crops as 2×3."""
+    return SAMPLE.read_bytes()
+
+
+@pytest.fixture
+def fake_encoder() -> FakeEncoder:
+    return FakeEncoder()
+
+
+Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def serve(fake_encoder) -> Serve:
+    """A client of an application made with these settings, started and stopped."""
+
+    @asynccontextmanager
+    async def started(**settings) -> AsyncIterator[httpx.AsyncClient]:
+        defaults = {"profile_on_start": False}
+        app = create_app(Settings(**{**defaults, **settings}), lambda: fake_encoder)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+        ):
+            yield client
+
+    return started

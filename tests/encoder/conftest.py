@@ -1,0 +1,33 @@
+"""Tiny encoders of both generations, with the weights and outputs of the reference code."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from app.encoder.checkpoint import load_checkpoint
+from app.encoder.encoder import Encoder
+from tests.encoder.reference import (
+    CPU,
+    Vectors,
+    molmo1_vectors,
+    molmo2_vectors,
+    write_checkpoint,
+)
+
+
+@pytest.fixture(scope="session")
+def molmo1() -> Vectors:
+    return molmo1_vectors()
+
+
+@pytest.fixture(scope="session")
+def molmo2() -> Vectors:
+    return molmo2_vectors()
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(molmo1: Vectors, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    folder = write_checkpoint(tmp_path_factory.mktemp("tiny"), molmo1.weights)
+    backbone = load_checkpoint(folder, molmo1.family, CPU, torch.float32)
+    return Encoder(molmo1.family, backbone, CPU, torch.float32, "checkpoint")

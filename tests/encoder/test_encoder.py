@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.core.config import make_config
+from app.core.errors import EncoderMismatch, EncoderUnavailable
+from app.core.families import family_named
+from app.core.geometry import Grid, Size
+from app.core.plan import CropPlan, make_plan
+from app.core.tokens import TokenKind, token_sequence
+from app.encoder import device as devices
+from app.encoder.encoder import Encoder, load_encoder
+from app.encoder.profile_plans import profile_plans, synthetic_crops
+from tests.encoder.reference import CPU, Vectors, pattern_image, write_checkpoint
+
+
+def plan_of(encoder: Encoder, width: int, height: int) -> CropPlan:
+    return make_plan(Size(width, height), make_config(encoder.family))
+
+
+def test_an_image_becomes_the_tokens_of_its_plan(tiny_encoder: Encoder) -> None:
+    """One token per patch position of the prompt, at just those positions."""
+    plan = plan_of(tiny_encoder, 150, 90)
+    prepared = tiny_encoder.prepare(pattern_image(90, 150, 2), plan)
+    result = tiny_encoder.run(prepared)
+    assert prepared.total_crops == plan.total_crops
+    assert result.tokens.shape == (plan.tokens.patch, 24)
+    sequence = token_sequence(plan.grid, plan.config)
+    assert all(sequence[at] is TokenKind.PATCH for at in result.positions.tolist())
+    assert not result.tokens.requires_grad
+
+
+def test_the_mask_order_matters_and_can_be_chosen(tiny_encoder: Encoder) -> None:
+    """A padded image has other tokens if every crop is told its own padding."""
+    plan = plan_of(tiny_encoder, 150, 90)
+    image = pattern_image(90, 150, 2)
+    aligned = replace(tiny_encoder, mask_order="aligned")
+    released_tokens = tiny_encoder.run(tiny_encoder.prepare(image, plan)).tokens
+    aligned_tokens = aligned.run(aligned.prepare(image, plan)).tokens
+    assert not torch.allclose(released_tokens, aligned_tokens)
+
+
+def test_a_batch_gives_what_each_image_gives_alone(tiny_encoder: Encoder) -> None:
+    """Images in one pass do not touch each other, and every one gets its own tokens back."""
+    prepared = [
+        tiny_encoder.prepare(pattern_image(h, w, 1), plan_of(tiny_encoder, w, h))
+        for w, h in ((150, 90), (84, 84), (60, 200))
+    ]
+    batch, times = tiny_encoder.encode(prepared)
+    for together, alone in zip(batch, map(tiny_encoder.run, prepared), strict=True):
+        torch.testing.assert_close(together.tokens, alone.tokens, rtol=1e-5, atol=1e-5)
+        assert torch.equal(together.positions, alone.positions)
+    assert times.vision_ms > 0
+
+
+def test_batches_keep_missing_patches_missing(molmo2: Vectors) -> None:
+    """Windows at the odd edge of a second image do not reach into the first."""
+    encoder = load_encoder(molmo2.family, checkpoint=None, device=CPU, dtype=torch.float32)
+    image = pattern_image(140, 200, 4)
+    prepared = encoder.prepare(image, plan_of(encoder, 200, 140))
+    first, second = encoder.encode([prepared, prepared])[0]
+    torch.testing.assert_close(first.tokens, second.tokens, rtol=1e-5, atol=1e-5)
+
+
+def test_stage_times_belong_to_one_pass(tiny_encoder: Encoder) -> None:
+    """The two parts of a pass add up to it; no figure comes from another pass."""
+    plan = plan_of(tiny_encoder, 150, 90)
+    prepared = tiny_encoder.prepare(pattern_image(90, 150, 2), plan)
+    times = tiny_encoder.run_timed(prepared)
+    assert min(times.vit_ms, times.connector_ms) > 0
+    assert times.vit_ms + times.connector_ms == pytest.approx(times.vision_ms)
+
+
+def test_plans_for_another_encoder_are_refused(tiny_encoder: Encoder) -> None:
+    """Another family or crop side does not fit; other margins and max_crops do."""
+    family = tiny_encoder.family
+    other_margins = make_config(family, overlap_margins=(2, 0), max_crops=3)
+    tiny_encoder.check(make_plan(Size(150, 90), other_margins))
+    with pytest.raises(EncoderMismatch, match="molmo-72b-0924"):
+        tiny_encoder.check(make_plan(Size(150, 90), make_config(family_named("molmo-72b-0924"))))
+    with pytest.raises(EncoderMismatch, match="112 px"):
+        tiny_encoder.check(make_plan(Size(150, 90), make_config(family, crop_size_px=112)))
+
+
+def test_a_checkpoint_makes_an_encoder(molmo1: Vectors, tmp_path: Path) -> None:
+    """The factory loads the checkpoint where there is one and says what it has."""
+    folder = write_checkpoint(tmp_path, molmo1.weights)
+    encoder = load_encoder(molmo1.family, checkpoint=folder, device=CPU, dtype=torch.float32)
+    assert encoder.weights == "checkpoint"
+
+
+def test_random_weights_follow_the_seed(molmo1: Vectors) -> None:
+    """Same seed, same weights; another seed, others; and the encoder says they are random."""
+    one, same, other = (
+        load_encoder(molmo1.family, checkpoint=None, device=CPU, dtype=torch.float32, seed=seed)
+        for seed in (1, 1, 2)
+    )
+    weight = "vit.blocks.0.attention.qkv.weight"
+    assert one.weights == "random"
+    assert torch.equal(one.backbone.state_dict()[weight], same.backbone.state_dict()[weight])
+    assert not torch.equal(one.backbone.state_dict()[weight], other.backbone.state_dict()[weight])
+
+
+def test_full_dimensions_run() -> None:
+    """Molmo-7B-D with random weights turns one crop into finite tokens of a sane size."""
+    family = family_named("molmo-7b-d-0924")
+    dtype = devices.choose_dtype("auto", CPU)
+    encoder = load_encoder(family, checkpoint=None, device=CPU, dtype=dtype)
+    (plan,) = profile_plans(make_config(family), [1])
+    tokens = encoder.run(synthetic_crops(encoder, plan)).tokens
+    assert tokens.shape == (144, 3584)
+    assert tokens.isfinite().all()
+    assert 0.1 < tokens.float().std() < 100
+
+
+def test_device_and_dtype_are_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """bfloat16 only on CPUs that multiply it; CUDA is never made up."""
+    info = tmp_path / "cpuinfo"
+    monkeypatch.setattr(devices, "CPU_INFO", info)
+    info.write_text("model name\t: Some CPU\nflags\t\t: fpu avx512f avx512_bf16\n")
+    assert devices.choose_dtype("auto", CPU) == torch.bfloat16
+    assert devices.choose_dtype("float32", CPU) == torch.float32
+    assert devices.device_name(CPU).startswith("Some CPU (")
+    info.write_text("flags\t\t: fpu avx2\n")
+    assert devices.choose_dtype("auto", CPU) == torch.float32
+    info.unlink()
+    assert devices.choose_dtype("auto", CPU) == torch.float32
+    assert devices.device_name(CPU).startswith("CPU (")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert devices.choose_device("auto") == CPU
+    with pytest.raises(EncoderUnavailable):
+        devices.choose_device("cuda")
+
+
+def test_the_matmul_rate_is_positive() -> None:
+    """A calibration gives a finite rate in any dtype."""
+    assert 0 < devices.matmul_gflop_per_s(CPU, torch.float32, size=64) < float("inf")
+
+
+def test_the_encoder_needs_no_web_stack() -> None:
+    """Importing it must work on a bare machine: only torch, numpy, safetensors and app.core."""
+    script = (
+        "import sys; "
+        "sys.modules.update(dict.fromkeys(('fastapi', 'pydantic', 'starlette', 'PIL'))); "
+        "import app.encoder.encoder, app.encoder.measure; "
+        "outside = [m for m in sys.modules if m.startswith('app.') "
+        "and m.split('.')[1] not in ('core', 'encoder')]; "
+        "assert not outside, outside"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=root)
+
+
+def test_grids_are_reused(tiny_encoder: Encoder) -> None:
+    """The windows of a grid are built once; images of one shape share them."""
+    from app.encoder.encoder import token_layout
+
+    config = make_config(tiny_encoder.family)
+    assert token_layout(Grid(2, 3), config)[0] is token_layout(Grid(2, 3), config)[0]

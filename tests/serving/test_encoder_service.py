@@ -1,0 +1,103 @@
+"""The encoder service: loaded and profiled behind the answers, honest about where it is."""
+
+import time
+
+import pytest
+from support.fakes import FakeEncoder, fake_profile
+
+from app.core.config import make_config
+from app.core.errors import CheckpointError
+from app.core.families import FAMILIES
+from app.core.geometry import Size
+from app.core.plan import make_plan
+from app.serving.encoder import EncoderService
+from app.serving.worker import DeviceWorker
+
+PLAN = make_plan(Size(640, 480), make_config(FAMILIES["molmo-7b-d-0924"]))
+SMALL = make_plan(Size(300, 300), make_config(FAMILIES["molmo-7b-d-0924"]))
+
+
+def started(load, *, profile_on_start=True) -> EncoderService:
+    worker = DeviceWorker(queue_limit=2, stall_s=5)
+    service = EncoderService(load, profile_on_start=profile_on_start, worker=worker)
+    service.start()
+    return service
+
+
+def until(condition, seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "never happened"
+        time.sleep(0.005)
+
+
+def test_a_profile_grows_in_the_background_and_answers_as_it_does():
+    """Smallest counts first; what is not measured yet is not made up."""
+    encoder = FakeEncoder()
+    service = started(lambda: encoder)
+    until(lambda: service.status().profile == "complete")
+    assert service.status().profiled == service.status().to_profile == 3
+    small = service.from_profile(SMALL)
+    assert (small.source, small.vision.vision_ms.p50) == ("profile", 20.5)
+    large = service.from_profile(PLAN)
+    assert (large.source, large.vision) == ("none", None)
+    assert "7 crops" in large.reason
+    service.stop()
+
+
+def test_a_saved_profile_is_used_without_measuring():
+    encoder = FakeEncoder(saved=fake_profile(3))
+    service = started(lambda: encoder)
+    until(lambda: service.status().profile == "complete")
+    assert encoder.passes == 0
+    service.stop()
+
+
+def test_a_partial_profile_is_taken_up_again():
+    encoder = FakeEncoder(saved=fake_profile(2, complete=False))
+    service = started(lambda: encoder)
+    until(lambda: service.status().profile == "complete")
+    assert len(service.profile.entries) == 3
+    service.stop()
+
+
+def test_an_encoder_that_cannot_be_loaded_says_why():
+    def load():
+        raise CheckpointError("no tensor wq")
+
+    service = started(load)
+    until(lambda: service.status().state == "failed")
+    assert service.status().reason == "no tensor wq"
+    assert "no tensor wq" in service.from_profile(PLAN).reason
+    service.stop()
+
+
+def test_reasons_for_having_no_latency():
+    encoder = FakeEncoder()
+    encoder.gate.clear()
+    service = started(lambda: encoder)
+    until(lambda: service.status().profile == "measuring")
+    assert service.from_profile(PLAN).reason == "the profile is being measured"
+    encoder.gate.set()
+    until(lambda: service.status().profile == "complete")
+    for config, reason in [
+        (make_config(FAMILIES["molmo2-8b"]), "molmo-7b-d-0924, not molmo2-8b"),
+        (make_config(FAMILIES["molmo-7b-d-0924"], crop_size_px=448), "336 px crops"),
+        (make_config(FAMILIES["molmo-7b-d-0924"], overlap_margins=(2, 2)), "margins"),
+    ]:
+        latency = service.from_profile(make_plan(Size(300, 300), config))
+        assert latency.source == "none"
+        assert reason in latency.reason
+    service.stop()
+    off = EncoderService(None, profile_on_start=True, worker=DeviceWorker(queue_limit=1, stall_s=1))
+    off.start()
+    assert off.status().state == "off"
+    assert "without an encoder" in off.from_profile(PLAN).reason
+
+
+@pytest.mark.parametrize("counts", [1, 2])
+def test_a_saved_profile_of_fewer_counts_is_extended(counts):
+    """Even if it was complete for what was asked of it then."""
+    service = started(lambda: FakeEncoder(saved=fake_profile(counts)))
+    until(lambda: service.status().profiled == 3)
+    service.stop()
