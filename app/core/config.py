@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.core.errors import InvalidConfig
 from app.core.families import Family
@@ -12,17 +12,44 @@ MAX_CROP_SIZE_PX = 4096
 """Bounds on what a stranger may ask of us: the work of a plan grows with both."""
 
 
+def _derived() -> int:
+    """A field that ``__post_init__`` computes and that equality need not look at."""
+    value: int = field(init=False, repr=False, compare=False)
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class CropConfig:
     """What decides a plan besides the image size. Build one with :func:`make_config`.
 
-    ``overlap_margins`` are in patches, (left and top, right and bottom).
+    ``overlap_margins`` are in patches, (left and top, right and bottom). What follows from the four
+    inputs is computed once: a search for sizes reads it thousands of times.
     """
 
     family: Family
     max_crops: int
     overlap_margins: tuple[int, int]
     crop_size_px: int
+    margin_patches: int = _derived()
+    margin_px: int = _derived()
+    """Total margin of a side: what two neighbours share."""
+    window_patches: int = _derived()
+    """Patches that one more crop adds to the canvas, along one side."""
+    window_px: int = _derived()
+    crop_patches: int = _derived()
+    """Patches along one side of a crop."""
+
+    def __post_init__(self) -> None:
+        patch = self.family.patch_size_px
+        margin, side = sum(self.overlap_margins), self.crop_size_px // patch
+        for name, value in (
+            ("margin_patches", margin),
+            ("margin_px", margin * patch),
+            ("window_patches", side - margin),
+            ("window_px", (side - margin) * patch),
+            ("crop_patches", side),
+        ):
+            object.__setattr__(self, name, value)
 
     @property
     def patch_size_px(self) -> int:
@@ -31,28 +58,6 @@ class CropConfig:
     @property
     def pooling(self) -> int:
         return self.family.connector.pooling
-
-    @property
-    def crop_patches(self) -> int:
-        """Patches along one side of a crop."""
-        return self.crop_size_px // self.family.patch_size_px
-
-    @property
-    def margin_patches(self) -> int:
-        return sum(self.overlap_margins)
-
-    @property
-    def window_patches(self) -> int:
-        """Patches that one more crop adds to the canvas, along one side."""
-        return self.crop_patches - self.margin_patches
-
-    @property
-    def window_px(self) -> int:
-        return self.window_patches * self.family.patch_size_px
-
-    @property
-    def margin_px(self) -> int:
-        return self.margin_patches * self.family.patch_size_px
 
     @property
     def crop_tokens(self) -> int:

@@ -1,0 +1,23 @@
+"""``python -m benchmarks`` runs every benchmark, ``python -m benchmarks NAME`` one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from benchmarks import encoder, planning
+
+BENCHMARKS: dict[str, Callable[[], None]] = {"planning": planning.main, "encoder": encoder.main}
+
+
+def main() -> None:
+    """Run the benchmarks named on the command line, or all of them."""
+    names = sys.argv[1:] or list(BENCHMARKS)
+    for name in names:
+        if name not in BENCHMARKS:
+            sys.exit(f"no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
+        BENCHMARKS[name]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Fair comparison on a noisy machine: variants in shuffled rounds, ratios round by round."""
+
+from __future__ import annotations
+
+import json
+import platform
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from app import __version__
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def rounds(
+    variants: Mapping[str, Callable[[], object]], count: int, seed: int = 0
+) -> dict[str, list[float]]:
+    """Seconds of every variant in each of ``count`` rounds, after one that is not counted.
+
+    Every round runs each variant once, in an order of its own, so that drift is no trend.
+    """
+    shuffle = random.Random(seed)
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for number in range(count + 1):
+        order = list(variants)
+        shuffle.shuffle(order)
+        for name in order:
+            started = time.perf_counter()
+            variants[name]()
+            spent = time.perf_counter() - started
+            if number:
+                seconds[name].append(spent)
+    return seconds
+
+
+def ratio(seconds: Mapping[str, list[float]], slow: str, fast: str) -> tuple[float, float, float]:
+    """Minimum, median and maximum over rounds of how many times as long ``slow`` took."""
+    ratios = [a / b for a, b in zip(seconds[slow], seconds[fast], strict=True)]
+    return min(ratios), statistics.median(ratios), max(ratios)
+
+
+def save(name: str, result: Mapping[str, Any]) -> Path:
+    """Write a result with what it was measured under."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    conditions = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "crop_planner": __version__,
+    }
+    path.write_text(json.dumps({**conditions, **result}, indent=2) + "\n", encoding="utf-8")
+    return path
