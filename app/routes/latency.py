@@ -7,12 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.routes.parameters import NoParameters, ServiceDependency
+from app.routes.problems import responses
 from app.schemas.latency import EncoderAnswer, LatencyProfileAnswer, ProfileAnswer
 
 router = APIRouter(tags=["latency"])
 
 
-@router.get("/latency")
+@router.get("/latency", summary="The measured profile", responses=responses(422))
 def latency(
     parameters: Annotated[NoParameters, Query()], service: ServiceDependency
 ) -> LatencyProfileAnswer:

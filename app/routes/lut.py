@@ -59,7 +59,9 @@ class LutParameters(PlanParameters):
         return Size(ratio.numerator, ratio.denominator)
 
 
-@router.get("/lut", response_model=LutAnswer, responses=responses(422))
+@router.get(
+    "/lut", summary="From crops to sizes", response_model=LutAnswer, responses=responses(422)
+)
 def lut(
     request: Request,
     parameters: Annotated[LutParameters, Query()],

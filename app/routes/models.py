@@ -8,12 +8,13 @@ from fastapi import APIRouter, Query
 
 from app.core.families import FAMILIES
 from app.routes.parameters import NoParameters, ServiceDependency
+from app.routes.problems import responses
 from app.schemas.service import FamilyAnswer, ModelsAnswer
 
 router = APIRouter(tags=["service"])
 
 
-@router.get("/models")
+@router.get("/models", summary="The families", responses=responses(422))
 def models(
     parameters: Annotated[NoParameters, Query()], service: ServiceDependency
 ) -> ModelsAnswer:

@@ -31,7 +31,7 @@ class AnalyzeParameters(PlanParameters):
     )
 
 
-@router.get("/plan", responses=responses(422))
+@router.get("/plan", summary="What a size costs", responses=responses(422))
 def plan(parameters: Annotated[SizeParameters, Query()], service: ServiceDependency) -> PlanAnswer:
     """Plan a size, without an upload: tiling, crops, tokens, overlap, control, latency."""
     planned = make_plan(Size(parameters.width, parameters.height), parameters.config(service))
@@ -40,6 +40,7 @@ def plan(parameters: Annotated[SizeParameters, Query()], service: ServiceDepende
 
 @router.post(
     "/analyze",
+    summary="What an image costs",
     responses=responses(400, 413, 415, 422, 429, 503, 504),
     openapi_extra=OPENAPI_BODY,
 )

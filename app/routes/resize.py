@@ -60,6 +60,7 @@ class ResizeParameters(PlanParameters):
 
 @router.post(
     "/resize",
+    summary="The image that costs just so much",
     response_model=ResizeAnswer,
     responses={
         200: {

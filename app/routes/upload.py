@@ -73,7 +73,7 @@ async def read_upload(request: Request, limits: Limits) -> bytes:
 
 
 async def _from_body(request: Request, limit: int) -> bytes:
-    _check_announced(request, limit)
+    _check_announced(request, limit, limit)
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
@@ -83,9 +83,10 @@ async def _from_body(request: Request, limit: int) -> bytes:
 
 
 async def _from_form(request: Request, limit: int) -> bytes:
-    _check_announced(request, limit + _FORM_OVERHEAD)
+    most = limit + _FORM_OVERHEAD
+    _check_announced(request, most, limit)
     # Starlette limits form fields but not file parts, and a chunked body announces no length.
-    counted = Request(request.scope, _counting(request.receive, limit + _FORM_OVERHEAD, limit))
+    counted = Request(request.scope, _counting(request.receive, most, limit))
     async with counted.form(max_files=8, max_fields=8) as form:
         files = form.getlist(FIELD)
         if len(files) != 1 or not isinstance(files[0], UploadFile):
@@ -115,10 +116,10 @@ def _counting(receive: Receive, most: int, limit: int) -> Receive:
     return counted
 
 
-def _check_announced(request: Request, limit: int) -> None:
+def _check_announced(request: Request, most: int, limit: int) -> None:
     """Refuse by Content-Length before a byte is read, so that the client need not send it."""
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
+    if announced.isdigit() and int(announced) > most:
         raise _too_large(limit, int(announced))
 
 

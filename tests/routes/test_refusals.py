@@ -93,6 +93,7 @@ async def test_bytes_are_counted_as_they_arrive(serve):
             {"content": data, "headers": bmp},
             {"content": chunks(), "headers": bmp},
             {"files": {"image": data}},
+            {"files": {"image": data + bytes(100_000)}},
         ):
             problem = check_problem(await client.post("/analyze", **body), 413, "payload-too-large")
             assert problem["limit"] == len(data) - 1
