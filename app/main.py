@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -107,6 +109,9 @@ def serve(settings: Settings) -> None:
     """Run the service until it is told to stop."""
     import uvicorn
 
+    # uvicorn drains, then raises the signal again for the handler it found; a stop that was asked
+    # for and went well should not look like a crash to what started us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

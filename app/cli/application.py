@@ -1,0 +1,68 @@
+"""The application: every command by name, and what becomes of their errors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from app import __version__
+from app.cli.lut import lut
+from app.cli.measure import measure
+from app.cli.plan import analyze, plan
+from app.cli.problems import exit_code, print_problem, print_usage_problem
+from app.cli.resize import resize
+from app.cli.serve import serve
+from app.core.errors import CropPlannerError
+
+
+class Commands(TyperGroup):
+    """Runs a command, and turns what it raises into a message and an exit code."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # Typer hides click's
+        """Run the command that was named."""
+        as_json = "--json" in ctx.args  # also where its arguments cannot be read
+        try:
+            return super().invoke(ctx)
+        except CropPlannerError as error:
+            print_problem(error, as_json=as_json)
+            raise typer.Exit(exit_code(error)) from None
+        except typer.TyperException as error:
+            if not as_json:
+                raise  # Typer shows it with the usage
+            print_usage_problem(error)
+            raise typer.Exit(error.exit_code) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="What an image costs a Molmo model: planned, measured, controlled.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (plan, analyze, resize, lut, measure, serve):
+    app.command()(command)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"crop-planner {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """What an image costs a Molmo model: planned, measured, controlled.
+
+    Settings are read from the environment, prefix CROP_PLANNER_, as the service reads them.
+    """

@@ -1,0 +1,127 @@
+"""Arguments that several commands take, and how their text is read."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.core.config import MAX_CROPS_LIMIT
+from app.core.geometry import Grid, Size
+
+_MOST_DIGITS = 7  # of a number that is worth reading: MAX_SIDE_PX has as many
+
+
+def parse_size(text: str) -> Size:
+    """``640x480`` as a width of 640 and a height of 480 px."""
+    return Size(*_pair(text, "x", "a size is WIDTHxHEIGHT in px, for example 640x480"))
+
+
+def parse_grid(text: str) -> Grid:
+    """``2x3`` as 2 rows and 3 columns."""
+    rows, cols = _pair(text, "x", "a tiling is ROWSxCOLUMNS, for example 2x3")
+    if not rows or not cols:
+        raise typer.BadParameter("a tiling has at least 1 row and 1 column")
+    return Grid(rows, cols)
+
+
+def parse_margins(text: str) -> tuple[int, int]:
+    """``4,4`` as patches at (left and top, right and bottom)."""
+    wanted = "margins are two counts of patches, for example 4,4"
+    return _pair(text, ",", wanted, hint="--overlap-margins")
+
+
+def parse_aspect(text: str) -> Size:
+    """``4:3`` or ``1.5`` in lowest terms, as a size."""
+    number = r"\d{1,6}(?:\.\d{1,6})?"
+    match = re.fullmatch(rf"({number})(?::({number}))?", text, re.ASCII)
+    parts = [Fraction(part or 1) for part in match.groups()] if match else []
+    if not all(parts) or not parts:
+        raise typer.BadParameter("an aspect is WIDTH:HEIGHT or their ratio, for example 4:3 or 1.5")
+    ratio = parts[0] / parts[1]
+    return Size(ratio.numerator, ratio.denominator)
+
+
+def parse_counts(text: str) -> tuple[int, ...]:
+    """``1-4,8`` as 1, 2, 3, 4 and 8 total crops."""
+    counts: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part.strip(), re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= first <= last <= MAX_CROPS_LIMIT + 1:
+            raise typer.BadParameter(
+                f"these are total crops from 1 to {MAX_CROPS_LIMIT + 1}, as in 1-13 or 1,5,9",
+                param_hint="--counts",
+            )
+        counts |= set(range(first, last + 1))
+    return tuple(sorted(counts))
+
+
+def _pair(text: str, separator: str, wanted: str, *, hint: str | None = None) -> tuple[int, int]:
+    number = rf"(\d{{1,{_MOST_DIGITS}}})"
+    match = re.fullmatch(number + separator + number, text.strip(), re.ASCII)
+    if match is None:
+        raise typer.BadParameter(wanted, param_hint=hint)
+    return int(match[1]), int(match[2])
+
+
+_CONFIGURATION = "Configuration"
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Model family; by default CROP_PLANNER_MODEL, else molmo-7b-d-0924.",
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
+MaxCropsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-crops",
+        metavar="N",
+        help=f"Most grid crops, 1 to {MAX_CROPS_LIMIT}; by default the family's.",
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
+# Text, as Typer would take a tuple for an option of two arguments.
+MarginsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--overlap-margins",
+        metavar="LEFT,RIGHT",
+        help="Patches dropped at the left and top, and at the right and bottom, of a crop.",
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
+CropSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--crop-size-px",
+        metavar="PX",
+        help="Side of a crop, a multiple of the patch; by default the family's.",
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the JSON of the HTTP call; errors too, on stderr.")
+]
+ProfileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="Give latencies from this profile, as `measure` saved it.",
+    ),
+]
+ImageArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", exists=True, dir_okay=False, readable=True, help="The image file."
+    ),
+]

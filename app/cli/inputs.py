@@ -1,0 +1,110 @@
+"""What commands read: settings from the environment, images and profiles from files."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from app.cli.arguments import parse_margins
+from app.core.config import CropConfig, make_config
+from app.core.errors import MalformedRequest, PayloadTooLarge
+from app.core.families import family_named
+from app.core.latency import Latency, latency_from_profile
+from app.core.plan import CropPlan
+from app.core.profile import Profile, load_profile
+
+if TYPE_CHECKING:
+    from app.imaging.decode import Picture
+    from app.settings import Settings
+
+NO_PROFILE = "no profile was given: `crop-planner measure` makes one, --profile FILE reads it"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image file, its bytes as they are and decoded."""
+
+    data: bytes
+    picture: Picture
+    decode_ms: float
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The settings of the environment; an override that is None leaves its setting alone.
+
+    Raises:
+        typer.BadParameter: naming each variable that cannot be used.
+    """
+    from pydantic import ValidationError
+
+    from app.settings import Settings
+
+    try:
+        return Settings(**{k: v for k, v in overrides.items() if v is not None})
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"CROP_PLANNER_{'_'.join(map(str, item['loc'])).upper()}={item['input']}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise typer.BadParameter(wrong, param_hint="environment") from None
+
+
+def effective_config(
+    settings: Settings,
+    model: str | None,
+    max_crops: int | None,
+    overlap_margins: str | None,
+    crop_size_px: int | None,
+) -> CropConfig:
+    """The configuration of a command: the family's own values and what overrides them."""
+    return make_config(
+        family_named(model or settings.model),
+        max_crops=max_crops,
+        overlap_margins=parse_margins(overlap_margins) if overlap_margins else None,
+        crop_size_px=crop_size_px,
+    )
+
+
+def read_image(path: Path, settings: Settings) -> ImageFile:
+    """Read and decode an image, within the limits that hold for an upload.
+
+    Raises:
+        typer.BadParameter: the file cannot be read.
+        PayloadTooLarge, MalformedRequest: too many bytes, or none.
+        UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding says.
+    """
+    from app.imaging.decode import decode
+
+    limit = settings.max_upload_bytes
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{path} cannot be read: {error.strerror}", param_hint="FILE"
+        ) from None
+    if len(data) > limit:
+        raise PayloadTooLarge(
+            f"{path.name} has more than {limit} bytes; CROP_PLANNER_MAX_UPLOAD_BYTES is the limit",
+            limit=limit,
+            actual=path.stat().st_size,
+        )
+    if not data:
+        raise MalformedRequest("the image is empty", limit=1, actual=0)
+    started = time.perf_counter()
+    picture = decode(data, max_pixels=settings.max_pixels)
+    return ImageFile(data, picture, (time.perf_counter() - started) * 1e3)
+
+
+def read_profile(path: Path | None) -> Profile | None:
+    """The profile in a file, if one is named. Raises InvalidProfile."""
+    return load_profile(path) if path is not None else None
+
+
+def given_latency(profile: Profile | None, plan: CropPlan) -> Latency:
+    """The plan's latency by a profile that was named; no other is looked for."""
+    return latency_from_profile(profile, plan, NO_PROFILE)

@@ -1,0 +1,89 @@
+"""The latency of an image on this device. Imports torch, so it is imported late."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from app.cli.output import console
+from app.core.errors import InvalidProfile
+from app.core.families import Family
+from app.core.latency import Latency, latency_from_profile
+from app.core.plan import CropPlan
+from app.core.profile import Weights, load_profile, profile_filename
+from app.encoder.checkpoint import meta_backbone
+from app.encoder.device import choose_device, choose_dtype
+from app.encoder.encoder import Encoder
+from app.encoder.measure import profile_key
+from app.imaging.decode import Picture
+from app.serving import backend
+from app.serving.encoder import EncoderService, Preparation
+from app.serving.worker import DeviceWorker
+from app.settings import Settings
+
+
+def checkpoint_for(family: Family, settings: Settings) -> Path | None:
+    """The checkpoint of the settings, which is the one of the family they name."""
+    return settings.checkpoint if family.name == settings.model else None
+
+
+def saved_latency(plan: CropPlan, settings: Settings) -> Latency:
+    """The plan's latency by the profile saved for this device, if there is one."""
+    family = plan.config.family
+    device = choose_device(settings.device)
+    weights: Weights = "checkpoint" if checkpoint_for(family, settings) else "random"
+    # Without weights: naming the conditions needs the network's surroundings only.
+    encoder = Encoder(
+        family, meta_backbone(family), device, choose_dtype(settings.dtype, device), weights
+    )
+    file = settings.profile_folder / profile_filename(profile_key(encoder, plan.config))
+    missing = (
+        f"no profile is saved for {family.name} on this device; "
+        f"`crop-planner measure --model {family.name}` makes one"
+    )
+    if not file.is_file():
+        return Latency("none", missing)
+    try:
+        return latency_from_profile(load_profile(file), plan, missing)
+    except InvalidProfile as error:
+        return Latency("none", f"the saved profile cannot be used: {error.detail}")
+
+
+def measured_latency(
+    picture: Picture, plan: CropPlan, settings: Settings, repeats: int
+) -> tuple[Latency, Preparation]:
+    """Load the encoder and run the picture's own crops, as the service does on request.
+
+    Raises:
+        CheckpointError, EncoderUnavailable: the encoder cannot be loaded.
+        EncoderMismatch: it cannot run the plan.
+        DeadlineExceeded: not done in the time that the settings allow.
+    """
+    family = plan.config.family
+    with console(stderr=True).status(f"measuring {family.name}, {plan.total_crops} crops in all"):
+        encoder = backend.load_torch_encoder(
+            family,
+            checkpoint=checkpoint_for(family, settings),
+            device=settings.device,
+            dtype=settings.dtype,
+            seed=settings.seed,
+            profile=backend.ProfileOptions(settings.profile_folder, None, None, 0),
+        )
+        worker = DeviceWorker(queue_limit=1, stall_s=settings.encoder_stall_s)
+        service = EncoderService(lambda: encoder, profile_on_start=False, worker=worker)
+        service.start()
+        try:
+            while service.status().state == "loading":
+                time.sleep(0.001)
+            return asyncio.run(
+                service.measure(
+                    picture,
+                    plan,
+                    repeats=repeats,
+                    warmup=1,
+                    timeout_s=settings.measure_timeout_s,
+                )
+            )
+        finally:
+            service.stop()

@@ -1,0 +1,152 @@
+"""``lut``: from a number of crops to the size, the tokens and the latency they cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.arguments import (
+    CropSizeOption,
+    JsonOption,
+    MarginsOption,
+    MaxCropsOption,
+    ModelOption,
+    ProfileOption,
+    parse_aspect,
+    parse_size,
+)
+from app.cli.inputs import effective_config, given_latency, read_profile, read_settings
+from app.core.config import CropConfig
+from app.core.geometry import Size
+from app.core.lut import lookup_table
+from app.core.plan import plan_with_grid
+from app.core.profile import Profile
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from app.schemas.resize import LutAnswer, LutOptionAnswer
+
+
+def lut(
+    size: Annotated[
+        Size | None,
+        typer.Option(metavar="WIDTHxHEIGHT", parser=parse_size, help="Make it about one image."),
+    ] = None,
+    aspect: Annotated[
+        Size | None,
+        typer.Option(metavar="WIDTH:HEIGHT", parser=parse_aspect, help="Make it about an aspect."),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="List every tiling, not only the best of each count.")
+    ] = False,
+    model: ModelOption = None,
+    max_crops: MaxCropsOption = None,
+    overlap_margins: MarginsOption = None,
+    crop_size_px: CropSizeOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the table from a number of crops to the size, tokens and latency they cost."""
+    from app.cli.output import console, print_json
+    from app.cli.tables import heading
+
+    if size is not None and aspect is not None:
+        raise typer.BadParameter("give --size or --aspect, not both", param_hint="--aspect")
+    config = effective_config(read_settings(), model, max_crops, overlap_margins, crop_size_px)
+    answer = _table(config, size, aspect, read_profile(profile))
+    if as_json:
+        print_json(answer)
+        return
+    out = console()
+    out.print(heading(answer.model, answer.config))
+    if answer.profile is not None:
+        told = answer.profile
+        weights = f"{told.weights} weights"
+        out.print(f"latency: {told.device}, {told.dtype}, {weights}, {told.measured_at}")
+    out.print()
+    out.print(_rich_table(answer, size, aspect, every, narrow=out.width < 100))
+
+
+def _table(
+    config: CropConfig, size: Size | None, aspect: Size | None, profile: Profile | None
+) -> LutAnswer:
+    from app.schemas.latency import ProfileSummary
+    from app.schemas.plan import ConfigAnswer
+    from app.schemas.resize import LutAnswer, LutRowAnswer
+
+    return LutAnswer(
+        model=config.family.name,
+        config=ConfigAnswer.of(config),
+        profile=ProfileSummary.of(profile) if profile else None,
+        rows=[
+            LutRowAnswer.of(
+                row,
+                [
+                    given_latency(profile, plan_with_grid(option.size, option.grid, config))
+                    for option in row.options
+                ],
+            )
+            for row in lookup_table(config, image=size, aspect=aspect)
+        ],
+    )
+
+
+def _rich_table(
+    answer: LutAnswer, size: Size | None, aspect: Size | None, every: bool, *, narrow: bool
+) -> Table:
+    """``narrow`` leaves out what follows from the tiling, so that no column is cut."""
+    from app.cli.tables import columns
+
+    about = f"a {size} image" if size else f"{aspect.width}:{aspect.height}" if aspect else "square"
+    asked = size is not None or aspect is not None
+    timed = answer.profile is not None
+    which = f"Every tiling; bold: nearest {about}" if every else f"The tiling nearest {about}"
+    table = columns(
+        f"{which}, for each number of crops",
+        *("Crops>", "Tiling", "Canvas", "Patch\ntokens>", "Prompt\ntokens>"),
+        *(() if narrow else ("Total\ncrops>", "Overlap>", "Redun-\ndancy>")),
+        *(("Size",) if asked else ()),
+        *(("Scale>",) if size else ()),
+        *(("p50\nms>", "p95\nms>") if timed else ()),
+    )
+    if asked:
+        table.caption = "–: no size of that aspect gets it"
+    for row in answer.rows:
+        for index, option in enumerate(row.options):
+            best = index == row.best
+            if best or every:
+                # One row of numbers is read along; with all of them the best must stand out.
+                style = "bold" if best and every else None
+                cells = _cells(row.target_crops, option, narrow, size, aspect, timed)
+                table.add_row(*cells, style=style)
+    return table
+
+
+def _cells(
+    crops: int,
+    option: LutOptionAnswer,
+    narrow: bool,
+    size: Size | None,
+    aspect: Size | None,
+    timed: bool,
+) -> list[str]:
+    fit, vision = option.fit, option.latency.vision_ms
+    cells = [
+        str(crops),
+        f"{option.rows}x{option.cols}",
+        f"{option.width}x{option.height}",
+        f"{option.tokens.patch:,}",
+        f"{option.tokens.prompt:,}",
+    ]
+    if not narrow:
+        total = str(crops + 1)  # the global crop
+        cells += [total, f"{option.overlap_ratio:.1%}", f"{option.redundancy_ratio:.2f}"]
+    if size or aspect:
+        cells.append(f"{fit.width}x{fit.height}" if fit else "–")
+    if size:
+        cells.append(f"×{fit.scale:.3f}" if fit and fit.scale is not None else "–")
+    if timed:
+        cells += [f"{vision.p50:.1f}", f"{vision.p95:.1f}"] if vision else ["–", "–"]
+    return cells

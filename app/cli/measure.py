@@ -1,0 +1,101 @@
+"""``measure``: how long this device takes, for each number of crops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from app.cli.arguments import JsonOption, MarginsOption, ModelOption, parse_counts
+from app.cli.inputs import effective_config, read_settings
+
+
+def measure(
+    counts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COUNTS",
+            help="Total crops, as in 1-13 or 1,5,9; by default up to the family's max crops + 1.",
+        ),
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Timed passes of each; by default 5 on a CPU, 50 on a GPU."
+        ),
+    ] = None,
+    warmup: Annotated[int, typer.Option(min=0, metavar="N", help="Untimed passes before.")] = 2,
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="S", min=0, help="Seconds after which no further pass starts."),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None,
+        typer.Option(help="By default CROP_PLANNER_DEVICE, else auto."),
+    ] = None,
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"] | None,
+        typer.Option(help="By default CROP_PLANNER_DTYPE, else auto."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            exists=True,
+            file_okay=False,
+            help="Safetensors; by default CROP_PLANNER_CHECKPOINT, else random weights.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep what is saved already and measure the rest.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, help="Write the profile here, too."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output file.")] = False,
+    model: ModelOption = None,
+    overlap_margins: MarginsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure vision-token latency on this device, and save it as the profile that is used here.
+
+    Without a checkpoint the weights are random: the latency is the real one, features would not be.
+    """
+    wanted = parse_counts(counts) if counts else None
+    settings = read_settings(device=device, dtype=dtype)
+    config = effective_config(settings, model, None, overlap_margins, None)
+    if output is not None and output.exists() and not force:
+        raise typer.BadParameter(
+            f"{output} exists already; --force overwrites it", param_hint="--output"
+        )
+    # Late: torch takes seconds to import.
+    from app.cli.latency import checkpoint_for
+    from app.cli.measuring import Request, run
+    from app.cli.output import console, print_json
+    from app.cli.profile_tables import print_profile
+    from app.schemas.latency import ProfileAnswer
+
+    request = Request(
+        family=config.family,
+        overlap_margins=config.overlap_margins if overlap_margins else None,
+        counts=wanted,
+        repeats=repeats,
+        warmup=warmup,
+        budget_s=budget,
+        checkpoint=checkpoint or checkpoint_for(config.family, settings),
+        resume=resume,
+    )
+    profile, saved = run(request, settings)
+    if output is not None:
+        try:
+            output.write_text(profile.to_json(), encoding="utf-8")
+        except OSError as error:
+            raise typer.BadParameter(
+                f"{output} cannot be written: {error.strerror}", param_hint="--output"
+            ) from None
+    if as_json:
+        print_json(ProfileAnswer.of(profile))
+    else:
+        print_profile(console(), ProfileAnswer.of(profile), [f for f in (saved, output) if f])

@@ -1,0 +1,173 @@
+"""``resize``: the image that gives exactly what is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.arguments import (
+    CropSizeOption,
+    ImageArgument,
+    JsonOption,
+    MarginsOption,
+    MaxCropsOption,
+    ModelOption,
+    ProfileOption,
+    parse_grid,
+)
+from app.cli.files import check_output, default_output, suffix_format, write_output
+from app.cli.inputs import (
+    ImageFile,
+    effective_config,
+    given_latency,
+    read_image,
+    read_profile,
+    read_settings,
+)
+from app.core.config import CropConfig
+from app.core.errors import CollapsedImage
+from app.core.geometry import Grid, Size
+from app.core.plan import CropPlan, make_plan
+from app.core.profile import Profile
+from app.core.sizing import ResizeMode, Resizing, Target, Upscale, decide_resize
+from app.imaging.render import (
+    DEFAULT_QUALITY,
+    OutputFormat,
+    Resample,
+    output_format,
+    output_quality,
+)
+
+if TYPE_CHECKING:
+    from app.schemas.resize import ResizeAnswer
+
+
+def resize(
+    file: ImageArgument,
+    target_crops: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Grid crops, exactly.")
+    ] = None,
+    target_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="T", help="The plan with most prompt tokens not above this."),
+    ] = None,
+    tiling: Annotated[
+        Grid | None,
+        typer.Option(metavar="ROWSxCOLS", parser=parse_grid, help="This tiling, exactly."),
+    ] = None,
+    mode: Annotated[
+        ResizeMode,
+        typer.Option(
+            help="`fit`: keep the aspect. `pad`: black around it. `crop`: cut the rest. `stretch`: "
+            "lose the aspect. `auto`: leave it alone if it will do, else fit, else pad."
+        ),
+    ] = "auto",
+    upscale: Annotated[Upscale, typer.Option(help="`never`: no pixel is enlarged.")] = "allow",
+    form: Annotated[
+        OutputFormat | None,
+        typer.Option("--format", help="By default what OUT ends in, else the image's own or PNG."),
+    ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help=f"Of jpeg and webp; by default {DEFAULT_QUALITY}."),
+    ] = None,
+    resample: Annotated[Resample, typer.Option(help="Filter of the resize.")] = "lanczos",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="OUT",
+            dir_okay=False,
+            help="File to write; by default beside the image, as in photo.4crops.jpg.",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite OUT.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done; write nothing.")
+    ] = False,
+    model: ModelOption = None,
+    max_crops: MaxCropsOption = None,
+    overlap_margins: MarginsOption = None,
+    crop_size_px: CropSizeOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Resize an image file to exactly a number of crops or tokens, or say what can be reached."""
+    from app.cli.output import console, print_json
+    from app.cli.resize_tables import print_resize
+    from app.cli.resizing import make_image, make_service
+
+    if target_crops is None and target_tokens is None and tiling is None:
+        raise typer.BadParameter("give one", param_hint="--target-crops, --target-tokens, --tiling")
+    settings = read_settings()
+    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    timings = read_profile(profile)
+    image = read_image(file, settings)
+    asked = form or suffix_format(out)
+    resizing = decide_resize(
+        image.picture.size,
+        config,
+        Target(crops=target_crops, tokens=target_tokens, grid=tiling),
+        mode=mode,
+        upscale=upscale,
+        may_stay=_may_stay(image, asked, quality),
+    )
+    decision = resizing.decision
+    unchanged = decision.mode == "unchanged"
+    made = asked or output_format(image.picture.format)
+    service = make_service(settings)
+    service.check_output(decision, made)
+    written = None
+    if not dry_run:
+        form_out = image.picture.format if unchanged else made
+        written = out or default_output(file, decision.grid, form_out)
+        check_output(written, form_out, source=file, force=force)
+        data = image.data
+        if not unchanged:
+            data = make_image(
+                service,
+                image.picture,
+                decision,
+                config,
+                form=made,
+                quality=quality,
+                resample=resample,
+            )
+        write_output(written, data, force=force)
+    answer = _answer(
+        resizing, config, timings, None if unchanged else output_quality(made, quality)
+    )
+    if as_json:
+        print_json(answer)
+    else:
+        print_resize(console(), _before(image.picture.size, config), answer, written)
+
+
+def _may_stay(image: ImageFile, form: OutputFormat | None, quality: int | None) -> bool:
+    """Whether the file as it is could be the answer: upright, and nothing else is asked for."""
+    picture = image.picture
+    return picture.orientation == 1 and quality is None and form in (None, picture.format)
+
+
+def _answer(
+    resizing: Resizing, config: CropConfig, profile: Profile | None, quality: int | None
+) -> ResizeAnswer:
+    from app.schemas.plan import PlanAnswer
+    from app.schemas.resize import DecisionAnswer, ResizeAnswer
+
+    plan = make_plan(resizing.decision.size, config)
+    return ResizeAnswer(
+        decision=DecisionAnswer.of(resizing.decision, quality),
+        plan=PlanAnswer.of(plan, given_latency(profile, plan)),
+        alternatives=[DecisionAnswer.of(option) for option in resizing.alternatives],
+    )
+
+
+def _before(size: Size, config: CropConfig) -> CropPlan | None:
+    try:
+        return make_plan(size, config)
+    except CollapsedImage:
+        return None

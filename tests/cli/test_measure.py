@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.core.families import Family, family_named
+from app.core.profile import load_profile, profile_filename, save_profile
+from app.encoder.encoder import Encoder
+from app.encoder.measure import profile_key
+from app.encoder.random_weights import random_backbone
+from tests.cli.conftest import Run
+from tests.cli.profiles import entry, profile
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    """The default family with a network that is small enough to run in no time."""
+    real = family_named("molmo-7b-d-0924")
+    family = replace(
+        real,
+        vit=replace(
+            real.vit, width=32, heads=2, mlp_width=32, blocks_stored=2, feature_layers=(1, 0)
+        ),
+        connector=replace(real.connector, projector_hidden=32, llm_width=32),
+    )
+    return Encoder(
+        family, random_backbone(family, CPU, torch.float32), CPU, torch.float32, "random"
+    )
+
+
+@pytest.fixture
+def loaded(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> list[Family]:
+    """Puts that encoder in place of the real one; the families that were asked for."""
+    asked = []
+
+    def load(family: Family, **options: object) -> Encoder:
+        asked.append(family)
+        return encoder
+
+    monkeypatch.setenv("CROP_PLANNER_DEVICE", "cpu")
+    monkeypatch.setattr("app.encoder.encoder.load_encoder", load)
+    monkeypatch.setattr("app.encoder.measure.matmul_gflop_per_s", lambda device, dtype: 500.0)
+    return asked
+
+
+@pytest.fixture
+def saved(encoder: Encoder, tmp_path: Path) -> Path:
+    """Where the service looks for this encoder's profile."""
+    return tmp_path / "profiles" / profile_filename(profile_key(encoder))
+
+
+def test_a_profile_is_measured_and_saved(
+    run: Run, loaded: list[Family], saved: Path, tmp_path: Path
+) -> None:
+    """Where the service finds it, and where it was asked for."""
+    copy = tmp_path / "copy.json"
+    result = run("measure", "--counts", "1-2", "--repeats", 3, "--warmup", 0, "--output", copy)
+    assert result.exit_code == 0
+    assert [family.name for family in loaded] == ["molmo-7b-d-0924"]
+    measured = load_profile(saved)
+    assert [(e.total_crops, len(e.samples_ms)) for e in measured.entries] == [(1, 3), (2, 3)]
+    assert load_profile(copy) == measured
+    assert "matmul" in result.stdout
+    assert str(saved) in result.stdout
+    assert "2 crops in all: p50" in result.stderr
+
+
+def test_json_is_the_profile(run: Run, loaded: list[Family]) -> None:
+    """Alone on stdout, as the progress is on stderr."""
+    result = run("measure", "--counts", "2", "--repeats", 1, "--warmup", 0, "--json")
+    answer = json.loads(result.stdout)
+    assert [e["total_crops"] for e in answer["entries"]] == [2]
+    assert answer["entries"][0]["matmul_fraction"] > 0
+
+
+def test_other_counts_are_kept(run: Run, loaded: list[Family], saved: Path) -> None:
+    """Measuring a count again replaces it alone; resuming replaces nothing that is whole."""
+    one = ("measure", "--repeats", 3, "--warmup", 0, "--counts")
+    run(*one, "1-2")
+    first = load_profile(saved)
+    run(*one, "2")
+    second = load_profile(saved)
+    assert second.entry(1) == first.entry(1)
+    assert second.entry(2) != first.entry(2)
+    run(*one, "1-3", "--resume")
+    third = load_profile(saved)
+    assert third.entries[:2] == second.entries
+    assert len(third.entries) == 3
+
+
+def test_a_spent_budget_is_said(run: Run, loaded: list[Family]) -> None:
+    """What was not measured is not made up."""
+    result = run("measure", "--budget", 0)
+    assert result.exit_code == 0
+    assert "not complete" in result.stdout
+
+
+def test_an_existing_output_is_refused_before_measuring(
+    run: Run, loaded: list[Family], photo: Path
+) -> None:
+    """A measurement may take minutes, and must not end in a refusal."""
+    result = run("measure", "--output", photo)
+    assert result.exit_code == 2
+    assert loaded == []
+
+
+def test_analysing_reads_the_saved_profile(
+    run: Run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By this device's conditions, and without a network; where there is none, it says how."""
+    monkeypatch.setenv("CROP_PLANNER_DEVICE", "cpu")
+    monkeypatch.setenv("CROP_PLANNER_DTYPE", "float32")
+    arguments = ("analyze", photo, "--json")
+    none = json.loads(run(*arguments).stdout)["latency"]
+    assert none["source"] == "none"
+    assert "crop-planner measure" in none["reason"]
+    family = family_named("molmo-7b-d-0924")
+    backbone = torch.nn.Module()
+    here = profile_key(Encoder(family, backbone, CPU, torch.float32, "random"))  # type: ignore[arg-type]  # unread
+    known = replace(
+        profile(entry(2, 3, 50.0)),
+        device=here.device,
+        threads=here.threads,
+        versions={"python": "3", "torch": here.torch_version, "crop_planner": "0"},
+    )
+    save_profile(known, tmp_path / "profiles")
+    latency = json.loads(run(*arguments).stdout)["latency"]
+    assert (latency["source"], latency["vision_ms"]["p50"]) == ("profile", 51.0)
+    assert latency["stages_ms"]["decode"] > 0
+
+
+def test_analysing_measures_the_image(
+    run: Run, loaded: list[Family], photo: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own crops, as often as asked, with the same stages as over HTTP."""
+    monkeypatch.setattr(
+        "app.serving.backend.load_encoder", lambda family, **_: replace(encoder, family=family)
+    )
+    result = run("analyze", photo, "--latency", "measure", "--repeats", 2, "--json")
+    assert result.exit_code == 0, result.output
+    latency = json.loads(result.stdout)["latency"]
+    assert (latency["source"], latency["vision_ms"]["samples"]) == ("measured", 2)
+    assert latency["stages_ms"]["preprocess"] > 0
+
+
+@pytest.mark.parametrize("option", [("--repeats", 3), ("--profile", __file__)])
+def test_options_that_would_change_nothing_are_refused(
+    run: Run, photo: Path, option: tuple[object, ...]
+) -> None:
+    """A number of passes without passes, a profile that is not read."""
+    assert run("analyze", photo, "--latency", "none", *option).exit_code == 2

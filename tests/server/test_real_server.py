@@ -1,0 +1,103 @@
+"""The real server on a real socket: it starts at once, survives bad clients and stops cleanly."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from support.http import JPEG, check_problem
+
+Start = Callable[..., tuple[subprocess.Popen, str]]
+
+
+@pytest.fixture
+def start(tmp_path) -> Iterator[Start]:
+    """Start ``crop-planner serve`` on a free port; whatever is left is killed in the end."""
+    started: list[subprocess.Popen] = []
+
+    def serve(**settings: object) -> tuple[subprocess.Popen, str]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        environment = {
+            f"CROP_PLANNER_{name.upper()}": str(value) for name, value in settings.items()
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
+            env={**os.environ, "CROP_PLANNER_PROFILE_FOLDER": str(tmp_path), **environment},
+            stderr=subprocess.PIPE,
+        )
+        started.append(process)
+        return process, f"http://127.0.0.1:{port}"
+
+    yield serve
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(url: str, seconds: float = 20) -> httpx.Response:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return httpx.get(url)
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, "the server never came"
+            time.sleep(0.02)
+
+
+def test_planning_answers_before_the_encoder_is_loaded(start):
+    """Nobody waits for torch; readiness says that it is loading."""
+    _, url = start(profile_on_start="false")
+    plan = wait_for(f"{url}/plan?width=640&height=480").json()
+    assert plan["tokens"]["prompt"] == 740
+    assert "loaded" in plan["latency"]["reason"]
+    ready = httpx.get(f"{url}/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (503, "loading")
+
+
+def test_it_stops_cleanly_when_told(start):
+    process, url = start(encoder="false")
+    wait_for(f"{url}/healthz")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+
+
+def peak_memory_kb(process: subprocess.Popen) -> int:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's peak memory")
+def test_a_chunked_upload_above_the_limit_costs_no_memory(start):
+    """A client that goes on sending is told why, and what it sends is not kept."""
+    process, url = start(encoder="false", max_upload_bytes=1_000_000)
+    wait_for(f"{url}/healthz")
+    before = peak_memory_kb(process)
+    body = (b"x" * 100_000 for _ in range(1_000))
+    answer = httpx.post(f"{url}/analyze", content=body, headers=JPEG)
+    assert check_problem(answer, 413, "payload-too-large")["actual"] < 1_200_000
+    assert peak_memory_kb(process) - before < 20_000
+    assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def test_a_photo_goes_there_and_back(start, photo_bytes):
+    """Resized to 4 crops and analysed again, over HTTP alone."""
+    _, url = start(encoder="false")
+    wait_for(f"{url}/healthz")
+    resized = httpx.post(f"{url}/resize?target_crops=4", files={"image": photo_bytes})
+    again = httpx.post(f"{url}/analyze", content=resized.content, headers=JPEG)
+    assert again.json()["tiling"]["crops"] == 4
+
+
+def test_a_wrong_setting_stops_the_start_with_a_reason(start):
+    process, _ = start(model="molmo-8b")
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode not in (0, None)
+    assert b"unknown model 'molmo-8b'" in errors
