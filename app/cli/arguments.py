@@ -3,46 +3,41 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
+from app.core import notation
 from app.core.config import MAX_CROPS_LIMIT
+from app.core.errors import InvalidConfig
 from app.core.geometry import Grid, Size
 
-_MOST_DIGITS = 7  # of a number that is worth reading: MAX_SIDE_PX has as many
+T = TypeVar("T")
 
 
 def parse_size(text: str) -> Size:
     """``640x480`` as a width of 640 and a height of 480 px."""
-    return Size(*_pair(text, "x", "a size is WIDTHxHEIGHT in px, for example 640x480"))
+    match = re.fullmatch(r"(\d{1,7})x(\d{1,7})", text.strip(), re.ASCII)
+    if match is None:
+        raise typer.BadParameter("a size is WIDTHxHEIGHT in px, for example 640x480")
+    return Size(int(match[1]), int(match[2]))
 
 
 def parse_grid(text: str) -> Grid:
     """``2x3`` as 2 rows and 3 columns."""
-    rows, cols = _pair(text, "x", "a tiling is ROWSxCOLUMNS, for example 2x3")
-    if not rows or not cols:
-        raise typer.BadParameter("a tiling has at least 1 row and 1 column")
-    return Grid(rows, cols)
+    return _parsed(notation.parse_grid, text)
 
 
 def parse_margins(text: str) -> tuple[int, int]:
     """``4,4`` as patches at (left and top, right and bottom)."""
-    wanted = "margins are two counts of patches, for example 4,4"
-    return _pair(text, ",", wanted, hint="--overlap-margins")
+    return _parsed(notation.parse_margins, text, hint="--overlap-margins")
 
 
 def parse_aspect(text: str) -> Size:
     """``4:3`` or ``1.5`` in lowest terms, as a size."""
-    number = r"\d{1,6}(?:\.\d{1,6})?"
-    match = re.fullmatch(rf"({number})(?::({number}))?", text, re.ASCII)
-    parts = [Fraction(part or 1) for part in match.groups()] if match else []
-    if not all(parts) or not parts:
-        raise typer.BadParameter("an aspect is WIDTH:HEIGHT or their ratio, for example 4:3 or 1.5")
-    ratio = parts[0] / parts[1]
-    return Size(ratio.numerator, ratio.denominator)
+    return _parsed(notation.parse_aspect, text)
 
 
 def parse_counts(text: str) -> tuple[int, ...]:
@@ -60,12 +55,12 @@ def parse_counts(text: str) -> tuple[int, ...]:
     return tuple(sorted(counts))
 
 
-def _pair(text: str, separator: str, wanted: str, *, hint: str | None = None) -> tuple[int, int]:
-    number = rf"(\d{{1,{_MOST_DIGITS}}})"
-    match = re.fullmatch(number + separator + number, text.strip(), re.ASCII)
-    if match is None:
-        raise typer.BadParameter(wanted, param_hint=hint)
-    return int(match[1]), int(match[2])
+def _parsed(parse: Callable[[str], T], text: str, *, hint: str | None = None) -> T:
+    """As the core reads it; what it refuses is a wrong argument here."""
+    try:
+        return parse(text.strip())
+    except InvalidConfig as error:
+        raise typer.BadParameter(error.detail, param_hint=hint) from None
 
 
 _CONFIGURATION = "Configuration"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,13 +21,12 @@ from app.cli.inputs import effective_config, given_latency, read_profile, read_s
 from app.core.config import CropConfig
 from app.core.geometry import Size
 from app.core.lut import lookup_table
-from app.core.plan import plan_with_grid
 from app.core.profile import Profile
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from app.schemas.resize import LutAnswer, LutOptionAnswer
+    from app.schemas.resize import LutAnswer, LutOptionAnswer, LutRowAnswer
 
 
 def lut(
@@ -72,25 +72,10 @@ def lut(
 def _table(
     config: CropConfig, size: Size | None, aspect: Size | None, profile: Profile | None
 ) -> LutAnswer:
-    from app.schemas.latency import ProfileSummary
-    from app.schemas.plan import ConfigAnswer
-    from app.schemas.resize import LutAnswer, LutRowAnswer
+    from app.schemas.resize import LutAnswer
 
-    return LutAnswer(
-        model=config.family.name,
-        config=ConfigAnswer.of(config),
-        profile=ProfileSummary.of(profile) if profile else None,
-        rows=[
-            LutRowAnswer.of(
-                row,
-                [
-                    given_latency(profile, plan_with_grid(option.size, option.grid, config))
-                    for option in row.options
-                ],
-            )
-            for row in lookup_table(config, image=size, aspect=aspect)
-        ],
-    )
+    table = lookup_table(config, image=size, aspect=aspect)
+    return LutAnswer.of(config, table, profile, partial(given_latency, profile))
 
 
 def _rich_table(
@@ -119,13 +104,13 @@ def _rich_table(
             if best or every:
                 # One row of numbers is read along; with all of them the best must stand out.
                 style = "bold" if best and every else None
-                cells = _cells(row.target_crops, option, narrow, size, aspect, timed)
+                cells = _cells(row, option, narrow, size, aspect, timed)
                 table.add_row(*cells, style=style)
     return table
 
 
 def _cells(
-    crops: int,
+    row: LutRowAnswer,
     option: LutOptionAnswer,
     narrow: bool,
     size: Size | None,
@@ -134,15 +119,18 @@ def _cells(
 ) -> list[str]:
     fit, vision = option.fit, option.latency.vision_ms
     cells = [
-        str(crops),
+        str(row.target_crops),
         f"{option.rows}x{option.cols}",
         f"{option.width}x{option.height}",
         f"{option.tokens.patch:,}",
         f"{option.tokens.prompt:,}",
     ]
     if not narrow:
-        total = str(crops + 1)  # the global crop
-        cells += [total, f"{option.overlap_ratio:.1%}", f"{option.redundancy_ratio:.2f}"]
+        cells += [
+            str(row.total_crops),
+            f"{option.overlap_ratio:.1%}",
+            f"{option.redundancy_ratio:.2f}",
+        ]
     if size or aspect:
         cells.append(f"{fit.width}x{fit.height}" if fit else "–")
     if size:

@@ -24,13 +24,10 @@ from app.core.profile import Profile, ProfileKey, load_profile, profile_filename
 from app.encoder import encoder as encoders
 from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
 from app.encoder.encoder import PreparedCrops, StageTimes
-from app.encoder.measure import measure_profile, profile_key
+from app.encoder.measure import default_repeats, measure_profile, profile_key
 from app.settings import Settings
 
 T = TypeVar("T")
-
-CPU_REPEATS, CUDA_REPEATS = 5, 50
-"""Passes of each count by default, as the service takes them at its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ def run(request: Request, settings: Settings) -> tuple[Profile, Path | None]:
     told.print(f"measuring {where}, {encoder.weights} weights")
     config = make_config(encoder.family, overlap_margins=request.overlap_margins)
     counts = sorted(set(request.counts or range(1, config.max_crops + 2)))
-    repeats = request.repeats or (CUDA_REPEATS if device.type == "cuda" else CPU_REPEATS)
+    repeats = request.repeats or default_repeats(device)
     earlier = _earlier(profile_key(encoder, config), counts, request.resume, settings)
     shown = _Shown(told, counts, request.warmup + repeats)
     saved: Path | None = None

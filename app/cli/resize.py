@@ -19,7 +19,6 @@ from app.cli.arguments import (
 )
 from app.cli.files import check_output, default_output, suffix_format, write_output
 from app.cli.inputs import (
-    ImageFile,
     effective_config,
     given_latency,
     read_image,
@@ -32,6 +31,7 @@ from app.core.geometry import Grid, Size
 from app.core.plan import CropPlan, make_plan
 from app.core.profile import Profile
 from app.core.sizing import ResizeMode, Resizing, Target, Upscale, decide_resize
+from app.imaging.finish import check_result, make_file, may_stay
 from app.imaging.render import (
     DEFAULT_QUALITY,
     OutputFormat,
@@ -98,7 +98,6 @@ def resize(
     """Resize an image file to exactly a number of crops or tokens, or say what can be reached."""
     from app.cli.output import console, print_json
     from app.cli.resize_tables import print_resize
-    from app.cli.resizing import make_image, make_service
 
     if target_crops is None and target_tokens is None and tiling is None:
         raise typer.BadParameter("give one", param_hint="--target-crops, --target-tokens, --tiling")
@@ -113,13 +112,12 @@ def resize(
         Target(crops=target_crops, tokens=target_tokens, grid=tiling),
         mode=mode,
         upscale=upscale,
-        may_stay=_may_stay(image, asked, quality),
+        may_stay=may_stay(image.picture, asked, quality),
     )
     decision = resizing.decision
     unchanged = decision.mode == "unchanged"
     made = asked or output_format(image.picture.format)
-    service = make_service(settings)
-    service.check_output(decision, made)
+    check_result(decision, made, max_pixels=settings.max_pixels)
     written = None
     if not dry_run:
         form_out = image.picture.format if unchanged else made
@@ -127,14 +125,14 @@ def resize(
         check_output(written, form_out, source=file, force=force)
         data = image.data
         if not unchanged:
-            data = make_image(
-                service,
+            data = make_file(
                 image.picture,
                 decision,
                 config,
                 form=made,
                 quality=quality,
                 resample=resample,
+                max_pixels=settings.max_pixels,
             )
         write_output(written, data, force=force)
     answer = _answer(
@@ -146,24 +144,13 @@ def resize(
         print_resize(console(), _before(image.picture.size, config), answer, written)
 
 
-def _may_stay(image: ImageFile, form: OutputFormat | None, quality: int | None) -> bool:
-    """Whether the file as it is could be the answer: upright, and nothing else is asked for."""
-    picture = image.picture
-    return picture.orientation == 1 and quality is None and form in (None, picture.format)
-
-
 def _answer(
     resizing: Resizing, config: CropConfig, profile: Profile | None, quality: int | None
 ) -> ResizeAnswer:
-    from app.schemas.plan import PlanAnswer
-    from app.schemas.resize import DecisionAnswer, ResizeAnswer
+    from app.schemas.resize import ResizeAnswer
 
     plan = make_plan(resizing.decision.size, config)
-    return ResizeAnswer(
-        decision=DecisionAnswer.of(resizing.decision, quality),
-        plan=PlanAnswer.of(plan, given_latency(profile, plan)),
-        alternatives=[DecisionAnswer.of(option) for option in resizing.alternatives],
-    )
+    return ResizeAnswer.of(resizing, plan, given_latency(profile, plan), quality)
 
 
 def _before(size: Size, config: CropConfig) -> CropPlan | None:

@@ -40,7 +40,7 @@ class CropPlannerError(Exception):
 
 
 class InvalidConfig(CropPlannerError):
-    slug, title = "invalid-config", "Molmo would refuse this configuration"
+    slug, title = "invalid-config", "The configuration or the parameters cannot be used"
 
 
 class InvalidSize(CropPlannerError):

@@ -251,6 +251,7 @@ def save_profile(profile: Profile, folder: Path) -> Path:
     target = folder / profile_filename(profile.key)
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=".profile-", suffix=".tmp")
     try:
+        os.fchmod(handle, 0o644)  # a profile is no secret, and another user's service reads it
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(profile.to_json())
             file.flush()

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from fractions import Fraction
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app.core.config import CropConfig
 from app.core.errors import InvalidConfig
 from app.core.geometry import Size
-from app.core.latency import Latency
-from app.core.lut import LutOption, lookup_table
-from app.core.plan import plan_with_grid
+from app.core.lut import lookup_table
+from app.core.notation import ASPECT, parse_aspect
 from app.routes.parameters import PlanParameters, ServiceDependency
 from app.routes.problems import responses
-from app.schemas.latency import ProfileSummary
-from app.schemas.plan import ConfigAnswer
-from app.schemas.resize import LutAnswer, LutRowAnswer
+from app.schemas.resize import LutAnswer
 from app.serving.service import Service
 
 router = APIRouter(tags=["control"])
 
-ASPECT = r"^(\d{1,6}:\d{1,6}|\d{1,6}(\.\d{1,6})?)$"
 CACHE_CONTROL = "public, max-age=60"
 """The sizes never change; the latencies do while a profile is measured, so not for long."""
 
@@ -49,14 +42,7 @@ class LutParameters(PlanParameters):
 
     def aspect_size(self) -> Size | None:
         """The aspect in lowest terms, as a size."""
-        if self.aspect is None:
-            return None
-        parts = [Fraction(part) for part in re.split(":", self.aspect)]
-        divisor = parts[1] if len(parts) == 2 else Fraction(1)
-        if not parts[0] or not divisor:
-            raise InvalidConfig("aspect must not be 0", parameter="aspect", actual=self.aspect)
-        ratio = parts[0] / divisor
-        return Size(ratio.numerator, ratio.denominator)
+        return parse_aspect(self.aspect) if self.aspect else None
 
 
 @router.get(
@@ -78,21 +64,8 @@ def lut(
 
 def _table(parameters: LutParameters, service: Service) -> LutAnswer:
     config = parameters.config(service)
-    rows = lookup_table(config, image=parameters.image(), aspect=parameters.aspect_size())
-    profile = service.encoder.profile
-    return LutAnswer(
-        model=config.family.name,
-        config=ConfigAnswer.of(config),
-        profile=ProfileSummary.of(profile) if profile else None,
-        rows=[
-            LutRowAnswer.of(row, [_latency(option, config, service) for option in row.options])
-            for row in rows
-        ],
-    )
-
-
-def _latency(option: LutOption, config: CropConfig, service: Service) -> Latency:
-    return service.encoder.from_profile(plan_with_grid(option.size, option.grid, config))
+    table = lookup_table(config, image=parameters.image(), aspect=parameters.aspect_size())
+    return LutAnswer.of(config, table, service.encoder.profile, service.encoder.from_profile)
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

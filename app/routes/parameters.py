@@ -8,11 +8,9 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.config import MAX_CROPS_LIMIT, CropConfig
-from app.core.geometry import MAX_SIDE_PX, Grid
+from app.core.geometry import MAX_SIDE_PX
+from app.core.notation import MARGINS, parse_margins
 from app.serving.service import Service
-
-MARGINS = r"^\d{1,4},\d{1,4}$"
-GRID = r"^[1-9]\d{0,3}x[1-9]\d{0,3}$"
 
 
 class NoParameters(BaseModel):
@@ -38,10 +36,7 @@ class PlanParameters(NoParameters):
 
     def config(self, service: Service) -> CropConfig:
         """The effective configuration."""
-        margins = None
-        if self.overlap_margins is not None:
-            left, right = self.overlap_margins.split(",")
-            margins = (int(left), int(right))
+        margins = parse_margins(self.overlap_margins) if self.overlap_margins else None
         return service.config(
             self.model,
             max_crops=self.max_crops,
@@ -53,12 +48,6 @@ class PlanParameters(NoParameters):
 class SizeParameters(PlanParameters):
     width: int = Field(description=f"Image width, 1 to {MAX_SIDE_PX} px.")
     height: int = Field(description=f"Image height, 1 to {MAX_SIDE_PX} px.")
-
-
-def parse_grid(text: str) -> Grid:
-    """``2x3`` as a grid of 2 rows and 3 columns."""
-    rows, cols = text.split("x")
-    return Grid(int(rows), int(cols))
 
 
 def the_service(request: Request) -> Service:

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from app.core.geometry import Size
+from app.core.notation import GRID, parse_grid
 from app.core.plan import CropPlan, make_plan
 from app.core.sizing import ResizeMode, Resizing, Target, Upscale, decide_resize
-from app.imaging.decode import Picture
+from app.imaging.finish import check_result, make_file, may_stay
 from app.imaging.render import (
     DEFAULT_QUALITY,
     MEDIA_TYPES,
@@ -19,11 +20,10 @@ from app.imaging.render import (
     output_format,
     output_quality,
 )
-from app.routes.parameters import GRID, PlanParameters, ServiceDependency, parse_grid
+from app.routes.parameters import PlanParameters, ServiceDependency
 from app.routes.problems import responses
 from app.routes.upload import OPENAPI_BODY, read_upload
-from app.schemas.plan import PlanAnswer
-from app.schemas.resize import DecisionAnswer, ResizeAnswer
+from app.schemas.resize import ResizeAnswer
 from app.serving.service import Service
 
 router = APIRouter(tags=["control"])
@@ -89,45 +89,35 @@ async def resize(
                 parameters.target(),
                 mode=parameters.mode,
                 upscale=parameters.upscale,
-                may_stay=_may_stay(picture, parameters),
+                may_stay=may_stay(picture, parameters.format, parameters.quality),
             )
         )
         decision = resizing.decision
-        service.check_output(decision, form)
+        max_pixels = service.limits.max_pixels
+        check_result(decision, form, max_pixels=max_pixels)
         plan = make_plan(decision.size, config)
         if _wants_json(request):
-            quality = None if decision.mode == "unchanged" else parameters.quality
             answer = await service.images.run(
-                lambda: _answer(resizing, plan, service, form, quality)
+                lambda: _answer(resizing, plan, service, form, parameters.quality)
             )
             return Response(answer.model_dump_json(), media_type="application/json")
         if decision.mode == "unchanged":
             form_out = picture.format
         else:
             form_out = form
-            data = await service.make_image(
-                picture,
-                decision,
-                config,
-                form=form,
-                quality=parameters.quality,
-                resample=parameters.resample,
+            data = await service.images.run(
+                lambda: make_file(
+                    picture,
+                    decision,
+                    config,
+                    form=form,
+                    quality=parameters.quality,
+                    resample=parameters.resample,
+                    max_pixels=max_pixels,
+                )
             )
     return Response(
         data, media_type=MEDIA_TYPES[form_out], headers=_headers(plan, decision.mode, decision.size)
-    )
-
-
-def _may_stay(picture: Picture, parameters: ResizeParameters) -> bool:
-    """Whether the bytes as they came could be the answer.
-
-    Not where another format or quality is asked for, nor where the pixels are stored turned: what
-    we hand out is upright.
-    """
-    return (
-        picture.orientation == 1
-        and parameters.quality is None
-        and parameters.format in (None, picture.format)
     )
 
 
@@ -143,13 +133,8 @@ def _answer(
     form: OutputFormat,
     quality: int | None,
 ) -> ResizeAnswer:
-    decision = resizing.decision
-    in_force = None if decision.mode == "unchanged" else output_quality(form, quality)
-    return ResizeAnswer(
-        decision=DecisionAnswer.of(decision, in_force),
-        plan=PlanAnswer.of(plan, service.encoder.from_profile(plan)),
-        alternatives=[DecisionAnswer.of(option) for option in resizing.alternatives],
-    )
+    in_force = None if resizing.decision.mode == "unchanged" else output_quality(form, quality)
+    return ResizeAnswer.of(resizing, plan, service.encoder.from_profile(plan), in_force)
 
 
 def _headers(plan: CropPlan, mode: str, size: Size) -> dict[str, str]:

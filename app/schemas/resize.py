@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pydantic import BaseModel, Field
 
+from app.core.config import CropConfig
 from app.core.latency import Latency
 from app.core.lut import LutOption, LutRow
-from app.core.sizing import DecidedMode, ResizeDecision
+from app.core.plan import CropPlan, plan_with_grid
+from app.core.profile import Profile
+from app.core.sizing import DecidedMode, ResizeDecision, Resizing
 from app.schemas.latency import LatencyAnswer, ProfileSummary
 from app.schemas.plan import ConfigAnswer, PlanAnswer, TilingAnswer, TokensAnswer
 
@@ -41,6 +46,16 @@ class ResizeAnswer(BaseModel):
     decision: DecisionAnswer
     plan: PlanAnswer = Field(description="The plan of the image as decided.")
     alternatives: list[DecisionAnswer] = Field(description="Other ways to as many crops.")
+
+    @classmethod
+    def of(
+        cls, resizing: Resizing, plan: CropPlan, latency: Latency, quality: int | None
+    ) -> ResizeAnswer:
+        return cls(
+            decision=DecisionAnswer.of(resizing.decision, quality),
+            plan=PlanAnswer.of(plan, latency),
+            alternatives=[DecisionAnswer.of(option) for option in resizing.alternatives],
+        )
 
 
 class FitAnswer(BaseModel):
@@ -79,19 +94,18 @@ class LutOptionAnswer(BaseModel):
 
 
 class LutRowAnswer(BaseModel):
-    target_crops: int
+    target_crops: int = Field(description="Grid crops.")
+    total_crops: int = Field(description="Grid crops and the global crop.")
     best: int = Field(description="Index of the option nearest the asked aspect.")
     options: list[LutOptionAnswer]
 
     @classmethod
-    def of(cls, row: LutRow, latencies: list[Latency]) -> LutRowAnswer:
+    def of(cls, row: LutRow, latency_of: Callable[[LutOption], Latency]) -> LutRowAnswer:
         return cls(
             target_crops=row.target_crops,
+            total_crops=row.target_crops + 1,
             best=row.best,
-            options=[
-                LutOptionAnswer.of(option, latency)
-                for option, latency in zip(row.options, latencies, strict=True)
-            ],
+            options=[LutOptionAnswer.of(option, latency_of(option)) for option in row.options],
         )
 
 
@@ -100,3 +114,21 @@ class LutAnswer(BaseModel):
     config: ConfigAnswer
     profile: ProfileSummary | None
     rows: list[LutRowAnswer]
+
+    @classmethod
+    def of(
+        cls,
+        config: CropConfig,
+        table: tuple[LutRow, ...],
+        profile: Profile | None,
+        latency_of: Callable[[CropPlan], Latency],
+    ) -> LutAnswer:
+        def option_latency(option: LutOption) -> Latency:
+            return latency_of(plan_with_grid(option.size, option.grid, config))
+
+        return cls(
+            model=config.family.name,
+            config=ConfigAnswer.of(config),
+            profile=ProfileSummary.of(profile) if profile else None,
+            rows=[LutRowAnswer.of(row, option_latency) for row in table],
+        )

@@ -20,7 +20,7 @@ from app.core.plan import CropPlan
 from app.core.profile import Profile, load_profile, profile_filename, save_profile
 from app.encoder.device import DeviceChoice, DtypeChoice, choose_device, choose_dtype
 from app.encoder.encoder import Encoder, load_encoder
-from app.encoder.measure import measure_profile, profile_key
+from app.encoder.measure import default_repeats, measure_profile, profile_key
 from app.imaging.decode import Picture
 from app.serving.encoder import MeasuredPass
 
@@ -86,11 +86,10 @@ class TorchEncoder:
     ) -> Iterator[Profile]:
         """Measure, saving after each count, so that a restart goes on where this one stopped."""
         options = self._options
-        default = 50 if self._encoder.device.type == "cuda" else 5
         for profile in measure_profile(
             self._encoder,
             range(1, self.profile_counts + 1),
-            repeats=options.repeats or default,
+            repeats=options.repeats or default_repeats(self._encoder.device),
             budget_s=options.budget_s,
             resume=resume,
             run=run,

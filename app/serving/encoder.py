@@ -288,7 +288,7 @@ def _measured(encoder: ServedEncoder, passes: list[MeasuredPass]) -> Latency:
     connector = Percentiles.of([p.connector_ms for p in passes])
     return Latency(
         source="measured",
-        reason=f"{len(passes)} passes over this image's own crops, just now",
+        reason=f"measured just now over this image's own crops, {len(passes)} times",
         device=encoder.device,
         dtype=encoder.dtype,
         weights=encoder.weights,
