@@ -64,7 +64,9 @@ async def analyze(
                 warmup=1,
                 timeout_s=service.limits.measure_timeout_s,
             )
-            stages.queue, stages.preprocess = spent.queue_ms, spent.preprocess_ms
+            stages = StagesMs(
+                decode=decode_ms, queue=spent.queue_ms, preprocess=spent.preprocess_ms
+            )
         elif parameters.latency == "profile":
             latency = service.encoder.from_profile(planned)
         else:

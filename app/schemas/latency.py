@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field
 
 from app.core.latency import Latency, LatencySource
 from app.core.profile import Percentiles, Profile
 from app.serving.encoder import EncoderStatus
 
+Rounded = Annotated[float, AfterValidator(lambda value: round(value, 3))]
+"""To the µs (or ns): more digits than that are noise, and JSON would show seventeen."""
+
 
 class VisionMs(BaseModel):
     """From crops on the device to vision tokens ready (ViT, pooling, projection), ms."""
 
-    p50: float
-    p95: float
+    p50: Rounded
+    p95: Rounded
     samples: int
 
     @classmethod
@@ -27,12 +32,12 @@ class StagesMs(BaseModel):
     ``vit`` and ``connector`` are medians and the parts of ``vision_ms``; the others are beside it.
     """
 
-    decode: float | None = None
-    preprocess: float | None = None
-    queue: float | None = None
-    transfer: float | None = None
-    vit: float | None = None
-    connector: float | None = None
+    decode: Rounded | None = None
+    preprocess: Rounded | None = None
+    queue: Rounded | None = None
+    transfer: Rounded | None = None
+    vit: Rounded | None = None
+    connector: Rounded | None = None
 
 
 class LatencyAnswer(BaseModel):
@@ -42,7 +47,7 @@ class LatencyAnswer(BaseModel):
     dtype: str | None
     weights: str | None = Field(description="`random`: the latency is real, features would not be.")
     vision_ms: VisionMs | None
-    per_token_us: float | None = Field(description="Median per vision (patch) token.")
+    per_token_us: Rounded | None = Field(description="Median per vision (patch) token.")
     stages_ms: StagesMs
 
     @classmethod
@@ -52,9 +57,8 @@ class LatencyAnswer(BaseModel):
         stages = stages_ms or StagesMs()
         vision = latency.vision
         if vision is not None:
-            stages = stages.model_copy(
-                update={"vit": vision.vit_ms, "connector": vision.connector_ms}
-            )
+            parts = {"vit": vision.vit_ms, "connector": vision.connector_ms}
+            stages = StagesMs(**{**stages.model_dump(), **parts})
         return cls(
             source=latency.source,
             reason=latency.reason,
@@ -68,12 +72,12 @@ class LatencyAnswer(BaseModel):
 
 
 class PercentilesMs(BaseModel):
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-    min: float
-    max: float
+    p50: Rounded
+    p90: Rounded
+    p95: Rounded
+    p99: Rounded
+    min: Rounded
+    max: Rounded
     samples: int
 
     @classmethod
