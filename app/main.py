@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -109,9 +110,9 @@ def serve(settings: Settings) -> None:
     """Run the service until it is told to stop."""
     import uvicorn
 
-    # uvicorn drains, then raises the signal again for the handler it found; a stop that was asked
-    # for and went well should not look like a crash to what started us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for stop, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
+        signal.signal(stop, partial(_exit, code))
+    logging.getLogger("uvicorn.access").addFilter(_is_no_probe)
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -123,3 +124,19 @@ def serve(settings: Settings) -> None:
         log_config=None,
         timeout_graceful_shutdown=30,
     )
+
+
+def _exit(code: int, *_: object) -> None:
+    """End the process here and now.
+
+    uvicorn drains first and then raises the signal again, which is when this is called. A stop that
+    was asked for is no failure, so SIGTERM exits with 0. Not by way of the interpreter's shutdown:
+    the device worker may be inside torch, whose own threads abort the process then.
+    """
+    logging.shutdown()
+    os._exit(code)
+
+
+def _is_no_probe(record: logging.LogRecord) -> bool:
+    """Health checks come every few seconds and would bury the rest of the access log."""
+    return not any(path in record.getMessage() for path in ("/healthz ", "/readyz "))

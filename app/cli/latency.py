@@ -78,7 +78,7 @@ def measured_latency(
                 time.sleep(0.001)
             return asyncio.run(
                 service.measure(
-                    picture,
+                    lambda: picture,
                     plan,
                     repeats=repeats,
                     warmup=1,

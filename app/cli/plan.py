@@ -109,7 +109,7 @@ def analyze(
         else:
             known, spent = measured_latency(image.picture, planned, settings, repeats or 3)
             stages.queue, stages.preprocess = spent.queue_ms, spent.preprocess_ms
-    answer = PlanAnswer.of(planned, known, picture=image.picture, stages_ms=stages)
+    answer = PlanAnswer.of(planned, known, facts=image.picture.facts, stages_ms=stages)
     if as_json:
         print_json(answer)
     else:

@@ -112,15 +112,15 @@ def resize(
         Target(crops=target_crops, tokens=target_tokens, grid=tiling),
         mode=mode,
         upscale=upscale,
-        may_stay=may_stay(image.picture, asked, quality),
+        may_stay=may_stay(image.picture.facts, asked, quality),
     )
     decision = resizing.decision
     unchanged = decision.mode == "unchanged"
-    made = asked or output_format(image.picture.format)
+    made = asked or output_format(image.picture.facts.format)
     check_result(decision, made, max_pixels=settings.max_pixels)
     written = None
     if not dry_run:
-        form_out = image.picture.format if unchanged else made
+        form_out = image.picture.facts.format if unchanged else made
         written = out or default_output(file, decision.grid, form_out)
         check_output(written, form_out, source=file, force=force)
         data = image.data

@@ -101,10 +101,14 @@ class AspectRow:
         ``|(a·q - b)·long - m·(a - b)| ≤ a/2``.
         """
         margin, aspect = config.margin_px, self.short_px / self.long_px
-        if self.short_px == self.long_px:
-            return  # a square stays exactly square
         for grid in candidate_grids(config.max_crops):
             a, b = (grid.cols, grid.rows) if self.landscape else (grid.rows, grid.cols)
+            if a == b:
+                # The shorter side never exceeds the longer: they differ from one size on, for good.
+                if self.short_px < self.long_px:
+                    differ = self.long_px // (2 * (self.long_px - self.short_px))
+                    yield from around([differ], reach + 1, 1, longest_px)
+                continue
             slope = a * aspect - b
             centre, spread = margin * (a - b), a / 2
             if abs(slope) * longest_px < 1e-9:

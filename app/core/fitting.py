@@ -10,8 +10,12 @@ from app.core.breakpoints import AspectRow
 from app.core.canvas import canvas_size, place_image
 from app.core.config import CropConfig
 from app.core.errors import CollapsedImage
-from app.core.geometry import MAX_SIDE_PX, Grid, Size
+from app.core.geometry import Grid, Size
 from app.core.tiling import select_tiling
+
+LONGEST_SEARCHED_PX = 16_384
+"""Longer sides that are searched. Beyond, sizes differ by less than any canvas can show, and a
+request for a million px would cost seconds."""
 
 
 @lru_cache(maxsize=1024)
@@ -20,10 +24,12 @@ def fitting_sizes(image: Size, config: CropConfig) -> Mapping[Grid, Size]:
 
     Best is the largest size not above the original, else the smallest upscale. Every size is
     confirmed by the tiling and can be planned. Upscales are looked for up to the longest canvas:
-    from there on no candidate enlarges, and only the drift of the rounded aspect is left.
+    from there on no candidate enlarges, and only the drift of the rounded aspect is left. Nothing
+    is looked for above ``LONGEST_SEARCHED_PX``; the image itself is one of its sizes in any case.
     """
     row = AspectRow(image)
-    down, up = _runs(row, max(row.long_px, _longest_canvas(config)), config)
+    longest = min(max(row.long_px, _longest_canvas(config)), LONGEST_SEARCHED_PX)
+    down, up = _runs(row, longest, config)
     return MappingProxyType({**up, **down})
 
 
@@ -70,7 +76,7 @@ def _runs(
 
 
 def _longest_canvas(config: CropConfig) -> int:
-    return min(MAX_SIDE_PX, config.max_crops * config.window_px + config.margin_px)
+    return min(LONGEST_SEARCHED_PX, config.max_crops * config.window_px + config.margin_px)
 
 
 def _can_be_planned(size: Size, grid: Grid, config: CropConfig) -> bool:

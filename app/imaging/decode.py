@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import re
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ from PIL import (
 
 from app.core.errors import TooManyPixels, UndecodableImage, UnsupportedImageType
 from app.core.geometry import Size
+
+log = logging.getLogger(__name__)
 
 TAKEN_FORMATS = tuple(
     plugin.format
@@ -52,25 +55,38 @@ _SIGNATURES = (
     b"MM\x00+",
 )
 _ORIENTATION_TAG = 0x0112
-_TRANSPARENT = ("transparency",)
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """An upload, decoded: upright 8-bit RGB ``pixels`` and what was found on the way.
+class ImageFacts:
+    """What is known of an upload besides its pixels; ``size`` is that of the upright image.
 
     ``orientation`` is the EXIF value that was applied (1: upright as stored). ``notes`` say, in
     words, what of the file the pixels do not show.
     """
 
-    pixels: Image.Image
     size: Size
     format: str
     byte_count: int
     sha256: str
     orientation: int
-    icc_profile: bytes | None
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An upload, decoded: upright 8-bit RGB ``pixels``, and the facts about it.
+
+    Large: 4 bytes a pixel. Whoever needs only the facts should keep only those.
+    """
+
+    pixels: Image.Image
+    icc_profile: bytes | None
+    facts: ImageFacts
+
+    @property
+    def size(self) -> Size:
+        return self.facts.size
 
 
 def decode(data: bytes, *, max_pixels: int) -> Picture:
@@ -103,16 +119,15 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
     notes = _notes(image, stored_orientation)
     icc_profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
     pixels = _upright_rgb(image)
-    return Picture(
-        pixels=pixels,
+    facts = ImageFacts(
         size=Size(pixels.width, pixels.height),
         format=_plain_name(image),
         byte_count=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         orientation=stored_orientation,
-        icc_profile=icc_profile,
         notes=notes,
     )
+    return Picture(pixels, icc_profile, facts)
 
 
 def _has_known_signature(data: bytes) -> bool:
@@ -155,10 +170,10 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     try:
         image.load()
         try:
-            upright = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
         except Exception:  # an EXIF block that cannot be read says nothing about orientation
-            upright = image
-        rgb = _to_rgb(upright)
+            log.debug("unreadable EXIF", exc_info=True)
+        rgb = _to_rgb(image)
     except Exception as error:  # decoders raise whatever the damaged bytes lead them to
         raise UndecodableImage(f"the image cannot be decoded: {_reason(error)}") from error
     rgb.info.clear()
@@ -167,13 +182,12 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     """``convert("RGB")`` as Molmo's loader does, but 16 bits are scaled rather than cut at 255."""
-    for key in _TRANSPARENT:
-        image.info.pop(key, None)  # dropped by the conversion either way, but not silently
+    image.info.pop("transparency", None)  # dropped by the conversion too, but not silently
     if image.mode.startswith("I;16"):
         # Pillow clips 16-bit grey to white; the high byte is the picture.
         high = (np.asarray(image) >> 8).astype(np.uint8)
         return Image.fromarray(high).convert("RGB")
-    return image.convert("RGB") if image.mode != "RGB" else image.copy()
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _notes(image: Image.Image, orientation: int) -> tuple[str, ...]:

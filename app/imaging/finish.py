@@ -6,19 +6,19 @@ from app.core.config import CropConfig
 from app.core.errors import InvalidConfig, TooManyPixels, UnreachableTarget
 from app.core.plan import make_plan
 from app.core.sizing import ResizeDecision
-from app.imaging.decode import Picture, decode
+from app.imaging.decode import ImageFacts, Picture, decode
 from app.imaging.render import OutputFormat, Resample, render, write
 
 _LONGEST_SIDE_PX: dict[OutputFormat, int] = {"jpeg": 65_535, "webp": 16_383, "png": 2**31 - 1}
 
 
-def may_stay(picture: Picture, form: OutputFormat | None, quality: int | None) -> bool:
+def may_stay(facts: ImageFacts, form: OutputFormat | None, quality: int | None) -> bool:
     """Whether the bytes as they came could be the answer.
 
     Not where another format or a quality is asked for, nor where the pixels are stored turned: what
     is handed out is upright.
     """
-    return picture.orientation == 1 and quality is None and form in (None, picture.format)
+    return facts.orientation == 1 and quality is None and form in (None, facts.format)
 
 
 def check_result(decision: ResizeDecision, form: OutputFormat, *, max_pixels: int) -> None:

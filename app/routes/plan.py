@@ -53,12 +53,13 @@ async def analyze(
     config = parameters.config(service)
     repeats = _repeats(parameters, service.limits.max_repeats)
     async with service.images.admit():
-        picture, decode_ms = await service.decode(await read_upload(request, service.limits))
-        planned = make_plan(picture.size, config)
+        data = await read_upload(request, service.limits)
+        facts, decode_ms = await service.look_at(data)
+        planned = make_plan(facts.size, config)
         stages = StagesMs(decode=decode_ms)
         if parameters.latency == "measure":
             latency, spent = await service.encoder.measure(
-                picture,
+                lambda: service.decode(data),
                 planned,
                 repeats=repeats,
                 warmup=1,
@@ -72,7 +73,7 @@ async def analyze(
         else:
             latency = Latency("none", "not asked for")
         return await service.images.run(
-            lambda: PlanAnswer.of(planned, latency, picture=picture, stages_ms=stages)
+            lambda: PlanAnswer.of(planned, latency, facts=facts, stages_ms=stages)
         )
 
 

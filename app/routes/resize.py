@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app.core.geometry import Size
+from app.core.config import CropConfig
 from app.core.notation import GRID, parse_grid
 from app.core.plan import CropPlan, make_plan
-from app.core.sizing import ResizeMode, Resizing, Target, Upscale, decide_resize
+from app.core.sizing import ResizeDecision, ResizeMode, Target, Upscale, decide_resize
 from app.imaging.finish import check_result, make_file, may_stay
 from app.imaging.render import (
     DEFAULT_QUALITY,
@@ -78,47 +78,52 @@ async def resize(
 ) -> Response:
     """Resize to exactly a number of crops or tokens, or refuse and say what can be reached."""
     config = parameters.config(service)
+    as_json = _wants_json(request)
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        picture, _ = await service.decode(data)
-        form = parameters.format or output_format(picture.format)
-        resizing = await service.images.run(
-            lambda: decide_resize(
-                picture.size,
-                config,
-                parameters.target(),
-                mode=parameters.mode,
-                upscale=parameters.upscale,
-                may_stay=may_stay(picture, parameters.format, parameters.quality),
-            )
-        )
-        decision = resizing.decision
-        max_pixels = service.limits.max_pixels
-        check_result(decision, form, max_pixels=max_pixels)
-        plan = make_plan(decision.size, config)
-        if _wants_json(request):
-            answer = await service.images.run(
-                lambda: _answer(resizing, plan, service, form, parameters.quality)
-            )
-            return Response(answer.model_dump_json(), media_type="application/json")
-        if decision.mode == "unchanged":
-            form_out = picture.format
-        else:
-            form_out = form
-            data = await service.images.run(
-                lambda: make_file(
-                    picture,
-                    decision,
-                    config,
-                    form=form,
-                    quality=parameters.quality,
-                    resample=parameters.resample,
-                    max_pixels=max_pixels,
-                )
-            )
-    return Response(
-        data, media_type=MEDIA_TYPES[form_out], headers=_headers(plan, decision.mode, decision.size)
+        # In one go: a decoded picture that waits for its next worker would fill the memory.
+        return await service.images.run(lambda: _resize(data, parameters, config, service, as_json))
+
+
+def _resize(
+    data: bytes,
+    parameters: ResizeParameters,
+    config: CropConfig,
+    service: Service,
+    as_json: bool,
+) -> Response:
+    """Decode, decide, make and verify."""
+    picture = service.decode(data)
+    facts, max_pixels = picture.facts, service.limits.max_pixels
+    resizing = decide_resize(
+        facts.size,
+        config,
+        parameters.target(),
+        mode=parameters.mode,
+        upscale=parameters.upscale,
+        may_stay=may_stay(facts, parameters.format, parameters.quality),
     )
+    decision = resizing.decision
+    form = parameters.format or output_format(facts.format)
+    check_result(decision, form, max_pixels=max_pixels)
+    plan = make_plan(decision.size, config)
+    unchanged = decision.mode == "unchanged"
+    if as_json:
+        quality = None if unchanged else output_quality(form, parameters.quality)
+        answer = ResizeAnswer.of(resizing, plan, service.encoder.from_profile(plan), quality)
+        return Response(answer.model_dump_json(), media_type="application/json")
+    if not unchanged:
+        data = make_file(
+            picture,
+            decision,
+            config,
+            form=form,
+            quality=parameters.quality,
+            resample=parameters.resample,
+            max_pixels=max_pixels,
+        )
+    media_type = MEDIA_TYPES[facts.format if unchanged else form]
+    return Response(data, media_type=media_type, headers=_headers(plan, decision))
 
 
 def _wants_json(request: Request) -> bool:
@@ -126,24 +131,13 @@ def _wants_json(request: Request) -> bool:
     return "application/json" in accept and "image/" not in accept
 
 
-def _answer(
-    resizing: Resizing,
-    plan: CropPlan,
-    service: Service,
-    form: OutputFormat,
-    quality: int | None,
-) -> ResizeAnswer:
-    in_force = None if resizing.decision.mode == "unchanged" else output_quality(form, quality)
-    return ResizeAnswer.of(resizing, plan, service.encoder.from_profile(plan), in_force)
-
-
-def _headers(plan: CropPlan, mode: str, size: Size) -> dict[str, str]:
+def _headers(plan: CropPlan, decision: ResizeDecision) -> dict[str, str]:
     return {
         "X-Crops": str(plan.grid.crops),
         "X-Total-Crops": str(plan.total_crops),
         "X-Tiling": str(plan.grid),
         "X-Prompt-Tokens": str(plan.tokens.prompt),
-        "X-Resize-Mode": mode,
-        "X-Image-Width": str(size.width),
-        "X-Image-Height": str(size.height),
+        "X-Resize-Mode": decision.mode,
+        "X-Image-Width": str(decision.size.width),
+        "X-Image-Height": str(decision.size.height),
     }

@@ -17,7 +17,7 @@ from app.core.overlap import Overlap
 from app.core.plan import Crop, CropPlan
 from app.core.sizing import DecidedMode
 from app.core.tokens import TokenCounts
-from app.imaging.decode import Picture
+from app.imaging.decode import ImageFacts
 from app.schemas.latency import LatencyAnswer, StagesMs
 
 BoxPx = tuple[float, float, float, float]
@@ -59,17 +59,17 @@ class ImageAnswer(BaseModel):
     notes: list[str] = Field([], description="What of the file the pixels do not show, in words.")
 
     @classmethod
-    def of(cls, size: Size, picture: Picture | None = None) -> ImageAnswer:
-        if picture is None:
+    def of(cls, size: Size, facts: ImageFacts | None = None) -> ImageAnswer:
+        if facts is None:
             return cls(width=size.width, height=size.height)
         return cls(
             width=size.width,
             height=size.height,
-            format=picture.format,
-            bytes=picture.byte_count,
-            orientation=picture.orientation,
-            sha256=picture.sha256,
-            notes=list(picture.notes),
+            format=facts.format,
+            bytes=facts.byte_count,
+            orientation=facts.orientation,
+            sha256=facts.sha256,
+            notes=list(facts.notes),
         )
 
 
@@ -307,13 +307,13 @@ class PlanAnswer(BaseModel):
         plan: CropPlan,
         latency: Latency,
         *,
-        picture: Picture | None = None,
+        facts: ImageFacts | None = None,
         stages_ms: StagesMs | None = None,
     ) -> PlanAnswer:
         return cls(
             model=plan.config.family.name,
             config=ConfigAnswer.of(plan.config),
-            image=ImageAnswer.of(plan.image, picture),
+            image=ImageAnswer.of(plan.image, facts),
             tiling=TilingAnswer.of(plan.grid),
             canvas=CanvasAnswer.of(plan.canvas),
             global_crop=GlobalCropAnswer.of(plan),

@@ -161,9 +161,18 @@ class EncoderService:
         return latency_from_profile(self._profile, plan, self._why_no_profile())
 
     async def measure(
-        self, picture: Picture, plan: CropPlan, *, repeats: int, warmup: int, timeout_s: float
+        self,
+        load: Callable[[], Picture],
+        plan: CropPlan,
+        *,
+        repeats: int,
+        warmup: int,
+        timeout_s: float,
     ) -> tuple[Latency, Preparation]:
-        """Run the picture's own crops now, ``repeats`` times after ``warmup``.
+        """Run a picture's own crops now, ``repeats`` times after ``warmup``.
+
+        ``load`` decodes it, in the worker's thread when its turn has come: pictures that wait would
+        fill the memory.
 
         Raises:
             EncoderUnavailable: off, loading, failed or dead.
@@ -178,7 +187,10 @@ class EncoderService:
 
         def work() -> tuple[list[MeasuredPass], Preparation]:
             started = time.monotonic()
+            picture = load()
+            decoded = time.monotonic()
             run_pass = encoder.prepare(picture, plan)
+            del picture
             prepared = time.monotonic()
             passes = []
             for number in range(warmup + repeats):
@@ -190,7 +202,7 @@ class EncoderService:
                         actual=number,
                     )
                 passes.append(run_pass())
-            spent = Preparation((started - submitted) * 1e3, (prepared - started) * 1e3)
+            spent = Preparation((started - submitted) * 1e3, (prepared - decoded) * 1e3)
             return passes[warmup:], spent
 
         future = asyncio.wrap_future(self._worker.submit(work, deadline=deadline))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from app.core.config import CropConfig, make_config
 from app.core.families import family_named
-from app.imaging.decode import Picture, decode
+from app.imaging.decode import ImageFacts, Picture, decode
 from app.serving.encoder import EncoderService
 from app.serving.images import ImageWorkers
 
@@ -52,12 +52,16 @@ class Service:
             crop_size_px=crop_size_px,
         )
 
-    async def decode(self, data: bytes) -> tuple[Picture, float]:
-        """The decoded upload, and the ms that decoding took, without waiting for a worker."""
+    def decode(self, data: bytes) -> Picture:
+        """The upload's pixels, within the limits; for a worker's thread."""
+        return decode(data, max_pixels=self.limits.max_pixels)
 
-        def work() -> tuple[Picture, float]:
+    async def look_at(self, data: bytes) -> tuple[ImageFacts, float]:
+        """The facts of an upload, decoded in full, and the ms that took without waiting."""
+
+        def work() -> tuple[ImageFacts, float]:
             started = time.perf_counter()
-            picture = decode(data, max_pixels=self.limits.max_pixels)
-            return picture, (time.perf_counter() - started) * 1e3
+            facts = self.decode(data).facts
+            return facts, (time.perf_counter() - started) * 1e3
 
         return await self.images.run(work)

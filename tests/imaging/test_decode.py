@@ -28,7 +28,7 @@ def test_every_format_is_taken(photo, form):
     picture = take(file_of(photo, form))
     assert picture.size == Size(640, 427)
     assert picture.pixels.mode == "RGB"
-    assert picture.format == ("jpeg" if form == "MPO" else form.lower())
+    assert picture.facts.format == ("jpeg" if form == "MPO" else form.lower())
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1", "YCbCr", "LAB", "I;16"])
@@ -55,7 +55,7 @@ def test_sixteen_bit_tiff_keeps_its_high_byte(order):
     image = Image.fromarray(values.astype(f"{order}u2"))
     picture = take(file_of(image, "TIFF"))
     assert np.array_equal(np.asarray(picture.pixels)[..., 0], values >> 8)
-    assert any("16-bit" in note for note in picture.notes)
+    assert any("16-bit" in note for note in picture.facts.notes)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -64,7 +64,7 @@ def test_orientation_is_applied_once_and_reported(photo, form, orientation):
     """The size is that of the upright image, and the pixels are."""
     small = photo.resize((64, 40))
     picture = take(with_orientation(small, form, orientation))
-    assert picture.orientation == orientation
+    assert picture.facts.orientation == orientation
     assert picture.size == (Size(64, 40) if orientation < 5 else Size(40, 64))
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -72,7 +72,7 @@ def test_orientation_is_applied_once_and_reported(photo, form, orientation):
     stored.info["exif"] = exif.tobytes()
     wanted = np.asarray(ImageOps.exif_transpose(stored), dtype=float)
     assert abs(np.asarray(picture.pixels, dtype=float) - wanted).mean() < 12
-    assert ("turned upright" in " ".join(picture.notes)) == (orientation != 1)
+    assert ("turned upright" in " ".join(picture.facts.notes)) == (orientation != 1)
 
 
 def test_palette_with_transparency(photo):
@@ -80,21 +80,21 @@ def test_palette_with_transparency(photo):
     palette = photo.quantize(16)
     picture = take(file_of(palette, "PNG", transparency=bytes([0, 128] + [255] * 14)))
     assert np.array_equal(np.asarray(picture.pixels), np.asarray(palette.convert("RGB")))
-    assert any("transparency" in note for note in picture.notes)
+    assert any("transparency" in note for note in picture.facts.notes)
 
 
 def test_only_the_first_frame_is_read_and_it_is_said(photo):
     frames = [photo.quantize(16), ImageOps.invert(photo).quantize(16)]
     data = file_of(frames[0], "GIF", save_all=True, append_images=frames[1:])
     picture = take(data)
-    assert any("first frame" in note for note in picture.notes)
+    assert any("first frame" in note for note in picture.facts.notes)
     assert np.array_equal(np.asarray(picture.pixels), np.asarray(frames[0].convert("RGB")))
 
 
 def test_facts_of_the_file(photo_bytes):
     picture = take(photo_bytes)
-    assert picture.byte_count == len(photo_bytes) == 112525
-    assert picture.sha256.startswith("c2dd0de7c538df8d")
+    assert picture.facts.byte_count == len(photo_bytes) == 112525
+    assert picture.facts.sha256.startswith("c2dd0de7c538df8d")
 
 
 def test_pixel_limit_is_checked_from_the_header(photo):

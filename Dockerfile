@@ -1,0 +1,79 @@
+# The service as an image; what the arguments and secrets are for: docs/docker.md.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+# What to install, as lists. The layers below depend on these alone, so that a change of the code
+# or of a tool's settings in pyproject.toml does not install torch again.
+FROM ${PYTHON_IMAGE} AS requirements
+WORKDIR /requirements
+RUN --mount=type=bind,source=pyproject.toml,target=/from/pyproject.toml \
+    --mount=type=bind,source=docker/requirements.py,target=/from/requirements.py \
+    python /from/requirements.py /from/pyproject.toml .
+
+
+FROM ${PYTHON_IMAGE} AS builder
+ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore
+RUN ["python", "-m", "venv", "--without-pip", "/opt/venv"]
+
+
+# The virtual environment, all but the service itself.
+FROM builder AS environment
+# Empty: torch from the index that pip is set up with. Its C++ tests and headers, 190 MB, stay out.
+ARG TORCH_INDEX=
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=bind,from=requirements,source=/requirements/torch.txt,target=/torch.txt \
+    pip --python /opt/venv/bin/python install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -r /torch.txt \
+    && rm -rf /opt/venv/lib/python3*/site-packages/torch/test \
+    /opt/venv/lib/python3*/site-packages/torch/bin/*test* \
+    /opt/venv/lib/python3*/site-packages/torch/include
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=bind,from=requirements,source=/requirements,target=/requirements \
+    pip --python /opt/venv/bin/python install -r /requirements/torch.txt -r /requirements/others.txt
+
+
+# The service as a wheel. Its build tools never reach the image.
+FROM builder AS wheel
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=bind,from=requirements,source=/requirements/build.txt,target=/build.txt \
+    pip install -r /build.txt
+WORKDIR /source
+COPY . .
+RUN pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheel .
+
+
+FROM ${PYTHON_IMAGE} AS runtime
+# The identity and what it may write: its profiles. Everything else belongs to root.
+RUN groupadd --gid 10001 crop-planner \
+    && useradd --uid 10001 --gid 10001 --no-log-init --no-create-home \
+    --home-dir /var/lib/crop-planner --shell /usr/sbin/nologin crop-planner \
+    && install --directory --owner=10001 --group=10001 /var/lib/crop-planner
+COPY --from=environment /opt/venv /opt/venv
+RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
+    pip --python /opt/venv/bin/python install --no-cache-dir --no-deps --no-index /wheel/*.whl
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    CROP_PLANNER_HOST=0.0.0.0 \
+    CROP_PLANNER_PROFILE_FOLDER=/var/lib/crop-planner
+USER 10001:10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+# Alive, not ready: planning answers while the encoder still loads. The start interval makes
+# "healthy" come as soon as it is true.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --start-interval=1s --retries=3 \
+    CMD ["python", "-ISc", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('CROP_PLANNER_PORT', '8000')), timeout=8); c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]
+CMD ["crop-planner", "serve"]
+# Last, so that another version or revision reuses every layer.
+ARG VERSION=dev
+ARG REVISION=
+LABEL org.opencontainers.image.title="crop-planner" \
+      org.opencontainers.image.description="What an image costs a Molmo vision-language model: planned, measured, controlled." \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
