@@ -74,6 +74,19 @@ def peak_memory_kb(process: subprocess.Popen) -> int:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
+def test_it_stops_cleanly_in_the_middle_of_a_pass(start):
+    """With the real encoder at work: torch's threads must not turn the stop into a crash."""
+    process, url = start(model="molmoe-1b-0924", profile_crops=13)
+    wait_for(f"{url}/healthz")
+    deadline = time.monotonic() + 60
+    while httpx.get(f"{url}/readyz").json()["encoder"]["profile"] != "measuring":
+        assert time.monotonic() < deadline, "never came to measuring"
+        time.sleep(0.1)
+    time.sleep(2)  # past the calibration, into the passes
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's peak memory")
 def test_a_chunked_upload_above_the_limit_costs_no_memory(start):
     """A client that goes on sending is told why, and what it sends is not kept."""
