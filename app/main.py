@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.core.families import family_named
 from app.routes import health, latency, lut, models, page, plan, problems, resize
+from app.routes.parameters import refuse_repeats
 from app.serving.encoder import EncoderService, ServedEncoder
 from app.serving.images import ImageWorkers
 from app.serving.service import Limits, Service
@@ -63,8 +64,10 @@ def create_app(
     )
     app.state.service = service
     problems.install(app)
-    for resource in (plan, resize, lut, latency, models, health, page):
-        app.include_router(resource.router)
+    for resource in (plan, resize, lut, latency, models):
+        app.include_router(resource.router, dependencies=[Depends(refuse_repeats)])
+    for probed in (health, page):  # by machines and browsers that add parameters of their own
+        app.include_router(probed.router)
     return app
 
 

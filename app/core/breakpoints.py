@@ -80,7 +80,13 @@ class AspectRow:
         return 2 * long_px * self.short_px >= self.long_px
 
     def places(self, longest_px: int, config: CropConfig) -> list[int]:
-        """Longer sides up to ``longest_px`` between which the tiling is constant."""
+        """Longer sides up to ``longest_px`` between which the tiling is constant.
+
+        And whether a size can be planned is, too: so all of them where the letterbox may collapse
+        an image, which only sizes of more than half a crop's side to 1 px can do.
+        """
+        if self.long_px * 2 > self.short_px * config.crop_size_px:
+            return list(range(1, longest_px + 1))
         sides = list(side_crossings(config))
         reach = slack(longest_px, config)
         # A short side is crossed where it rounds over: half a px each way, seen from the long side.

@@ -64,7 +64,8 @@ def max_crops_table(plan: CropPlan) -> tuple[MaxCropsRow, ...]:
 def size_table(plan: CropPlan) -> tuple[SizeRow, ...]:
     """For every count of crops the size that gets it: by keeping the aspect, else by padding."""
     fits = fitting_sizes(plan.image, plan.config)
-    return tuple(_size_row(crops, plan, fits) for crops in range(1, plan.config.max_crops + 1))
+    rows = (_size_row(crops, plan, fits) for crops in range(1, plan.config.max_crops + 1))
+    return tuple(row for row in rows if row is not None)
 
 
 def best_fit(crops: int, image: Size, fits: Mapping[Grid, Size]) -> tuple[Grid, Size] | None:
@@ -76,11 +77,11 @@ def best_fit(crops: int, image: Size, fits: Mapping[Grid, Size]) -> tuple[Grid, 
     return min(meeting, key=lambda item: item[1].pixels, default=None)
 
 
-def _size_row(crops: int, plan: CropPlan, fits: Mapping[Grid, Size]) -> SizeRow:
+def _size_row(crops: int, plan: CropPlan, fits: Mapping[Grid, Size]) -> SizeRow | None:
     if crops == plan.grid.crops:
         return SizeRow(crops, plan.grid, plan.image, "unchanged")
     fit = best_fit(crops, plan.image, fits)
     if fit is not None:
         return SizeRow(crops, *fit, "fit")
     grid = nearest_grid(crops, plan.image, plan.config)
-    return SizeRow(crops, grid, canvas_size(grid, plan.config), "pad")
+    return SizeRow(crops, grid, canvas_size(grid, plan.config), "pad") if grid else None

@@ -11,7 +11,7 @@ from app.core.canvas import canvas_size, place_image
 from app.core.config import CropConfig
 from app.core.errors import CollapsedImage
 from app.core.geometry import Grid, Size
-from app.core.tiling import select_tiling
+from app.core.tiling import candidate_grids, select_tiling
 
 LONGEST_SEARCHED_PX = 16_384
 """Longer sides that are searched. Beyond, sizes differ by less than any canvas can show, and a
@@ -51,6 +51,19 @@ def sizes_within_canvas(aspect: Size, config: CropConfig) -> dict[Grid, Size]:
         if (grid not in best or inside) and _can_be_planned(size, grid, config):
             best[grid] = size
     return best
+
+
+@lru_cache(maxsize=128)
+def canvas_grids(config: CropConfig) -> tuple[Grid, ...]:
+    """The candidate grids whose canvas is itself an image that can be planned.
+
+    All of them, but where the crop side is so small that a strip collapses in the global crop.
+    """
+    return tuple(
+        grid
+        for grid in candidate_grids(config.max_crops)
+        if _can_be_planned(canvas_size(grid, config), grid, config)
+    )
 
 
 def _runs(

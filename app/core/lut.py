@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from app.core.canvas import canvas_size
 from app.core.config import CropConfig
-from app.core.fitting import fitting_sizes, sizes_within_canvas
+from app.core.fitting import canvas_grids, fitting_sizes, sizes_within_canvas
 from app.core.geometry import Grid, Size
 from app.core.overlap import Overlap, grid_overlap
 from app.core.sizing import aspect_distortion
-from app.core.tiling import candidate_grids
 from app.core.tokens import TokenCounts, count_tokens
 
 
@@ -46,7 +45,7 @@ class LutRow:
 def lookup_table(
     config: CropConfig, *, image: Size | None = None, aspect: Size | None = None
 ) -> tuple[LutRow, ...]:
-    """One row for every count of grid crops up to ``max_crops``.
+    """One row for every count of grid crops up to ``max_crops`` that has a canvas.
 
     With ``image`` the fits are sizes of that image (the largest not above it, else the smallest
     upscale); with ``aspect`` they are the largest size of that aspect that its canvas holds
@@ -56,7 +55,9 @@ def lookup_table(
     wanted = image or aspect or Size(1, 1)
     rows = []
     for crops in range(1, config.max_crops + 1):
-        grids = [grid for grid in candidate_grids(config.max_crops) if grid.crops == crops]
+        grids = [grid for grid in canvas_grids(config) if grid.crops == crops]
+        if not grids:
+            continue
         distortions = [aspect_distortion(grid, wanted, config) for grid in grids]
         rows.append(
             LutRow(

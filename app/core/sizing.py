@@ -12,10 +12,9 @@ from typing import Any, Literal, get_args
 from app.core.canvas import canvas_size
 from app.core.config import CropConfig
 from app.core.errors import CollapsedImage, InvalidConfig, UnreachableTarget
-from app.core.fitting import fitting_sizes
+from app.core.fitting import canvas_grids, fitting_sizes
 from app.core.geometry import Box, Grid, Size
 from app.core.plan import make_plan
-from app.core.tiling import candidate_grids
 from app.core.tokens import count_tokens
 
 ResizeMode = Literal["auto", "fit", "pad", "crop", "stretch"]
@@ -75,11 +74,15 @@ def aspect_distortion(grid: Grid, aspect: Size, config: CropConfig) -> float:
     return max(wide, high) / min(wide, high)
 
 
-def nearest_grid(crops: int, aspect: Size, config: CropConfig) -> Grid:
-    """The factorisation of ``crops`` whose canvas is nearest to the aspect; fewer rows on a tie."""
+def nearest_grid(crops: int, aspect: Size, config: CropConfig) -> Grid | None:
+    """The factorisation of ``crops`` whose canvas is nearest to the aspect; fewer rows on a tie.
+
+    None where no canvas of that count can be planned, as with very small crops.
+    """
     return min(
-        (grid for grid in candidate_grids(config.max_crops) if grid.crops == crops),
+        (grid for grid in canvas_grids(config) if grid.crops == crops),
         key=lambda grid: aspect_distortion(grid, aspect, config),
+        default=None,
     )
 
 
@@ -175,9 +178,10 @@ class _Request:
     def _canvases(self) -> list[Grid]:
         """The grids a canvas is made for: the one forced, else the nearest of every count."""
         if self.target.grid is not None:
-            return [self.target.grid] if self.target.grid.crops <= self.config.max_crops else []
+            return [self.target.grid] if self.target.grid in canvas_grids(self.config) else []
         counts = range(1, self.config.max_crops + 1)
-        return [nearest_grid(crops, self.image, self.config) for crops in counts]
+        nearest = (nearest_grid(crops, self.image, self.config) for crops in counts)
+        return [grid for grid in nearest if grid is not None]
 
     def _meets(self, grid: Grid) -> bool:
         target = self.target
@@ -220,24 +224,27 @@ class _Request:
             }
             for grid in sorted(reachable, key=lambda grid: (grid.crops, grid.rows))
         ]
-        phrase, limit, actual = self._phrase(listed)
+        phrase, numbers = self._missed(listed)
         return UnreachableTarget(
             f"{phrase} is not reachable for a {self.image} image with mode={mode}, "
             f"upscale={self.upscale} and max_crops={self.config.max_crops}",
-            limit=limit,
-            actual=actual,
+            **numbers,
             reachable=listed,
         )
 
-    def _phrase(self, listed: list[dict[str, Any]]) -> tuple[str, int | None, int]:
-        """What was asked for in words, the limit it missed and its own value."""
+    def _missed(self, listed: list[dict[str, Any]]) -> tuple[str, dict[str, int]]:
+        """What was asked for in words; its number, and the limit where one was the reason."""
         target = self.target
         if target.tokens is not None:
-            least = min((option["prompt_tokens"] for option in listed), default=None)
-            return f"a plan of at most {target.tokens} prompt tokens", least, target.tokens
-        if target.grid is not None:
-            return f"tiling {target.grid}", self.config.max_crops, target.grid.crops
-        return f"{target.crops} crops", self.config.max_crops, target.crops or 0
+            numbers = {"actual": target.tokens}
+            if listed:
+                numbers["limit"] = min(option["prompt_tokens"] for option in listed)
+            return f"a plan of at most {target.tokens} prompt tokens", numbers
+        crops = target.grid.crops if target.grid is not None else target.crops or 0
+        numbers = {"actual": crops}
+        if crops > self.config.max_crops:
+            numbers["limit"] = self.config.max_crops
+        return f"tiling {target.grid}" if target.grid else f"{crops} crops", numbers
 
 
 def _whole(size: Size) -> Box:

@@ -141,6 +141,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         announced = re.search(r"(\d+) pixels", str(error))
         raise _too_many(int(announced[1]) if announced else None, max_pixels) from error
+    except MemoryError:
+        raise  # ours, not the file's
     except Exception as error:  # plugins raise whatever the damaged bytes lead them to
         raise UndecodableImage(f"the image's header cannot be read: {_reason(error)}") from error
     if image.width * image.height > max_pixels:
@@ -174,6 +176,8 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
         except Exception:  # an EXIF block that cannot be read says nothing about orientation
             log.debug("unreadable EXIF", exc_info=True)
         rgb = _to_rgb(image)
+    except MemoryError:
+        raise
     except Exception as error:  # decoders raise whatever the damaged bytes lead them to
         raise UndecodableImage(f"the image cannot be decoded: {_reason(error)}") from error
     rgb.info.clear()
@@ -202,6 +206,8 @@ def _notes(image: Image.Image, orientation: int) -> tuple[str, ...]:
         notes.append(
             "16-bit grey is reduced to its high byte; Molmo's loader would clip it to white"
         )
+    elif image.mode in ("I", "F"):
+        notes.append("32-bit grey is cut to 0…255, as Molmo's loader does")
     elif image.mode not in ("RGB", "RGBA"):
         notes.append(f"converted from {image.mode} to RGB")
     return tuple(notes)

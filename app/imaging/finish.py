@@ -7,7 +7,7 @@ from app.core.errors import InvalidConfig, TooManyPixels, UnreachableTarget
 from app.core.plan import make_plan
 from app.core.sizing import ResizeDecision
 from app.imaging.decode import ImageFacts, Picture, decode
-from app.imaging.render import OutputFormat, Resample, render, write
+from app.imaging.render import OutputFormat, Resample, output_format, output_quality, render, write
 
 _LONGEST_SIDE_PX: dict[OutputFormat, int] = {"jpeg": 65_535, "webp": 16_383, "png": 2**31 - 1}
 
@@ -15,10 +15,11 @@ _LONGEST_SIDE_PX: dict[OutputFormat, int] = {"jpeg": 65_535, "webp": 16_383, "pn
 def may_stay(facts: ImageFacts, form: OutputFormat | None, quality: int | None) -> bool:
     """Whether the bytes as they came could be the answer.
 
-    Not where another format or a quality is asked for, nor where the pixels are stored turned: what
-    is handed out is upright.
+    Not where another format is asked for, or a quality of a lossy one, nor where the pixels are
+    stored turned: what is handed out is upright.
     """
-    return facts.orientation == 1 and quality is None and form in (None, facts.format)
+    same_quality = quality is None or output_quality(output_format(facts.format), quality) is None
+    return facts.orientation == 1 and same_quality and form in (None, facts.format)
 
 
 def check_result(decision: ResizeDecision, form: OutputFormat, *, max_pixels: int) -> None:

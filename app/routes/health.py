@@ -13,6 +13,7 @@ from app.serving.encoder import EncoderStatus
 router = APIRouter(tags=["service"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Alive?", responses={503: {"model": HealthAnswer}})
 async def healthz(response: Response, service: ServiceDependency) -> HealthAnswer:
     """Alive: 503 only where a restart is the cure, a stalled or dead encoder."""
@@ -23,6 +24,7 @@ async def healthz(response: Response, service: ServiceDependency) -> HealthAnswe
     return HealthAnswer(status="ok", version=__version__)
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="Ready?", responses={503: {"model": ReadyAnswer}})
 async def readyz(response: Response, service: ServiceDependency) -> ReadyAnswer:
     """Ready for every call: 503 while the encoder loads, or if it failed, stalled or died.

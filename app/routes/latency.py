@@ -13,7 +13,7 @@ from app.schemas.latency import EncoderAnswer, LatencyProfileAnswer, ProfileAnsw
 router = APIRouter(tags=["latency"])
 
 
-@router.get("/latency", summary="The measured profile", responses=responses(422))
+@router.get("/latency", summary="The measured profile", responses=responses(400, 422))
 def latency(
     parameters: Annotated[NoParameters, Query()], service: ServiceDependency
 ) -> LatencyProfileAnswer:

@@ -46,7 +46,7 @@ class LutParameters(PlanParameters):
 
 
 @router.get(
-    "/lut", summary="From crops to sizes", response_model=LutAnswer, responses=responses(422)
+    "/lut", summary="From crops to sizes", response_model=LutAnswer, responses=responses(400, 422)
 )
 def lut(
     request: Request,

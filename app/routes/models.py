@@ -14,7 +14,7 @@ from app.schemas.service import FamilyAnswer, ModelsAnswer
 router = APIRouter(tags=["service"])
 
 
-@router.get("/models", summary="The families", responses=responses(422))
+@router.get("/models", summary="The families", responses=responses(400, 422))
 def models(
     parameters: Annotated[NoParameters, Query()], service: ServiceDependency
 ) -> ModelsAnswer:

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.config import MAX_CROPS_LIMIT, CropConfig
+from app.core.errors import MalformedRequest
 from app.core.geometry import MAX_SIDE_PX
 from app.core.notation import MARGINS, parse_margins
 from app.serving.service import Service
@@ -48,6 +49,23 @@ class PlanParameters(NoParameters):
 class SizeParameters(PlanParameters):
     width: int = Field(description=f"Image width, 1 to {MAX_SIDE_PX} px.")
     height: int = Field(description=f"Image height, 1 to {MAX_SIDE_PX} px.")
+
+
+def refuse_repeats(request: Request) -> None:
+    """A parameter given twice would silently count once.
+
+    Raises:
+        MalformedRequest: naming it.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if names.count(name) > 1:
+            raise MalformedRequest(
+                f"parameter {name} is given {names.count(name)} times",
+                parameter=name,
+                limit=1,
+                actual=names.count(name),
+            )
 
 
 def the_service(request: Request) -> Service:

@@ -31,7 +31,7 @@ class AnalyzeParameters(PlanParameters):
     )
 
 
-@router.get("/plan", summary="What a size costs", responses=responses(422))
+@router.get("/plan", summary="What a size costs", responses=responses(400, 422))
 def plan(parameters: Annotated[SizeParameters, Query()], service: ServiceDependency) -> PlanAnswer:
     """Plan a size, without an upload: tiling, crops, tokens, overlap, control, latency."""
     planned = make_plan(Size(parameters.width, parameters.height), parameters.config(service))

@@ -46,7 +46,7 @@ class Service:
             UnknownModel, InvalidConfig: as the core says.
         """
         return make_config(
-            family_named(model or self.default_model),
+            family_named(self.default_model if model is None else model),
             max_crops=max_crops,
             overlap_margins=overlap_margins,
             crop_size_px=crop_size_px,

@@ -10,7 +10,7 @@ from app.core.config import make_config
 from app.core.control import candidates, max_crops_table, size_table
 from app.core.errors import CollapsedImage, InvalidConfig, UnreachableTarget
 from app.core.families import FAMILIES
-from app.core.fitting import fitting_sizes, sizes_within_canvas
+from app.core.fitting import LONGEST_SEARCHED_PX, fitting_sizes, sizes_within_canvas
 from app.core.geometry import Grid, Size
 from app.core.headroom import Headroom, height_headroom, width_headroom
 from app.core.lut import lookup_table
@@ -230,3 +230,64 @@ def test_sizes_for_an_aspect_lose_no_pixel_where_they_can():
     sizes_by_grid = sizes_within_canvas(Size(4, 3), MOLMO1)
     assert sizes_by_grid[Grid(2, 3)] == Size(747, 560)
     assert sizes_by_grid[Grid(3, 4)] == Size(1008, 756)
+
+
+@pytest.mark.parametrize(
+    ("size", "overrides"),
+    [
+        (Size(1_000_000, 500_000), {"overlap_margins": (0, 0)}),
+        (Size(1_000_000, 999_999), {}),
+        (Size(1_000_000, 1), {"overlap_margins": (0, 0)}),
+        (Size(999_998, 999_997), {"crop_size_px": 4088}),
+    ],
+)
+def test_no_size_makes_a_search_endless(size, overrides, monkeypatch):
+    """However large the image and the canvases, so many tilings are computed and no more."""
+    config = make_config(FAMILIES["molmo2-8b"], max_crops=12, **overrides)
+    calls = 0
+
+    def counted(*arguments):
+        nonlocal calls
+        calls += 1
+        return select_tiling(*arguments)
+
+    monkeypatch.setattr("app.core.fitting.select_tiling", counted)
+    fitting_sizes.cache_clear()
+    fitting_sizes(size, config)
+    sizes_within_canvas(size, config)
+    assert 0 < calls <= 2 * (LONGEST_SEARCHED_PX + 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "overrides", "grid", "best"),
+    [
+        (Size(3, 1236), {"overlap_margins": (0, 6)}, Grid(1, 1), Size(2, 672)),
+        (
+            Size(2414, 42),
+            {"max_crops": 8, "overlap_margins": (0, 0), "crop_size_px": 56},
+            Grid(1, 8),
+            Size(1064, 19),
+        ),
+    ],
+)
+def test_the_largest_size_is_found_where_others_collapse(size, overrides, grid, best):
+    """Between sizes that can be planned lie some that cannot."""
+    config = make_config(FAMILIES["molmoe-1b-0924"], **overrides)
+    assert fitting_sizes(size, config)[grid] == best
+
+
+def test_what_cannot_be_planned_is_not_promised():
+    """Strips of tiny crops collapse in the global crop: no table lists them, no mode makes them."""
+    config = make_config(
+        FAMILIES["molmo-7b-d-0924"], max_crops=24, crop_size_px=14, overlap_margins=(0, 0)
+    )
+    plan = make_plan(Size(60, 40), config)
+    listed = {row.crops for row in size_table(plan)}
+    assert 12 in listed
+    assert listed.isdisjoint({17, 19, 23})
+    for row in lookup_table(config):
+        for option in row.options:
+            make_plan(option.size, config)
+    with pytest.raises(UnreachableTarget) as caught:
+        decide_resize(Size(60, 40), config, Target(grid=Grid(1, 20)))
+    assert "limit" not in caught.value.facts

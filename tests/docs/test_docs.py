@@ -72,6 +72,18 @@ def test_every_page_is_in_the_index_and_every_link_leads_somewhere():
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_the_readme_has_no_blanks():
+    assert "@" not in (ROOT / "README.md").read_text().replace("image=@", "").replace(" @", "")
+
+
+def imported(file: Path) -> list[str]:
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    plain = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return plain + [
+        node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module
+    ]
+
+
 ALLOWED = {
     "core": set(),
     "imaging": {"core"},
@@ -92,14 +104,8 @@ def test_imports_point_one_way(package):
         "imaging": {"PIL", "numpy"},
         "encoder": {"torch", "numpy", "safetensors"},
     }
-    for file in (ROOT / "app" / package).glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                module = node.module
-            elif isinstance(node, ast.Import):
-                module = node.names[0].name
-            else:
-                continue
+    for file in (ROOT / "app" / package).rglob("*.py"):
+        for module in imported(file):
             top, _, rest = module.partition(".")
             if top == "app":
                 inner = rest.partition(".")[0]

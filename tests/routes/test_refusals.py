@@ -277,6 +277,20 @@ async def test_parameters_of_other_calls_are_unknown(serve):
             assert (await client.get(call)).status_code == 422, call
 
 
+async def test_a_parameter_given_twice_is_refused(serve):
+    async with serve() as client:
+        answer = await client.get("/plan?width=640&width=3&height=480")
+        assert check_problem(answer, 400, "malformed-request")["parameter"] == "width"
+        check_problem(await client.get("/plan?width=9&height=9&model="), 422, "unknown-model")
+
+
+async def test_probes_may_add_parameters_and_use_head(serve):
+    async with serve(encoder=False) as client:
+        for call in ("/healthz?probe=1", "/readyz?probe=1", "/?utm=1"):
+            assert (await client.get(call)).status_code == 200
+        assert (await client.head("/healthz")).status_code == 200
+
+
 async def test_webp_cannot_hold_what_jpeg_can(serve):
     image = Image.new("RGB", (40, 20_000))
     buffer = io.BytesIO()
