@@ -6,6 +6,7 @@ Needs torch only. The full profile of 1 to 13 crops is ``crop-planner measure``;
 from __future__ import annotations
 
 import argparse
+import re
 import statistics
 from typing import Any, get_args
 
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
             )
         del encoder
     path = save(
-        f"encoder_{device.type}",
+        _name(device),
         {
             "model": family.name,
             "device": device_name(device),
@@ -80,6 +81,12 @@ def main(arguments: list[str] | None = None) -> None:
         },
     )
     print(f"  saved as benchmarks/results/{path.name}")
+
+
+def _name(device: torch.device) -> str:
+    """Results are named by device and versions."""
+    slug = re.sub(r"[^a-z0-9]+", "-", device_name(device).lower()).strip("-")
+    return f"encoder_{device.type}_{slug}_torch-{torch.__version__.partition('+')[0]}"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def print_profile(out: Console, profile: ProfileAnswer, files: Sequence[Path]) -
             (profile.model, "bold"),
             f" on {profile.device}, {profile.dtype}, {profile.weights} weights",
             (f"\nmargins {left},{right}{threads}, torch {profile.versions['torch']}, ", "dim"),
-            (f"{profile.measured_at}, {profile.warmup} untimed passes before each count", "dim"),
+            (f"{profile.measured_at}, warm-up {profile.warmup} a count", "dim"),
         )
     )
     rate = profile.matmul_gflop_per_s

@@ -257,7 +257,7 @@ class EncoderService:
         assert self._load is not None
         started = time.monotonic()
         try:
-            encoder = self._worker.submit(self._load, background=True).result()
+            encoder = self._worker.submit(self._load, background=True, patient=True).result()
         except Exception as error:
             self._state, self._profile_state = "failed", "off"
             self._reason = error.detail if isinstance(error, CropPlannerError) else repr(error)

@@ -27,6 +27,7 @@ class _Job:
     work: Callable[[], Any]
     future: Future[Any]
     deadline: float | None
+    patient: bool
 
 
 class DeviceWorker:
@@ -81,7 +82,12 @@ class DeviceWorker:
         self._busy_since = time.monotonic()
 
     def submit(
-        self, work: Callable[[], T], *, deadline: float | None = None, background: bool = False
+        self,
+        work: Callable[[], T],
+        *,
+        deadline: float | None = None,
+        background: bool = False,
+        patient: bool = False,
     ) -> Future[T]:
         """Queue ``work``; a future cancelled before it starts costs nothing.
 
@@ -89,12 +95,13 @@ class DeviceWorker:
             work: called in the worker's thread.
             deadline: ``time.monotonic()`` after which it is dropped instead of started.
             background: run only when no request waits; never refused for a full queue.
+            patient: however long it takes, it is not called stalled; for loading.
 
         Raises:
             QueueFull: too many requests wait.
             EncoderUnavailable: the worker is dead or stopped.
         """
-        job = _Job(work, Future(), deadline)
+        job = _Job(work, Future(), deadline, patient)
         with self._wake:
             if self._stopping or self._dead:
                 raise EncoderUnavailable("the encoder's worker is not running", state=self.state)
@@ -135,7 +142,8 @@ class DeviceWorker:
         if job.deadline is not None and time.monotonic() > job.deadline:
             job.future.set_exception(DeadlineExceeded("the deadline passed while waiting"))
             return
-        self.beat()
+        if not job.patient:
+            self.beat()
         try:
             job.future.set_result(job.work())
         except Exception as error:

@@ -88,6 +88,16 @@ def test_a_long_pass_shows_as_stalled_and_a_beat_clears_it(worker):
     assert worker.state == "running", "an idle worker is not stalled"
 
 
+def test_a_patient_job_is_never_stalled(worker):
+    """Loading a large checkpoint may take minutes, and a restart would not be the cure."""
+    release = threading.Event()
+    loading = worker.submit(lambda: release.wait(5), background=True, patient=True)
+    time.sleep(0.1)
+    assert worker.state == "running"
+    release.set()
+    assert loading.result(5)
+
+
 def test_a_dead_worker_fails_its_waiters_at_once_and_takes_no_more(worker):
     def die() -> None:
         raise SystemExit
