@@ -95,7 +95,7 @@ def test_a_chunked_upload_above_the_limit_costs_no_memory(start):
     before = peak_memory_kb(process)
     body = (b"x" * 100_000 for _ in range(1_000))
     answer = httpx.post(f"{url}/analyze", content=body, headers=JPEG)
-    assert check_problem(answer, 413, "payload-too-large")["actual"] < 1_200_000
+    assert check_problem(answer, 413, "payload-too-large")["actual"] < 10_000_000  # of 100 MB
     assert peak_memory_kb(process) - before < 20_000
     assert httpx.get(f"{url}/healthz").status_code == 200
 
