@@ -5,7 +5,7 @@ Decides everything and touches no pixel: ``app.imaging`` carries a :class:`Resiz
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -108,21 +108,16 @@ def decide_resize(
         UnreachableTarget: with everything that is reachable, by which mode.
     """
     _check(target)
-    request = _Request(image, config, target, upscale)
-    tried: tuple[DecidedMode, ...] = (mode,) if mode != "auto" else ("unchanged", "fit", "pad")
-    for group in _groups(tried, may_stay):
+    request = _Request(image, config, target, upscale, may_stay)
+    # Keeping the image and keeping its aspect compete; padding is for where neither can.
+    groups: tuple[tuple[DecidedMode, ...], ...]
+    groups = (("unchanged", "fit"), ("pad",)) if mode == "auto" else ((mode,),)
+    for group in groups:
         meeting = [option for m in group for option in request.meeting(m)]
         if meeting:
             decision = max(meeting, key=request.rank)
             return Resizing(decision, request.alternatives_to(decision))
     raise request.unreachable(mode)
-
-
-def _groups(modes: tuple[DecidedMode, ...], may_stay: bool) -> Iterator[tuple[DecidedMode, ...]]:
-    """Modes in the order they are tried; keeping the image and keeping its aspect compete."""
-    keeping = tuple(m for m in modes if m == "fit" or (m == "unchanged" and may_stay))
-    yield keeping
-    yield from ((m,) for m in modes if m not in ("unchanged", "fit"))
 
 
 def _check(target: Target) -> None:
@@ -146,6 +141,7 @@ class _Request:
     config: CropConfig
     target: Target
     upscale: Upscale
+    may_stay: bool
 
     def meeting(self, mode: DecidedMode) -> list[ResizeDecision]:
         """What ``mode`` reaches that meets the target."""
@@ -168,6 +164,8 @@ class _Request:
         return [option for option in options if self.upscale == "allow" or not option.upscaled]
 
     def _unchanged(self) -> list[ResizeDecision]:
+        if not self.may_stay:
+            return []
         try:
             grid = make_plan(self.image, self.config).grid
         except CollapsedImage:

@@ -139,8 +139,9 @@ def test_an_image_that_meets_the_target_stays():
     """Unless the bytes cannot stay: then it is fitted to its own size."""
     image = Size(640, 480)
     assert decide_resize(image, MOLMO1, Target(crops=6)).decision.mode == "unchanged"
-    fitted = decide_resize(image, MOLMO1, Target(crops=6), may_stay=False).decision
-    assert (fitted.mode, fitted.size) == ("fit", image)
+    fitted = decide_resize(image, MOLMO1, Target(crops=6), may_stay=False)
+    assert (fitted.decision.mode, fitted.decision.size) == ("fit", image)
+    assert "unchanged" not in {option.mode for option in fitted.alternatives}
 
 
 def test_fit_prefers_the_largest_size_not_above_the_original():
