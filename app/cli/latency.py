@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 
@@ -18,8 +17,7 @@ from app.encoder.encoder import Encoder
 from app.encoder.measure import profile_key
 from app.imaging.decode import Picture
 from app.serving import backend
-from app.serving.encoder import EncoderService, Preparation
-from app.serving.worker import DeviceWorker
+from app.serving.encoder import DEFAULT_REPEATS, Preparation, run_passes
 from app.settings import Settings
 
 
@@ -51,7 +49,7 @@ def saved_latency(plan: CropPlan, settings: Settings) -> Latency:
 
 
 def measured_latency(
-    picture: Picture, plan: CropPlan, settings: Settings, repeats: int
+    picture: Picture, plan: CropPlan, settings: Settings, repeats: int | None
 ) -> tuple[Latency, Preparation]:
     """Load the encoder and run the picture's own crops, as the service does on request.
 
@@ -70,20 +68,12 @@ def measured_latency(
             seed=settings.seed,
             profile=backend.ProfileOptions(settings.profile_folder, None, None, 0),
         )
-        worker = DeviceWorker(queue_limit=1, stall_s=settings.encoder_stall_s)
-        service = EncoderService(lambda: encoder, profile_on_start=False, worker=worker)
-        service.start()
-        try:
-            while service.status().state == "loading":
-                time.sleep(0.001)
-            return asyncio.run(
-                service.measure(
-                    lambda: picture,
-                    plan,
-                    repeats=repeats,
-                    warmup=1,
-                    timeout_s=settings.measure_timeout_s,
-                )
-            )
-        finally:
-            service.stop()
+        encoder.check(plan)
+        latency, preprocess_ms = run_passes(
+            encoder,
+            lambda: picture,
+            plan,
+            repeats=repeats or DEFAULT_REPEATS,
+            deadline=time.monotonic() + settings.measure_timeout_s,
+        )
+    return latency, Preparation(queue_ms=0, preprocess_ms=preprocess_ms)

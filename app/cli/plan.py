@@ -107,7 +107,7 @@ def analyze(
         if latency == "profile":
             known = saved_latency(planned, settings)
         else:
-            known, spent = measured_latency(image.picture, planned, settings, repeats or 3)
+            known, spent = measured_latency(image.picture, planned, settings, repeats)
             stages.queue, stages.preprocess = spent.queue_ms, spent.preprocess_ms
     answer = PlanAnswer.of(planned, known, facts=image.picture.facts, stages_ms=stages)
     if as_json:

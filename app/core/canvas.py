@@ -74,6 +74,16 @@ def canvas_size(grid: Grid, config: CropConfig) -> Size:
     )
 
 
+def place_on_canvases(image: Size, grid: Grid, config: CropConfig) -> tuple[Canvas, Canvas]:
+    """The image on the canvas of its grid, and in the global crop.
+
+    Raises:
+        CollapsedImage: as :func:`place_image` says.
+    """
+    side = Size(config.crop_size_px, config.crop_size_px)
+    return place_image(image, canvas_size(grid, config), config), place_image(image, side, config)
+
+
 def place_image(image: Size, on: Size, config: CropConfig) -> Canvas:
     """How the family's resize law puts ``image`` on a canvas of size ``on``.
 

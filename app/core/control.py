@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from app.core.canvas import canvas_size
-from app.core.fitting import fitting_sizes
 from app.core.geometry import Grid, Size
 from app.core.plan import CropPlan
-from app.core.sizing import DecidedMode, nearest_grid
+from app.core.sizing import DecidedMode, least_change
 from app.core.tiling import candidate_grids, required_scales, select_tiling
 from app.core.tokens import TokenCounts, count_tokens
 
@@ -62,26 +59,7 @@ def max_crops_table(plan: CropPlan) -> tuple[MaxCropsRow, ...]:
 
 
 def size_table(plan: CropPlan) -> tuple[SizeRow, ...]:
-    """For every count of crops the size that gets it: by keeping the aspect, else by padding."""
-    fits = fitting_sizes(plan.image, plan.config)
-    rows = (_size_row(crops, plan, fits) for crops in range(1, plan.config.max_crops + 1))
-    return tuple(row for row in rows if row is not None)
-
-
-def best_fit(crops: int, image: Size, fits: Mapping[Grid, Size]) -> tuple[Grid, Size] | None:
-    """Of the sizes that get ``crops``, the largest not above the image, else the smallest."""
-    meeting = [(grid, size) for grid, size in fits.items() if grid.crops == crops]
-    smaller = [item for item in meeting if item[1].pixels <= image.pixels]
-    if smaller:
-        return max(smaller, key=lambda item: item[1].pixels)
-    return min(meeting, key=lambda item: item[1].pixels, default=None)
-
-
-def _size_row(crops: int, plan: CropPlan, fits: Mapping[Grid, Size]) -> SizeRow | None:
-    if crops == plan.grid.crops:
-        return SizeRow(crops, plan.grid, plan.image, "unchanged")
-    fit = best_fit(crops, plan.image, fits)
-    if fit is not None:
-        return SizeRow(crops, *fit, "fit")
-    grid = nearest_grid(crops, plan.image, plan.config)
-    return SizeRow(crops, grid, canvas_size(grid, plan.config), "pad") if grid else None
+    """For every count of crops the size that gets it, as resizing in ``auto`` decides."""
+    counts = range(1, plan.config.max_crops + 1)
+    decided = ((crops, least_change(plan.image, crops, plan.config)) for crops in counts)
+    return tuple(SizeRow(crops, best.grid, best.size, best.mode) for crops, best in decided if best)

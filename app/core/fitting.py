@@ -7,7 +7,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from app.core.breakpoints import AspectRow
-from app.core.canvas import canvas_size, place_image
+from app.core.canvas import canvas_size, place_on_canvases
 from app.core.config import CropConfig
 from app.core.errors import CollapsedImage
 from app.core.geometry import Grid, Size
@@ -54,16 +54,16 @@ def sizes_within_canvas(aspect: Size, config: CropConfig) -> dict[Grid, Size]:
 
 
 @lru_cache(maxsize=128)
-def canvas_grids(config: CropConfig) -> tuple[Grid, ...]:
-    """The candidate grids whose canvas is itself an image that can be planned.
+def canvas_grids(config: CropConfig) -> Mapping[int, tuple[Grid, ...]]:
+    """By count of crops, the candidate grids whose canvas is itself an image that can be planned.
 
     All of them, but where the crop side is so small that a strip collapses in the global crop.
     """
-    return tuple(
-        grid
-        for grid in candidate_grids(config.max_crops)
-        if _can_be_planned(canvas_size(grid, config), grid, config)
-    )
+    by_crops: dict[int, tuple[Grid, ...]] = {}
+    for grid in candidate_grids(config.max_crops):
+        if _can_be_planned(canvas_size(grid, config), grid, config):
+            by_crops[grid.crops] = (*by_crops.get(grid.crops, ()), grid)
+    return MappingProxyType(by_crops)
 
 
 def _runs(
@@ -93,10 +93,8 @@ def _longest_canvas(config: CropConfig) -> int:
 
 
 def _can_be_planned(size: Size, grid: Grid, config: CropConfig) -> bool:
-    side = Size(config.crop_size_px, config.crop_size_px)
     try:
-        place_image(size, canvas_size(grid, config), config)
-        place_image(size, side, config)
+        place_on_canvases(size, grid, config)
     except CollapsedImage:
         return False
     return True

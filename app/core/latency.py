@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from app.core.config import CropConfig
 from app.core.plan import CropPlan
 from app.core.profile import Percentiles, Profile
 
@@ -36,23 +37,19 @@ class Latency:
         return None if self.vision is None else self.vision.vision_ms.p50 * 1e3 / patch_tokens
 
 
-def why_not_profiled(profile: Profile, plan: CropPlan) -> str | None:
-    """Why a profile says nothing about a plan; None where it does. Never interpolates."""
-    config = plan.config
+def _other_conditions(profile: Profile, config: CropConfig) -> str | None:
+    """Why a profile says nothing about plans of a configuration; None where it does."""
     if config.family.name != profile.model:
         return f"the profile is of {profile.model}, not {config.family.name}"
     if not config.is_native:
         return f"the profile is of {config.family.crop_size_px} px crops, not {config.crop_size_px}"
     if config.overlap_margins != profile.overlap_margins:
         return f"the profile was measured with overlap margins of {profile.overlap_margins} patches"
-    if profile.entry(plan.total_crops) is None:
-        state = "was never measured" if profile.complete else "is not measured yet"
-        return f"a total of {plan.total_crops} crops {state}"
     return None
 
 
 def latency_from_profile(profile: Profile | None, plan: CropPlan, missing: str) -> Latency:
-    """The profile's entry for the plan's number of crops.
+    """The profile's entry for the plan's number of crops, never an interpolated one.
 
     Args:
         profile: the profile in use, if there is one.
@@ -61,10 +58,12 @@ def latency_from_profile(profile: Profile | None, plan: CropPlan, missing: str) 
     """
     if profile is None:
         return Latency("none", missing)
-    reason = why_not_profiled(profile, plan)
+    if other := _other_conditions(profile, plan.config):
+        return Latency("none", other)
     entry = profile.entry(plan.total_crops)
-    if reason is not None or entry is None:
-        return Latency("none", reason or missing)
+    if entry is None:
+        state = "was never measured" if profile.complete else "is not measured yet"
+        return Latency("none", f"a total of {plan.total_crops} crops {state}")
     shape = f"{entry.rows}x{entry.cols}" if entry.rows else "the global crop alone"
     return Latency(
         source="profile",

@@ -54,10 +54,7 @@ def lookup_table(
     fits = _fits(config, image, aspect)
     wanted = image or aspect or Size(1, 1)
     rows = []
-    for crops in range(1, config.max_crops + 1):
-        grids = [grid for grid in canvas_grids(config) if grid.crops == crops]
-        if not grids:
-            continue
+    for crops, grids in canvas_grids(config).items():
         distortions = [aspect_distortion(grid, wanted, config) for grid in grids]
         rows.append(
             LutRow(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.core.canvas import Canvas, canvas_size, place_image
+from app.core.canvas import Canvas, place_on_canvases
 from app.core.config import CropConfig
 from app.core.geometry import Box, Grid, Size
 from app.core.overlap import Overlap, content_overlap, encoder_redundancy, grid_overlap
@@ -88,12 +88,12 @@ def make_plan(image: Size, config: CropConfig) -> CropPlan:
 
 def plan_with_grid(image: Size, grid: Grid, config: CropConfig) -> CropPlan:
     """The plan of ``image`` once its grid is known; :func:`make_plan` without the choice."""
-    side = Size(config.crop_size_px, config.crop_size_px)
+    canvas, global_canvas = place_on_canvases(image, grid, config)
     return CropPlan(
         config=config,
         image=image,
         grid=grid,
-        canvas=place_image(image, canvas_size(grid, config), config),
-        global_canvas=place_image(image, side, config),
+        canvas=canvas,
+        global_canvas=global_canvas,
         tokens=count_tokens(grid, config),
     )

@@ -11,10 +11,9 @@ from typing import Any, Literal, get_args
 
 from app.core.canvas import canvas_size
 from app.core.config import CropConfig
-from app.core.errors import CollapsedImage, InvalidConfig, UnreachableTarget
+from app.core.errors import InvalidConfig, UnreachableTarget
 from app.core.fitting import canvas_grids, fitting_sizes
 from app.core.geometry import Box, Grid, Size
-from app.core.plan import make_plan
 from app.core.tokens import count_tokens
 
 ResizeMode = Literal["auto", "fit", "pad", "crop", "stretch"]
@@ -80,7 +79,7 @@ def nearest_grid(crops: int, aspect: Size, config: CropConfig) -> Grid | None:
     None where no canvas of that count can be planned, as with very small crops.
     """
     return min(
-        (grid for grid in canvas_grids(config) if grid.crops == crops),
+        canvas_grids(config).get(crops, ()),
         key=lambda grid: aspect_distortion(grid, aspect, config),
         default=None,
     )
@@ -109,15 +108,15 @@ def decide_resize(
     """
     _check(target)
     request = _Request(image, config, target, upscale, may_stay)
-    # Keeping the image and keeping its aspect compete; padding is for where neither can.
-    groups: tuple[tuple[DecidedMode, ...], ...]
-    groups = (("unchanged", "fit"), ("pad",)) if mode == "auto" else ((mode,),)
-    for group in groups:
-        meeting = [option for m in group for option in request.meeting(m)]
-        if meeting:
-            decision = max(meeting, key=request.rank)
-            return Resizing(decision, request.alternatives_to(decision))
-    raise request.unreachable(mode)
+    decision = request.decide(mode)
+    if decision is None:
+        raise request.unreachable(mode)
+    return Resizing(decision, request.alternatives_to(decision))
+
+
+def least_change(image: Size, crops: int, config: CropConfig) -> ResizeDecision | None:
+    """What ``auto`` decides for a count of crops; None if nothing reaches it."""
+    return _Request(image, config, Target(crops=crops), "allow", may_stay=True).decide("auto")
 
 
 def _check(target: Target) -> None:
@@ -143,41 +142,48 @@ class _Request:
     upscale: Upscale
     may_stay: bool
 
+    def decide(self, mode: ResizeMode) -> ResizeDecision | None:
+        """The best of what meets the target."""
+        # Keeping the image and keeping its aspect compete; padding is for where neither can.
+        groups: tuple[tuple[DecidedMode, ...], ...]
+        groups = (("unchanged", "fit"), ("pad",)) if mode == "auto" else ((mode,),)
+        for group in groups:
+            meeting = [option for tried in group for option in self.meeting(tried)]
+            if meeting:
+                return max(meeting, key=self.rank)
+        return None
+
     def meeting(self, mode: DecidedMode) -> list[ResizeDecision]:
         """What ``mode`` reaches that meets the target."""
         return [option for option in self.options(mode) if self._meets(option.grid)]
 
     def options(self, mode: DecidedMode) -> list[ResizeDecision]:
-        """Everything ``mode`` reaches, each grid at most once."""
-        if mode == "unchanged":
-            return self._unchanged()
-        if mode == "fit":
+        """Everything ``mode`` reaches of the counts asked for, each grid at most once."""
+        image, crops = self.image, self.target.crops
+        if mode in ("unchanged", "fit"):
+            fits = fitting_sizes(image, self.config)
+            if mode == "unchanged":  # the best fit of the image's own grid is the image
+                fits = {
+                    grid: size for grid, size in fits.items() if size == image and self.may_stay
+                }
             options = [
-                ResizeDecision("fit", grid, size, _whole(self.image), _whole(size))
-                for grid, size in fitting_sizes(self.image, self.config).items()
+                ResizeDecision(mode, grid, size, _whole(image), _whole(size))
+                for grid, size in fits.items()
+                if crops in (None, grid.crops)
             ]
         else:
             options = [
-                _FILL[mode](self.image, canvas_size(grid, self.config), grid, self.upscale)
+                _FILL[mode](image, canvas_size(grid, self.config), grid, self.upscale)
                 for grid in self._canvases()
             ]
         return [option for option in options if self.upscale == "allow" or not option.upscaled]
 
-    def _unchanged(self) -> list[ResizeDecision]:
-        if not self.may_stay:
-            return []
-        try:
-            grid = make_plan(self.image, self.config).grid
-        except CollapsedImage:
-            return []
-        whole = _whole(self.image)
-        return [ResizeDecision("unchanged", grid, self.image, whole, whole)]
-
     def _canvases(self) -> list[Grid]:
-        """The grids a canvas is made for: the one forced, else the nearest of every count."""
-        if self.target.grid is not None:
-            return [self.target.grid] if self.target.grid in canvas_grids(self.config) else []
-        counts = range(1, self.config.max_crops + 1)
+        """The grids a canvas is made for: the one forced, else the nearest of every count asked."""
+        canvases = canvas_grids(self.config)
+        if (forced := self.target.grid) is not None:
+            return [forced] if forced in canvases.get(forced.crops, ()) else []
+        counts = canvases if self.target.crops is None else (self.target.crops,)
         nearest = (nearest_grid(crops, self.image, self.config) for crops in counts)
         return [grid for grid in nearest if grid is not None]
 
@@ -210,8 +216,9 @@ class _Request:
     def unreachable(self, mode: ResizeMode) -> UnreachableTarget:
         """The error that lists what can be reached, by which mode."""
         reachable: dict[Grid, list[DecidedMode]] = {}
+        any_count = replace(self, target=Target(grid=self.target.grid))
         for decided in get_args(DecidedMode)[1:]:
-            for option in self.options(decided):
+            for option in any_count.options(decided):
                 reachable.setdefault(option.grid, []).append(decided)
         listed: list[dict[str, Any]] = [
             {

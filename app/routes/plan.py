@@ -16,6 +16,7 @@ from app.routes.problems import responses
 from app.routes.upload import OPENAPI_BODY, read_upload
 from app.schemas.latency import StagesMs
 from app.schemas.plan import PlanAnswer
+from app.serving.encoder import DEFAULT_REPEATS
 
 router = APIRouter(tags=["planning"])
 
@@ -27,7 +28,9 @@ class AnalyzeParameters(PlanParameters):
         "crops now. `none`: leave it out.",
     )
     repeats: int | None = Field(
-        None, ge=1, description="Passes to measure; by default 3. Only with latency=measure."
+        None,
+        ge=1,
+        description=f"Passes to measure; by default {DEFAULT_REPEATS}. Only with latency=measure.",
     )
 
 
@@ -62,7 +65,6 @@ async def analyze(
                 lambda: service.decode(data),
                 planned,
                 repeats=repeats,
-                warmup=1,
                 timeout_s=service.limits.measure_timeout_s,
             )
             stages = StagesMs(
@@ -79,7 +81,7 @@ async def analyze(
 
 def _repeats(parameters: AnalyzeParameters, limit: int) -> int:
     if parameters.repeats is None:
-        return 3
+        return DEFAULT_REPEATS
     if parameters.latency != "measure":
         raise InvalidConfig(
             f"repeats needs latency=measure, but latency is {parameters.latency}",

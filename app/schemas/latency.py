@@ -7,23 +7,19 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Field
 
 from app.core.latency import Latency, LatencySource
-from app.core.profile import Percentiles, Profile
-from app.serving.encoder import EncoderStatus
+from app.core.profile import Profile
+from app.schemas.answer import Mirror
 
 Rounded = Annotated[float, AfterValidator(lambda value: round(value, 3))]
 """To the µs (or ns): more digits than that are noise, and JSON would show seventeen."""
 
 
-class VisionMs(BaseModel):
+class VisionMs(Mirror):
     """From crops on the device to vision tokens ready (ViT, pooling, projection), ms."""
 
     p50: Rounded
     p95: Rounded
     samples: int
-
-    @classmethod
-    def of(cls, percentiles: Percentiles) -> VisionMs:
-        return cls(p50=percentiles.p50, p95=percentiles.p95, samples=percentiles.samples)
 
 
 class StagesMs(BaseModel):
@@ -71,7 +67,7 @@ class LatencyAnswer(BaseModel):
         )
 
 
-class PercentilesMs(BaseModel):
+class PercentilesMs(Mirror):
     p50: Rounded
     p90: Rounded
     p95: Rounded
@@ -79,10 +75,6 @@ class PercentilesMs(BaseModel):
     min: Rounded
     max: Rounded
     samples: int
-
-    @classmethod
-    def of(cls, percentiles: Percentiles) -> PercentilesMs:
-        return cls(**{name: getattr(percentiles, name) for name in cls.model_fields})
 
 
 class ProfileEntryAnswer(BaseModel):
@@ -140,7 +132,7 @@ class ProfileAnswer(BaseModel):
         )
 
 
-class ProfileSummary(BaseModel):
+class ProfileSummary(Mirror):
     """Which profile a table's latencies are from."""
 
     model: str
@@ -150,12 +142,8 @@ class ProfileSummary(BaseModel):
     measured_at: str
     complete: bool
 
-    @classmethod
-    def of(cls, profile: Profile) -> ProfileSummary:
-        return cls(**{name: getattr(profile, name) for name in cls.model_fields})
 
-
-class EncoderAnswer(BaseModel):
+class EncoderAnswer(Mirror):
     """The encoder's state: `off`, `loading`, `ready` or `failed`; the worker's; the profile's."""
 
     state: str
@@ -164,10 +152,6 @@ class EncoderAnswer(BaseModel):
     profile: str = Field(description="off, waiting, measuring, complete, partial or failed")
     profiled: int = Field(description="Counts of crops measured so far…")
     to_profile: int = Field(description="…of this many.")
-
-    @classmethod
-    def of(cls, status: EncoderStatus) -> EncoderAnswer:
-        return cls(**{name: getattr(status, name) for name in cls.model_fields})
 
 
 class LatencyProfileAnswer(BaseModel):

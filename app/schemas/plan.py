@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.core.canvas import Canvas
-from app.core.config import CropConfig
 from app.core.control import candidates, max_crops_table, size_table
-from app.core.geometry import Box, Grid, Size
-from app.core.headroom import Headroom, height_headroom, width_headroom
+from app.core.geometry import Box, Size
+from app.core.headroom import height_headroom, width_headroom
 from app.core.latency import Latency
-from app.core.overlap import Overlap
 from app.core.plan import Crop, CropPlan
 from app.core.sizing import DecidedMode
-from app.core.tokens import TokenCounts
 from app.imaging.decode import ImageFacts
+from app.schemas.answer import Mirror
 from app.schemas.latency import LatencyAnswer, StagesMs
 
 BoxPx = tuple[float, float, float, float]
 
 
-class ConfigAnswer(BaseModel):
+class ConfigAnswer(Mirror):
     """The effective configuration."""
 
     max_crops: int
@@ -34,17 +30,6 @@ class ConfigAnswer(BaseModel):
     patch_size_px: int
     window_px: int = Field(description="What one more crop adds to a side of the canvas.")
     margin_px: int = Field(description="Total margin of a side: the overlap of two neighbours.")
-
-    @classmethod
-    def of(cls, config: CropConfig) -> ConfigAnswer:
-        return cls(
-            max_crops=config.max_crops,
-            overlap_margins=config.overlap_margins,
-            crop_size_px=config.crop_size_px,
-            patch_size_px=config.patch_size_px,
-            window_px=config.window_px,
-            margin_px=config.margin_px,
-        )
 
 
 class ImageAnswer(BaseModel):
@@ -73,18 +58,14 @@ class ImageAnswer(BaseModel):
         )
 
 
-class TilingAnswer(BaseModel):
+class TilingAnswer(Mirror):
     rows: int
     cols: int
     crops: int = Field(description="Grid crops, as in Molmo's max_crops.")
     total_crops: int = Field(description="Grid crops and the global crop.")
 
-    @classmethod
-    def of(cls, grid: Grid) -> TilingAnswer:
-        return cls(rows=grid.rows, cols=grid.cols, crops=grid.crops, total_crops=grid.total_crops)
 
-
-class CanvasAnswer(BaseModel):
+class CanvasAnswer(Mirror):
     """Where the scaled image lies on the canvas, px."""
 
     width: int
@@ -95,19 +76,6 @@ class CanvasAnswer(BaseModel):
     pad_top: int
     scale_x: float = Field(description="Canvas px per px of the image.")
     scale_y: float
-
-    @classmethod
-    def of(cls, canvas: Canvas) -> CanvasAnswer:
-        return cls(
-            width=canvas.width,
-            height=canvas.height,
-            scaled_width=canvas.scaled_width,
-            scaled_height=canvas.scaled_height,
-            pad_left=canvas.pad_left,
-            pad_top=canvas.pad_top,
-            scale_x=canvas.scale_x,
-            scale_y=canvas.scale_y,
-        )
 
 
 class CropAnswer(BaseModel):
@@ -132,7 +100,7 @@ class CropAnswer(BaseModel):
         )
 
 
-class TokensAnswer(BaseModel):
+class TokensAnswer(Mirror):
     patch: int = Field(description="Image-feature positions in the prompt.")
     column: int
     start: int
@@ -140,19 +108,8 @@ class TokensAnswer(BaseModel):
     prompt: int = Field(description="patch + column + start + end.")
     computed: int = Field(description="Pooled tokens before margins are dropped.")
 
-    @classmethod
-    def of(cls, tokens: TokenCounts) -> TokensAnswer:
-        return cls(
-            patch=tokens.patch,
-            column=tokens.column,
-            start=tokens.start,
-            end=tokens.end,
-            prompt=tokens.prompt,
-            computed=tokens.computed,
-        )
 
-
-class CoverageAnswer(BaseModel):
+class CoverageAnswer(Mirror):
     """Coverage statistics on the patch grid of the canvas. Definitions: docs/overlap.md."""
 
     total_patches: int
@@ -172,27 +129,19 @@ class OverlapAnswer(CoverageAnswer):
     )
 
     @classmethod
-    def of(cls, plan: CropPlan) -> OverlapAnswer:
+    def of_plan(cls, plan: CropPlan) -> OverlapAnswer:
         return cls(
-            **_coverage(plan.overlap()),
-            content=CoverageAnswer(**_coverage(plan.content_overlap())),
+            **CoverageAnswer.of(plan.overlap()).model_dump(),
+            content=CoverageAnswer.of(plan.content_overlap()),
             encoder_redundancy=plan.encoder_redundancy(),
         )
 
 
-def _coverage(overlap: Overlap) -> dict[str, Any]:
-    return {name: getattr(overlap, name) for name in CoverageAnswer.model_fields}
-
-
-class SideHeadroom(BaseModel):
+class SideHeadroom(Mirror):
     """Px this side alone can change before the tiling changes; null: it never does."""
 
     down: int | None
     up: int | None
-
-    @classmethod
-    def of(cls, headroom: Headroom) -> SideHeadroom:
-        return cls(down=headroom.down, up=headroom.up)
 
 
 class HeadroomAnswer(BaseModel):
@@ -319,7 +268,7 @@ class PlanAnswer(BaseModel):
             global_crop=GlobalCropAnswer.of(plan),
             crops=[CropAnswer.of(crop) for crop in plan.crops()],
             tokens=TokensAnswer.of(plan.tokens),
-            overlap=OverlapAnswer.of(plan),
+            overlap=OverlapAnswer.of_plan(plan),
             headroom=HeadroomAnswer(
                 width=SideHeadroom.of(width_headroom(plan)),
                 height=SideHeadroom.of(height_headroom(plan)),

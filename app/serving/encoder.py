@@ -27,6 +27,9 @@ T = TypeVar("T")
 EncoderState = Literal["off", "loading", "ready", "failed"]
 ProfileState = Literal["off", "waiting", "measuring", "complete", "partial", "failed"]
 
+WARMUP, DEFAULT_REPEATS = 1, 3
+"""Passes of a measurement on request: not counted, and counted."""
+
 log = logging.getLogger(__name__)
 
 
@@ -166,10 +169,9 @@ class EncoderService:
         plan: CropPlan,
         *,
         repeats: int,
-        warmup: int,
         timeout_s: float,
     ) -> tuple[Latency, Preparation]:
-        """Run a picture's own crops now, ``repeats`` times after ``warmup``.
+        """Run a picture's own crops now, ``repeats`` times after a warm-up.
 
         ``load`` decodes it, in the worker's thread when its turn has come: pictures that wait would
         fill the memory.
@@ -185,34 +187,25 @@ class EncoderService:
         submitted = time.monotonic()
         deadline = submitted + timeout_s
 
-        def work() -> tuple[list[MeasuredPass], Preparation]:
-            started = time.monotonic()
-            picture = load()
-            decoded = time.monotonic()
-            run_pass = encoder.prepare(picture, plan)
-            del picture
-            prepared = time.monotonic()
-            passes = []
-            for number in range(warmup + repeats):
-                self._worker.beat()
-                if time.monotonic() > deadline:
-                    raise DeadlineExceeded(
-                        f"{number} of {warmup + repeats} passes were done in {timeout_s:g} s",
-                        limit=timeout_s,
-                        actual=number,
-                    )
-                passes.append(run_pass())
-            spent = Preparation((started - submitted) * 1e3, (prepared - decoded) * 1e3)
-            return passes[warmup:], spent
+        def work() -> tuple[Latency, Preparation]:
+            queue_ms = (time.monotonic() - submitted) * 1e3
+            latency, preprocess_ms = run_passes(
+                encoder,
+                load,
+                plan,
+                repeats=repeats,
+                deadline=deadline,
+                before_pass=self._worker.beat,
+            )
+            return latency, Preparation(queue_ms, preprocess_ms)
 
         future = asyncio.wrap_future(self._worker.submit(work, deadline=deadline))
         try:
-            passes, spent = await asyncio.wait_for(future, timeout_s)
+            return await asyncio.wait_for(future, timeout_s)
         except TimeoutError:
             raise DeadlineExceeded(
                 f"the measurement was not done in {timeout_s:g} s", limit=timeout_s
             ) from None
-        return _measured(encoder, passes), spent
 
     def _ready_encoder(self) -> ServedEncoder:
         if self._encoder is None:
@@ -293,6 +286,45 @@ class EncoderService:
         complete = self._profile is not None and self._profile.complete
         self._profile_state = "complete" if complete else "partial"
         log.info("the profile is %s", self._profile_state)
+
+
+def run_passes(
+    encoder: ServedEncoder,
+    load: Callable[[], Picture],
+    plan: CropPlan,
+    *,
+    repeats: int,
+    deadline: float,
+    before_pass: Callable[[], None] = lambda: None,
+) -> tuple[Latency, float]:
+    """Time ``repeats`` passes over a picture's crops after ``WARMUP``, in the calling thread.
+
+    Args:
+        load: decodes the picture, which is kept no longer than it takes to prepare it.
+        deadline: ``time.monotonic()`` after which no further pass starts.
+
+    Returns:
+        The latency, and the ms that preparing the crops took.
+
+    Raises:
+        DeadlineExceeded: the deadline came first.
+    """
+    picture = load()
+    decoded = time.monotonic()
+    run_pass = encoder.prepare(picture, plan)
+    del picture
+    preprocess_ms = (time.monotonic() - decoded) * 1e3
+    passes: list[MeasuredPass] = []
+    for number in range(WARMUP + repeats):
+        before_pass()
+        if time.monotonic() > deadline:
+            raise DeadlineExceeded(
+                f"{number} of {WARMUP + repeats} passes were done by the deadline",
+                limit=WARMUP + repeats,
+                actual=number,
+            )
+        passes.append(run_pass())
+    return _measured(encoder, passes[WARMUP:]), preprocess_ms
 
 
 def _measured(encoder: ServedEncoder, passes: list[MeasuredPass]) -> Latency:

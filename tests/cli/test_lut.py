@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from support.profiles import entry, profile
 
 from app.cli.arguments import parse_aspect, parse_counts
 from app.core.geometry import Size
 from app.schemas.resize import LutAnswer
 from tests.cli.conftest import Run
-from tests.cli.profiles import entry, profile
 
 
 def test_json_is_the_whole_table(run: Run) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.profiles import entry, profile
 
 from app.core.families import Family, family_named
 from app.core.profile import load_profile, profile_filename, save_profile
@@ -13,7 +14,6 @@ from app.encoder.encoder import Encoder
 from app.encoder.measure import profile_key
 from app.encoder.random_weights import random_backbone
 from tests.cli.conftest import Run
-from tests.cli.profiles import entry, profile
 
 CPU = torch.device("cpu")
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.profiles import entry, profile
 
 from app.cli.inputs import NO_PROFILE
 from app.core.config import make_config
@@ -15,7 +16,6 @@ from app.core.latency import Latency
 from app.core.plan import make_plan
 from app.schemas.plan import PlanAnswer
 from tests.cli.conftest import Run
-from tests.cli.profiles import entry, profile
 
 
 def test_json_is_the_answer_itself(run: Run) -> None:

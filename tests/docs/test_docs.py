@@ -5,19 +5,13 @@ from pathlib import Path
 
 import pytest
 from support.fakes import FakeEncoder
+from support.tree import all_errors
 
-from app.core import errors
 from app.main import create_app
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-
-
-def all_errors(base=errors.CropPlannerError):
-    for error in base.__subclasses__():
-        yield error
-        yield from all_errors(error)
 
 
 @pytest.mark.parametrize("name", list(Settings.model_fields))

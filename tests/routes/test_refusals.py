@@ -6,17 +6,12 @@ import io
 import pytest
 from PIL import Image
 from support.http import JPEG, check_problem, image_bytes, ready
+from support.tree import all_errors
 
 from app.core import errors
 from app.routes.problems import STATUS
 
 pytestmark = pytest.mark.anyio
-
-
-def all_errors(base=errors.CropPlannerError):
-    for error in base.__subclasses__():
-        yield error
-        yield from all_errors(error)
 
 
 async def test_every_error_has_a_status_and_a_slug_of_its_own():

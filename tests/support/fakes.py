@@ -2,34 +2,19 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+
+from support.profiles import entry, profile
 
 from app.core.errors import EncoderMismatch
-from app.core.profile import SCHEMA_VERSION, Percentiles, Profile, ProfileEntry
+from app.core.profile import Profile
 from app.serving.encoder import MeasuredPass
 
 
 def fake_profile(counts: int, complete: bool = True) -> Profile:
-    """10 ms a crop, of a device that is not there."""
-    ms = [Percentiles.of([10.0 * n, 10.0 * n + 1]) for n in range(counts + 1)]
-    return Profile(
-        schema_version=SCHEMA_VERSION,
-        model="molmo-7b-d-0924",
-        device="fake",
-        device_type="cpu",
-        dtype="float32",
-        weights="random",
-        overlap_margins=(4, 4),
-        threads=1,
-        versions={"python": "3", "torch": "2", "crop_planner": "0"},
-        measured_at="2026-01-01T00:00:00+00:00",
-        warmup=1,
-        matmul_gflop_per_s=100.0,
-        complete=complete,
-        entries=tuple(
-            ProfileEntry(n, min(1, n - 1), n - 1, 144, ms[n], ms[n], ms[n], 1, 1.0, (10.0, 11.0))
-            for n in range(1, counts + 1)
-        ),
-    )
+    """1 to ``counts`` crops in all, at medians of 10 ms a crop and half a ms."""
+    entries = (entry(min(1, n - 1), n - 1, 10.0 * n - 0.5) for n in range(1, counts + 1))
+    return replace(profile(*entries), device="fake", complete=complete)
 
 
 class FakeEncoder:
