@@ -97,6 +97,8 @@ def _torch_loader(settings: Settings) -> Callable[[], ServedEncoder]:
             checkpoint=settings.checkpoint,
             device=settings.device,
             dtype=settings.dtype,
+            runtime=settings.runtime,
+            threads=settings.threads,
             seed=settings.seed,
             profile=ProfileOptions(
                 folder=settings.profile_folder,

@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="What the encoder computes in; auto: bfloat16 where the device has it."
     )
+    runtime: Literal["auto", "eager", "packed"] = Field(
+        "auto", description="How the network is run; auto: the fastest that agrees with float32."
+    )
+    threads: int | None = Field(
+        None, ge=1, description="Threads of the encoder on a CPU; by default what runs fastest."
+    )
     seed: int = Field(0, description="Seed of the random weights used without a checkpoint.")
     encoder_queue: int = Field(8, ge=0, description="Measurements that may wait; then 429.")
     encoder_stall_s: float = Field(

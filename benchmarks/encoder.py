@@ -21,7 +21,7 @@ from app.encoder.device import (
     device_name,
     matmul_gflop_per_s,
 )
-from app.encoder.encoder import load_encoder
+from app.encoder.loading import load_encoder
 from app.encoder.measure import measure
 from app.encoder.profile_plans import profile_plans, synthetic_crops
 from benchmarks.timing import save
@@ -50,7 +50,9 @@ def main(arguments: list[str] | None = None) -> None:
         for plan in plans:
             # In the same minute as the passes: the machine's speed drifts.
             rate = matmul_gflop_per_s(device, dtype)
-            passes = measure(encoder, synthetic_crops(encoder, plan), options.repeats, 1).passes
+            passes = measure(
+                encoder, synthetic_crops(plan, device, dtype), options.repeats, 1
+            ).passes
             times = [one.vision_ms for one in passes]
             middle = statistics.median(times)
             speed = plan.flops / middle / 1e6

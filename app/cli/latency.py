@@ -10,11 +10,9 @@ from app.core.errors import InvalidProfile
 from app.core.families import Family
 from app.core.latency import Latency, latency_from_profile
 from app.core.plan import CropPlan
-from app.core.profile import Weights, load_profile, profile_filename
-from app.encoder.checkpoint import meta_backbone
-from app.encoder.device import choose_device, choose_dtype
-from app.encoder.encoder import Encoder
-from app.encoder.measure import profile_key
+from app.core.profile import Weights
+from app.core.profile_folder import newest_profile
+from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
 from app.imaging.decode import Picture
 from app.serving import backend
 from app.serving.encoder import DEFAULT_REPEATS, Preparation, run_passes
@@ -31,21 +29,22 @@ def saved_latency(plan: CropPlan, settings: Settings) -> Latency:
     family = plan.config.family
     device = choose_device(settings.device)
     weights: Weights = "checkpoint" if checkpoint_for(family, settings) else "random"
-    # Without weights: naming the conditions needs the network's surroundings only.
-    encoder = Encoder(
-        family, meta_backbone(family), device, choose_dtype(settings.dtype, device), weights
-    )
-    file = settings.profile_folder / profile_filename(profile_key(encoder, plan.config))
     missing = (
         f"no profile is saved for {family.name} on this device; "
         f"`crop-planner measure --model {family.name}` makes one"
     )
-    if not file.is_file():
-        return Latency("none", missing)
     try:
-        return latency_from_profile(load_profile(file), plan, missing)
+        profile = newest_profile(
+            settings.profile_folder,
+            model=family.name,
+            device=device_name(device),
+            dtype=dtype_name(choose_dtype(settings.dtype, device)),
+            weights=weights,
+            overlap_margins=plan.config.overlap_margins,
+        )
     except InvalidProfile as error:
         return Latency("none", f"the saved profile cannot be used: {error.detail}")
+    return latency_from_profile(profile, plan, missing)
 
 
 def measured_latency(
@@ -65,6 +64,8 @@ def measured_latency(
             checkpoint=checkpoint_for(family, settings),
             device=settings.device,
             dtype=settings.dtype,
+            runtime=settings.runtime,
+            threads=settings.threads,
             seed=settings.seed,
             profile=backend.ProfileOptions(settings.profile_folder, None, None, 0),
         )

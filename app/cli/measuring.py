@@ -21,10 +21,11 @@ from app.core.config import make_config
 from app.core.errors import InvalidProfile
 from app.core.families import Family
 from app.core.profile import Profile, ProfileKey, load_profile, profile_filename, save_profile
-from app.encoder import encoder as encoders
+from app.encoder import loading
 from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
 from app.encoder.encoder import PreparedCrops, StageTimes
 from app.encoder.measure import default_repeats, measure_profile, profile_key
+from app.encoder.threads import use_fastest_threads
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -55,14 +56,17 @@ def run(request: Request, settings: Settings) -> tuple[Profile, Path | None]:
     dtype = choose_dtype(settings.dtype, device)
     where = f"{request.family.name} on {device_name(device)}, {dtype_name(dtype)}"
     with told.status(f"loading {where}"):
-        encoder = encoders.load_encoder(
+        if device.type == "cpu":
+            use_fastest_threads(dtype, settings.threads)
+        encoder = loading.load_encoder(
             request.family,
             checkpoint=request.checkpoint,
             device=device,
             dtype=dtype,
+            runtime=settings.runtime,
             seed=settings.seed,
         )
-    told.print(f"measuring {where}, {encoder.weights} weights")
+    told.print(f"measuring {where}, runtime {encoder.runtime.name}, {encoder.weights} weights")
     config = make_config(encoder.family, overlap_margins=request.overlap_margins)
     counts = sorted(set(request.counts or range(1, config.max_crops + 2)))
     repeats = request.repeats or default_repeats(device)

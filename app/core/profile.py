@@ -235,10 +235,14 @@ def _check(profile: Profile) -> None:
 
 def profile_filename(key: ProfileKey) -> str:
     """A file name that says what was measured, with a digest that no two keys share."""
-    told = (key.model, key.device, key.dtype, key.weights)
-    readable = "_".join(re.sub(r"[^a-z0-9.]+", "-", part.lower()).strip("-.") for part in told)
     digest = hashlib.sha256(json.dumps(asdict(key), sort_keys=True).encode()).hexdigest()[:10]
-    return f"{readable[:120]}_{digest}.json"
+    return f"{profile_prefix(key.model, key.device, key.dtype, key.weights)}{digest}.json"
+
+
+def profile_prefix(*told: str) -> str:
+    """How the names of all profiles of a model, device, dtype and kind of weights begin."""
+    readable = "_".join(re.sub(r"[^a-z0-9.]+", "-", part.lower()).strip("-.") for part in told)
+    return f"{readable[:120]}_"
 
 
 def save_profile(profile: Profile, folder: Path) -> Path:

@@ -1,4 +1,4 @@
 """The vision encoder: network, checkpoint, device runner and measuring. Needs torch, no web stack.
 
-Start at :func:`app.encoder.encoder.load_encoder`.
+Start at :func:`app.encoder.loading.load_encoder`.
 """

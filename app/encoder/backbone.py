@@ -87,14 +87,19 @@ class VisionTransformer(nn.Module):
         self.pre_norm = nn.LayerNorm(vit.width, eps=vit.norm_eps) if vit.class_token else None
         self.blocks = nn.ModuleList(Block(vit) for _ in range(vit.blocks_run))
 
-    def forward(self, patches: Tensor) -> tuple[Tensor, ...]:
-        """[C, P, 588] → the outputs of the feature layers, in their order, each [C, T, D]."""
-        x = self.patch_embedding(patches)
+    def embed(self, patches: Tensor) -> Tensor:
+        """[C, P, 588] → what goes into the first block, [C, T, D]."""
+        x: Tensor = self.patch_embedding(patches)
         if self.class_embedding is not None:
             x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], dim=1)
         x = x + self.positional_embedding
         if self.pre_norm is not None:
             x = self.pre_norm(x)
+        return x
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, ...]:
+        """[C, P, 588] → the outputs of the feature layers, in their order, each [C, T, D]."""
+        x = self.embed(patches)
         read: dict[int, Tensor] = {}
         for index, block in enumerate(self.blocks):
             x = block(x)
@@ -167,7 +172,10 @@ class VisionBackbone(nn.Module):
         The reference multiplies a crop whose values are all -1 by 0; such crops only fill up a
         batch of images there, and are never made here.
         """
-        layers = self.vit(patches.to(self.vit.positional_embedding.dtype))
+        return self.features(self.vit(patches.to(self.vit.positional_embedding.dtype)))
+
+    def features(self, layers: tuple[Tensor, ...]) -> Tensor:
+        """The outputs of the feature layers, each [C, T, D] → [C, P, F], without class tokens."""
         first_patch = 1 if self.class_token else 0
         return torch.cat([layer[:, first_patch:] for layer in layers], dim=-1)
 

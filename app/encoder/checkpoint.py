@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from app.core.errors import CheckpointError
 from app.core.families import Family
@@ -23,6 +25,7 @@ PREFIX = "model.vision_backbone."
 INDEX_FILE = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
 NAMES_SHOWN = 10
+READERS = 8
 FLOATING = frozenset({"F64", "F32", "F16", "BF16"})
 
 _BLOCKS = "image_vit.transformer.resblocks."
@@ -106,13 +109,27 @@ def load_checkpoint(
         _check(tensors, expected_tensors(family), folder)
         backbone = meta_backbone(family).to(dtype).to_empty(device=device)
         try:
-            for parameter, tensor in backbone.named_parameters():
-                names = published_names(parameter)
-                for part, name in zip(tensor.chunk(len(names)), names, strict=True):
-                    part.copy_(tensors[name].get_tensor(name))
+            _fill(backbone, tensors)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"cannot read {folder.name}: {error}") from error
     return backbone
+
+
+def _fill(backbone: VisionBackbone, tensors: Mapping[str, Any]) -> None:
+    """Copy tensor after tensor out of the mapped files, several at a time: disks like company."""
+
+    def copy(part: Tensor, name: str) -> None:
+        part.copy_(tensors[name].get_tensor(name))
+
+    with ThreadPoolExecutor(READERS) as readers:
+        copies = [
+            readers.submit(copy, part, name)
+            for parameter, tensor in backbone.named_parameters()
+            for names in [published_names(parameter)]
+            for part, name in zip(tensor.chunk(len(names)), names, strict=True)
+        ]
+        for copied in copies:
+            copied.result()
 
 
 def _open_vision_tensors(folder: Path, stack: ExitStack) -> dict[str, Any]:

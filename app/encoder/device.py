@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ DtypeChoice = Literal["auto", "float32", "bfloat16"]
 Mark = float | torch.cuda.Event
 
 CPU_INFO = Path("/proc/cpuinfo")
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -60,7 +62,18 @@ def dtype_name(dtype: torch.dtype) -> str:
 def available_cores() -> int:
     """Cores this process may run on; a container's share is often smaller than the machine."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    quota = _cpu_quota()
+    return cores if quota is None else max(1, min(cores, ceil(quota)))
+
+
+def _cpu_quota() -> float | None:
+    """The cores' worth of time that a container is limited to (cgroup 2), None if to nothing."""
+    try:
+        quota, period = CPU_QUOTA.read_text(encoding="ascii").split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):  # "max", or no such file
+        return None
 
 
 def _cpu_info(field: str) -> str:

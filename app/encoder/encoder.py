@@ -1,11 +1,11 @@
-"""The encoder: a backbone on a device, which prepares crops and turns them into tokens."""
+"""The encoder: a network run on a device, which prepares crops and turns them into tokens."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,12 +17,11 @@ from app.core.geometry import Grid
 from app.core.plan import CropPlan
 from app.core.profile import Weights
 from app.core.tokens import TokenKind, pooling_windows, token_sequence
-from app.encoder.backbone import VisionBackbone
-from app.encoder.checkpoint import load_checkpoint
 from app.encoder.device import elapsed_ms, mark, synchronise
+from app.encoder.fidelity import StageAgreement
 from app.encoder.padding import MaskOrder, padding_state
-from app.encoder.preprocess import Pixels, image_to_patches
-from app.encoder.random_weights import random_backbone
+from app.encoder.preprocess import Pixels, as_tensor, image_to_patches
+from app.encoder.runtimes.base import Runtime
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +48,22 @@ class PreparedCrops:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class HostImage:
+    """An image that waits on the host for its turn on another device: uint8 [H, W, 3], pinned."""
+
+    pixels: Tensor
+    plan: CropPlan
+
+    @property
+    def total_crops(self) -> int:
+        return self.plan.total_crops
+
+
+Staged = PreparedCrops | HostImage
+"""An image for which everything is done that needs no device but the CPU."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class VisionTokens:
     """``tokens`` [N, L] in prompt order; ``positions`` int64 [N] in the image's prompt tokens."""
 
@@ -58,40 +73,68 @@ class VisionTokens:
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """One pass in ms, from crops on the device to tokens ready, and its two parts."""
+    """One pass in ms, from crops on the device to tokens ready, and its two parts.
+
+    ``cpu_ms`` is the CPU time that the whole process spent meanwhile, over all its threads.
+    """
 
     vit_ms: float
     connector_ms: float
     vision_ms: float
+    cpu_ms: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoder:
-    """Build one with :func:`load_encoder`. Holds no state: calls may follow in any order."""
+    """Build one with :func:`app.encoder.loading.load_encoder`.
+
+    Calls may follow in any order, one at a time; only :meth:`stage` may come from any thread.
+    ``fidelity`` is how near the runtime came to the plain float32 network, None if not compared.
+    """
 
     family: Family
-    backbone: VisionBackbone
+    runtime: Runtime
     device: torch.device
     dtype: torch.dtype
     weights: Weights
     mask_order: MaskOrder = "released"
+    fidelity: StageAgreement | None = None
 
-    def prepare(self, pixels: Pixels, plan: CropPlan) -> PreparedCrops:
-        """Crops of ``pixels``, uint8 RGB [H, W, 3], on the device as the plan says.
+    def stage(self, pixels: Pixels, plan: CropPlan) -> Staged:
+        """Everything that ``pixels``, uint8 RGB [H, W, 3], need before they need the device.
+
+        On a CPU that is all of it. For another device it is a copy in pinned memory, from which
+        the pixels cross the bus once, as bytes: crops are cut where they are used.
 
         Raises:
             EncoderMismatch: the plan is for another family or crop side.
             ValueError: the pixels are not of the plan's image.
         """
         self.check(plan)
-        crops = image_to_patches(pixels, plan, self.device)
-        pool_index, positions = token_layout(plan.grid, plan.config)
+        image = as_tensor(pixels, plan)
+        if self.device.type == "cpu":
+            return self._prepare(image, plan)
+        return HostImage(image.pin_memory(), plan)
+
+    def upload(self, staged: Staged) -> PreparedCrops:
+        """The crops on the device; copying and cutting may still be under way on return."""
+        if isinstance(staged, PreparedCrops):
+            return staged
+        return self._prepare(staged.pixels.to(self.device, non_blocking=True), staged.plan)
+
+    def prepare(self, pixels: Pixels, plan: CropPlan) -> PreparedCrops:
+        """:meth:`stage`, then :meth:`upload`."""
+        return self.upload(self.stage(pixels, plan))
+
+    def _prepare(self, image: Tensor, plan: CropPlan) -> PreparedCrops:
+        crops = image_to_patches(image, plan)
+        pool_index, positions = token_layout(plan.grid, plan.config, self.device)
         with torch.inference_mode():
             return PreparedCrops(
                 patches=crops.patches.to(self.dtype),
-                pool_index=pool_index.to(self.device),
+                pool_index=pool_index,
                 padding_state=padding_state(crops.content, self.mask_order),
-                positions=positions.to(self.device),
+                positions=positions,
             )
 
     def check(self, plan: CropPlan) -> None:
@@ -118,7 +161,8 @@ class Encoder:
     def run(self, prepared: PreparedCrops) -> VisionTokens:
         """The vision tokens of one image; on CUDA they may still be under way on return."""
         with torch.inference_mode():
-            tokens = self.backbone(prepared.patches, prepared.pool_index, prepared.padding_state)
+            features = self.runtime.encode_patches(prepared.patches)
+            tokens = self.runtime.connect(features, prepared.pool_index, prepared.padding_state)
         return VisionTokens(tokens, prepared.positions)
 
     def run_timed(self, prepared: PreparedCrops) -> StageTimes:
@@ -139,46 +183,28 @@ class Encoder:
     @torch.inference_mode()
     def _timed_pass(self, prepared: PreparedCrops) -> tuple[Tensor, StageTimes]:
         synchronise(self.device)  # earlier work is not this pass's
+        cpu = time.process_time()
         start = mark(self.device)
-        features = self.backbone.encode_patches(prepared.patches)
+        features = self.runtime.encode_patches(prepared.patches)
         encoded = mark(self.device)
-        tokens = self.backbone.connect(features, prepared.pool_index, prepared.padding_state)
+        tokens = self.runtime.connect(features, prepared.pool_index, prepared.padding_state)
         ready = mark(self.device)
         synchronise(self.device)
         return tokens, StageTimes(
             vit_ms=elapsed_ms(start, encoded),
             connector_ms=elapsed_ms(encoded, ready),
             vision_ms=elapsed_ms(start, ready),
+            cpu_ms=(time.process_time() - cpu) * 1e3,
         )
 
 
-def load_encoder(
-    family: Family,
-    *,
-    checkpoint: Path | None,
-    device: torch.device,
-    dtype: torch.dtype,
-    seed: int = 0,
-    mask_order: MaskOrder = "released",
-) -> Encoder:
-    """An encoder with a checkpoint's weights, or with seeded random ones where there is none.
-
-    Raises:
-        CheckpointError: the checkpoint does not fit the family.
-    """
-    if checkpoint is None:
-        backbone = random_backbone(family, device, dtype, seed)
-        return Encoder(family, backbone, device, dtype, "random", mask_order)
-    backbone = load_checkpoint(checkpoint, family, device, dtype)
-    return Encoder(family, backbone, device, dtype, "checkpoint", mask_order)
-
-
 @lru_cache(maxsize=256)
-def token_layout(grid: Grid, config: CropConfig) -> tuple[Tensor, Tensor]:
-    """``pool_index`` [N, W] and ``positions`` [N], int64 on the CPU; shared, so never written."""
+def token_layout(grid: Grid, config: CropConfig, device: torch.device) -> tuple[Tensor, Tensor]:
+    """``pool_index`` [N, W] and ``positions`` [N], int64 on ``device``. Shared: never written."""
     sequence = token_sequence(grid, config)
     positions = [at for at, kind in enumerate(sequence) if kind is TokenKind.PATCH]
-    return torch.tensor(pooling_windows(grid, config)), torch.tensor(positions)
+    index = torch.tensor(pooling_windows(grid, config), device=device)
+    return index, torch.tensor(positions, device=device)
 
 
 def join(batch: Sequence[PreparedCrops]) -> PreparedCrops:

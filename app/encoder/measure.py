@@ -184,7 +184,7 @@ def measure_profile(
         matmul = run(partial(matmul_gflop_per_s, encoder.device, encoder.dtype))
     for plan in waiting:
         if not spent():
-            prepared = run(partial(synthetic_crops, encoder, plan))
+            prepared = run(partial(synthetic_crops, plan, encoder.device, encoder.dtype))
             measured = measure(encoder, prepared, repeats, warmup, run=run, until=spent)
             if len(measured.passes) >= min(MIN_SAMPLES, repeats):
                 entries[plan.total_crops] = profile_entry(plan, measured)

@@ -8,7 +8,6 @@ uint8 kernel works in fixed point and is off by one level in a fifth of the valu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,18 +36,17 @@ class Patches:
 
 
 @torch.inference_mode()
-def image_to_patches(pixels: Pixels, plan: CropPlan, device: torch.device | str = "cpu") -> Patches:
-    """Resize, pad, normalise and cut ``pixels`` as the plan says.
+def image_to_patches(pixels: Pixels, plan: CropPlan) -> Patches:
+    """Resize, pad, normalise and cut ``pixels`` as the plan says, on the device they are on.
 
     Args:
         pixels: uint8 RGB [H, W, 3], upright.
         plan: made for just this size; any crop side.
-        device: where the work is done and the result lies.
 
     Raises:
         ValueError: pixels that are not uint8 [H, W, 3] of the plan's image size.
     """
-    image = _as_image(pixels, plan).to(device)
+    image = as_tensor(pixels, plan).permute(2, 0, 1)
     config = plan.config
     side, window, patch = config.crop_size_px, config.window_px, config.patch_size_px
     law = config.family.preprocessing
@@ -61,8 +59,12 @@ def image_to_patches(pixels: Pixels, plan: CropPlan, device: torch.device | str 
     return Patches(torch.cat(patches), torch.cat(content))
 
 
-def _as_image(pixels: Any, plan: CropPlan) -> Tensor:
-    """uint8 [3, H, W]."""
+def as_tensor(pixels: Pixels, plan: CropPlan) -> Tensor:
+    """``pixels`` as a tensor, uint8 [H, W, 3], not copied where that can be.
+
+    Raises:
+        ValueError: they are not of that type, or not of the plan's image size.
+    """
     if isinstance(pixels, np.ndarray):
         # Decoders hand out read-only arrays, of which torch would warn.
         pixels = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
@@ -71,8 +73,7 @@ def _as_image(pixels: Any, plan: CropPlan) -> Tensor:
         raise ValueError(
             f"pixels must be uint8 {list(wanted)}, got {pixels.dtype} {list(pixels.shape)}"
         )
-    image: Tensor = pixels.permute(2, 0, 1)
-    return image
+    return pixels
 
 
 def _place(image: Tensor, canvas: Canvas, law: Preprocessing) -> Tensor:

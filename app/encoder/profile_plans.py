@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 
 import torch
+from torch import Tensor
 
 from app.core.config import CropConfig
 from app.core.cost import connector_flops, patch_values, vit_flops
-from app.core.geometry import Grid
+from app.core.geometry import Grid, Size
+from app.core.plan import CropPlan, make_plan
 from app.core.tokens import axis_tokens, count_tokens
-from app.encoder.encoder import Encoder, PreparedCrops, token_layout
+from app.encoder.encoder import PreparedCrops, token_layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +54,40 @@ def _profile_plan(config: CropConfig, total_crops: int) -> ProfilePlan:
 
 
 @torch.inference_mode()
-def synthetic_crops(encoder: Encoder, plan: ProfilePlan, seed: int = 0) -> PreparedCrops:
+def synthetic_crops(
+    plan: ProfilePlan, device: torch.device, dtype: torch.dtype, seed: int = 0
+) -> PreparedCrops:
     """Normal noise in the shape of a plan: as normalised pixels are, where zeros might run faster.
 
     The global crop comes first in patches and tokens, so it alone is the start of any layout.
     """
-    config, device = plan.config, encoder.device
+    config = plan.config
     generator = torch.Generator(device).manual_seed(seed)
-    shape = (plan.total_crops, config.crop_patches**2, patch_values(encoder.family))
+    shape = (plan.total_crops, config.crop_patches**2, patch_values(config.family))
     noise = torch.randn(shape, generator=generator, device=device)
-    pool_index, positions = token_layout(Grid(max(plan.rows, 1), max(plan.cols, 1)), config)
+    grid = Grid(max(plan.rows, 1), max(plan.cols, 1))
+    pool_index, positions = token_layout(grid, config, device)
     return PreparedCrops(
-        patches=noise.to(encoder.dtype),
-        pool_index=pool_index[: plan.patch_tokens].to(device),
+        patches=noise.to(dtype),
+        pool_index=pool_index[: plan.patch_tokens],
         padding_state=torch.zeros(shape[:2], dtype=torch.int64, device=device),
-        positions=positions[: plan.patch_tokens].to(device),
+        positions=positions[: plan.patch_tokens],
     )
+
+
+def synthetic_image(plan: ProfilePlan, seed: int = 0) -> tuple[Tensor, CropPlan]:
+    """Noise of just the canvas's size, uint8 [H, W, 3], with the plan that cuts it so.
+
+    Raises:
+        ValueError: the global crop alone is no image's plan.
+    """
+    if plan.total_crops == 1:
+        raise ValueError("no image is the global crop alone")
+    config = replace(plan.config, max_crops=max(plan.config.max_crops, plan.total_crops - 1))
+    size = Size(
+        width=plan.cols * config.window_px + config.margin_px,
+        height=plan.rows * config.window_px + config.margin_px,
+    )
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randn(size.height, size.width, 3, generator=generator) * 50 + 128
+    return pixels.clamp(0, 255).to(torch.uint8), make_plan(size, config)

@@ -9,6 +9,9 @@ from app.core.families import Family
 from app.encoder.backbone import VisionBackbone
 from app.encoder.checkpoint import meta_backbone
 
+POOL = 4_194_301
+"""Normal values that are drawn; a prime, so that no width of a weight divides it."""
+
 
 def random_backbone(
     family: Family, device: torch.device, dtype: torch.dtype, seed: int = 0
@@ -16,20 +19,31 @@ def random_backbone(
     """The backbone at full dimensions, made on ``device`` in ``dtype``; same seed, same weights.
 
     A weight has variance 1 / inputs, so a block adds about one unit of variance to the residual
-    stream: deep enough a network stays far inside what bfloat16 holds.
+    stream: deep enough a network stays far inside what bfloat16 holds. The values are those of one
+    pool of ``POOL``, read on from weight to weight and over and over: drawing each anew takes
+    seconds on a CPU, and no product runs faster for it.
     """
     backbone = meta_backbone(family).to(dtype).to_empty(device=device)
     generator = torch.Generator(device).manual_seed(seed)
-    with torch.no_grad():
+    pool = torch.randn(POOL, generator=generator, device=device).to(dtype)
+    at = 0
+    with torch.inference_mode():
         for name, parameter in backbone.named_parameters():
-            _fill(name, parameter, generator)
+            if name.endswith("norm.weight"):
+                parameter.fill_(1)
+            elif name.endswith(".bias"):
+                parameter.zero_()
+            else:  # a weight [outputs, inputs], or an embedding [.., width]
+                at = _fill(parameter.view(-1), pool, at, parameter.shape[-1] ** -0.5)
     return backbone
 
 
-def _fill(name: str, parameter: Tensor, generator: torch.Generator) -> None:
-    if name.endswith("norm.weight"):
-        parameter.fill_(1)
-    elif name.endswith(".bias"):
-        parameter.zero_()
-    else:  # a weight [outputs, inputs], or an embedding [.., width]
-        parameter.normal_(std=parameter.shape[-1] ** -0.5, generator=generator)
+def _fill(values: Tensor, pool: Tensor, at: int, std: float) -> int:
+    """Copy the pool from ``at`` on, as often as it takes; where the next weight goes on."""
+    first = 0
+    while first < len(values):
+        some = values[first : first + POOL - at]
+        torch.mul(pool[at : at + len(some)], std, out=some)
+        first += len(some)
+        at = (at + len(some)) % POOL
+    return at

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from app.core.config import make_config
 from app.core.errors import InvalidProfile
@@ -19,8 +20,11 @@ from app.core.families import Family
 from app.core.plan import CropPlan
 from app.core.profile import Profile, load_profile, profile_filename, save_profile
 from app.encoder.device import DeviceChoice, DtypeChoice, choose_device, choose_dtype
-from app.encoder.encoder import Encoder, load_encoder
+from app.encoder.encoder import Encoder
+from app.encoder.loading import load_encoder
 from app.encoder.measure import default_repeats, measure_profile, profile_key
+from app.encoder.runtimes.choose import RuntimeChoice
+from app.encoder.threads import use_fastest_threads
 from app.imaging.decode import Picture
 from app.serving.encoder import MeasuredPass
 
@@ -107,12 +111,23 @@ def load_torch_encoder(
     checkpoint: Path | None,
     device: DeviceChoice,
     dtype: DtypeChoice,
+    runtime: RuntimeChoice,
+    threads: int | None,
     seed: int,
     profile: ProfileOptions,
 ) -> TorchEncoder:
     """Load the encoder a service or the command line is configured for."""
     on = choose_device(device)
+    computed_in = choose_dtype(dtype, on)
+    if on.type == "cpu":
+        use_fastest_threads(computed_in, threads)
     encoder = load_encoder(
-        family, checkpoint=checkpoint, device=on, dtype=choose_dtype(dtype, on), seed=seed
+        family, checkpoint=checkpoint, device=on, dtype=computed_in, runtime=runtime, seed=seed
+    )
+    log.info(
+        "runtime %s, %d threads, against plain float32: %s",
+        encoder.runtime.name,
+        torch.get_num_threads(),
+        encoder.fidelity,
     )
     return TorchEncoder(encoder, profile)

@@ -10,9 +10,11 @@ from support.profiles import entry, profile
 
 from app.core.families import Family, family_named
 from app.core.profile import load_profile, profile_filename, save_profile
+from app.encoder.checkpoint import meta_backbone
 from app.encoder.encoder import Encoder
 from app.encoder.measure import profile_key
 from app.encoder.random_weights import random_backbone
+from app.encoder.runtimes.base import Eager
 from tests.cli.conftest import Run
 
 CPU = torch.device("cpu")
@@ -30,7 +32,7 @@ def encoder() -> Encoder:
         connector=replace(real.connector, projector_hidden=32, llm_width=32),
     )
     return Encoder(
-        family, random_backbone(family, CPU, torch.float32), CPU, torch.float32, "random"
+        family, Eager(random_backbone(family, CPU, torch.float32)), CPU, torch.float32, "random"
     )
 
 
@@ -44,7 +46,8 @@ def loaded(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> list[Family]:
         return encoder
 
     monkeypatch.setenv("CROP_PLANNER_DEVICE", "cpu")
-    monkeypatch.setattr("app.encoder.encoder.load_encoder", load)
+    monkeypatch.setenv("CROP_PLANNER_THREADS", str(torch.get_num_threads()))
+    monkeypatch.setattr("app.encoder.loading.load_encoder", load)
     monkeypatch.setattr("app.encoder.measure.matmul_gflop_per_s", lambda device, dtype: 500.0)
     return asked
 
@@ -121,8 +124,8 @@ def test_analysing_reads_the_saved_profile(
     assert none["source"] == "none"
     assert "crop-planner measure" in none["reason"]
     family = family_named("molmo-7b-d-0924")
-    backbone = torch.nn.Module()
-    here = profile_key(Encoder(family, backbone, CPU, torch.float32, "random"))  # type: ignore[arg-type]  # unread
+    runtime = Eager(meta_backbone(family))
+    here = profile_key(Encoder(family, runtime, CPU, torch.float32, "random"))
     known = replace(
         profile(entry(2, 3, 50.0)),
         device=here.device,

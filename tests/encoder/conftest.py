@@ -7,6 +7,7 @@ import torch
 
 from app.encoder.checkpoint import load_checkpoint
 from app.encoder.encoder import Encoder
+from app.encoder.runtimes.base import Eager
 from tests.encoder.reference import (
     CPU,
     Vectors,
@@ -30,4 +31,4 @@ def molmo2() -> Vectors:
 def tiny_encoder(molmo1: Vectors, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     folder = write_checkpoint(tmp_path_factory.mktemp("tiny"), molmo1.weights)
     backbone = load_checkpoint(folder, molmo1.family, CPU, torch.float32)
-    return Encoder(molmo1.family, backbone, CPU, torch.float32, "checkpoint")
+    return Encoder(molmo1.family, Eager(backbone), CPU, torch.float32, "checkpoint")

@@ -60,12 +60,14 @@ def test_synthetic_crops_have_the_shape_of_real_ones(tiny_encoder: Encoder) -> N
     """Same shapes and windows as a plan of that grid, noise instead of pixels."""
     config = make_config(tiny_encoder.family)
     one, several = profile_plans(config, [1, 5])
-    prepared = synthetic_crops(tiny_encoder, several)
+    prepared = synthetic_crops(several, tiny_encoder.device, tiny_encoder.dtype)
     plan = plan_with_grid(Size(100, 100), Grid(2, 2), config)
     assert prepared.total_crops == plan.total_crops
     assert prepared.patch_tokens == plan.tokens.patch
     assert prepared.patches.std() == pytest.approx(1, abs=0.05)
-    assert tiny_encoder.run(synthetic_crops(tiny_encoder, one)).tokens.shape == (9, 24)
+    assert tiny_encoder.run(
+        synthetic_crops(one, tiny_encoder.device, tiny_encoder.dtype)
+    ).tokens.shape == (9, 24)
 
 
 def test_a_measurement_counts_its_passes(tiny_encoder: Encoder) -> None:
@@ -78,7 +80,13 @@ def test_a_measurement_counts_its_passes(tiny_encoder: Encoder) -> None:
         return work()
 
     (plan,) = profile_plans(make_config(tiny_encoder.family), [2])
-    measured = measure(tiny_encoder, synthetic_crops(tiny_encoder, plan), 4, 2, run=counted)
+    measured = measure(
+        tiny_encoder,
+        synthetic_crops(plan, tiny_encoder.device, tiny_encoder.dtype),
+        4,
+        2,
+        run=counted,
+    )
     assert len(measured.passes) == 4
     assert calls == 6
 

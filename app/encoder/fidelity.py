@@ -1,0 +1,134 @@
+"""How near one way of running the network is to the plain one, and how near it has to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from app.encoder.backbone import VisionBackbone
+from app.encoder.runtimes.base import Runtime
+
+MAX_RELATIVE_ERROR = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
+MIN_COSINE = {torch.float32: 0.99999, torch.bfloat16: 0.999}
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """``relative_error`` is ‖a - b‖ / ‖b‖ over everything; ``min_cosine`` is the worst row's."""
+
+    relative_error: float
+    min_cosine: float
+
+    def holds(self, dtype: torch.dtype) -> bool:
+        """Whether this is as near as arithmetic in ``dtype`` must come; NaN never is."""
+        near = self.relative_error <= MAX_RELATIVE_ERROR[dtype]
+        return near and self.min_cosine >= MIN_COSINE[dtype]
+
+
+def agreement(actual: Tensor, reference: Tensor) -> Agreement:
+    """Compare rows [.., D] with a reference of the same shape, in float64.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if actual.shape != reference.shape:
+        raise ValueError(f"shapes differ: {list(actual.shape)} and {list(reference.shape)}")
+    a, b = actual.double(), reference.double()
+    return Agreement(
+        relative_error=float((a - b).norm() / b.norm()),
+        min_cosine=float(functional.cosine_similarity(a, b, dim=-1).min()),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Inputs, and what the plain network makes of them in float32.
+
+    ``patches`` [C, P, 588], ``pool_index`` [N, W], ``padding_state`` [C, P]; ``features``
+    float32 [C, P, F], rounded to the dtype of the weights so that the connector's input is no
+    error of the connector's; ``tokens`` float32 [N, L].
+    """
+
+    patches: Tensor
+    pool_index: Tensor
+    padding_state: Tensor
+    features: Tensor
+    tokens: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class StageAgreement:
+    """Each stage by itself, from the reference's own inputs to it, and both in a row."""
+
+    vit: Agreement
+    connector: Agreement
+    tokens: Agreement
+
+    def holds(self, dtype: torch.dtype) -> bool:
+        """Whether both stages are near enough; two in a row may add up their errors."""
+        return self.vit.holds(dtype) and self.connector.holds(dtype)
+
+
+@torch.inference_mode()
+def plain_reference(
+    backbone: VisionBackbone, patches: Tensor, pool_index: Tensor, padding_state: Tensor
+) -> Reference:
+    """The plain network's outputs in float32, whatever dtype its weights have."""
+    dtype = backbone.vit.positional_embedding.dtype
+    with _in_float32(backbone):
+        features = backbone.features(backbone.vit(patches.float())).to(dtype).float()
+        tokens = backbone.connect(features, pool_index, padding_state)
+    return Reference(patches, pool_index, padding_state, features, tokens)
+
+
+@torch.inference_mode()
+def compare(runtime: Runtime, reference: Reference, dtype: torch.dtype) -> StageAgreement:
+    """Run the reference's inputs in ``dtype`` and compare, stage by stage."""
+    where = reference.pool_index, reference.padding_state
+    # Cloned: a runtime may use its buffer again at the next call.
+    connected = runtime.connect(reference.features.to(dtype), *where).clone()
+    features = runtime.encode_patches(reference.patches.to(dtype))
+    vit = agreement(features, reference.features)
+    tokens = runtime.connect(features, *where)
+    return StageAgreement(
+        vit=vit,
+        connector=agreement(connected, reference.tokens),
+        tokens=agreement(tokens, reference.tokens),
+    )
+
+
+@contextmanager
+def _in_float32(backbone: VisionBackbone) -> Iterator[None]:
+    """Each layer is widened while it runs and narrowed after, which loses nothing.
+
+    A whole copy in float32 would need 1.6 GB more.
+    """
+    hooks: list[Any] = []
+    for module in backbone.modules():
+        own = next(module.parameters(recurse=False), None)
+        if own is not None and isinstance(module, nn.Linear | nn.LayerNorm):
+            hooks.append(module.register_forward_pre_hook(_widen))
+            hooks.append(module.register_forward_hook(_Narrow(own.dtype)))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _widen(module: nn.Module, _: Any) -> None:
+    module.float()
+
+
+class _Narrow:
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+
+    def __call__(self, module: nn.Module, *_: Any) -> None:
+        module.to(self._dtype)

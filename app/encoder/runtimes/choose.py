@@ -1,0 +1,76 @@
+"""Which runtime to use: the fastest that this machine has and that agrees with the plain network.
+
+Measured gains are in docs/runtimes.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+
+from app.core.errors import EncoderUnavailable
+from app.encoder.backbone import VisionBackbone
+from app.encoder.fidelity import Reference, StageAgreement, compare
+from app.encoder.runtimes.base import Eager, Runtime
+from app.encoder.runtimes.packed import Packed, can_pack
+
+RuntimeChoice = Literal["auto", "eager", "packed"]
+
+MAKERS: Mapping[str, Callable[[VisionBackbone], Runtime]] = {"eager": Eager, "packed": Packed}
+"""How each is made; it may take the backbone over, which is then of no other use."""
+
+log = logging.getLogger(__name__)
+
+
+def available(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
+    """The runtimes that can work here, fastest first; ``eager`` can everywhere."""
+    if device.type == "cpu" and can_pack(dtype):
+        return ("packed", "eager")
+    return ("eager",)
+
+
+def choose(
+    choice: RuntimeChoice,
+    make_backbone: Callable[[], VisionBackbone],
+    reference_of: Callable[[VisionBackbone], Reference],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[Runtime, StageAgreement]:
+    """The fastest runtime that agrees with the plain float32 network, or just the chosen one.
+
+    Args:
+        make_backbone: makes the weights; called again if a runtime has to be given up.
+        reference_of: what the plain network makes of some inputs.
+
+    Raises:
+        EncoderUnavailable: the chosen one cannot work here, or does not agree.
+    """
+    names = available(device, dtype)
+    if choice != "auto":
+        if choice not in names:
+            raise EncoderUnavailable(
+                f"runtime {choice} does not work on {device.type} here; there is "
+                f"{', '.join(names)}",
+                actual=choice,
+                supported=list(names),
+            )
+        names = (choice,)
+    for name in names:
+        backbone = make_backbone()
+        reference = reference_of(backbone)
+        try:
+            runtime = MAKERS[name](backbone)
+            found = compare(runtime, reference, dtype)
+        except RuntimeError as error:
+            log.warning("runtime %s does not work here: %s", name, error)
+            continue
+        if found.holds(dtype):
+            return runtime, found
+        log.warning("runtime %s is not used, it differs from the plain network: %s", name, found)
+    raise EncoderUnavailable(
+        f"no runtime agrees with the plain float32 network (tried {', '.join(names)})",
+        actual=list(names),
+    )

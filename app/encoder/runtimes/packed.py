@@ -1,0 +1,150 @@
+"""The network on a CPU, faster: the same products, with less memory touched between them.
+
+Each saving with its share of the gain, bfloat16 on two cores of an AVX-512 machine (4.9 s → 3.5 s
+for 7 crops, 0.9 s → 0.5 s for one):
+
+- weights packed once into the order that oneDNN multiplies in, instead of at every product: most
+  for one crop, where a product is short;
+- attention as two products and a softmax for a few heads at a time, whose scores stay in the
+  cache: 270 instead of 120 GFLOP/s of torch's fused kernel;
+- activations and sums in place: a fresh tensor of some megabytes costs more in page faults than
+  the arithmetic on it.
+
+The sum that blocks add to is kept in float32, which halves the error of bfloat16.
+
+torch has the packed product under a private name, for its own compiler; where a version lacks it,
+:func:`can_pack` says so, and the plain network runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from app.core.families import Activation
+from app.encoder.backbone import Block, VisionBackbone
+
+CROPS_AT_ONCE = 4
+"""Crops run through all blocks together; more gain nothing, as weights are read once for all."""
+HEADS_AT_ONCE = 4
+"""Heads whose scores [heads, T, T] are made together: 2.7 MB in bfloat16."""
+
+
+class PackedLinear(nn.Module):
+    """``x · weightᵀ + bias`` for x [.., inputs], with the weight in oneDNN's own order."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.bias = linear.bias
+        self._weight: Tensor = _onednn()._reorder_linear_weight(linear.weight, None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[.., inputs] → [.., outputs]."""
+        out: Tensor = _onednn()._linear_pointwise(x, self._weight, self.bias, "none", [], "")
+        return out
+
+
+def _onednn() -> Any:
+    return torch.ops.mkldnn
+
+
+@torch.inference_mode()
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether this torch has oneDNN's packed product for ``dtype`` on this CPU."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch
+        return False
+    try:
+        PackedLinear(nn.Linear(16, 16, dtype=dtype))(torch.zeros(1, 16, dtype=dtype))
+    except (AttributeError, RuntimeError):
+        return False
+    return True
+
+
+def pack_linears(module: nn.Module) -> None:
+    """Replace every linear layer below ``module`` by its packed form, one after the other."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear):
+            setattr(module, name, PackedLinear(child))
+        else:
+            pack_linears(child)
+
+
+class Packed:
+    """A backbone on the CPU, which it takes over: the linear layers are packed in place."""
+
+    name = "packed"
+
+    def __init__(self, backbone: VisionBackbone) -> None:
+        with torch.inference_mode():
+            pack_linears(backbone)
+        self._vit = backbone.vit
+        self._first_patch = 1 if backbone.class_token else 0
+        self.connect = backbone.connect
+
+    def encode_patches(self, patches: Tensor) -> Tensor:
+        """[C, P, 588] → features [C, P, F], a few crops at a time."""
+        patches = patches.to(self._vit.positional_embedding.dtype)
+        layers, width = self._vit.feature_layers, self._vit.positional_embedding.shape[-1]
+        features = patches.new_empty(*patches.shape[:2], width * len(layers))
+        parts = -(-len(patches) // CROPS_AT_ONCE)
+        for some, into in zip(
+            patches.tensor_split(parts), features.tensor_split(parts), strict=True
+        ):
+            self._encode(some, into)
+        return features
+
+    def _encode(self, patches: Tensor, features: Tensor) -> None:
+        x = self._vit.embed(patches).float()
+        width = x.shape[-1]
+        for index, block in enumerate(self._vit.blocks):
+            assert isinstance(block, Block)
+            attention, mlp = block.attention, block.mlp
+            qkv = attention.qkv(_norm(block.attention_norm, x))
+            x += attention.out(attend(qkv, attention.heads))
+            up = mlp.up(_norm(block.mlp_norm, x))
+            x += mlp.down(activate_in_place(up, mlp.activation))
+            if index in self._vit.feature_layers:
+                at = self._vit.feature_layers.index(index) * width
+                features[..., at : at + width] = x[:, self._first_patch :]
+
+
+def _norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    out: Tensor = norm(x.to(norm.weight.dtype))
+    return out
+
+
+def attend(qkv: Tensor, heads: int) -> Tensor:
+    """Multi-head attention over qkv [C, T, 3·D] → [C, T, D], crop by crop, few heads at a time."""
+    crops, length, width = qkv.shape
+    head_width = width // 3 // heads
+    out = qkv.new_empty(crops, length, heads, head_width)
+    split = qkv.new_empty(3, heads, length, head_width)
+    query, key, value = split.unbind(0)
+    at_once = min(HEADS_AT_ONCE, heads)
+    scores = qkv.new_empty(at_once, length, length)
+    mixed = qkv.new_empty(at_once, length, head_width)
+    for crop, attended in zip(qkv, out, strict=True):
+        split.copy_(crop.view(length, 3, heads, head_width).permute(1, 2, 0, 3))
+        query *= head_width**-0.5
+        for first in range(0, heads, at_once):
+            some = slice(first, min(first + at_once, heads))
+            count = some.stop - some.start
+            torch.bmm(query[some], key[some].transpose(1, 2), out=scores[:count])
+            torch.softmax(scores[:count], -1, out=scores[:count])
+            torch.bmm(scores[:count], value[some], out=mixed[:count])
+            attended[:, some] = mixed[:count].transpose(0, 1)
+    return out.flatten(2)
+
+
+def activate_in_place(x: Tensor, activation: Activation) -> Tensor:
+    """As :func:`app.encoder.backbone.activate`; x itself may be overwritten."""
+    if activation == "gelu_tanh":
+        return functional.gelu(x, approximate="tanh")
+    # x · σ(1.702 x) = silu(1.702 x) / 1.702: without a second tensor of x's size.
+    x *= 1.702
+    functional.silu(x, inplace=True)
+    x *= 1 / 1.702
+    return x
