@@ -10,7 +10,8 @@ from app.core.errors import InvalidProfile
 from app.core.families import Family
 from app.core.latency import Latency, latency_from_profile
 from app.core.plan import CropPlan
-from app.core.profile import Weights, load_profile, profile_filename
+from app.core.profile import Weights
+from app.core.profile_file import load_profile, profile_filename
 from app.encoder.checkpoint import meta_backbone
 from app.encoder.device import choose_device, choose_dtype
 from app.encoder.encoder import Encoder

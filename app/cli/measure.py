@@ -75,7 +75,8 @@ def measure(
     from app.cli.measuring import Request, run
     from app.cli.output import console, print_json
     from app.cli.profile_tables import print_profile
-    from app.schemas.latency import ProfileAnswer
+    from app.core.profile_file import profile_to_json
+    from app.schemas.profile import ProfileAnswer
 
     request = Request(
         family=config.family,
@@ -90,7 +91,7 @@ def measure(
     profile, saved = run(request, settings)
     if output is not None:
         try:
-            output.write_text(profile.to_json(), encoding="utf-8")
+            output.write_text(profile_to_json(profile), encoding="utf-8")
         except OSError as error:
             raise typer.BadParameter(
                 f"{output} cannot be written: {error.strerror}", param_hint="--output"

@@ -14,6 +14,7 @@ from app.core.families import family_named
 from app.core.geometry import Size
 from app.core.latency import Latency
 from app.core.plan import make_plan
+from app.core.profile_file import profile_to_json
 from app.schemas.plan import PlanAnswer
 from tests.cli.conftest import Run
 
@@ -61,7 +62,7 @@ def test_the_model_of_the_settings_is_the_default(
 def test_a_named_profile_gives_the_latency(run: Run, tmp_path: Path) -> None:
     """The entry of just that number of crops; others have none."""
     file = tmp_path / "profile.json"
-    file.write_text(profile(entry(2, 3, 50.0)).to_json())
+    file.write_text(profile_to_json(profile(entry(2, 3, 50.0))))
     answer = json.loads(run("plan", "640x480", "--profile", file, "--json").stdout)
     assert answer["latency"]["vision_ms"]["p50"] == 51.0
     assert "p50 51.0 ms" in run("plan", "640x480", "--profile", file).stdout
