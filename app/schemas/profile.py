@@ -150,5 +150,6 @@ class ProfileSummary(Mirror):
     runtime: str
     weights: str
     measured_at: str
+    matmul_gflop_per_s: float | None
     contended: str | None
     complete: bool

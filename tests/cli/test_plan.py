@@ -76,10 +76,14 @@ def test_a_named_profile_gives_the_latency(run: Run, tmp_path: Path) -> None:
         "['lut', '--aspect', '4:3']",
         "['resize', 'docs/samples/rocket.jpg', '--target-crops', '4', '--dry-run']",
         "['analyze', 'docs/samples/rocket.jpg', '--latency', 'none']",
+        "['measure', '--compare', 'FILE', 'FILE']",
     ],
 )
-def test_planning_starts_without_torch_and_web(command: str) -> None:
-    """They take seconds to import, and a plan takes none."""
+def test_planning_starts_without_torch_and_web(command: str, tmp_path: Path) -> None:
+    """They take seconds to import, and a plan takes none; nor does comparing two profiles."""
+    file = tmp_path / "profile.json"
+    file.write_text(profile_to_json(profile(entry(2, 3, 50.0))))
+    command = command.replace("FILE", str(file))
     code = (
         f"import sys; sys.argv = ['crop-planner', *{command}]\n"
         "import atexit; atexit.register(lambda: print({'torch', 'fastapi'} & set(sys.modules)))\n"
