@@ -15,7 +15,8 @@ from app.core.errors import MalformedRequest, PayloadTooLarge
 from app.core.families import family_named
 from app.core.latency import Latency, latency_from_profile
 from app.core.plan import CropPlan
-from app.core.profile import Profile, load_profile
+from app.core.profile import Profile
+from app.core.profile_file import load_profile
 
 if TYPE_CHECKING:
     from app.imaging.decode import Picture

@@ -11,7 +11,7 @@ from app.core.families import Family
 from app.core.latency import Latency, latency_from_profile
 from app.core.plan import CropPlan
 from app.core.profile import Weights
-from app.core.profile_folder import newest_profile
+from app.core.profile_file import newest_profile
 from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
 from app.imaging.decode import Picture
 from app.serving import backend

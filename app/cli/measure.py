@@ -12,6 +12,7 @@ from app.cli.inputs import effective_config, read_settings
 
 
 def measure(
+    ctx: typer.Context,
     counts: Annotated[
         str | None,
         typer.Option(
@@ -55,6 +56,15 @@ def measure(
         typer.Option(metavar="FILE", dir_okay=False, help="Write the profile here, too."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output file.")] = False,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="A.json B.json",
+            exists=True,
+            dir_okay=False,
+            help="Measure nothing: compare two profiles, as `--output` wrote them.",
+        ),
+    ] = None,
     model: ModelOption = None,
     overlap_margins: MarginsOption = None,
     as_json: JsonOption = False,
@@ -63,6 +73,9 @@ def measure(
 
     Without a checkpoint the weights are random: the latency is the real one, features would not be.
     """
+    if compare is not None:
+        _compare(ctx, compare, as_json=as_json)
+        return
     wanted = parse_counts(counts) if counts else None
     settings = read_settings(device=device, dtype=dtype)
     config = effective_config(settings, model, None, overlap_margins, None)
@@ -75,7 +88,8 @@ def measure(
     from app.cli.measuring import Request, run
     from app.cli.output import console, print_json
     from app.cli.profile_tables import print_profile
-    from app.schemas.latency import ProfileAnswer
+    from app.core.profile_file import profile_to_json
+    from app.schemas.profile import ProfileAnswer
 
     request = Request(
         family=config.family,
@@ -90,7 +104,7 @@ def measure(
     profile, saved = run(request, settings)
     if output is not None:
         try:
-            output.write_text(profile.to_json(), encoding="utf-8")
+            output.write_text(profile_to_json(profile), encoding="utf-8")
         except OSError as error:
             raise typer.BadParameter(
                 f"{output} cannot be written: {error.strerror}", param_hint="--output"
@@ -99,3 +113,21 @@ def measure(
         print_json(ProfileAnswer.of(profile))
     else:
         print_profile(console(), ProfileAnswer.of(profile), [f for f in (saved, output) if f])
+
+
+def _compare(ctx: typer.Context, files: tuple[Path, Path], *, as_json: bool) -> None:
+    """Compare, unless something else was asked for, too, which would change nothing."""
+    given = {name for name in ctx.params if _was_given(ctx, name)} - {"compare", "as_json"}
+    if given:
+        surplus = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given))
+        raise typer.BadParameter(
+            f"{surplus}: of no use where two profiles are compared", param_hint="--compare"
+        )
+    from app.cli.comparing import compare
+
+    compare(files, as_json=as_json)
+
+
+def _was_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

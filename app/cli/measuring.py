@@ -20,7 +20,8 @@ from app.cli.output import console
 from app.core.config import make_config
 from app.core.errors import InvalidProfile
 from app.core.families import Family
-from app.core.profile import Profile, ProfileKey, load_profile, profile_filename, save_profile
+from app.core.profile import Profile, ProfileKey
+from app.core.profile_file import load_profile, profile_filename, save_profile
 from app.encoder import loading
 from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
 from app.encoder.encoder import PreparedCrops, StageTimes

@@ -171,7 +171,7 @@ def latency(answer: LatencyAnswer) -> Text:
         (f"p50 {vision.p50:.1f} ms", "bold"),
         f", p95 {vision.p95:.1f} ms over {vision.samples} passes{per_token}\n",
         f"{known} ms\n" if known else "",
-        (f"{answer.device}, {answer.dtype}, {weights}; {answer.reason}", "dim"),
+        (f"{answer.device}, {answer.dtype}, {answer.runtime}, {weights}; {answer.reason}", "dim"),
     )
 
 

@@ -52,6 +52,16 @@ def plan_flops(plan: CropPlan) -> int:
     return vit + connector_flops(family, plan.tokens.patch)
 
 
+def gflop_per_s(flops: int, ms: float) -> float:
+    """The rate at which work is done."""
+    return flops / ms / 1e6
+
+
+def floor_ms(flops: int, rate_gflop_per_s: float) -> float:
+    """Ms that work takes at a rate: the floor, if the rate is a large product's on the device."""
+    return flops / rate_gflop_per_s / 1e6
+
+
 def weights_bytes(family: Family, bytes_per_value: int) -> int:
     """Bytes of the weights that are needed; blocks stored after the last one read are not."""
     return bytes_per_value * (_vit_values(family) + _connector_values(family))

@@ -7,7 +7,8 @@ from typing import Literal
 
 from app.core.config import CropConfig
 from app.core.plan import CropPlan
-from app.core.profile import Percentiles, Profile
+from app.core.profile import Profile
+from app.core.timings import Percentiles
 
 LatencySource = Literal["profile", "measured", "none"]
 
@@ -23,12 +24,16 @@ class VisionLatency:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """An answer about latency. ``reason`` says where it comes from, or why there is none."""
+    """An answer about latency.
+
+    ``reason`` says where it comes from and why it should be doubted, or why there is none.
+    """
 
     source: LatencySource
     reason: str
     device: str | None = None
     dtype: str | None = None
+    runtime: str | None = None
     weights: str | None = None
     vision: VisionLatency | None = None
 
@@ -65,11 +70,14 @@ def latency_from_profile(profile: Profile | None, plan: CropPlan, missing: str) 
         state = "was never measured" if profile.complete else "is not measured yet"
         return Latency("none", f"a total of {plan.total_crops} crops {state}")
     shape = f"{entry.rows}x{entry.cols}" if entry.rows else "the global crop alone"
+    doubt = f"; in doubt: {profile.contended}" if profile.contended else ""
     return Latency(
         source="profile",
-        reason=f"measured at {profile.measured_at} for {entry.total_crops} crops in all ({shape})",
+        reason=f"measured at {profile.measured_at} for {entry.total_crops} crops in all ({shape})"
+        + doubt,
         device=profile.device,
         dtype=profile.dtype,
+        runtime=profile.runtime,
         weights=profile.weights,
         vision=VisionLatency(entry.vision_ms, entry.vit_ms.p50, entry.connector_ms.p50),
     )

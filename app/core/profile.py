@@ -1,90 +1,55 @@
 """A profile: measured vision-token latency per number of crops, and under what it was measured.
 
-A profile is a file that is written by measuring and read by planning, so it is plain data here.
+It is written by measuring and read by planning, so it is plain data here.
+``app.core.profile_file`` reads and writes it; docs/profile.md says what every field means.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
-import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass
-from math import ceil, floor, inf
-from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Literal
 
-from app.core.errors import InvalidProfile
+from app.core.profile_entry import ProfileEntry, StateEntry
+from app.core.statistics import Line, fit_line
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised with every change of the fields, and of the encoder that makes old figures untrue."""
 
 DeviceType = Literal["cpu", "cuda"]
 Weights = Literal["random", "checkpoint"]
 
-
-@dataclass(frozen=True, slots=True)
-class Percentiles:
-    """The distribution of a latency in ms, over ``samples`` passes."""
-
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-    min: float
-    max: float
-    samples: int
-
-    @classmethod
-    def of(cls, samples_ms: Sequence[float]) -> Percentiles:
-        """Percentiles by linear interpolation between the two nearest samples (numpy's default).
-
-        Raises:
-            ValueError: no samples.
-        """
-        ordered = sorted(samples_ms)
-        if not ordered:
-            raise ValueError("percentiles need at least one sample")
-        return cls(
-            p50=_quantile(ordered, 0.50),
-            p90=_quantile(ordered, 0.90),
-            p95=_quantile(ordered, 0.95),
-            p99=_quantile(ordered, 0.99),
-            min=ordered[0],
-            max=ordered[-1],
-            samples=len(ordered),
-        )
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    position = share * (len(ordered) - 1)
-    below, above = ordered[floor(position)], ordered[ceil(position)]
-    return below + (above - below) * (position - floor(position))
+FEWEST_FOR_A_LINE = 3
+"""Counts that a line is fitted to: through two it would always go."""
 
 
 @dataclass(frozen=True, slots=True)
-class ProfileEntry:
-    """Latency of one number of crops.
+class MachineState:
+    """The machine at one moment; None is what it does not tell.
 
-    ``total_crops`` counts the global crop; the entry of 1 is the global crop alone and has
-    ``rows = cols = 0``. ``vision_ms`` runs from crops on the device to vision tokens ready;
-    ``vit_ms`` and ``connector_ms`` are its two parts, measured in the same passes.
-    ``flops`` is the needed work of :mod:`app.core.cost`; ``gflop_per_s`` is it over the p50.
+    ``clock_probe_ms`` is the time of a fixed amount of scalar work, so it shows the CPU's clock.
+    ``throttle`` names the reasons for which the GPU holds its clocks down; () is none.
     """
 
-    total_crops: int
-    rows: int
-    cols: int
-    patch_tokens: int
-    vision_ms: Percentiles
-    vit_ms: Percentiles
-    connector_ms: Percentiles
-    flops: int
-    gflop_per_s: float
-    samples_ms: tuple[float, ...]
+    load_1m: float | None = None
+    steal_percent: float | None = None
+    clock_probe_ms: float | None = None
+    memory_available_bytes: int | None = None
+    driver: str | None = None
+    sm_clock_mhz: float | None = None
+    sm_clock_max_mhz: float | None = None
+    memory_clock_mhz: float | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    temperature_c: float | None = None
+    throttle: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """How near the tokens of what was measured are to the plain float32 path's, on noise."""
+
+    relative_error: float
+    min_cosine: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +63,7 @@ class ProfileKey:
     device: str
     device_type: DeviceType
     dtype: str
+    runtime: str
     weights: Weights
     overlap_margins: tuple[int, int]
     threads: int
@@ -108,9 +74,19 @@ class ProfileKey:
 class Profile:
     """Entries by rising ``total_crops``, with the conditions they were measured under.
 
-    ``versions`` has the keys ``python``, ``torch`` and ``crop_planner``; ``measured_at`` is
-    ISO 8601 in UTC; ``matmul_gflop_per_s`` is what the device reaches on one large product;
-    ``complete`` says whether every count that was asked for was measured in full.
+    Attributes:
+        runtime: how the network is run: ``eager``, ``packed``, ``cuda-graphs``, ``openvino``, …
+        versions: of ``python``, ``torch``, ``crop_planner``, and of what else ran.
+        measured_at: ISO 8601 in UTC.
+        rounds: timed passes of each count that were asked for.
+        matmul_gflop_per_s: what the device reaches on one large product in ``dtype``.
+        copy_gb_per_s: what it reaches copying memory on the device, bytes read plus written.
+        fidelity: None if it was not checked.
+        machine_before, machine_after: the measurement; None if not recorded.
+        contended: why the figures should be doubted, or None. Minima and CPU time are then to be
+            quoted beside the medians.
+        states: latencies of a cold or idle encoder; ``entries`` are those of a warm one.
+        complete: whether every count that was asked for was measured in full.
     """
 
     schema_version: int
@@ -118,13 +94,20 @@ class Profile:
     device: str
     device_type: DeviceType
     dtype: str
+    runtime: str
     weights: Weights
     overlap_margins: tuple[int, int]
     threads: int
     versions: dict[str, str]
     measured_at: str
-    warmup: int
+    rounds: int
     matmul_gflop_per_s: float | None
+    copy_gb_per_s: float | None
+    fidelity: Fidelity | None
+    machine_before: MachineState | None
+    machine_after: MachineState | None
+    contended: str | None
+    states: tuple[StateEntry, ...]
     complete: bool
     entries: tuple[ProfileEntry, ...]
 
@@ -135,6 +118,7 @@ class Profile:
             device=self.device,
             device_type=self.device_type,
             dtype=self.dtype,
+            runtime=self.runtime,
             weights=self.weights,
             overlap_margins=self.overlap_margins,
             threads=self.threads,
@@ -149,132 +133,10 @@ class Profile:
         """The entry of just that count, never an interpolated one."""
         return next((e for e in self.entries if e.total_crops == total_crops), None)
 
-    def to_json(self) -> str:
-        """The profile as a JSON object with the names of the fields."""
-        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> Profile:
-        """The inverse of :meth:`to_json`.
-
-        Raises:
-            InvalidProfile: naming the field that is missing or wrong.
-        """
-        try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise InvalidProfile(f"a profile is JSON: {error}", field="") from error
-        _require(isinstance(data, dict), "", "a profile is a JSON object")
-        version = data.get("schema_version")
-        _require(
-            version == SCHEMA_VERSION, "schema_version", f"{version!r} is not {SCHEMA_VERSION}"
-        )
-        profile: Profile = _read(cls, data, "")
-        _check(profile)
-        return profile
-
-
-def _require(condition: bool, field: str, reason: str) -> None:
-    if not condition:
-        raise InvalidProfile(f"{field}: {reason}" if field else reason, field=field)
-
-
-def _read(kind: Any, value: Any, field: str) -> Any:
-    """``value``, out of JSON, as the type ``kind``; every number of a profile is finite and ≥ 0."""
-    if is_dataclass(kind):
-        return _read_fields(kind, value, field)
-    origin, args = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        _require(value in args, field, f"{value!r} is none of {', '.join(map(repr, args))}")
-        return value
-    if origin is UnionType:  # "or None", the only union here
-        return None if value is None else _read(args[0], value, field)
-    if origin is dict:
-        _require(isinstance(value, dict), field, "not an object")
-        return {name: _read(args[1], item, f"{field}.{name}") for name, item in value.items()}
-    if origin is tuple:
-        _require(isinstance(value, list), field, "not a list")
-        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
-        _require(len(kinds) == len(value), field, f"wants {len(kinds)} values, has {len(value)}")
-        pairs = enumerate(zip(kinds, value, strict=True))
-        return tuple(_read(item, inner, f"{field}[{i}]") for i, (item, inner) in pairs)
-    if kind is float and type(value) is int and abs(value) < 2**53:
-        value = float(value)
-    _require(type(value) is kind, field, f"{value!r} is no {kind.__name__}")
-    if kind in (int, float):
-        _require(0 <= value < inf, field, f"{value!r} is not finite and at least 0")
-    return value
-
-
-def _read_fields(kind: Any, value: Any, field: str) -> Any:
-    _require(isinstance(value, dict), field, "not an object")
-    prefix = f"{field}." if field else ""
-    hints = get_type_hints(kind)
-    for name in sorted(hints.keys() | value.keys()):
-        _require(name in value, prefix + name, "missing")
-        _require(name in hints, prefix + name, "unknown field")
-    return kind(**{name: _read(hint, value[name], prefix + name) for name, hint in hints.items()})
-
-
-def _check(profile: Profile) -> None:
-    """The laws between fields that their types do not hold."""
-    _require("torch" in profile.versions, "versions.torch", "missing")
-    counts = [entry.total_crops for entry in profile.entries]
-    _require(counts == sorted(set(counts)), "entries", "total_crops must rise without repetition")
-    for index, entry in enumerate(profile.entries):
-        at = f"entries[{index}]"
-        crops = entry.rows * entry.cols + 1
-        _require(entry.total_crops == crops, f"{at}.total_crops", "is not rows x cols + 1")
-        samples = len(entry.samples_ms)
-        for name in ("vision_ms", "vit_ms", "connector_ms"):
-            times: Percentiles = getattr(entry, name)
-            rising = (times.min, times.p50, times.p90, times.p95, times.p99, times.max)
-            _require(list(rising) == sorted(rising), f"{at}.{name}", "percentiles must rise")
-            _require(0 < times.samples == samples, f"{at}.{name}.samples", "is not their number")
-
-
-def profile_filename(key: ProfileKey) -> str:
-    """A file name that says what was measured, with a digest that no two keys share."""
-    digest = hashlib.sha256(json.dumps(asdict(key), sort_keys=True).encode()).hexdigest()[:10]
-    return f"{profile_prefix(key.model, key.device, key.dtype, key.weights)}{digest}.json"
-
-
-def profile_prefix(*told: str) -> str:
-    """How the names of all profiles of a model, device, dtype and kind of weights begin."""
-    readable = "_".join(re.sub(r"[^a-z0-9.]+", "-", part.lower()).strip("-.") for part in told)
-    return f"{readable[:120]}_"
-
-
-def save_profile(profile: Profile, folder: Path) -> Path:
-    """Write the profile into ``folder`` under its own name; readers see the old file or the new.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / profile_filename(profile.key)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".profile-", suffix=".tmp")
-    try:
-        os.fchmod(handle, 0o644)  # a profile is no secret, and another user's service reads it
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(profile.to_json())
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return target
-
-
-def load_profile(path: Path) -> Profile:
-    """Read a saved profile.
-
-    Raises:
-        InvalidProfile: the file cannot be read, or is no profile; the field is named.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidProfile(f"cannot read {path.name}: {error}", file=path.name) from error
-    return Profile.from_json(text)
+    @property
+    def line(self) -> Line | None:
+        """The p50 in ms over total crops. None on a GPU, whose staircase no line describes."""
+        if self.device_type != "cpu" or len(self.entries) < FEWEST_FOR_A_LINE:
+            return None
+        counts = [entry.total_crops for entry in self.entries]
+        return fit_line(counts, [entry.vision_ms.p50 for entry in self.entries])

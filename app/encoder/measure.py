@@ -17,7 +17,10 @@ import torch
 
 from app import __version__
 from app.core.config import CropConfig, make_config
-from app.core.profile import SCHEMA_VERSION, Percentiles, Profile, ProfileEntry, ProfileKey
+from app.core.profile import SCHEMA_VERSION, Profile, ProfileKey
+from app.core.profile_entry import ProfileEntry
+from app.core.statistics import settled
+from app.core.timings import Samples, Warmup
 from app.encoder.device import device_name, dtype_name, matmul_gflop_per_s
 from app.encoder.encoder import Encoder, PreparedCrops, StageTimes
 from app.encoder.profile_plans import ProfilePlan, profile_plans, synthetic_crops
@@ -47,9 +50,10 @@ def run_here(work: Callable[[], T], /) -> T:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """The passes of one count, in the order they were run."""
+    """The passes of one count, in the order they were run, after those that warmed it up."""
 
     passes: tuple[StageTimes, ...]
+    warmup: Warmup
 
 
 def measure(
@@ -65,31 +69,33 @@ def measure(
 
     ``until`` is asked before every pass and ends the measurement early when it says True.
     """
+    untimed: list[float] = []
     passes: list[StageTimes] = []
     for number in range(warmup + repeats):
         if until():
             break
         times = run(lambda: encoder.run_timed(prepared))
-        if number >= warmup:
+        if number < warmup:
+            untimed.append(times.vision_ms)
+        else:
             passes.append(times)
-    return Measurement(tuple(passes))
+    return Measurement(tuple(passes), Warmup(len(untimed), settled(untimed)))
 
 
 def profile_entry(plan: ProfilePlan, measured: Measurement) -> ProfileEntry:
     """The statistics of a count. Raises ValueError where there are no passes."""
-    vision_ms = tuple(times.vision_ms for times in measured.passes)
-    vision = Percentiles.of(vision_ms)
-    return ProfileEntry(
-        total_crops=plan.total_crops,
+    samples = Samples(
+        vision=tuple(times.vision_ms for times in measured.passes),
+        vit=tuple(times.vit_ms for times in measured.passes),
+        connector=tuple(times.connector_ms for times in measured.passes),
+    )
+    return ProfileEntry.of(
+        samples,
         rows=plan.rows,
         cols=plan.cols,
         patch_tokens=plan.patch_tokens,
-        vision_ms=vision,
-        vit_ms=Percentiles.of([times.vit_ms for times in measured.passes]),
-        connector_ms=Percentiles.of([times.connector_ms for times in measured.passes]),
         flops=plan.flops,
-        gflop_per_s=plan.flops / vision.p50 / 1e6,
-        samples_ms=vision_ms,
+        warmup=measured.warmup,
     )
 
 
@@ -101,6 +107,7 @@ def profile_key(encoder: Encoder, config: CropConfig | None = None) -> ProfileKe
         device=device_name(encoder.device),
         device_type="cuda" if encoder.device.type == "cuda" else "cpu",
         dtype=dtype_name(encoder.dtype),
+        runtime=encoder.runtime.name,
         weights=encoder.weights,
         overlap_margins=margins,
         threads=torch.get_num_threads(),
@@ -112,7 +119,7 @@ def build_profile(
     key: ProfileKey,
     entries: Sequence[ProfileEntry],
     *,
-    warmup: int,
+    rounds: int,
     matmul_gflop_per_s: float | None,
     complete: bool,
 ) -> Profile:
@@ -123,6 +130,7 @@ def build_profile(
         device=key.device,
         device_type=key.device_type,
         dtype=key.dtype,
+        runtime=key.runtime,
         weights=key.weights,
         overlap_margins=key.overlap_margins,
         threads=key.threads,
@@ -132,8 +140,14 @@ def build_profile(
             "crop_planner": __version__,
         },
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        warmup=warmup,
+        rounds=rounds,
         matmul_gflop_per_s=matmul_gflop_per_s,
+        copy_gb_per_s=None,
+        fidelity=None,
+        machine_before=None,
+        machine_after=None,
+        contended=None,
+        states=(),
         complete=complete,
         entries=tuple(sorted(entries, key=lambda entry: entry.total_crops)),
     )
@@ -191,7 +205,7 @@ def measure_profile(
         yield build_profile(
             key,
             list(entries.values()),
-            warmup=warmup,
+            rounds=repeats,
             matmul_gflop_per_s=matmul,
             complete=all(_is_full(entries.get(plan.total_crops), repeats) for plan in plans),
         )
@@ -200,4 +214,4 @@ def measure_profile(
 
 
 def _is_full(entry: ProfileEntry | None, repeats: int) -> bool:
-    return entry is not None and len(entry.samples_ms) >= repeats
+    return entry is not None and len(entry.samples_ms.vision) >= repeats

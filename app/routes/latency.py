@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query
 
 from app.routes.parameters import NoParameters, ServiceDependency
 from app.routes.problems import responses
-from app.schemas.latency import EncoderAnswer, LatencyProfileAnswer, ProfileAnswer
+from app.schemas.latency import EncoderAnswer, LatencyProfileAnswer
+from app.schemas.profile import ProfileAnswer
 
 router = APIRouter(tags=["latency"])
 

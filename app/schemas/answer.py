@@ -1,10 +1,13 @@
-"""The base of answers whose fields are attributes of a value of the core."""
+"""What answers share: a base that mirrors a value of the core, and rounded numbers."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+Rounded = Annotated[float, AfterValidator(lambda value: round(value, 3))]
+"""To the µs (or ns): more digits than that are noise, and JSON would show seventeen."""
 
 
 class Mirror(BaseModel):

@@ -1,17 +1,12 @@
-"""Latencies and profiles as answers."""
+"""Latencies as answers."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from app.core.latency import Latency, LatencySource
-from app.core.profile import Profile
-from app.schemas.answer import Mirror
-
-Rounded = Annotated[float, AfterValidator(lambda value: round(value, 3))]
-"""To the µs (or ns): more digits than that are noise, and JSON would show seventeen."""
+from app.schemas.answer import Mirror, Rounded
+from app.schemas.profile import ProfileAnswer
 
 
 class VisionMs(Mirror):
@@ -41,6 +36,7 @@ class LatencyAnswer(BaseModel):
     reason: str = Field(description="Where the figure comes from, or why there is none.")
     device: str | None
     dtype: str | None
+    runtime: str | None = Field(description="How the network is run, such as `eager`.")
     weights: str | None = Field(description="`random`: the latency is real, features would not be.")
     vision_ms: VisionMs | None
     per_token_us: Rounded | None = Field(description="Median per vision (patch) token.")
@@ -60,87 +56,12 @@ class LatencyAnswer(BaseModel):
             reason=latency.reason,
             device=latency.device,
             dtype=latency.dtype,
+            runtime=latency.runtime,
             weights=latency.weights,
             vision_ms=VisionMs.of(vision.vision_ms) if vision else None,
             per_token_us=latency.per_token_us(patch_tokens),
             stages_ms=stages,
         )
-
-
-class PercentilesMs(Mirror):
-    p50: Rounded
-    p90: Rounded
-    p95: Rounded
-    p99: Rounded
-    min: Rounded
-    max: Rounded
-    samples: int
-
-
-class ProfileEntryAnswer(BaseModel):
-    total_crops: int = Field(description="Crops the encoder ran, the global one included.")
-    crops: int = Field(description="Grid crops: one less.")
-    rows: int
-    cols: int
-    patch_tokens: int
-    vision_ms: PercentilesMs
-    vit_ms: PercentilesMs
-    connector_ms: PercentilesMs
-    gflop: float = Field(description="Needed work of one pass.")
-    gflop_per_s: float
-    matmul_fraction: float | None = Field(description="gflop_per_s per matmul_gflop_per_s.")
-
-
-class ProfileAnswer(BaseModel):
-    """Measured latency per number of crops, and under what it was measured."""
-
-    model: str
-    device: str
-    device_type: str
-    dtype: str
-    weights: str
-    overlap_margins: tuple[int, int]
-    threads: int
-    versions: dict[str, str]
-    measured_at: str
-    warmup: int
-    matmul_gflop_per_s: float | None
-    complete: bool
-    entries: list[ProfileEntryAnswer]
-
-    @classmethod
-    def of(cls, profile: Profile) -> ProfileAnswer:
-        rate = profile.matmul_gflop_per_s
-        return cls(
-            **{name: getattr(profile, name) for name in cls.model_fields if name != "entries"},
-            entries=[
-                ProfileEntryAnswer(
-                    total_crops=entry.total_crops,
-                    crops=entry.total_crops - 1,
-                    rows=entry.rows,
-                    cols=entry.cols,
-                    patch_tokens=entry.patch_tokens,
-                    vision_ms=PercentilesMs.of(entry.vision_ms),
-                    vit_ms=PercentilesMs.of(entry.vit_ms),
-                    connector_ms=PercentilesMs.of(entry.connector_ms),
-                    gflop=entry.flops / 1e9,
-                    gflop_per_s=entry.gflop_per_s,
-                    matmul_fraction=entry.gflop_per_s / rate if rate else None,
-                )
-                for entry in profile.entries
-            ],
-        )
-
-
-class ProfileSummary(Mirror):
-    """Which profile a table's latencies are from."""
-
-    model: str
-    device: str
-    dtype: str
-    weights: str
-    measured_at: str
-    complete: bool
 
 
 class EncoderAnswer(Mirror):

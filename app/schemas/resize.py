@@ -12,8 +12,9 @@ from app.core.lut import LutOption, LutRow
 from app.core.plan import CropPlan, plan_with_grid
 from app.core.profile import Profile
 from app.core.sizing import DecidedMode, ResizeDecision, Resizing
-from app.schemas.latency import LatencyAnswer, ProfileSummary
+from app.schemas.latency import LatencyAnswer
 from app.schemas.plan import ConfigAnswer, PlanAnswer, TilingAnswer, TokensAnswer
+from app.schemas.profile import ProfileSummary
 
 
 class DecisionAnswer(BaseModel):

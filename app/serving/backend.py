@@ -18,7 +18,8 @@ from app.core.config import make_config
 from app.core.errors import InvalidProfile
 from app.core.families import Family
 from app.core.plan import CropPlan
-from app.core.profile import Profile, load_profile, profile_filename, save_profile
+from app.core.profile import Profile
+from app.core.profile_file import load_profile, profile_filename, save_profile
 from app.encoder.device import DeviceChoice, DtypeChoice, choose_device, choose_dtype
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
@@ -53,6 +54,7 @@ class TorchEncoder:
         self.model = key.model
         self.device = key.device
         self.dtype = key.dtype
+        self.runtime = key.runtime
         self.weights = key.weights
 
     def check(self, plan: CropPlan) -> None:

@@ -17,7 +17,8 @@ from app.core.errors import (
 )
 from app.core.latency import Latency, VisionLatency, latency_from_profile
 from app.core.plan import CropPlan
-from app.core.profile import Percentiles, Profile
+from app.core.profile import Profile
+from app.core.timings import Percentiles
 from app.serving.worker import DeviceWorker, WorkerState
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ class ServedEncoder(Protocol):
     @property
     def dtype(self) -> str:
         """What it computes in."""
+
+    @property
+    def runtime(self) -> str:
+        """How the network is run."""
 
     @property
     def weights(self) -> str:
@@ -335,6 +340,7 @@ def _measured(encoder: ServedEncoder, passes: list[MeasuredPass]) -> Latency:
         reason=f"measured just now over this image's own crops, {len(passes)} times",
         device=encoder.device,
         dtype=encoder.dtype,
+        runtime=encoder.runtime,
         weights=encoder.weights,
         vision=VisionLatency(Percentiles.of([p.vision_ms for p in passes]), vit.p50, connector.p50),
     )

@@ -9,6 +9,7 @@ from support.profiles import entry, profile
 
 from app.cli.arguments import parse_aspect, parse_counts
 from app.core.geometry import Size
+from app.core.profile_file import profile_to_json
 from app.schemas.resize import LutAnswer
 from tests.cli.conftest import Run
 
@@ -42,7 +43,7 @@ def test_sizes_of_one_image(run: Run) -> None:
 def test_latencies_of_a_profile(run: Run, tmp_path: Path) -> None:
     """In their own columns, with what they were measured on."""
     file = tmp_path / "profile.json"
-    file.write_text(profile(entry(1, 1, 20.0)).to_json())
+    file.write_text(profile_to_json(profile(entry(1, 1, 20.0))))
     out = run("lut", "--max-crops", 2, "--profile", file).stdout
     assert "a device, float32, random weights" in out
     assert "21.0" in out

@@ -9,7 +9,7 @@ import torch
 from support.profiles import entry, profile
 
 from app.core.families import Family, family_named
-from app.core.profile import load_profile, profile_filename, save_profile
+from app.core.profile_file import load_profile, profile_filename, save_profile
 from app.encoder.checkpoint import meta_backbone
 from app.encoder.encoder import Encoder
 from app.encoder.measure import profile_key
@@ -67,7 +67,7 @@ def test_a_profile_is_measured_and_saved(
     assert result.exit_code == 0
     assert [family.name for family in loaded] == ["molmo-7b-d-0924"]
     measured = load_profile(saved)
-    assert [(e.total_crops, len(e.samples_ms)) for e in measured.entries] == [(1, 3), (2, 3)]
+    assert [(e.total_crops, len(e.samples_ms.vision)) for e in measured.entries] == [(1, 3), (2, 3)]
     assert load_profile(copy) == measured
     assert "matmul" in result.stdout
     assert str(saved) in result.stdout

@@ -14,6 +14,7 @@ from app.core.families import family_named
 from app.core.geometry import Size
 from app.core.latency import Latency
 from app.core.plan import make_plan
+from app.core.profile_file import profile_to_json
 from app.schemas.plan import PlanAnswer
 from tests.cli.conftest import Run
 
@@ -61,7 +62,7 @@ def test_the_model_of_the_settings_is_the_default(
 def test_a_named_profile_gives_the_latency(run: Run, tmp_path: Path) -> None:
     """The entry of just that number of crops; others have none."""
     file = tmp_path / "profile.json"
-    file.write_text(profile(entry(2, 3, 50.0)).to_json())
+    file.write_text(profile_to_json(profile(entry(2, 3, 50.0))))
     answer = json.loads(run("plan", "640x480", "--profile", file, "--json").stdout)
     assert answer["latency"]["vision_ms"]["p50"] == 51.0
     assert "p50 51.0 ms" in run("plan", "640x480", "--profile", file).stdout
@@ -75,10 +76,14 @@ def test_a_named_profile_gives_the_latency(run: Run, tmp_path: Path) -> None:
         "['lut', '--aspect', '4:3']",
         "['resize', 'docs/samples/rocket.jpg', '--target-crops', '4', '--dry-run']",
         "['analyze', 'docs/samples/rocket.jpg', '--latency', 'none']",
+        "['measure', '--compare', 'FILE', 'FILE']",
     ],
 )
-def test_planning_starts_without_torch_and_web(command: str) -> None:
-    """They take seconds to import, and a plan takes none."""
+def test_planning_starts_without_torch_and_web(command: str, tmp_path: Path) -> None:
+    """They take seconds to import, and a plan takes none; nor does comparing two profiles."""
+    file = tmp_path / "profile.json"
+    file.write_text(profile_to_json(profile(entry(2, 3, 50.0))))
+    command = command.replace("FILE", str(file))
     code = (
         f"import sys; sys.argv = ['crop-planner', *{command}]\n"
         "import atexit; atexit.register(lambda: print({'torch', 'fastapi'} & set(sys.modules)))\n"

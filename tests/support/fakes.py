@@ -20,7 +20,8 @@ def fake_profile(counts: int, complete: bool = True) -> Profile:
 class FakeEncoder:
     """Takes 10 ms a crop on paper; ``gate`` holds its passes up until it is set."""
 
-    model, device, dtype, weights = "molmo-7b-d-0924", "fake", "float32", "random"
+    model, device, dtype = "molmo-7b-d-0924", "fake", "float32"
+    runtime, weights = "eager", "random"
     profile_counts = 3
 
     def __init__(self, saved: Profile | None = None) -> None:

@@ -1,0 +1,92 @@
+"""What measuring one thing leaves: its samples, their distribution, and how it was warmed up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.core.statistics import median_absolute_deviation, median_interval, quantile
+
+P99_SAMPLES = 500
+"""Fewest samples that a p99 is given for: of fewer, it would be one or two outliers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """The distribution of a time in ms, over ``samples`` passes.
+
+    ``p50_low`` and ``p50_high`` are the 95 % interval of the median (of fewer than 6 samples, their
+    range); ``mad`` is the median absolute deviation; ``p99`` is None below ``P99_SAMPLES``.
+    """
+
+    p50: float
+    p50_low: float
+    p50_high: float
+    p90: float
+    p95: float
+    p99: float | None
+    mad: float
+    min: float
+    max: float
+    samples: int
+
+    @classmethod
+    def of(cls, samples_ms: Sequence[float]) -> Percentiles:
+        """Percentiles by linear interpolation between the two nearest samples (numpy's default).
+
+        Raises:
+            ValueError: no samples.
+        """
+        ordered = sorted(samples_ms)
+        if not ordered:
+            raise ValueError("percentiles need at least one sample")
+        low, high = median_interval(ordered)
+        return cls(
+            p50=quantile(ordered, 0.50),
+            p50_low=low,
+            p50_high=high,
+            p90=quantile(ordered, 0.90),
+            p95=quantile(ordered, 0.95),
+            p99=quantile(ordered, 0.99) if len(ordered) >= P99_SAMPLES else None,
+            mad=median_absolute_deviation(ordered),
+            min=ordered[0],
+            max=ordered[-1],
+            samples=len(ordered),
+        )
+
+    @classmethod
+    def of_any(cls, samples_ms: Sequence[float]) -> Percentiles | None:
+        """The same, and None where nothing was measured."""
+        return cls.of(samples_ms) if samples_ms else None
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Every timed pass of one count in ms, in the order they were run.
+
+    Each is timed directly; none is the difference of two passes.
+
+    Attributes:
+        vision: patches on the device → tokens on the device.
+        vit: of the same passes, up to the boundary between ViT and connector.
+        connector: of the same passes, from that boundary on.
+        cpu: CPU time the process spent in the same passes, all threads; () if not known.
+        transfer_vision: pixels in (pinned) host memory → tokens on the device, in passes of its
+            own; () if not measured.
+        full: decoded image → tokens on the device, in passes of its own; () if not measured.
+    """
+
+    vision: tuple[float, ...]
+    vit: tuple[float, ...]
+    connector: tuple[float, ...]
+    cpu: tuple[float, ...] = ()
+    transfer_vision: tuple[float, ...] = ()
+    full: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Warmup:
+    """Untimed calls before the timed ones, and whether their times had settled by then."""
+
+    calls: int
+    settled: bool

@@ -1,0 +1,155 @@
+"""Profiles as answers: what was measured, without the raw samples that the file has."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from app.core.profile import Profile
+from app.core.profile_entry import ProfileEntry
+from app.core.statistics import Line
+from app.schemas.answer import Mirror, Rounded
+
+
+class PercentilesMs(Mirror):
+    p50: Rounded
+    p50_low: Rounded = Field(description="95 % interval of the median…")
+    p50_high: Rounded = Field(description="…or the range, of fewer than 6 samples.")
+    p90: Rounded
+    p95: Rounded
+    p99: Rounded | None = Field(description="From 500 samples on.")
+    mad: Rounded = Field(description="Median absolute deviation.")
+    min: Rounded
+    max: Rounded
+    samples: int
+
+
+class WarmupAnswer(Mirror):
+    calls: int = Field(description="Untimed calls before the timed ones.")
+    settled: bool = Field(description="Whether their times had settled by then.")
+
+
+class ProfileEntryAnswer(BaseModel):
+    total_crops: int = Field(description="Crops the encoder ran, the global one included.")
+    crops: int = Field(description="Grid crops: one less.")
+    rows: int
+    cols: int
+    patch_tokens: int
+    vision_ms: PercentilesMs = Field(description="Patches on the device to tokens on the device.")
+    vit_ms: PercentilesMs
+    connector_ms: PercentilesMs
+    transfer_vision_ms: PercentilesMs | None = Field(description="Pixels on the host to tokens.")
+    full_ms: PercentilesMs | None = Field(description="Decoded image to tokens.")
+    cpu_ms: PercentilesMs | None = Field(description="CPU time of the process in the passes.")
+    gflop: float = Field(description="Needed work of one pass.")
+    gflop_per_s: float
+    matmul_fraction: float | None = Field(
+        description="gflop_per_s per matmul_gflop_per_s, and also floor_ms per p50."
+    )
+    floor_ms: Rounded | None = Field(description="The work at the rate of a large product.")
+    peak_memory_bytes: int | None
+    warmup: WarmupAnswer
+
+    @classmethod
+    def of(cls, entry: ProfileEntry, matmul_gflop_per_s: float | None) -> ProfileEntryAnswer:
+        computed = {
+            "crops": entry.total_crops - 1,
+            "gflop": entry.flops / 1e9,
+            "matmul_fraction": entry.fraction_of_floor(matmul_gflop_per_s),
+            "floor_ms": entry.floor_ms(matmul_gflop_per_s),
+        }
+        shown = {name: getattr(entry, name) for name in cls.model_fields if name not in computed}
+        return cls(**shown, **computed)
+
+
+class StateEntryAnswer(Mirror):
+    state: str = Field(description="`cold`: first call of a process. `idle`: after silence.")
+    silence_s: float | None
+    load_s: Rounded | None = Field(description="Loading the encoder, before a cold call.")
+    total_crops: int
+    vision_ms: PercentilesMs
+
+
+class FidelityAnswer(Mirror):
+    """Against the plain float32 path, on noise."""
+
+    relative_error: float
+    min_cosine: float
+
+
+class MachineStateAnswer(Mirror):
+    """The machine at one moment; null is what it does not tell."""
+
+    load_1m: float | None
+    steal_percent: float | None
+    clock_probe_ms: float | None = Field(description="A fixed amount of scalar work.")
+    memory_available_bytes: int | None
+    driver: str | None
+    sm_clock_mhz: float | None
+    sm_clock_max_mhz: float | None
+    memory_clock_mhz: float | None
+    power_w: float | None
+    power_limit_w: float | None
+    temperature_c: float | None
+    throttle: tuple[str, ...] = Field(description="Why the GPU holds its clocks down.")
+
+
+class LineAnswer(BaseModel):
+    """p50 over total crops, least squares."""
+
+    slope_ms: Rounded = Field(description="For each further crop.")
+    intercept_ms: Rounded
+    r2: float
+
+    @classmethod
+    def of(cls, line: Line) -> LineAnswer:
+        return cls(slope_ms=line.slope, intercept_ms=line.intercept, r2=line.r2)
+
+
+class ProfileAnswer(BaseModel):
+    """Measured latency per number of crops, and under what it was measured."""
+
+    model: str
+    device: str
+    device_type: str
+    dtype: str
+    runtime: str = Field(description="How the network is run, such as `eager`.")
+    weights: str
+    overlap_margins: tuple[int, int]
+    threads: int
+    versions: dict[str, str]
+    measured_at: str
+    rounds: int = Field(description="Timed passes of each count that were asked for.")
+    matmul_gflop_per_s: float | None
+    copy_gb_per_s: float | None
+    fidelity: FidelityAnswer | None
+    machine_before: MachineStateAnswer | None
+    machine_after: MachineStateAnswer | None
+    contended: str | None = Field(description="Why the figures should be doubted.")
+    line: LineAnswer | None = Field(description="On a CPU only: a GPU's curve is a staircase.")
+    states: tuple[StateEntryAnswer, ...] = Field(description="Cold and idle; entries are warm.")
+    complete: bool
+    entries: list[ProfileEntryAnswer]
+
+    @classmethod
+    def of(cls, profile: Profile) -> ProfileAnswer:
+        rate = profile.matmul_gflop_per_s
+        computed = {
+            "line": LineAnswer.of(profile.line) if profile.line else None,
+            "entries": [ProfileEntryAnswer.of(entry, rate) for entry in profile.entries],
+        }
+        shown = {name: getattr(profile, name) for name in cls.model_fields if name not in computed}
+        return cls(**shown, **computed)
+
+
+class ProfileSummary(Mirror):
+    """Which profile figures are from."""
+
+    model: str
+    device: str
+    dtype: str
+    runtime: str
+    weights: str
+    measured_at: str
+    matmul_gflop_per_s: float | None
+    contended: str | None
+    complete: bool

@@ -1,0 +1,56 @@
+"""The JSON Schema of profile files, out of the types that read them.
+
+``python -m app.schemas.profile_schema > docs/profile.schema.json`` writes it anew.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from app.core.profile import SCHEMA_VERSION, Profile
+
+_UNSAID = ("title", "default", "description")
+"""Titles repeat names, defaults are for who writes, descriptions for readers of the code."""
+
+
+def profile_schema() -> dict[str, Any]:
+    """JSON Schema, draft 2020-12. It cannot say that percentiles follow from their samples."""
+    schema = _strict(TypeAdapter(Profile).json_schema())
+    schema["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"Crop planner profile, version {SCHEMA_VERSION}",
+        "$comment": "docs/profile.md says what each field means",
+        **schema,
+    }
+
+
+def _strict(node: Any) -> Any:
+    """As reading is: no field may be missing or unknown, no number negative."""
+    if isinstance(node, list):
+        return [_strict(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    strict: dict[str, Any] = {}
+    for key, value in node.items():
+        if key in ("properties", "$defs"):  # their keys are names of ours, not words of the schema
+            strict[key] = {name: _strict(item) for name, item in value.items()}
+        elif key not in _UNSAID:
+            strict[key] = _strict(value)
+    if "properties" in strict:
+        strict |= {"required": list(strict["properties"]), "additionalProperties": False}
+    if strict.get("type") in ("number", "integer"):
+        strict["minimum"] = 0
+    return strict
+
+
+def profile_schema_json() -> str:
+    """The file."""
+    return json.dumps(profile_schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(profile_schema_json(), end="")
