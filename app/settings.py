@@ -89,7 +89,7 @@ class Settings(BaseSettings):
         None, ge=1, description="Most total crops profiled; by default the family's max_crops + 1."
     )
     profile_repeats: int | None = Field(
-        None, ge=1, description="Passes per number of crops; by default 5 on a CPU, 50 on a GPU."
+        None, ge=1, description="Passes per number of crops; by default 7 on a CPU, 200 on a GPU."
     )
     profile_budget_s: float = Field(
         900, gt=0, description="Time after which no further pass of the profile starts."

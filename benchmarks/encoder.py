@@ -22,7 +22,6 @@ from app.encoder.device import (
     matmul_gflop_per_s,
 )
 from app.encoder.loading import load_encoder
-from app.encoder.measure import measure
 from app.encoder.profile_plans import profile_plans, synthetic_crops
 from benchmarks.timing import save
 
@@ -50,10 +49,9 @@ def main(arguments: list[str] | None = None) -> None:
         for plan in plans:
             # In the same minute as the passes: the machine's speed drifts.
             rate = matmul_gflop_per_s(device, dtype)
-            passes = measure(
-                encoder, synthetic_crops(plan, device, dtype), options.repeats, 1
-            ).passes
-            times = [one.vision_ms for one in passes]
+            crops = synthetic_crops(plan, device, dtype)
+            passes = [encoder.run_timed(crops) for _ in range(options.repeats + 1)]
+            times = [one.vision_ms for one in passes[1:]]
             middle = statistics.median(times)
             speed = plan.flops / middle / 1e6
             print(

@@ -23,10 +23,28 @@ def measure(
     repeats: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Timed passes of each; by default 5 on a CPU, 50 on a GPU."
+            min=1, metavar="N", help="Timed passes of each; by default 7 on a CPU, 200 on a GPU."
         ),
     ] = None,
-    warmup: Annotated[int, typer.Option(min=0, metavar="N", help="Untimed passes before.")] = 2,
+    warmup: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="S",
+            help="Most seconds to warm a count up until its times settle; "
+            "by default 2 on a CPU, 10 on a GPU.",
+        ),
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Time the way from the decoded image, too; always on a GPU."),
+    ] = False,
+    states: Annotated[
+        bool,
+        typer.Option(
+            "--states", help="Also a fresh process, and silence of 1 and 10 s: takes minutes."
+        ),
+    ] = False,
     budget: Annotated[
         float | None,
         typer.Option(metavar="S", min=0, help="Seconds after which no further pass starts."),
@@ -96,7 +114,9 @@ def measure(
         overlap_margins=config.overlap_margins if overlap_margins else None,
         counts=wanted,
         repeats=repeats,
-        warmup=warmup,
+        warmup_s=warmup,
+        full=full,
+        states=states,
         budget_s=budget,
         checkpoint=checkpoint or checkpoint_for(config.family, settings),
         resume=resume,

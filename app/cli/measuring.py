@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
 
 from app.cli.output import console
 from app.core.config import make_config
 from app.core.errors import InvalidProfile
 from app.core.families import Family
 from app.core.profile import Profile, ProfileKey
+from app.core.profile_entry import StateEntry
 from app.core.profile_file import load_profile, profile_filename, save_profile
 from app.encoder import loading
 from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
-from app.encoder.encoder import PreparedCrops, StageTimes
-from app.encoder.measure import default_repeats, measure_profile, profile_key
+from app.encoder.encoder import Encoder
+from app.encoder.measure import Progress, measure_profile
+from app.encoder.recording import profile_key
+from app.encoder.scopes import SCOPES
+from app.encoder.states import cold_start_of, measure_cold, measure_idle
 from app.encoder.threads import use_fastest_threads
+from app.encoder.warmup import WarmupRule, default_warmup
 from app.settings import Settings
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +37,49 @@ class Request:
     overlap_margins: tuple[int, int] | None
     counts: Sequence[int] | None
     repeats: int | None
-    warmup: int
+    warmup_s: float | None
+    full: bool
+    states: bool
     budget_s: float | None
     checkpoint: Path | None
     resume: bool
 
 
 def run(request: Request, settings: Settings) -> tuple[Profile, Path | None]:
-    """Measure, saving after each count; the profile and its file, None where it cannot be kept.
+    """Measure, saving now and then; the profile and its file, None where it cannot be kept.
 
     Raises:
         CheckpointError, EncoderUnavailable: there is nothing to measure.
     """
     told = console(stderr=True)
+    encoder = _load(request, settings, told)
+    config = make_config(encoder.family, overlap_margins=request.overlap_margins)
+    counts = sorted(set(request.counts or range(1, config.max_crops + 2)))
+    default = default_warmup(encoder.device)
+    warmup = default if request.warmup_s is None else WarmupRule(0.0, request.warmup_s)
+    earlier = _earlier(profile_key(encoder, config), counts, request.resume, settings)
+    shown = _Shown(told)
+    saved: Path | None = None
+    with shown.bar:
+        for profile in measure_profile(
+            encoder,
+            counts,
+            request.repeats,
+            warmup,
+            request.budget_s,
+            earlier,
+            config=config,
+            scopes=SCOPES if request.full else None,
+            progress=shown.update,
+        ):
+            saved = _save(profile, settings.profile_folder, told)
+    if request.states:
+        profile = replace(profile, states=_states(encoder, (counts[0], counts[-1]), request, told))
+        saved = _save(profile, settings.profile_folder, told)
+    return profile, saved
+
+
+def _load(request: Request, settings: Settings, told: Console) -> Encoder:
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.dtype, device)
     where = f"{request.family.name} on {device_name(device)}, {dtype_name(dtype)}"
@@ -68,26 +95,20 @@ def run(request: Request, settings: Settings) -> tuple[Profile, Path | None]:
             seed=settings.seed,
         )
     told.print(f"measuring {where}, runtime {encoder.runtime.name}, {encoder.weights} weights")
-    config = make_config(encoder.family, overlap_margins=request.overlap_margins)
-    counts = sorted(set(request.counts or range(1, config.max_crops + 2)))
-    repeats = request.repeats or default_repeats(device)
-    earlier = _earlier(profile_key(encoder, config), counts, request.resume, settings)
-    shown = _Shown(told, counts, request.warmup + repeats)
-    saved: Path | None = None
-    with shown.progress:
-        for profile in measure_profile(
-            encoder,
-            counts,
-            repeats,
-            request.warmup,
-            request.budget_s,
-            earlier,
-            config=config,
-            run=shown.run,
-        ):
-            saved = _save(profile, settings.profile_folder, told)
-            shown.report(profile)
-    return profile, saved
+    return encoder
+
+
+def _states(
+    encoder: Encoder, counts: Sequence[int], request: Request, told: Console
+) -> tuple[StateEntry, ...]:
+    with told.status("waiting in silence, then measuring"):
+        idle = measure_idle(encoder, counts)
+    with told.status("starting fresh processes"):
+        cold = [
+            measure_cold(cold_start_of(encoder, count, request.checkpoint))
+            for count in sorted(set(counts))
+        ]
+    return (*cold, *idle)
 
 
 def _earlier(
@@ -116,14 +137,11 @@ def _save(profile: Profile, folder: Path, told: Console) -> Path | None:
 
 
 class _Shown:
-    """The progress, in crops: a pass over many takes as much longer as there are more."""
+    """The progress, in crops: a bar on a terminal, elsewhere a line each tenth of the way."""
 
-    def __init__(self, told: Console, counts: Sequence[int], passes: int) -> None:
-        self._told = told
-        self._passes = passes
-        self._crops = 0
-        self._done = 0
-        self.progress = Progress(
+    def __init__(self, told: Console) -> None:
+        self._told, self._tenths = told, 0
+        self.bar = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
@@ -134,27 +152,14 @@ class _Shown:
             transient=True,
             disable=not told.is_terminal,
         )
-        total = sum(counts) * passes
-        self._task = self.progress.add_task("how fast one product is", total=total)
+        self._task = self.bar.add_task("starting", total=1.0)
 
-    def run(self, work: Callable[[], T], /) -> T:
-        """Do a piece of work and show what it was."""
-        result = work()
-        if isinstance(result, PreparedCrops):
-            self._crops, self._done = result.total_crops, 0
-        elif isinstance(result, StageTimes):
-            self._done += 1
-            self.progress.update(
-                self._task,
-                advance=self._crops,
-                description=f"{self._crops} crops: pass {self._done} of {self._passes}, "
-                f"{result.vision_ms:.1f} ms",
-            )
-        return result
-
-    def report(self, profile: Profile) -> None:
-        """A line for the count that was just measured."""
-        entry = profile.entry(self._crops)
-        if entry is not None and self._done:
-            times = f"p50 {entry.vision_ms.p50:.1f} ms, p95 {entry.vision_ms.p95:.1f} ms"
-            self._told.print(f"{entry.total_crops} crops in all: {times}")
+    def update(self, progress: Progress) -> None:
+        """Show what was done last."""
+        did = f"{progress.last_ms:.1f} ms" if progress.phase == "rounds" else "warm"
+        what = f"{progress.phase}: {progress.total_crops} crops, {did}"
+        self.bar.update(self._task, completed=progress.done, description=what)
+        tenths = int(progress.done * 10)
+        if tenths > self._tenths and not self._told.is_terminal:
+            self._told.print(f"{tenths * 10} %, {what}")
+        self._tenths = tenths

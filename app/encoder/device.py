@@ -134,3 +134,20 @@ def matmul_gflop_per_s(
         if time.perf_counter() > deadline:
             break
     return 2 * side**3 / best_ms / 1e6
+
+
+@torch.inference_mode()
+def copy_gb_per_s(device: torch.device) -> float:
+    """What the device reaches copying its own memory, bytes read plus written; the best of ten."""
+    source = torch.ones((256 if device.type == "cuda" else 64) * 2**20, dtype=torch.uint8)
+    source = source.to(device)
+    target = torch.zeros_like(source)
+    best_ms = float("inf")
+    for _ in range(10):
+        synchronise(device)
+        start = mark(device)
+        target.copy_(source)
+        end = mark(device)
+        synchronise(device)
+        best_ms = min(best_ms, elapsed_ms(start, end))
+    return 2 * source.numel() / best_ms / 1e6

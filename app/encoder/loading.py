@@ -29,8 +29,11 @@ def load_encoder(
     runtime: RuntimeChoice = "auto",
     seed: int = 0,
     mask_order: MaskOrder = "released",
+    check: bool = True,
 ) -> Encoder:
     """An encoder with a checkpoint's weights, or with seeded random ones where there is none.
+
+    ``check`` compares the runtime with the plain float32 network before it is used.
 
     Raises:
         CheckpointError: the checkpoint does not fit the family.
@@ -40,7 +43,8 @@ def load_encoder(
         make_backbone = partial(random_backbone, family, device, dtype, seed)
     else:
         make_backbone = partial(load_checkpoint, checkpoint, family, device, dtype)
-    chosen, fidelity = choose(runtime, make_backbone, partial(reference_of, family), device, dtype)
+    reference = partial(reference_of, family) if check else None
+    chosen, fidelity = choose(runtime, make_backbone, reference, device, dtype)
     return Encoder(
         family=family,
         runtime=chosen,

@@ -23,7 +23,8 @@ from app.core.profile_file import load_profile, profile_filename, save_profile
 from app.encoder.device import DeviceChoice, DtypeChoice, choose_device, choose_dtype
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
-from app.encoder.measure import default_repeats, measure_profile, profile_key
+from app.encoder.measure import measure_profile
+from app.encoder.recording import profile_key
 from app.encoder.runtimes.choose import RuntimeChoice
 from app.encoder.threads import use_fastest_threads
 from app.imaging.decode import Picture
@@ -95,7 +96,7 @@ class TorchEncoder:
         for profile in measure_profile(
             self._encoder,
             range(1, self.profile_counts + 1),
-            repeats=options.repeats or default_repeats(self._encoder.device),
+            options.repeats,
             budget_s=options.budget_s,
             resume=resume,
             run=run,

@@ -13,11 +13,22 @@ from app.core.plan import plan_with_grid
 from app.core.profile import Profile
 from app.core.profile_file import profile_from_json, profile_to_json
 from app.core.tokens import count_tokens
-from app.encoder.encoder import Encoder
-from app.encoder.measure import measure, measure_profile, profile_key
-from app.encoder.profile_plans import profile_plans, squarest_grid, synthetic_crops
+from app.encoder.encoder import Encoder, StageTimes
+from app.encoder.measure import measure_profile
+from app.encoder.profile_plans import (
+    profile_plans,
+    squarest_grid,
+    synthetic_crops,
+    synthetic_image,
+)
+from app.encoder.recording import profile_key
+from app.encoder.states import measure_idle
+from app.encoder.warmup import WarmupRule
 
 T = TypeVar("T")
+
+ONCE = WarmupRule(at_least_s=0, at_most_s=0)
+"""One call of each count, to keep tests short."""
 
 
 class Ticks:
@@ -71,74 +82,98 @@ def test_synthetic_crops_have_the_shape_of_real_ones(tiny_encoder: Encoder) -> N
     ).tokens.shape == (9, 24)
 
 
-def test_a_measurement_counts_its_passes(tiny_encoder: Encoder) -> None:
-    """Warm-up passes are run and not counted, and each pass is one call of the hook."""
-    calls = 0
-
-    def counted(work: Callable[[], T], /) -> T:
-        nonlocal calls
-        calls += 1
-        return work()
-
-    (plan,) = profile_plans(make_config(tiny_encoder.family), [2])
-    measured = measure(
-        tiny_encoder,
-        synthetic_crops(plan, tiny_encoder.device, tiny_encoder.dtype),
-        4,
-        2,
-        run=counted,
+def test_a_profile_is_warm_before_it_is_timed(tiny_encoder: Encoder) -> None:
+    """Every count is called before any is timed; the timed passes come in rounds."""
+    seen: list[tuple[str, int]] = []
+    profiles = measure_profile(
+        tiny_encoder, [3, 1, 2], 3, ONCE, progress=lambda p: seen.append((p.phase, p.total_crops))
     )
-    assert len(measured.passes) == 4
-    assert calls == 6
+    profile = last(profiles)
+    assert seen[:3] == [("warm-up", 1), ("warm-up", 2), ("warm-up", 3)]
+    rounds = [sorted(crops for _, crops in seen[at : at + 3]) for at in (3, 6, 9)]
+    assert rounds == [[1, 2, 3]] * 3
+    assert {phase for phase, _ in seen[3:]} == {"rounds"}
+    assert profile.complete
+    assert [entry.warmup.calls for entry in profile.entries] == [1, 1, 1]
 
 
-def test_a_profile_grows_count_by_count(tiny_encoder: Encoder) -> None:
-    """Each step adds the next count; only the last one is complete."""
-    profiles = list(measure_profile(tiny_encoder, [3, 1, 2], repeats=3, warmup=1))
-    assert [[e.total_crops for e in p.entries] for p in profiles] == [[1], [1, 2], [1, 2, 3]]
-    assert [p.complete for p in profiles] == [False, False, True]
-    profile = profiles[-1]
+def test_a_profile_says_what_was_measured(tiny_encoder: Encoder) -> None:
+    """Counts, rates, the machine, and a file that reads back as the same."""
+    profile = last(measure_profile(tiny_encoder, [3, 1], rounds=4, warmup=ONCE))
     entry = profile.entry(3)
     assert entry is not None
-    assert (entry.rows, entry.cols, entry.vision_ms.samples) == (1, 2, 3)
+    assert (entry.rows, entry.cols, entry.vision_ms.samples) == (1, 2, 4)
     assert entry.gflop_per_s == pytest.approx(entry.flops / entry.vision_ms.p50 / 1e6)
+    assert len(entry.samples_ms.cpu) == 4
+    assert entry.peak_memory_bytes is None or entry.peak_memory_bytes > 10**7
     assert profile.weights == "checkpoint"
+    assert profile.runtime == "eager"
     assert profile.matmul_gflop_per_s
+    assert profile.copy_gb_per_s
+    assert profile.machine_before is not None
+    assert profile.machine_after is not None
+    assert profile.machine_after.clock_probe_ms
     assert profile_from_json(profile_to_json(profile)) == profile
+
+
+def test_every_scope_is_timed_in_passes_of_its_own(tiny_encoder: Encoder) -> None:
+    """From the decoded image where there is one; no bus is made up where there is none."""
+    profile = last(measure_profile(tiny_encoder, [1, 3], 3, ONCE, scopes=("vision", "full")))
+    alone, several = profile.entries
+    assert alone.full_ms is None
+    assert several.full_ms is not None
+    assert several.full_ms.samples == several.vision_ms.samples == 3
+    assert several.transfer_vision_ms is None
+
+
+def test_each_piece_of_work_is_one_call_of_the_hook(tiny_encoder: Encoder) -> None:
+    """So that a request can come in between two passes."""
+    results = []
+
+    def noted(work: Callable[[], T], /) -> T:
+        results.append(work())
+        return results[-1]
+
+    last(measure_profile(tiny_encoder, [2], 4, ONCE, run=noted))
+    assert sum(isinstance(result, StageTimes) for result in results) == 5
+
+
+def test_profiles_on_the_way_are_not_complete(tiny_encoder: Encoder) -> None:
+    """They come now and then, and each has more passes than the one before."""
+    profiles = list(measure_profile(tiny_encoder, [1, 2], 3, ONCE, clock=Ticks()))
+    assert len(profiles) > 2
+    assert [p.complete for p in profiles[:2]] == [False, False]
+    assert profiles[-1].complete
+    passes = [sum(e.vision_ms.samples for e in p.entries) for p in profiles]
+    assert passes == sorted(passes)
 
 
 def test_a_profile_is_resumed(tiny_encoder: Encoder) -> None:
     """Counts that were measured in full are kept, the others are measured."""
-    first = last(measure_profile(tiny_encoder, [1, 2], repeats=3, warmup=0))
-    second = list(measure_profile(tiny_encoder, [1, 2, 3], repeats=3, warmup=0, resume=first))
-    assert len(second) == 1
-    assert second[0].entries[:2] == first.entries
-    assert second[0].complete
-    again = last(measure_profile(tiny_encoder, [1, 2, 3], repeats=3, warmup=0, resume=second[0]))
-    assert again == second[0]
+    first = last(measure_profile(tiny_encoder, [1, 2], 3, ONCE))
+    second = last(measure_profile(tiny_encoder, [1, 2, 3], 3, ONCE, resume=first))
+    assert second.entries[:2] == first.entries
+    assert second.complete
+    again = last(measure_profile(tiny_encoder, [1, 2, 3], 3, ONCE, resume=second))
+    assert again == second
 
 
 def test_a_profile_of_other_conditions_is_not_resumed(tiny_encoder: Encoder) -> None:
     """What was measured on another device, dtype or torch is measured again."""
-    first = last(measure_profile(tiny_encoder, [1], repeats=3, warmup=0))
+    first = last(measure_profile(tiny_encoder, [1], 3, ONCE))
     for other in (replace(first, device="other"), replace(first, threads=first.threads + 1)):
-        (profile,) = measure_profile(tiny_encoder, [1], repeats=3, warmup=0, resume=other)
+        profile = last(measure_profile(tiny_encoder, [1], 3, ONCE, resume=other))
         assert profile.device == first.device
         assert profile.entries != first.entries
 
 
 def test_the_budget_ends_it(tiny_encoder: Encoder) -> None:
     """No pass starts after the budget, and what was measured by then is kept as incomplete."""
-    cut = last(measure_profile(tiny_encoder, [1, 2, 3], 5, 0, budget_s=14, clock=Ticks()))
+    cut = last(measure_profile(tiny_encoder, [1, 2, 3], 5, ONCE, budget_s=40, clock=Ticks()))
     assert not cut.complete
-    assert [entry.total_crops for entry in cut.entries] == [1, 2]
-    second = cut.entry(2)
-    assert second is not None
-    assert 3 <= second.vision_ms.samples < 5
-    finished = last(measure_profile(tiny_encoder, [1, 2, 3], 5, 0, resume=cut))
+    assert 0 < sum(entry.vision_ms.samples for entry in cut.entries) < 15
+    finished = last(measure_profile(tiny_encoder, [1, 2, 3], 5, ONCE, resume=cut))
     assert finished.complete
-    assert finished.entries[0] == cut.entries[0]
-    assert finished.entries[1] != cut.entries[1]
 
 
 def test_no_budget_gives_an_empty_profile(tiny_encoder: Encoder) -> None:
@@ -154,5 +189,37 @@ def test_the_key_says_what_decides_a_latency(tiny_encoder: Encoder) -> None:
     key = profile_key(tiny_encoder)
     assert key.overlap_margins == (2, 2)
     assert profile_key(tiny_encoder, narrow) != key
-    (profile,) = measure_profile(tiny_encoder, [1], repeats=1, warmup=0, config=narrow)
+    profile = last(measure_profile(tiny_encoder, [1], 1, ONCE, config=narrow))
     assert profile.matches(profile_key(tiny_encoder, narrow))
+
+
+def test_an_image_of_noise_is_cut_into_the_counts_grid() -> None:
+    """So that all scopes of a count run the same crops and tokens."""
+    config = make_config(family_named("molmo-7b-d-0924"))
+    for profiled in profile_plans(config, range(2, 14)):
+        pixels, plan = synthetic_image(profiled)
+        assert (plan.grid.rows, plan.grid.cols) == (profiled.rows, profiled.cols)
+        assert plan.tokens.patch == profiled.patch_tokens
+        assert tuple(pixels.shape) == (plan.image.height, plan.image.width, 3)
+
+
+def test_silence_comes_before_every_idle_pass(tiny_encoder: Encoder) -> None:
+    """As long as the entry says, and as often as it has samples."""
+    slept: list[float] = []
+    entries = measure_idle(tiny_encoder, [1, 2], silences_s=(1, 10), repeats=2, sleep=slept.append)
+    assert slept == [1, 1, 10, 10] * 2
+    assert [(e.total_crops, e.silence_s) for e in entries] == [(1, 1), (1, 10), (2, 1), (2, 10)]
+
+
+def test_a_warm_up_ends_when_times_have_settled() -> None:
+    """Not before the least time, not before ten calls, and not after the most time."""
+    falling = iter([50.0, 40, 30, 25, 22, *[20.0] * 11])
+    calm = WarmupRule(at_least_s=0, at_most_s=1000).warm(lambda: next(falling), clock=Ticks())
+    assert calm.settled
+    assert 10 < calm.calls < 16
+    steady = WarmupRule(at_least_s=20, at_most_s=1000).warm(lambda: 5.0, clock=Ticks())
+    assert steady.calls >= 20
+    rising = (float(number**2) for number in range(1, 1000))
+    cut = WarmupRule(at_least_s=0, at_most_s=15).warm(lambda: next(rising), clock=Ticks())
+    assert not cut.settled
+    assert cut.calls == 15

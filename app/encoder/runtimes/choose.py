@@ -35,15 +35,15 @@ def available(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
 def choose(
     choice: RuntimeChoice,
     make_backbone: Callable[[], VisionBackbone],
-    reference_of: Callable[[VisionBackbone], Reference],
+    reference_of: Callable[[VisionBackbone], Reference] | None,
     device: torch.device,
     dtype: torch.dtype,
-) -> tuple[Runtime, StageAgreement]:
+) -> tuple[Runtime, StageAgreement | None]:
     """The fastest runtime that agrees with the plain float32 network, or just the chosen one.
 
     Args:
         make_backbone: makes the weights; called again if a runtime has to be given up.
-        reference_of: what the plain network makes of some inputs.
+        reference_of: what the plain network makes of some inputs; None: not compared.
 
     Raises:
         EncoderUnavailable: the chosen one cannot work here, or does not agree.
@@ -60,14 +60,14 @@ def choose(
         names = (choice,)
     for name in names:
         backbone = make_backbone()
-        reference = reference_of(backbone)
+        reference = reference_of(backbone) if reference_of else None
         try:
             runtime = MAKERS[name](backbone)
-            found = compare(runtime, reference, dtype)
+            found = compare(runtime, reference, dtype) if reference else None
         except RuntimeError as error:
             log.warning("runtime %s does not work here: %s", name, error)
             continue
-        if found.holds(dtype):
+        if found is None or found.holds(dtype):
             return runtime, found
         log.warning("runtime %s is not used, it differs from the plain network: %s", name, found)
     raise EncoderUnavailable(

@@ -1,0 +1,117 @@
+"""Putting a measurement on record: the conditions it was made under, and the profile."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import torch
+
+from app import __version__
+from app.core.config import CropConfig, make_config
+from app.core.profile import SCHEMA_VERSION, Fidelity, MachineState, Profile, ProfileKey
+from app.core.profile_entry import ProfileEntry
+from app.encoder.device import device_name, dtype_name
+from app.encoder.encoder import Encoder
+from app.encoder.machine import contention
+
+RUNTIME_PACKAGES = ("openvino", "nncf")
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the machine itself reached, and how it was, around the passes."""
+
+    matmul_gflop_per_s: float | None
+    copy_gb_per_s: float | None
+    machine_before: MachineState | None
+    machine_after: MachineState | None
+
+
+def profile_key(encoder: Encoder, config: CropConfig | None = None) -> ProfileKey:
+    """The conditions a profile of this encoder is measured under, now."""
+    margins = (config or make_config(encoder.family)).overlap_margins
+    return ProfileKey(
+        model=encoder.family.name,
+        device=device_name(encoder.device),
+        device_type="cuda" if encoder.device.type == "cuda" else "cpu",
+        dtype=dtype_name(encoder.dtype),
+        runtime=encoder.runtime.name,
+        weights=encoder.weights,
+        overlap_margins=margins,
+        threads=torch.get_num_threads(),
+        torch_version=torch.__version__,
+    )
+
+
+def build_profile(
+    encoder: Encoder,
+    key: ProfileKey,
+    entries: Sequence[ProfileEntry],
+    calibration: Calibration,
+    *,
+    rounds: int,
+    complete: bool,
+) -> Profile:
+    """The record of these entries, stamped with versions and the present time."""
+    return Profile(
+        schema_version=SCHEMA_VERSION,
+        model=key.model,
+        device=key.device,
+        device_type=key.device_type,
+        dtype=key.dtype,
+        runtime=key.runtime,
+        weights=key.weights,
+        overlap_margins=key.overlap_margins,
+        threads=key.threads,
+        versions=_versions(key),
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        rounds=rounds,
+        matmul_gflop_per_s=calibration.matmul_gflop_per_s,
+        copy_gb_per_s=calibration.copy_gb_per_s,
+        fidelity=_fidelity(encoder),
+        machine_before=calibration.machine_before,
+        machine_after=calibration.machine_after,
+        contended=_contended(key, entries, calibration),
+        states=(),
+        complete=complete,
+        entries=tuple(sorted(entries, key=lambda entry: entry.total_crops)),
+    )
+
+
+def _versions(key: ProfileKey) -> dict[str, str]:
+    known = {
+        "python": platform.python_version(),
+        "torch": key.torch_version,
+        "crop_planner": __version__,
+    }
+    for package in RUNTIME_PACKAGES:
+        if key.runtime.startswith(package):
+            known[package] = version(package)
+    return known
+
+
+def _fidelity(encoder: Encoder) -> Fidelity | None:
+    if encoder.fidelity is None:
+        return None
+    tokens = encoder.fidelity.tokens
+    return Fidelity(tokens.relative_error, max(0.0, tokens.min_cosine))
+
+
+def _contended(
+    key: ProfileKey, entries: Sequence[ProfileEntry], calibration: Calibration
+) -> str | None:
+    before, after = calibration.machine_before, calibration.machine_after
+    if before is None or after is None:
+        return None
+    return contention(before, after, cpu_share=_cpu_share(key, entries))
+
+
+def _cpu_share(key: ProfileKey, entries: Sequence[ProfileEntry]) -> float | None:
+    """CPU time over wall time and thread, of all passes on a CPU."""
+    wall = sum(sum(entry.samples_ms.vision) for entry in entries)
+    spent = sum(sum(entry.samples_ms.cpu) for entry in entries)
+    return spent / wall / key.threads if key.device_type == "cpu" and wall and spent else None
