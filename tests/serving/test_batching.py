@@ -9,17 +9,17 @@ from support.profiles import entry, profile
 
 from app.serving.batching import DEFAULT_BATCH_CROPS, Waiting, batch_limit, choose_batch
 
-times = st.floats(0, 10)
+NOW = 5.0
+times = st.sampled_from([3.0, 4.0, NOW, 6.0, 7.0])  # few, so that ties are common
 items = st.builds(
     Waiting,
-    crops=st.integers(1, 20),
+    crops=st.integers(1, 3) | st.integers(1, 20),
     arrived_s=times,
     deadline_s=st.none() | times,
     cancelled=st.sampled_from([False, False, False, True]),
 )
 queues = st.lists(items, max_size=12)
 limits = st.integers(1, 20)
-NOW = 5.0
 
 
 def is_live(item: Waiting) -> bool:
