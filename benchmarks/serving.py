@@ -13,15 +13,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import httpx
 
 ANSWER_TIMEOUT_S = 600
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that is ready for every call."""
+
+    url: str
+    process_id: int
+
+    def cpu_s(self) -> float | None:
+        """CPU time of all its threads so far; None where there is no Linux /proc."""
+        stat = Path(f"/proc/{self.process_id}/stat")
+        if not stat.exists():
+            return None
+        after_name = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+        user, system = after_name[11:13]  # fields 14 and 15 of proc(5)
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def serving(settings: Mapping[str, object], *, start_s: float = 300) -> Iterator[str]:
-    """``crop-planner serve`` on a free port, ready for every call; its address."""
+def serving(settings: Mapping[str, object], *, start_s: float = 300) -> Iterator[Server]:
+    """``crop-planner serve`` as a process of its own, on a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -34,7 +52,7 @@ def serving(settings: Mapping[str, object], *, start_s: float = 300) -> Iterator
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_until_ready(url, process, start_s)
-            yield url
+            yield Server(url, process.pid)
         finally:
             process.terminate()
             process.wait(60)
@@ -65,10 +83,18 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What some clients got, and the seconds from the first request to the last answer."""
+    """What some clients got, and the seconds from the first request to the last answer.
+
+    ``cpu_s`` is the server's CPU time in them, where it is known.
+    """
 
     answers: Sequence[Answer]
     seconds: float
+    cpu_s: float | None
+
+    @property
+    def total_crops(self) -> int:
+        return sum(answer.total_crops for answer in self.answers)
 
     @property
     def images_per_s(self) -> float:
@@ -76,20 +102,24 @@ class Load:
 
     @property
     def crops_per_s(self) -> float:
-        return sum(answer.total_crops for answer in self.answers) / self.seconds
+        return self.total_crops / self.seconds
+
+    @property
+    def cpu_s_per_crop(self) -> float | None:
+        return None if self.cpu_s is None else self.cpu_s / self.total_crops
 
 
-def ask_alone(url: str, image: bytes, times: int) -> list[Answer]:
-    """One client, one request after the other."""
+def ask_alone(server: Server, image: bytes) -> Answer:
+    """One client, one request."""
 
-    async def client() -> list[Answer]:
-        async with httpx.AsyncClient(base_url=url, timeout=ANSWER_TIMEOUT_S) as http:
-            return [await _ask(http, image) for _ in range(times)]
+    async def client() -> Answer:
+        async with httpx.AsyncClient(base_url=server.url, timeout=ANSWER_TIMEOUT_S) as http:
+            return await _ask(http, image)
 
     return asyncio.run(client())
 
 
-def ask_together(url: str, images: Sequence[bytes], clients: int, seconds: float) -> Load:
+def ask_together(server: Server, images: Sequence[bytes], clients: int, seconds: float) -> Load:
     """A closed loop: each client sends its next image when it has its answer.
 
     None sends any more after ``seconds``, and all answers are waited for. So the filling of the
@@ -99,8 +129,10 @@ def ask_together(url: str, images: Sequence[bytes], clients: int, seconds: float
     async def run() -> Load:
         numbers = count()
         limits = httpx.Limits(max_connections=clients)
-        async with httpx.AsyncClient(base_url=url, timeout=ANSWER_TIMEOUT_S, limits=limits) as http:
-            began = time.perf_counter()
+        async with httpx.AsyncClient(
+            base_url=server.url, timeout=ANSWER_TIMEOUT_S, limits=limits
+        ) as http:
+            cpu_before, began = server.cpu_s(), time.perf_counter()
 
             async def client() -> list[Answer]:
                 answers = []
@@ -109,8 +141,9 @@ def ask_together(url: str, images: Sequence[bytes], clients: int, seconds: float
                 return answers
 
             each = await asyncio.gather(*(client() for _ in range(clients)))
-            spent = time.perf_counter() - began
-        return Load([answer for answers in each for answer in answers], spent)
+            spent, cpu_after = time.perf_counter() - began, server.cpu_s()
+        cpu_s = None if cpu_before is None or cpu_after is None else cpu_after - cpu_before
+        return Load([answer for answers in each for answer in answers], spent, cpu_s)
 
     return asyncio.run(run())
 

@@ -14,7 +14,6 @@ import argparse
 import io
 import re
 import statistics
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,9 @@ from app.core.geometry import Size
 from app.core.plan import make_plan
 from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
 from app.encoder.encoder import Encoder, PreparedCrops, load_encoder
-from benchmarks.serving import Load, ask_alone, ask_together, serving
+from app.serving.batching import near_best
+from benchmarks.direct import FixedBatch, in_turn, run_all
+from benchmarks.serving import Load, Server, ask_alone, ask_together, serving
 from benchmarks.timing import save
 
 PHOTO = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"
@@ -37,7 +38,7 @@ SIZES = (Size(336, 224), Size(504, 336))
 """One and two grid crops: a server of many small images, where batching has most to do."""
 
 
-RATIOS = ("latency_ratio", "throughput_ratio")
+RATIOS = ("latency_ratio", "throughput_ratio", "cpu_time_ratio")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -47,20 +48,25 @@ def main(arguments: list[str] | None = None) -> None:
     device = choose_device()
     dtype = choose_dtype("auto", device)
     images = [_jpeg(size) for size in SIZES]
-    settings: dict[str, object] = {"model": family.name, "profile_on_start": "false"}
-    if options.batch_crops:
-        settings["encode_batch_crops"] = options.batch_crops
     print(f"Throughput, {family.name}, random weights, {device_name(device)}, {dtype_name(dtype)}")
     encoder = load_encoder(family, checkpoint=None, device=device, dtype=dtype)
     prepared = [_prepare(encoder, image, family) for image in images]
+    limit = options.batch_crops or _chosen_limit(encoder, prepared, options)
+    print(f"  the server's passes have up to {limit} crops")
+    settings = {
+        "model": family.name,
+        "profile_on_start": "false",
+        "encode_batch_crops": limit,
+        "encode_timeout_s": 600,
+    }
     rounds = []
-    with serving(settings) as url:
-        ask_alone(url, images[0], 1)
-        FixedBatch(encoder, prepared).run()  # neither is counted
+    with serving(settings) as server:
+        ask_alone(server, images[0])  # not counted
         for number in range(options.rounds):
-            rounds.append(_measure_round(url, encoder, images, prepared, options))
+            rounds.append(_measure_round(server, encoder, images, prepared, options))
             _print_round(number, rounds[-1])
-    result = {name: _spread([one[name] for one in rounds]) for name in RATIOS}
+    known = [name for name in RATIOS if rounds[0][name] is not None]
+    result = {name: _spread([one[name] for one in rounds]) for name in known}
     _print_summary(result, options.clients)
     path = save(
         _name(family, device),
@@ -73,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
             "weights": "random",
             "images": [str(size) for size in SIZES],
             "clients": options.clients,
-            "batch_crops": options.batch_crops,
+            "batch_crops": limit,
             **result,
             "rounds": rounds,
         },
@@ -91,7 +97,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--passes", type=int, default=2, help="over each fixed batch, twice a round"
     )
-    parser.add_argument("--batch-crops", type=int, help="the server's limit; by default its own")
+    parser.add_argument("--batch-crops", type=int, help="server's limit; by default as by profile")
     return parser.parse_args(arguments or [])
 
 
@@ -108,23 +114,34 @@ def _prepare(encoder: Encoder, image: bytes, family: Family) -> PreparedCrops:
     return encoder.prepare(pixels, plan)
 
 
+def _chosen_limit(
+    encoder: Encoder, prepared: Sequence[PreparedCrops], options: argparse.Namespace
+) -> int:
+    """The limit that the service's own rule chooses; a profile would take longer to measure."""
+    fixed = [FixedBatch(encoder, in_turn(prepared, size)) for size in options.batches]
+    FixedBatch(encoder, prepared).run()  # the very first pass is slower
+    run_all(fixed, options.passes)
+    return near_best({batch.crops: min(batch.samples_s) for batch in fixed})
+
+
 def _measure_round(
-    url: str,
+    server: Server,
     encoder: Encoder,
     images: Sequence[bytes],
     prepared: Sequence[PreparedCrops],
     options: argparse.Namespace,
 ) -> dict[str, Any]:
     """Both figures once. Direct passes come before and after the load: the machine drifts."""
+    on_cpu = encoder.device.type == "cpu"
     single = FixedBatch(encoder, prepared[:1])
-    fixed = [FixedBatch(encoder, _in_turn(prepared, size)) for size in options.batches]
+    fixed = [FixedBatch(encoder, in_turn(prepared, size)) for size in options.batches]
     alone = []
     for _ in range(options.passes):
         single.run()
-        alone += ask_alone(url, images[0], 1)
-    _run_all(fixed, options.passes)
-    load = ask_together(url, images, options.clients, options.seconds)
-    _run_all(fixed, options.passes)
+        alone.append(ask_alone(server, images[0]))
+    run_all(fixed, options.passes)
+    load = ask_together(server, images, options.clients, options.seconds)
+    run_all(fixed, options.passes)
     alone_ms = [answer.seconds * 1e3 for answer in alone]
     return {
         "direct_pass_ms": single.p50_s * 1e3,
@@ -135,49 +152,15 @@ def _measure_round(
         "load": _load_row(load),
         "latency_ratio": statistics.median(alone_ms) / (single.p50_s * 1e3),
         "throughput_ratio": load.crops_per_s / max(batch.crops_per_s for batch in fixed),
+        "cpu_time_ratio": _cpu_time_ratio(fixed, load) if on_cpu else None,
     }
 
 
-class FixedBatch:
-    """Direct passes over always the same images."""
-
-    def __init__(self, encoder: Encoder, batch: Sequence[PreparedCrops]) -> None:
-        self._encoder, self._batch = encoder, batch
-        self.crops = sum(prepared.total_crops for prepared in batch)
-        self.samples_s: list[float] = []
-
-    def run(self) -> None:
-        """One more pass."""
-        began = time.perf_counter()
-        self._encoder.encode(self._batch)  # waits until the tokens are there
-        self.samples_s.append(time.perf_counter() - began)
-
-    @property
-    def p50_s(self) -> float:
-        return statistics.median(self.samples_s)
-
-    @property
-    def crops_per_s(self) -> float:
-        return self.crops / self.p50_s
-
-    def as_row(self) -> dict[str, Any]:
-        return {
-            "images": len(self._batch),
-            "crops": self.crops,
-            "crops_per_s": self.crops_per_s,
-            "samples_s": self.samples_s,
-        }
-
-
-def _in_turn(prepared: Sequence[PreparedCrops], images: int) -> list[PreparedCrops]:
-    """The images in turn, as the clients send them."""
-    return [prepared[number % len(prepared)] for number in range(images)]
-
-
-def _run_all(batches: Sequence[FixedBatch], passes: int) -> None:
-    for _ in range(passes):
-        for batch in batches:
-            batch.run()
+def _cpu_time_ratio(fixed: Sequence[FixedBatch], load: Load) -> float | None:
+    """The throughput ratio in crops per second of CPU time, which others' work disturbs less."""
+    if load.cpu_s_per_crop is None:
+        return None
+    return min(batch.cpu_s_per_crop for batch in fixed) / load.cpu_s_per_crop
 
 
 def _load_row(load: Load) -> dict[str, Any]:
@@ -187,6 +170,7 @@ def _load_row(load: Load) -> dict[str, Any]:
         "seconds": load.seconds,
         "images_per_s": load.images_per_s,
         "crops_per_s": load.crops_per_s,
+        "cpu_s": load.cpu_s,
         "answer_ms_p50": statistics.median(latencies),
         "answer_ms_max": max(latencies),
     }
@@ -212,7 +196,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _print_summary(result: dict[str, Any], clients: int) -> None:
-    latency, throughput = (result[name] for name in RATIOS)
+    latency, throughput = result["latency_ratio"], result["throughput_ratio"]
     print(
         f"  single-request latency: over HTTP / direct pass = {latency['median']:.3f} "
         f"({latency['min']:.3f} to {latency['max']:.3f})"
@@ -221,6 +205,11 @@ def _print_summary(result: dict[str, Any], clients: int) -> None:
         f"  throughput under batching: {clients} clients / best fixed batch = "
         f"{throughput['median']:.1%} ({throughput['min']:.1%} to {throughput['max']:.1%})"
     )
+    if cpu_time := result.get("cpu_time_ratio"):
+        print(
+            f"    the same per second of CPU time: {cpu_time['median']:.1%} "
+            f"({cpu_time['min']:.1%} to {cpu_time['max']:.1%})"
+        )
 
 
 def _name(family: Family, device: torch.device) -> str:

@@ -14,7 +14,7 @@ The laws, each with its test:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -97,8 +97,11 @@ def batch_limit(profile: Profile | None) -> int:
     """
     if profile is None or not profile.complete or not profile.entries:
         return DEFAULT_BATCH_CROPS
-    rates = {
-        entry.total_crops: entry.total_crops / entry.vision_ms.p50 for entry in profile.entries
-    }
+    return near_best({entry.total_crops: entry.vision_ms.p50 for entry in profile.entries})
+
+
+def near_best(pass_times: Mapping[int, float]) -> int:
+    """Of counts with the time of their pass, the smallest that is nearly as fast a crop as any."""
+    rates = {crops: crops / time for crops, time in pass_times.items()}
     best = max(rates.values())
     return min(crops for crops, rate in rates.items() if rate >= NEAR_BEST * best)
