@@ -14,9 +14,10 @@ from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.core.families import family_named
-from app.routes import health, latency, lut, models, page, plan, problems, resize
+from app.routes import encode, health, latency, lut, models, page, plan, problems, resize
 from app.routes.parameters import refuse_repeats
 from app.serving.encoder import EncoderService, ServedEncoder
+from app.serving.encoding import Encoding
 from app.serving.images import ImageWorkers
 from app.serving.service import Limits, Service
 from app.serving.worker import DeviceWorker
@@ -64,7 +65,7 @@ def create_app(
     )
     app.state.service = service
     problems.install(app)
-    for resource in (plan, resize, lut, latency, models):
+    for resource in (plan, resize, encode, lut, latency, models):
         app.include_router(resource.router, dependencies=[Depends(refuse_repeats)])
     for probed in (health, page):  # by machines and browsers that add parameters of their own
         app.include_router(probed.router)
@@ -73,6 +74,7 @@ def create_app(
 
 def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Service:
     worker = DeviceWorker(queue_limit=settings.encoder_queue, stall_s=settings.encoder_stall_s)
+    encoder = EncoderService(load, profile_on_start=settings.profile_on_start, worker=worker)
     return Service(
         default_model=settings.model,
         limits=Limits(
@@ -83,7 +85,14 @@ def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Se
             max_repeats=settings.max_repeats,
         ),
         images=ImageWorkers(workers=settings.image_workers, queue_limit=settings.image_queue),
-        encoder=EncoderService(load, profile_on_start=settings.profile_on_start, worker=worker),
+        encoder=encoder,
+        encoding=Encoding(
+            encoder,
+            worker,
+            batch_crops=settings.encode_batch_crops,
+            queue_crops=settings.encode_queue_crops,
+            timeout_s=settings.encode_timeout_s,
+        ),
     )
 
 

@@ -76,6 +76,18 @@ class Settings(BaseSettings):
     encoder_stall_s: float = Field(
         120, gt=0, description="One pass longer than this and /readyz calls the encoder stalled."
     )
+    encode_batch_crops: int | None = Field(
+        None,
+        ge=1,
+        description="Most crops, global ones included, of a pass over several images; by default "
+        "the fewest that reach 95 % of the best rate in the profile, or 13 without one.",
+    )
+    encode_queue_crops: int = Field(
+        256, ge=1, description="Most crops of all images that wait to be encoded or are; then 429."
+    )
+    encode_timeout_s: float = Field(
+        120, gt=0, description="Time an uploaded image may wait and be encoded, then 504."
+    )
     measure_timeout_s: float = Field(
         120, gt=0, description="Time a measurement may wait and run, then 504."
     )

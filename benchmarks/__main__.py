@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import encoder, planning
+from benchmarks import encoder, planning, throughput
 
-BENCHMARKS: dict[str, Callable[[], None]] = {"planning": planning.main, "encoder": encoder.main}
+BENCHMARKS: dict[str, Callable[[], None]] = {
+    "planning": planning.main,
+    "encoder": encoder.main,
+    "throughput": throughput.main,
+}
 
 
 def main() -> None:

@@ -67,6 +67,27 @@ def weights_bytes(family: Family, bytes_per_value: int) -> int:
     return bytes_per_value * (_vit_values(family) + _connector_values(family))
 
 
+def pass_bytes(family: Family, crops: int, bytes_per_value: int) -> int:
+    """Bytes that a pass takes at its peak besides the weights: an upper bound, for admission.
+
+    Counted is what the plain network holds at its widest: in a block the residual sum, its norm,
+    the MLP four times over (input and output of the activation and what lies between) and the
+    layers read; or in the connector the features, the windows three times over and the projector's
+    hidden values four times over, with every token of every crop kept. Faster runtimes take less.
+    """
+    vit, connector = family.vit, family.connector
+    patches = (family.crop_size_px // family.patch_size_px) ** 2
+    features = patches * vit.width * len(vit.feature_layers)
+    inputs = patches * patch_values(family)
+    read = len(vit.feature_layers) * vit.width
+    block = (patches + vit.class_token) * (2 * vit.width + read + 4 * vit.mlp_width)
+    tokens = patches // connector.pooling**2
+    gathered = 3 * connector.pooling**2 * vit.width * len(vit.feature_layers)
+    hidden = 4 * connector.projector_hidden + connector.llm_width
+    widest = max(block, features + tokens * (gathered + hidden))
+    return crops * bytes_per_value * (inputs + features + widest)
+
+
 def patch_values(family: Family) -> int:
     """Values in one patch: pixels times colours."""
     return family.patch_size_px**2 * CHANNELS

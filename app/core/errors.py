@@ -14,7 +14,8 @@
     ├── EncoderError             the encoder cannot do what is asked
     │   ├── CheckpointError      missing, surplus or misshaped vision tensors
     │   ├── EncoderUnavailable   loading, failed, switched off or for another model
-    │   └── EncoderMismatch      this plan is not one the loaded encoder can run
+    │   ├── EncoderMismatch      this plan is not one the loaded encoder can run
+    │   └── OutOfDeviceMemory    this image alone does not fit the device's memory
     ├── InvalidProfile           a profile file that cannot be used
     ├── QueueFull                as much work waiting as is allowed
     └── DeadlineExceeded         waited longer than allowed
@@ -93,6 +94,10 @@ class EncoderUnavailable(EncoderError):
 
 class EncoderMismatch(EncoderError):
     slug, title = "encoder-mismatch", "The loaded encoder cannot run this plan"
+
+
+class OutOfDeviceMemory(EncoderError):
+    slug, title = "out-of-device-memory", "The image does not fit the device's memory"
 
 
 class InvalidProfile(CropPlannerError):

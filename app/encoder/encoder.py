@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from app.core.config import CropConfig
+from app.core.cost import pass_bytes
 from app.core.errors import EncoderMismatch
 from app.core.families import Family
 from app.core.geometry import Grid
@@ -19,6 +20,7 @@ from app.core.profile import Weights
 from app.core.tokens import TokenKind, pooling_windows, token_sequence
 from app.encoder.device import elapsed_ms, mark, synchronise
 from app.encoder.fidelity import StageAgreement
+from app.encoder.memory import check_fits
 from app.encoder.padding import MaskOrder, padding_state
 from app.encoder.preprocess import Pixels, as_tensor, image_to_patches
 from app.encoder.runtimes.base import Runtime
@@ -157,6 +159,15 @@ class Encoder:
                 actual=config.crop_size_px,
                 loaded=self.family.crop_size_px,
             )
+
+    def check_memory(self, total_crops: int) -> None:
+        """Raise OutOfDeviceMemory if a pass over so many crops would not fit now."""
+        per_value = self.dtype.itemsize
+
+        def needed(crops: int) -> int:
+            return pass_bytes(self.family, crops, per_value)
+
+        check_fits(self.device, total_crops, needed)
 
     def run(self, prepared: PreparedCrops) -> VisionTokens:
         """The vision tokens of one image; on CUDA they may still be under way on return."""

@@ -7,6 +7,7 @@ directly: nothing is subtracted.
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from typing import Literal
 import torch
 
 from app.core.config import CropConfig, make_config
+from app.core.errors import OutOfDeviceMemory
 from app.core.profile import Profile
 from app.core.profile_entry import ProfileEntry
 from app.core.rounds import shuffled_rounds
@@ -30,6 +32,8 @@ from app.encoder.series import Run, Series, run_here
 from app.encoder.warmup import WarmupRule, default_warmup
 
 Phase = Literal["warm-up", "rounds"]
+
+log = logging.getLogger(__name__)
 
 YIELD_S = 2.0
 """Profiles on the way are given at least this far apart: each is also written to disk."""
@@ -169,7 +173,10 @@ class _Session:
         device, dtype = self._encoder.device, self._encoder.dtype
         self._copy_rate = self._run(partial(copy_gb_per_s, device))
         for plan in self._plans:
-            self._series[plan.total_crops] = self._warm(plan, rule, clock)
+            try:
+                self._series[plan.total_crops] = self._warm(plan, rule, clock)
+            except OutOfDeviceMemory as error:
+                log.warning("%d crops in all are not measured: %s", plan.total_crops, error.detail)
         keys: list[tuple[Series, Scope] | None] = [
             (series, scope)
             for series in self._series.values()
@@ -187,6 +194,7 @@ class _Session:
             yield
 
     def _warm(self, plan: ProfilePlan, rule: WarmupRule, clock: Callable[[], float]) -> Series:
+        self._encoder.check_memory(plan.total_crops)
         subject = self._run(partial(subject_of, self._encoder, plan, self._scopes))
         series = Series(plan, subject)
         series.warm(subject.scopes(self._scopes), rule, self._run, clock=clock, until=self._over)

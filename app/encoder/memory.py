@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+
+from app.core.errors import OutOfDeviceMemory
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 RESET_PEAK = "5"
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+"""What CUDA, the CPU's allocator and cuBLAS say where they raise a plain RuntimeError."""
+
+T = TypeVar("T")
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -42,6 +49,46 @@ def peak_bytes(device: torch.device, work: Callable[[], object]) -> int | None:
     reset = _reset_peak()
     work()
     return linux_field(STATUS, "VmHWM") if reset else None
+
+
+def in_device_memory(work: Callable[[], T]) -> T:
+    """What ``work`` returns.
+
+    Raises:
+        OutOfDeviceMemory: in place of what torch raises where memory ran out.
+    """
+    try:
+        return work()
+    except RuntimeError as error:
+        reason = str(error)
+        if not isinstance(error, torch.OutOfMemoryError) and not any(
+            sign in reason for sign in OUT_OF_MEMORY
+        ):
+            raise
+    # Only here, where torch's own error is gone: its frames hold the memory that is to be freed.
+    raise OutOfDeviceMemory(f"the device's memory ran out: {reason}")
+
+
+def check_fits(device: torch.device, crops: int, bytes_of: Callable[[int], int]) -> None:
+    """Refuse a pass that would not fit, with the largest that would.
+
+    Args:
+        bytes_of: bytes that a pass over so many crops takes besides what is allocated already.
+
+    Raises:
+        OutOfDeviceMemory: with what is needed and what is free, in bytes.
+    """
+    free, needed = free_bytes(device), bytes_of(crops)
+    if free is None or needed <= free:
+        return
+    fitting = next((fewer for fewer in range(crops - 1, 0, -1) if bytes_of(fewer) <= free), 0)
+    raise OutOfDeviceMemory(
+        f"a pass over {crops} crops needs about {needed / 1e6:,.0f} MB of the device's memory, "
+        f"{free / 1e6:,.0f} MB are free; {fitting} crops would fit",
+        limit=free,
+        actual=needed,
+        fitting_crops=fitting,
+    )
 
 
 def _reset_peak() -> bool:

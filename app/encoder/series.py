@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from app.core.profile_entry import ProfileEntry
 from app.core.timings import Samples, Warmup
 from app.encoder.encoder import StageTimes
-from app.encoder.memory import peak_bytes
+from app.encoder.memory import in_device_memory, peak_bytes
 from app.encoder.profile_plans import ProfilePlan
 from app.encoder.scopes import Scope, Subject
 from app.encoder.warmup import WarmupRule
@@ -86,7 +86,7 @@ class Series:
 
     def _time(self, scope: Scope, run: Run) -> float:
         if scope == "vision":
-            self.vision.append(run(self.subject.vision))
+            self.vision.append(run(partial(in_device_memory, self.subject.vision)))
             return self.vision[-1].vision_ms
         whole_ms, kept = {
             "transfer_vision": (self.subject.transfer_vision_ms, self._transfer_vision),

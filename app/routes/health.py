@@ -35,7 +35,12 @@ async def readyz(response: Response, service: ServiceDependency) -> ReadyAnswer:
     summary = _summary(status)
     if summary != "ready":
         response.status_code = 503
-    return ReadyAnswer(ready=summary == "ready", status=summary, encoder=EncoderAnswer.of(status))
+    return ReadyAnswer(
+        ready=summary == "ready",
+        status=summary,
+        encoder=EncoderAnswer.of(status),
+        waiting=service.encoding.waiting,
+    )
 
 
 def _summary(status: EncoderStatus) -> str:

@@ -35,6 +35,7 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.CheckpointError: 500,
     errors.EncoderUnavailable: 503,
     errors.EncoderMismatch: 422,
+    errors.OutOfDeviceMemory: 507,
     errors.InvalidProfile: 500,
     errors.QueueFull: 429,
     errors.DeadlineExceeded: 504,

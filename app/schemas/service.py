@@ -56,6 +56,7 @@ class ReadyAnswer(BaseModel):
     ready: bool
     status: Literal["ready", "loading", "failed", "stalled", "dead", "draining"]
     encoder: EncoderAnswer
+    waiting: int = Field(description="Images that wait to be encoded.")
 
 
 class Problem(BaseModel):

@@ -6,7 +6,7 @@ Imports torch, so it is imported late.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,15 @@ from app.core.profile import Profile
 from app.core.profile_file import load_profile, profile_filename, save_profile
 from app.encoder.device import DeviceChoice, DtypeChoice, choose_device, choose_dtype
 from app.encoder.encoder import Encoder
+from app.encoder.encoder import Staged as StagedCrops
 from app.encoder.loading import load_encoder
 from app.encoder.measure import measure_profile
+from app.encoder.memory import in_device_memory
 from app.encoder.recording import profile_key
 from app.encoder.runtimes.choose import RuntimeChoice
 from app.encoder.threads import use_fastest_threads
 from app.imaging.decode import Picture
-from app.serving.encoder import MeasuredPass
+from app.serving.encoder import EncodedTokens, MeasuredPass, Staged
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +66,38 @@ class TorchEncoder:
 
     def prepare(self, picture: Picture, plan: CropPlan) -> Callable[[], MeasuredPass]:
         """Put the crops on the device; what comes back runs and times one pass."""
-        prepared = self._encoder.prepare(np.asarray(picture.pixels), plan)
+        self._encoder.check_memory(plan.total_crops)
+        pixels = np.asarray(picture.pixels)
+        prepared = in_device_memory(lambda: self._encoder.prepare(pixels, plan))
 
         def run_pass() -> MeasuredPass:
-            times = self._encoder.run_timed(prepared)
+            times = in_device_memory(lambda: self._encoder.run_timed(prepared))
             return MeasuredPass(times.vision_ms, times.vit_ms, times.connector_ms)
 
         return run_pass
+
+    def stage(self, picture: Picture, plan: CropPlan) -> Staged:
+        """All that can be done beside the device, and may be done in any thread.
+
+        Raises:
+            OutOfDeviceMemory: the host's memory ran out.
+        """
+        staged = in_device_memory(lambda: self._encoder.stage(np.asarray(picture.pixels), plan))
+        return Staged(staged.total_crops, staged)
+
+    def encode(self, batch: Sequence[Staged]) -> list[EncodedTokens]:
+        """The tokens of each image of one pass, copied to the host.
+
+        Raises:
+            OutOfDeviceMemory: the pass would not fit, or turned out not to.
+        """
+        return in_device_memory(lambda: self._encode([staged.crops for staged in batch]))
+
+    def _encode(self, batch: Sequence[StagedCrops]) -> list[EncodedTokens]:
+        encoder = self._encoder
+        encoder.check_memory(sum(crops.total_crops for crops in batch))
+        images, _ = encoder.encode([encoder.upload(crops) for crops in batch])
+        return [EncodedTokens(image.tokens.cpu(), image.positions.cpu()) for image in images]
 
     @property
     def profile_counts(self) -> int:

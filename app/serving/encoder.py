@@ -6,9 +6,9 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from app.core.errors import (
     CropPlannerError,
@@ -22,6 +22,8 @@ from app.core.timings import Percentiles
 from app.serving.worker import DeviceWorker, WorkerState
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from app.imaging.decode import Picture
 
 T = TypeVar("T")
@@ -43,10 +45,34 @@ class MeasuredPass:
     connector_ms: float
 
 
-class ServedEncoder(Protocol):
-    """What the service needs of an encoder; every call comes from the worker's thread.
+@dataclass(frozen=True, slots=True, eq=False)
+class Staged:
+    """An image's crops, prepared as far as they can be without the device.
 
-    ``app.serving.backend`` has the real one; a test passes its own.
+    ``total_crops`` is what it adds to a pass; ``crops`` only the encoder that made it reads.
+    """
+
+    total_crops: int
+    crops: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedTokens:
+    """One image's vision tokens, on the host.
+
+    ``tokens`` [N, L] in the encoder's dtype; ``positions`` int64 [N], where each goes in the
+    image's prompt tokens.
+    """
+
+    tokens: Tensor
+    positions: Tensor
+
+
+class ServedEncoder(Protocol):
+    """What the service needs of an encoder.
+
+    Every call but ``check`` and ``stage`` comes from the worker's thread. ``app.serving.backend``
+    has the real one; a test passes its own.
     """
 
     @property
@@ -74,6 +100,16 @@ class ServedEncoder(Protocol):
 
     def prepare(self, picture: Picture, plan: CropPlan) -> Callable[[], MeasuredPass]:
         """Put the crops on the device; what comes back runs and times one pass."""
+
+    def stage(self, picture: Picture, plan: CropPlan) -> Staged:
+        """Everything that can be done without the device; from any thread, several at once."""
+
+    def encode(self, batch: Sequence[Staged]) -> list[EncodedTokens]:
+        """One pass over what ``stage`` made: the tokens of each, in order, once they are there.
+
+        Raises:
+            OutOfDeviceMemory: the pass did not fit; the encoder can still be used.
+        """
 
     def saved_profile(self) -> Profile | None:
         """The profile of an earlier start, if it was measured under the same conditions."""
@@ -187,7 +223,7 @@ class EncoderService:
             QueueFull: too many measurements wait.
             DeadlineExceeded: not done in ``timeout_s``.
         """
-        encoder = self._ready_encoder()
+        encoder = self.ready_encoder()
         encoder.check(plan)
         submitted = time.monotonic()
         deadline = submitted + timeout_s
@@ -212,7 +248,12 @@ class EncoderService:
                 f"the measurement was not done in {timeout_s:g} s", limit=timeout_s
             ) from None
 
-    def _ready_encoder(self) -> ServedEncoder:
+    def ready_encoder(self) -> ServedEncoder:
+        """The encoder, once it is loaded.
+
+        Raises:
+            EncoderUnavailable: off, loading or failed.
+        """
         if self._encoder is None:
             raise EncoderUnavailable(self._why_no_encoder(), state=self._state)
         return self._encoder

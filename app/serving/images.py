@@ -27,6 +27,11 @@ class ImageWorkers:
         self._admitted = 0
         self._threads = anyio.CapacityLimiter(workers)
 
+    @property
+    def admitted(self) -> int:
+        """Uploads in the house."""
+        return self._admitted
+
     @asynccontextmanager
     async def admit(self) -> AsyncIterator[None]:
         """Hold a place for one upload, from its first byte on.

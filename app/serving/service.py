@@ -9,6 +9,7 @@ from app.core.config import CropConfig, make_config
 from app.core.families import family_named
 from app.imaging.decode import ImageFacts, Picture, decode
 from app.serving.encoder import EncoderService
+from app.serving.encoding import Encoding
 from app.serving.images import ImageWorkers
 
 
@@ -31,6 +32,7 @@ class Service:
     limits: Limits
     images: ImageWorkers
     encoder: EncoderService
+    encoding: Encoding
 
     def config(
         self,

@@ -28,13 +28,14 @@ class _Job:
     future: Future[Any]
     deadline: float | None
     patient: bool
+    bounded: bool
 
 
 class DeviceWorker:
     """Runs jobs one at a time, in order, requests before background work.
 
     Args:
-        queue_limit: requests that may wait; background work is not counted.
+        queue_limit: requests that may wait; background and unbounded work is not counted.
         stall_s: a job running longer than this makes the worker ``stalled``. A job of several
             passes calls :meth:`beat` between them.
     """
@@ -72,11 +73,6 @@ class DeviceWorker:
             return "stalled"
         return "running"
 
-    @property
-    def waiting(self) -> int:
-        """Requests that wait for the device."""
-        return len(self._requests)
-
     def beat(self) -> None:
         """Say that the running job has come a step further."""
         self._busy_since = time.monotonic()
@@ -88,6 +84,7 @@ class DeviceWorker:
         deadline: float | None = None,
         background: bool = False,
         patient: bool = False,
+        bounded: bool = True,
     ) -> Future[T]:
         """Queue ``work``; a future cancelled before it starts costs nothing.
 
@@ -96,21 +93,23 @@ class DeviceWorker:
             deadline: ``time.monotonic()`` after which it is dropped instead of started.
             background: run only when no request waits; never refused for a full queue.
             patient: however long it takes, it is not called stalled; for loading.
+            bounded: False where the caller bounds what waits by itself; then never refused.
 
         Raises:
             QueueFull: too many requests wait.
             EncoderUnavailable: the worker is dead or stopped.
         """
-        job = _Job(work, Future(), deadline, patient)
+        bounded = bounded and not background
+        job = _Job(work, Future(), deadline, patient, bounded)
         with self._wake:
             if self._stopping or self._dead:
                 raise EncoderUnavailable("the encoder's worker is not running", state=self.state)
-            if not background and len(self._requests) >= self._queue_limit:
+            waiting = sum(job.bounded for job in self._requests)
+            if bounded and waiting >= self._queue_limit:
                 raise QueueFull(
-                    f"{len(self._requests)} measurements wait already; "
-                    f"the limit is {self._queue_limit}",
+                    f"{waiting} measurements wait already; the limit is {self._queue_limit}",
                     limit=self._queue_limit,
-                    actual=len(self._requests),
+                    actual=waiting,
                     retry_after_s=5,
                 )
             (self._background if background else self._requests).append(job)

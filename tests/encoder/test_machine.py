@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from app.core.errors import OutOfDeviceMemory
 from app.core.profile import MachineState
 from app.encoder import gpu_state, machine, memory
 from app.encoder.machine import MachineWatch, contention
-from app.encoder.memory import free_bytes, peak_bytes
+from app.encoder.memory import check_fits, free_bytes, peak_bytes
 from tests.encoder.reference import CPU
 
 QUIET = MachineState(load_1m=0.1, steal_percent=0.0, clock_probe_ms=4.0)
@@ -103,3 +104,18 @@ def test_a_container_has_the_memory_it_was_given(
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
     assert free_bytes(CPU) == 400
+
+
+def test_what_would_not_fit_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is tried, and with the largest that would fit."""
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 4_000_000)
+    check_fits(CPU, 4, lambda crops: crops * 10**6)
+    with pytest.raises(OutOfDeviceMemory, match=r"7 MB .* 4 MB are free; 4 crops") as refused:
+        check_fits(CPU, 7, lambda crops: crops * 10**6)
+    assert refused.value.facts["fitting_crops"] == 4
+
+
+def test_a_device_that_tells_nothing_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Admission is no reason to fail where the memory cannot be read."""
+    monkeypatch.setattr(memory, "free_bytes", lambda device: None)
+    check_fits(CPU, 10**6, lambda crops: crops * 10**9)

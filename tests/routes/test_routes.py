@@ -278,6 +278,7 @@ async def test_page_and_documentation_need_no_network(serve):
         "/analyze",
         "/resize",
         "/lut",
+        "/encode",
         "/latency",
         "/models",
         "/healthz",

@@ -1,0 +1,83 @@
+"""``POST /encode``: the vision tokens themselves."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.core.config import CropConfig
+from app.routes.disconnect import while_connected
+from app.routes.parameters import PlanParameters, ServiceDependency
+from app.routes.problems import responses
+from app.routes.upload import OPENAPI_BODY, read_upload
+from app.serving.encoding import EncodedImage, StagedImage
+from app.serving.service import Service
+
+router = APIRouter(tags=["encoding"])
+
+
+@router.post(
+    "/encode",
+    summary="The vision tokens of an image",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A safetensors file: `tokens` [N, L] in the encoder's dtype, and "
+            "`positions` int64 [N], where each goes in the image's prompt tokens.",
+            "content": {
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+            },
+        },
+        **responses(400, 413, 415, 422, 429, 503, 504, 507),
+    },
+    openapi_extra=OPENAPI_BODY,
+)
+async def encode(
+    request: Request,
+    parameters: Annotated[PlanParameters, Query()],
+    service: ServiceDependency,
+) -> Response:
+    """Encode an image, in one pass with those of other requests where they wait together."""
+    config = parameters.config(service)
+    service.encoder.ready_encoder()  # refuse before the upload is read
+    staged = await _stage(request, config, service)
+    encoded = await while_connected(request, service.encoding.encode(staged))
+    return await service.images.run(lambda: _answer(encoded))
+
+
+async def _stage(request: Request, config: CropConfig, service: Service) -> StagedImage:
+    """In a function of its own, so that the upload is gone while its crops wait."""
+    async with service.images.admit():
+        data = await read_upload(request, service.limits)
+        arrived_s = time.monotonic()
+        staging = service.images.run(
+            lambda: service.encoding.stage(lambda: service.decode(data), config, arrived_s)
+        )
+        return await while_connected(request, staging)
+
+
+def _answer(encoded: EncodedImage) -> Response:
+    from app.serving.token_file import MEDIA_TYPE, token_file  # torch is loaded by now
+
+    return Response(token_file(encoded), media_type=MEDIA_TYPE, headers=_headers(encoded))
+
+
+def _headers(encoded: EncodedImage) -> dict[str, str]:
+    plan = encoded.plan
+    stages = {
+        "decode": encoded.decode_ms,
+        "preprocess": encoded.preprocess_ms,
+        "queue": encoded.queue_ms,
+        "encode": encoded.encode_ms,
+    }
+    timing = ", ".join(f"{name};dur={ms:.3f}" for name, ms in stages.items())
+    return {
+        "X-Crops": str(plan.grid.crops),
+        "X-Total-Crops": str(plan.total_crops),
+        "X-Tiling": str(plan.grid),
+        "X-Prompt-Tokens": str(plan.tokens.prompt),
+        "X-Weights": encoded.weights,
+        "Server-Timing": f'{timing};desc="a pass over {encoded.pass_crops} crops"',
+    }

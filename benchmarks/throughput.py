@@ -1,0 +1,224 @@
+"""Batching across requests: the real server under real clients, beside the encoder by itself.
+
+Two figures with two names, in alternating rounds of one run:
+
+- *single-request latency*: one client alone over HTTP, beside one direct pass over its crops;
+- *throughput under batching*: crops/s of many clients in a closed loop, beside those of the best
+  fixed batch of the same images. Direct passes start from prepared crops, while the server also
+  decodes, prepares, and answers on the same machine; so the ratio holds all of that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from app.core.config import make_config
+from app.core.families import DEFAULT_FAMILY, Family, family_named
+from app.core.geometry import Size
+from app.core.plan import make_plan
+from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
+from app.encoder.encoder import Encoder, PreparedCrops
+from app.encoder.loading import load_encoder
+from app.serving.batching import near_best
+from benchmarks.direct import FixedBatch, in_turn, run_all
+from benchmarks.serving import Load, Server, ask_alone, ask_together, serving
+from benchmarks.timing import save
+
+PHOTO = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"
+SIZES = (Size(336, 224), Size(504, 336))
+"""One and two grid crops: a server of many small images, where batching has most to do."""
+
+
+RATIOS = ("latency_ratio", "throughput_ratio", "cpu_time_ratio")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print and save both figures and their ratios."""
+    options = _options(arguments)
+    family = family_named(options.model)
+    device = choose_device()
+    dtype = choose_dtype("auto", device)
+    images = [_jpeg(size) for size in SIZES]
+    print(f"Throughput, {family.name}, random weights, {device_name(device)}, {dtype_name(dtype)}")
+    encoder = load_encoder(family, checkpoint=None, device=device, dtype=dtype)
+    prepared = [_prepare(encoder, image, family) for image in images]
+    limit = options.batch_crops or _chosen_limit(encoder, prepared, options)
+    print(f"  the server's passes have up to {limit} crops")
+    settings = {
+        "model": family.name,
+        "profile_on_start": "false",
+        "encode_batch_crops": limit,
+        "encode_timeout_s": 600,
+    }
+    rounds = []
+    with serving(settings) as server:
+        ask_alone(server, images[0])  # not counted
+        for number in range(options.rounds):
+            rounds.append(_measure_round(server, encoder, images, prepared, options))
+            _print_round(number, rounds[-1])
+    known = [name for name in RATIOS if rounds[0][name] is not None]
+    result = {name: _spread([one[name] for one in rounds]) for name in known}
+    _print_summary(result, options.clients)
+    path = save(
+        _name(family, device),
+        {
+            "model": family.name,
+            "device": device_name(device),
+            "dtype": dtype_name(dtype),
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "weights": "random",
+            "images": [str(size) for size in SIZES],
+            "clients": options.clients,
+            "batch_crops": limit,
+            **result,
+            "rounds": rounds,
+        },
+    )
+    print(f"  saved as benchmarks/results/{path.name}")
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default=DEFAULT_FAMILY)
+    parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=60, help="of load in each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batches", type=int, nargs="+", default=(1, 2, 5, 10), help="in images")
+    parser.add_argument(
+        "--passes", type=int, default=2, help="over each fixed batch, twice a round"
+    )
+    parser.add_argument("--batch-crops", type=int, help="server's limit; by default as by profile")
+    return parser.parse_args(arguments or [])
+
+
+def _jpeg(size: Size) -> bytes:
+    buffer = io.BytesIO()
+    with Image.open(PHOTO) as photo:
+        photo.resize((size.width, size.height)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def _prepare(encoder: Encoder, image: bytes, family: Family) -> PreparedCrops:
+    pixels = np.asarray(Image.open(io.BytesIO(image)))
+    plan = make_plan(Size(pixels.shape[1], pixels.shape[0]), make_config(family))
+    return encoder.prepare(pixels, plan)
+
+
+def _chosen_limit(
+    encoder: Encoder, prepared: Sequence[PreparedCrops], options: argparse.Namespace
+) -> int:
+    """The limit that the service's own rule chooses; a profile would take longer to measure."""
+    fixed = [FixedBatch(encoder, in_turn(prepared, size)) for size in options.batches]
+    FixedBatch(encoder, prepared).run()  # the very first pass is slower
+    run_all(fixed, options.passes)
+    return near_best({batch.crops: min(batch.samples_s) for batch in fixed})
+
+
+def _measure_round(
+    server: Server,
+    encoder: Encoder,
+    images: Sequence[bytes],
+    prepared: Sequence[PreparedCrops],
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    """Both figures once. Direct passes come before and after the load: the machine drifts."""
+    on_cpu = encoder.device.type == "cpu"
+    single = FixedBatch(encoder, prepared[:1])
+    fixed = [FixedBatch(encoder, in_turn(prepared, size)) for size in options.batches]
+    alone = []
+    for _ in range(options.passes):
+        single.run()
+        alone.append(ask_alone(server, images[0]))
+    run_all(fixed, options.passes)
+    load = ask_together(server, images, options.clients, options.seconds)
+    run_all(fixed, options.passes)
+    alone_ms = [answer.seconds * 1e3 for answer in alone]
+    return {
+        "direct_pass_ms": single.p50_s * 1e3,
+        "alone_ms": statistics.median(alone_ms),
+        "alone_samples_ms": alone_ms,
+        "alone_stages_ms": [dict(answer.stages_ms) for answer in alone],
+        "fixed": [batch.as_row() for batch in fixed],
+        "load": _load_row(load),
+        "latency_ratio": statistics.median(alone_ms) / (single.p50_s * 1e3),
+        "throughput_ratio": load.crops_per_s / max(batch.crops_per_s for batch in fixed),
+        "cpu_time_ratio": _cpu_time_ratio(fixed, load) if on_cpu else None,
+    }
+
+
+def _cpu_time_ratio(fixed: Sequence[FixedBatch], load: Load) -> float | None:
+    """The throughput ratio in crops per second of CPU time, which others' work disturbs less."""
+    if load.cpu_s_per_crop is None:
+        return None
+    return min(batch.cpu_s_per_crop for batch in fixed) / load.cpu_s_per_crop
+
+
+def _load_row(load: Load) -> dict[str, Any]:
+    latencies = [answer.seconds * 1e3 for answer in load.answers]
+    return {
+        "answers": len(load.answers),
+        "seconds": load.seconds,
+        "images_per_s": load.images_per_s,
+        "crops_per_s": load.crops_per_s,
+        "cpu_s": load.cpu_s,
+        "answer_ms_p50": statistics.median(latencies),
+        "answer_ms_max": max(latencies),
+    }
+
+
+def _print_round(number: int, one: dict[str, Any]) -> None:
+    fixed = ", ".join(f"{batch['crops_per_s']:.2f} at {batch['crops']}" for batch in one["fixed"])
+    load = one["load"]
+    print(f"  round {number + 1}")
+    print(
+        f"    alone over HTTP {one['alone_ms']:.0f} ms, direct pass {one['direct_pass_ms']:.0f} ms"
+    )
+    print(f"    fixed batches: {fixed} crops; crops/s")
+    print(
+        f"    clients: {load['crops_per_s']:.2f} crops/s, {load['images_per_s']:.2f} images/s; "
+        f"{load['answers']} answers in {load['seconds']:.0f} s, "
+        f"each after {load['answer_ms_p50'] / 1e3:.1f} s (p50)"
+    )
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
+
+
+def _print_summary(result: dict[str, Any], clients: int) -> None:
+    latency, throughput = result["latency_ratio"], result["throughput_ratio"]
+    print(
+        f"  single-request latency: over HTTP / direct pass = {latency['median']:.3f} "
+        f"({latency['min']:.3f} to {latency['max']:.3f})"
+    )
+    print(
+        f"  throughput under batching: {clients} clients / best fixed batch = "
+        f"{throughput['median']:.1%} ({throughput['min']:.1%} to {throughput['max']:.1%})"
+    )
+    if cpu_time := result.get("cpu_time_ratio"):
+        print(
+            f"    the same per second of CPU time: {cpu_time['median']:.1%} "
+            f"({cpu_time['min']:.1%} to {cpu_time['max']:.1%})"
+        )
+
+
+def _name(family: Family, device: torch.device) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", device_name(device).lower()).strip("-")
+    return f"throughput_{family.name}_{slug}_torch-{torch.__version__.partition('+')[0]}"
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])

@@ -1,0 +1,137 @@
+"""The real encoder behind the service: staged anywhere, encoded together, out of memory by name."""
+
+import asyncio
+import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from PIL import Image
+from support.waiting import until
+
+from app.core.config import make_config
+from app.core.errors import OutOfDeviceMemory
+from app.core.plan import make_plan
+from app.core.tokens import TokenKind, token_sequence
+from app.encoder.checkpoint import load_checkpoint
+from app.encoder.encoder import Encoder
+from app.encoder.memory import in_device_memory
+from app.encoder.runtimes.base import Eager
+from app.imaging.decode import Picture, decode
+from app.serving.backend import ProfileOptions, TorchEncoder
+from app.serving.encoder import EncoderService
+from app.serving.encoding import Encoding
+from app.serving.worker import DeviceWorker
+from tests.encoder.reference import CPU, molmo1_vectors, pattern_image, write_checkpoint
+
+SIZES = [(150, 90), (84, 84), (60, 200), (90, 150)]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Encoder:
+    vectors = molmo1_vectors()
+    folder = write_checkpoint(tmp_path_factory.mktemp("tiny"), vectors.weights)
+    backbone = load_checkpoint(folder, vectors.family, CPU, torch.float32)
+    return Encoder(vectors.family, Eager(backbone), CPU, torch.float32, "checkpoint")
+
+
+@pytest.fixture
+def served(tiny, tmp_path) -> TorchEncoder:
+    return TorchEncoder(tiny, ProfileOptions(tmp_path, crops=1, repeats=1, budget_s=1))
+
+
+def picture(width: int, height: int) -> Picture:
+    buffer = io.BytesIO()
+    Image.fromarray(pattern_image(height, width, 1)).save(buffer, "PNG")
+    return decode(buffer.getvalue(), max_pixels=10**6)
+
+
+def alone(tiny: Encoder, width: int, height: int) -> torch.Tensor:
+    plan = make_plan(picture(width, height).size, make_config(tiny.family))
+    return tiny.run(tiny.prepare(pattern_image(height, width, 1), plan)).tokens
+
+
+def test_images_staged_in_several_threads_and_encoded_together_are_what_each_is_alone(tiny, served):
+    config = make_config(tiny.family)
+
+    def stage(size):
+        image = picture(*size)
+        return served.stage(image, make_plan(image.size, config))
+
+    with ThreadPoolExecutor(4) as threads:
+        staged = list(threads.map(stage, SIZES))
+    for size, one, image in zip(SIZES, staged, served.encode(staged), strict=True):
+        plan = make_plan(picture(*size).size, config)
+        assert one.total_crops == plan.total_crops
+        torch.testing.assert_close(image.tokens, alone(tiny, *size), rtol=1e-5, atol=1e-5)
+        sequence = token_sequence(plan.grid, config)
+        patches = [at for at, kind in enumerate(sequence) if kind is TokenKind.PATCH]
+        assert image.positions.tolist() == patches
+
+
+@pytest.mark.anyio
+async def test_requests_at_the_same_time_get_the_tokens_of_their_own_images(tiny, served):
+    """Through staging threads, the policy and the device's thread, in a single pass."""
+    worker = DeviceWorker(queue_limit=1, stall_s=5)
+    encoder = EncoderService(lambda: served, profile_on_start=False, worker=worker)
+    encoding = Encoding(encoder, worker, batch_crops=100, queue_crops=1000, timeout_s=30)
+    encoder.start()
+    await asyncio.to_thread(until, lambda: encoder.status().state == "ready")
+    device_is_free = threading.Event()
+    busy = worker.submit(lambda: device_is_free.wait(10))
+    config = make_config(tiny.family)
+
+    async def request(size):
+        now = time.monotonic()
+        staged = await asyncio.to_thread(encoding.stage, lambda: picture(*size), config, now)
+        return await encoding.encode(staged)
+
+    tasks = [asyncio.create_task(request(size)) for size in SIZES * 3]
+    await asyncio.to_thread(until, lambda: encoding.waiting == len(tasks))
+    device_is_free.set()
+    answers = await asyncio.gather(*tasks)
+    for size, answer in zip(SIZES * 3, answers, strict=True):
+        tokens = answer.image.tokens
+        torch.testing.assert_close(tokens, alone(tiny, *size), rtol=1e-5, atol=1e-5)
+    total = sum(answer.plan.total_crops for answer in answers)
+    assert {answer.pass_crops for answer in answers} == {total}
+    assert busy.result(0)
+    worker.stop()
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_running_out_of_memory_has_one_name(raised):
+    def work() -> None:
+        raise raised
+
+    with pytest.raises(OutOfDeviceMemory) as caught:
+        in_device_memory(work)
+    assert str(raised) in caught.value.detail
+
+
+def test_the_cpus_allocator_is_understood_as_it_really_speaks():
+    with pytest.raises(OutOfDeviceMemory, match="allocate"):
+        in_device_memory(lambda: torch.empty(10**15))
+
+
+def test_torchs_error_is_not_kept_as_its_frames_hold_the_memory():
+    with pytest.raises(OutOfDeviceMemory) as caught:
+        in_device_memory(lambda: torch.empty(10**15))
+    assert caught.value.__context__ is None
+
+
+def test_other_errors_stay_what_they_are():
+    def work() -> None:
+        raise RuntimeError("shape mismatch")
+
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        in_device_memory(work)
