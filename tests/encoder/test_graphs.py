@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from app.encoder.runtimes.graphs import WARM_UP_PASSES, CudaGraphs, CudaRecorder
 from app.encoder.runtimes.vit_passes import CompiledPass, FusedPass
 from tests.encoder.reference import CPU, Vectors
 
-MAX = 4
+MAX = 3
 
 
 def run_again(work: Callable[[], None]) -> Replay:
@@ -44,8 +45,8 @@ def backbone(request: pytest.FixtureRequest) -> VisionBackbone:
     return random_backbone(vectors.family, CPU, torch.float32)
 
 
-@settings(max_examples=10, deadline=None)
-@given(counts=st.lists(st.integers(1, 3 * MAX + 1), min_size=1, max_size=4))
+@settings(max_examples=5, deadline=None)
+@given(counts=st.lists(st.integers(1, 2 * MAX + 1), min_size=1, max_size=4))
 def test_graphs_may_be_replayed_in_any_order(backbone: VisionBackbone, counts: list[int]) -> None:
     """Whatever ran before in the same buffers, and however many crops there are, every call gives
     the features of its own patches."""
@@ -72,11 +73,11 @@ def test_every_count_is_recorded_once_and_the_largest_first(backbone: VisionBack
         return lambda: None
 
     graphs_of(backbone, record=record, make_pass=lambda _: Pass())
-    assert recorded == [4, 3, 2, 1]
+    assert recorded == [3, 2, 1]
 
 
 def test_more_crops_than_a_graph_holds_are_split_evenly(backbone: VisionBackbone) -> None:
-    """No graph is captured in vain: 9 crops are 3 × 3, not 4 + 4 + 1."""
+    """No graph is captured in vain: 4 crops are 2 × 2, not 3 + 1."""
     run: list[int] = []
 
     class Pass:
@@ -85,27 +86,30 @@ def test_more_crops_than_a_graph_holds_are_split_evenly(backbone: VisionBackbone
 
     runtime = graphs_of(backbone, make_pass=lambda _: Pass())
     with torch.inference_mode():
-        runtime.encode_patches(noise(backbone, 9, 0))
-    assert run == [3, 3, 3]
+        runtime.encode_patches(noise(backbone, 4, 0))
+    assert run == [2, 2]
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_fused_pass_is_as_near_as_the_dtype_allows(
-    backbone: VisionBackbone, dtype: torch.dtype
+    backbone: VisionBackbone, dtype: torch.dtype, wide: bool
 ) -> None:
-    """In place, and with 1.702 inside the products, nothing more is lost than plainly."""
+    """In place, and with 1.702 inside the products, nothing more is lost than plainly; with a wide
+    sum, less is."""
     rounded = deepcopy(backbone).to(dtype)
     patches = noise(backbone, 3, 1)
     with torch.inference_mode():
         wanted = backbone.encode_patches(patches)
         plain = agreement(rounded.encode_patches(patches), wanted).relative_error
-        runtime = graphs_of(rounded, make_pass=FusedPass)
+        runtime = graphs_of(rounded, make_pass=partial(FusedPass, wide=wide))
         fused = agreement(runtime.encode_patches(patches), wanted).relative_error
-    assert fused <= 1.1 * plain + 1e-6
+    assert fused <= (0.9 if wide else 1.1) * plain + 1e-6
 
 
-def test_blocks_are_compiled_twice_for_all_counts(backbone: VisionBackbone) -> None:
+def test_blocks_are_compiled_twice_for_all_counts(molmo1: Vectors) -> None:
     """Once for one crop and once for more: beyond torch's limit they would silently run eager."""
+    backbone = random_backbone(molmo1.family, CPU, torch.float32)
     compiled: list[object] = []
 
     def counting(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
