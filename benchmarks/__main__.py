@@ -5,9 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import encoder, planning
+from benchmarks import encoder, fidelity, planning, profile
 
-BENCHMARKS: dict[str, Callable[[], None]] = {"planning": planning.main, "encoder": encoder.main}
+BENCHMARKS: dict[str, Callable[[], None]] = {
+    "planning": planning.main,
+    "fidelity": fidelity.main,
+    "encoder": encoder.main,
+    "profile": profile.main,
+}
 
 
 def main() -> None:
