@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import encoder, planning, throughput
+from benchmarks import encoder, fidelity, planning, profile, throughput
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "planning": planning.main,
+    "fidelity": fidelity.main,
     "encoder": encoder.main,
+    "profile": profile.main,
     "throughput": throughput.main,
 }
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from app.core.errors import CheckpointError
@@ -104,6 +103,8 @@ def load_checkpoint(
         CheckpointError: the folder cannot be read, or a vision tensor is missing, surplus,
             misshaped or not floating point; names them.
     """
+    from safetensors import SafetensorError  # late: random weights do without the package
+
     with ExitStack() as stack:
         tensors = _open_vision_tensors(folder, stack)
         _check(tensors, expected_tensors(family), folder)
@@ -134,6 +135,8 @@ def _fill(backbone: VisionBackbone, tensors: Mapping[str, Any]) -> None:
 
 def _open_vision_tensors(folder: Path, stack: ExitStack) -> dict[str, Any]:
     """Vision tensors by name, with the open, memory-mapped file that holds each."""
+    from safetensors import SafetensorError, safe_open
+
     tensors: dict[str, Any] = {}
     for path in _vision_files(folder):
         try:

@@ -21,7 +21,7 @@ from app.core.tokens import TokenKind, pooling_windows, token_sequence
 from app.encoder.device import elapsed_ms, mark, synchronise
 from app.encoder.fidelity import StageAgreement
 from app.encoder.memory import check_fits
-from app.encoder.padding import MaskOrder, padding_state
+from app.encoder.padding import MaskOrder, content_share, padding_state
 from app.encoder.preprocess import Pixels, as_tensor, image_to_patches
 from app.encoder.runtimes.base import Runtime
 
@@ -51,9 +51,13 @@ class PreparedCrops:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HostImage:
-    """An image that waits on the host for its turn on another device: uint8 [H, W, 3], pinned."""
+    """An image that waits on the host for its turn on another device, in pinned memory.
+
+    ``pixels`` uint8 [H, W, 3]; ``padding_state`` int64 [C, P].
+    """
 
     pixels: Tensor
+    padding_state: Tensor
     plan: CropPlan
 
     @property
@@ -114,30 +118,27 @@ class Encoder:
         """
         self.check(plan)
         image = as_tensor(pixels, plan)
+        state = padding_state(content_share(plan), self.mask_order)
         if self.device.type == "cpu":
-            return self._prepare(image, plan)
-        return HostImage(image.pin_memory(), plan)
+            return self._prepare(image, state, plan)
+        return HostImage(image.pin_memory(), state.pin_memory(), plan)
 
     def upload(self, staged: Staged) -> PreparedCrops:
         """The crops on the device; copying and cutting may still be under way on return."""
         if isinstance(staged, PreparedCrops):
             return staged
-        return self._prepare(staged.pixels.to(self.device, non_blocking=True), staged.plan)
+        pixels = staged.pixels.to(self.device, non_blocking=True)
+        state = staged.padding_state.to(self.device, non_blocking=True)
+        return self._prepare(pixels, state, staged.plan)
 
     def prepare(self, pixels: Pixels, plan: CropPlan) -> PreparedCrops:
         """:meth:`stage`, then :meth:`upload`."""
         return self.upload(self.stage(pixels, plan))
 
-    def _prepare(self, image: Tensor, plan: CropPlan) -> PreparedCrops:
-        crops = image_to_patches(image, plan)
+    def _prepare(self, image: Tensor, state: Tensor, plan: CropPlan) -> PreparedCrops:
         pool_index, positions = token_layout(plan.grid, plan.config, self.device)
-        with torch.inference_mode():
-            return PreparedCrops(
-                patches=crops.patches.to(self.dtype),
-                pool_index=pool_index,
-                padding_state=padding_state(crops.content, self.mask_order),
-                positions=positions,
-            )
+        patches = image_to_patches(image, plan, self.dtype)
+        return PreparedCrops(patches, pool_index, state, positions)
 
     def check(self, plan: CropPlan) -> None:
         """Raise EncoderMismatch unless this encoder can run the plan; any margins and max_crops

@@ -7,7 +7,7 @@ uint8 kernel works in fixed point and is off by one level in a fifth of the valu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -16,47 +16,47 @@ from torch import Tensor
 from torch.nn import functional
 
 from app.core.canvas import Canvas
+from app.core.config import CropConfig
 from app.core.families import Preprocessing
 from app.core.geometry import Grid
 from app.core.plan import CropPlan
 
 Pixels = Tensor | npt.NDArray[np.uint8]
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Patches:
-    """The crops of one image, global crop first.
-
-    ``patches`` float32 [C, P, 588]: normalised; pixels by row, then column, then colour (RGB).
-    ``content`` float32 [C, P]: the share of a patch's pixels that show the image, not padding.
-    """
-
-    patches: Tensor
-    content: Tensor
+MAX_CUDA_SHRINKING = 64
+"""torch's antialiasing kernel keeps its weights in shared memory, and refuses from a factor of
+about 90 on: a 30,000 px strip in the global crop. Such an image is resized on the CPU."""
 
 
 @torch.inference_mode()
-def image_to_patches(pixels: Pixels, plan: CropPlan) -> Patches:
+def image_to_patches(pixels: Pixels, plan: CropPlan, dtype: torch.dtype = torch.float32) -> Tensor:
     """Resize, pad, normalise and cut ``pixels`` as the plan says, on the device they are on.
 
     Args:
         pixels: uint8 RGB [H, W, 3], upright.
         plan: made for just this size; any crop side.
+        dtype: of the result; everything before is float32.
+
+    Returns:
+        Patches [C, P, 588], global crop first; a patch's values by row, then column, then colour.
 
     Raises:
         ValueError: pixels that are not uint8 [H, W, 3] of the plan's image size.
     """
-    image = as_tensor(pixels, plan).permute(2, 0, 1)
-    config = plan.config
-    side, window, patch = config.crop_size_px, config.window_px, config.patch_size_px
+    image, config = as_tensor(pixels, plan), plan.config
     law = config.family.preprocessing
-    patches, content = [], []
-    for canvas, grid in ((plan.global_canvas, Grid(1, 1)), (plan.canvas, plan.grid)):
-        placed = _normalise(_place(image, canvas, law), law)
-        patches.append(_cut(placed, grid, side, window, patch))
-        shown = _cut(_content(canvas, image.device), grid, side, window, patch)
-        content.append(shown.mean(dim=-1))
-    return Patches(torch.cat(patches), torch.cat(content))
+    values = _values(image, law)
+    patches = torch.empty(
+        plan.total_crops,
+        config.crop_patches**2,
+        config.patch_size_px**2 * len(law.mean),
+        dtype=dtype,
+        device=image.device,
+    )
+    grids = (plan.global_canvas, Grid(1, 1), patches[:1]), (plan.canvas, plan.grid, patches[1:])
+    for canvas, grid, into in grids:
+        _cut(_normalise(_place(values, canvas, law), law), grid, config, into)
+    return patches
 
 
 def as_tensor(pixels: Pixels, plan: CropPlan) -> Tensor:
@@ -76,44 +76,63 @@ def as_tensor(pixels: Pixels, plan: CropPlan) -> Tensor:
     return pixels
 
 
-def _place(image: Tensor, canvas: Canvas, law: Preprocessing) -> Tensor:
+def _values(image: Tensor, law: Preprocessing) -> Tensor:
+    """uint8 [H, W, 3] → float32 [1, 3, H, W] as the law resizes it, once for both canvases.
+
+    The letterbox scales to [0, 1] before it resizes, the stretch only after it has rounded.
+    """
+    values = image.permute(2, 0, 1)[None].float()
+    return values.div_(255) if law.resize_law == "letterbox" else values
+
+
+def _place(values: Tensor, canvas: Canvas, law: Preprocessing) -> Tensor:
     """The image resized onto the canvas: float32 [3, height, width] in [0, 1], padding 0."""
-    letterbox = law.resize_law == "letterbox"
-    values = image[None].float()
-    # The letterbox scales before it resizes, the stretch rounds back to uint8 before it scales.
+    if law.resize_law == "stretch":
+        return _resize(values, canvas, antialias=False).round_().div_(255)
+    resized = _resize(values, canvas, antialias=True).clamp_(0, 1)
+    right = canvas.width - canvas.scaled_width - canvas.pad_left
+    bottom = canvas.height - canvas.scaled_height - canvas.pad_top
+    return functional.pad(resized, (canvas.pad_left, right, canvas.pad_top, bottom))
+
+
+def _resize(values: Tensor, canvas: Canvas, *, antialias: bool) -> Tensor:
+    device = values.device
+    shrinking = max(1 / canvas.scale_x, 1 / canvas.scale_y)
+    if antialias and device.type == "cuda" and shrinking > MAX_CUDA_SHRINKING:
+        values = values.cpu()
     resized = functional.interpolate(
-        values / 255 if letterbox else values,
+        values,
         size=(canvas.scaled_height, canvas.scaled_width),
         mode="bilinear",
         align_corners=False,
-        antialias=letterbox,
+        antialias=antialias,
     )[0]
-    if not letterbox:
-        return resized.round() / 255
-    right = canvas.width - canvas.scaled_width - canvas.pad_left
-    bottom = canvas.height - canvas.scaled_height - canvas.pad_top
-    return functional.pad(resized.clamp(0, 1), (canvas.pad_left, right, canvas.pad_top, bottom))
+    return resized.to(device)
 
 
 def _normalise(values: Tensor, law: Preprocessing) -> Tensor:
-    """After padding: what was 0 becomes black as the ViT knows it."""
-    mean = torch.tensor(law.mean, device=values.device)[:, None, None]
-    std = torch.tensor(law.std, device=values.device)[:, None, None]
-    return (values - mean) / std
+    """After padding, in place: what was 0 becomes black as the ViT knows it."""
+    mean, std = _mean_and_std(law, values.device)
+    return values.sub_(mean).div_(std)
 
 
-def _content(canvas: Canvas, device: torch.device) -> Tensor:
-    """1 where the canvas shows the image, else 0: float32 [1, height, width]."""
-    shown = torch.zeros(1, canvas.height, canvas.width, device=device)
-    left, top = canvas.pad_left, canvas.pad_top
-    shown[:, top : top + canvas.scaled_height, left : left + canvas.scaled_width] = 1
-    return shown
+@lru_cache(maxsize=16)
+def _mean_and_std(law: Preprocessing, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Each [3, 1, 1]. Kept, as a copy from pageable memory makes the host wait for the device."""
+    with torch.inference_mode(False):
+        mean = torch.tensor(law.mean, device=device)[:, None, None]
+        return mean, torch.tensor(law.std, device=device)[:, None, None]
 
 
-def _cut(canvas: Tensor, grid: Grid, side: int, window: int, patch: int) -> Tensor:
-    """[channels, height, width] → [grid crops, P, patch · patch · channels]; crops may overlap."""
+def _cut(canvas: Tensor, grid: Grid, config: CropConfig, into: Tensor) -> None:
+    """[channels, height, width] → [grid crops, P, patch · patch · channels]; crops may overlap.
+
+    One copy, which also rounds to the dtype of ``into``.
+    """
+    side, window, across = config.crop_size_px, config.window_px, config.crop_patches
+    patch, channels = config.patch_size_px, len(canvas)
     crops = canvas.unfold(1, side, window).unfold(2, side, window)  # [ch, rows, cols, side, side]
-    across = side // patch
-    cells = crops.reshape(-1, grid.rows, grid.cols, across, patch, across, patch)
+    cells = crops.view(channels, grid.rows, grid.cols, across, patch, across, patch)
     ordered = cells.permute(1, 2, 3, 5, 4, 6, 0)
-    return ordered.reshape(grid.crops, across * across, -1)
+    shape = (grid.rows, grid.cols, across, across, patch, patch, channels)
+    into.view(shape).copy_(ordered)

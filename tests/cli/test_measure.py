@@ -49,6 +49,7 @@ def loaded(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> list[Family]:
     monkeypatch.setenv("CROP_PLANNER_THREADS", str(torch.get_num_threads()))
     monkeypatch.setattr("app.encoder.loading.load_encoder", load)
     monkeypatch.setattr("app.encoder.measure.matmul_gflop_per_s", lambda device, dtype: 500.0)
+    monkeypatch.setattr("app.encoder.measure.copy_gb_per_s", lambda device: 20.0)
     return asked
 
 

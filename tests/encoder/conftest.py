@@ -32,3 +32,10 @@ def tiny_encoder(molmo1: Vectors, tmp_path_factory: pytest.TempPathFactory) -> E
     folder = write_checkpoint(tmp_path_factory.mktemp("tiny"), molmo1.weights)
     backbone = load_checkpoint(folder, molmo1.family, CPU, torch.float32)
     return Encoder(molmo1.family, Eager(backbone), CPU, torch.float32, "checkpoint")
+
+
+@pytest.fixture
+def quick_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rate of a large product takes longer than all passes of a tiny network."""
+    monkeypatch.setattr("app.encoder.measure.matmul_gflop_per_s", lambda device, dtype: 500.0)
+    monkeypatch.setattr("app.encoder.measure.copy_gb_per_s", lambda device: 20.0)

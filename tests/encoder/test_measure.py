@@ -27,6 +27,8 @@ from app.encoder.warmup import WarmupRule
 
 T = TypeVar("T")
 
+pytestmark = pytest.mark.usefixtures("quick_calibration")
+
 ONCE = WarmupRule(at_least_s=0, at_most_s=0)
 """One call of each count, to keep tests short."""
 

@@ -15,18 +15,30 @@ from app.core.errors import EncoderUnavailable
 from app.encoder.backbone import VisionBackbone
 from app.encoder.fidelity import Reference, StageAgreement, compare
 from app.encoder.runtimes.base import Eager, Runtime
+from app.encoder.runtimes.graphs import CudaGraphs, compiled_graphs, wide_graphs
 from app.encoder.runtimes.packed import Packed, can_pack
 
-RuntimeChoice = Literal["auto", "eager", "packed"]
+RuntimeChoice = Literal["auto", "eager", "packed", "cuda-graphs", "cuda-graphs-wide", "compiled"]
 
-MAKERS: Mapping[str, Callable[[VisionBackbone], Runtime]] = {"eager": Eager, "packed": Packed}
+MAKERS: Mapping[str, Callable[[VisionBackbone], Runtime]] = {
+    "eager": Eager,
+    "packed": Packed,
+    "cuda-graphs": CudaGraphs,
+    "cuda-graphs-wide": wide_graphs,
+    "compiled": compiled_graphs,
+}
 """How each is made; it may take the backbone over, which is then of no other use."""
 
 log = logging.getLogger(__name__)
 
 
 def available(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
-    """The runtimes that can work here, fastest first; ``eager`` can everywhere."""
+    """The runtimes that can work here, in the order to try them; ``eager`` can everywhere.
+
+    So what stands behind it is only used by its name.
+    """
+    if device.type == "cuda":
+        return ("cuda-graphs", "cuda-graphs-wide", "eager", "compiled")
     if device.type == "cpu" and can_pack(dtype):
         return ("packed", "eager")
     return ("eager",)

@@ -1,0 +1,116 @@
+"""What a user would run instead of our encoder, over the same patches.
+
+The released way makes the same vision tokens from the same weights. The others are the vision
+transformer alone, with random weights of their own: CLIP ViT-L/14-336 with all its 24 blocks, of
+which Molmo reads 22. So they are held against our ViT alone, and the work that counts is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from app.core.families import Family
+from benchmarks.released import Released
+from benchmarks.variants import Variant, of_runtime
+
+TIMM_NAMES = ("vit_large_patch14_clip_quickgelu_336", "vit_large_patch14_clip_336")
+
+
+def rivals(
+    family: Family, device: torch.device, dtype: torch.dtype
+) -> Mapping[str, Callable[[], Variant]]:
+    """How each is made, by name; making one raises whatever its packages raise.
+
+    Args:
+        dtype: of the weights of those that are not the released way.
+    """
+    makers: dict[str, Callable[[], Variant]] = {
+        "released": partial(released_way, family, device, float32_attention=False)
+    }
+    if device.type == "cuda":  # without autocast the two are one
+        makers["released, float32 attention"] = partial(
+            released_way, family, device, float32_attention=True
+        )
+    return {
+        **makers,
+        "transformers": partial(transformers_clip, family, device, dtype, compiled=False),
+        "transformers, compiled": partial(transformers_clip, family, device, dtype, compiled=True),
+        "timm": partial(timm_clip, family, device, dtype),
+    }
+
+
+def released_way(family: Family, device: torch.device, *, float32_attention: bool) -> Variant:
+    """Float32 weights; under bfloat16 autocast on CUDA, so judged by the limits of bfloat16."""
+    runtime = Released(family, device, float32_attention=float32_attention)
+    precision = torch.bfloat16 if device.type == "cuda" else torch.float32
+    unread = family.vit.blocks_stored - family.vit.blocks_run
+    note = f"runs {unread} block more, pools all windows" if unread else "float32 weights"
+    return of_runtime(runtime, torch.float32, precision, note)
+
+
+def transformers_clip(
+    family: Family, device: torch.device, dtype: torch.dtype, *, compiled: bool
+) -> Variant:
+    """Transformers' CLIP vision model, made from a configuration: nothing is downloaded."""
+    _check_clip(family)
+    transformers = import_module("transformers")
+    vit = family.vit
+    config = transformers.CLIPVisionConfig(
+        hidden_size=vit.width,
+        intermediate_size=vit.mlp_width,
+        num_hidden_layers=24,
+        num_attention_heads=vit.heads,
+        image_size=family.crop_size_px,
+        patch_size=family.patch_size_px,
+        hidden_act="quick_gelu",
+    )
+    model = transformers.AutoModel.from_config(config, attn_implementation="sdpa")
+    model = model.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    run: Any = torch.compile(model) if compiled else model
+
+    def encode(patches: Tensor) -> Tensor:
+        states: Tensor = run(pixel_values=as_images(patches, family)).last_hidden_state
+        return states
+
+    name = "transformers, compiled" if compiled else "transformers"
+    return Variant(name, dtype, dtype, "ViT alone, 24 blocks", encode, None)
+
+
+def timm_clip(family: Family, device: torch.device, dtype: torch.dtype) -> Variant:
+    """Timm's model of the same shape."""
+    _check_clip(family)
+    timm = import_module("timm")
+    known = set(timm.list_models("vit_large_patch14_clip*"))
+    name = next((name for name in TIMM_NAMES if name in known), None)
+    if name is None:
+        raise LookupError(f"timm {timm.__version__} has none of {', '.join(TIMM_NAMES)}")
+    model = timm.create_model(name, pretrained=False)
+    model = model.to(device=device, dtype=dtype).eval().requires_grad_(False)
+
+    def encode(patches: Tensor) -> Tensor:
+        features: Tensor = model.forward_features(as_images(patches, family))
+        return features
+
+    return Variant("timm", dtype, dtype, f"ViT alone, 24 blocks ({name})", encode, None)
+
+
+def as_images(patches: Tensor, family: Family) -> Tensor:
+    """Patches [C, P, 588] → the crops they were cut from, [C, 3, side, side].
+
+    Part of what is timed, as a patch is what all variants start from: 3 MB a crop, under 1 %.
+    """
+    patch, side = family.patch_size_px, family.crop_size_px
+    across = side // patch
+    cells = patches.view(-1, across, across, patch, patch, 3)
+    return cells.permute(0, 5, 1, 3, 2, 4).reshape(-1, 3, side, side)
+
+
+def _check_clip(family: Family) -> None:
+    if not family.vit.class_token:
+        raise ValueError(f"{family.name} has another vision transformer than CLIP's")

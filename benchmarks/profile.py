@@ -1,0 +1,50 @@
+"""A whole profile, where only torch is: ``python -m benchmarks.profile --out DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from app.core.families import DEFAULT_FAMILY, family_named
+from app.core.profile_file import save_profile
+from app.encoder.device import choose_device, choose_dtype
+from app.encoder.loading import load_encoder
+from app.encoder.measure import measure_profile
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure every number of crops and save the profile under its own name."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
+    parser.add_argument("--model", default=DEFAULT_FAMILY)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--counts", type=int, nargs="+", help="total crops; by default all")
+    parser.add_argument("--repeats", type=int, help="by default 200 on a GPU, 7 on a CPU")
+    parser.add_argument("--budget-s", type=float, default=60)
+    options = parser.parse_args(arguments or [])
+    device = choose_device()
+    encoder = load_encoder(
+        family_named(options.model),
+        checkpoint=None,
+        device=device,
+        dtype=choose_dtype("auto", device),
+    )
+    print(f"Profile, {options.model}, runtime {encoder.runtime.name}")
+    *_, profile = measure_profile(
+        encoder, options.counts, options.repeats, budget_s=options.budget_s
+    )
+    for entry in profile.entries:
+        fraction = entry.fraction_of_floor(profile.matmul_gflop_per_s)
+        print(
+            f"  {entry.total_crops:>2} crops  p50 {entry.vision_ms.p50:9.2f} ms "
+            f"({entry.vision_ms.p50_low:.2f} to {entry.vision_ms.p50_high:.2f})  "
+            f"p95 {entry.vision_ms.p95:9.2f}  {entry.gflop_per_s:8.0f} GFLOP/s"
+            + ("" if fraction is None else f", {fraction:.0%} of a large product")
+        )
+    if profile.contended:
+        print(f"in doubt: {profile.contended}")
+    print(f"saved as {save_profile(profile, options.out).name}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,110 @@
+"""Ways to turn crops into vision tokens, or only into features, that a benchmark runs side by side.
+
+``RIVALS`` in :mod:`benchmarks.baselines` are what a user would run instead; here are ours, and what
+all have in common.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from app.core.families import Family
+from app.encoder.encoder import PreparedCrops
+from app.encoder.fidelity import Reference, StageAgreement, compare
+from app.encoder.random_weights import random_backbone
+from app.encoder.runtimes.base import Runtime
+from app.encoder.runtimes.choose import MAKERS
+
+Scope = Literal["vision", "vit"]
+"""``vision``: from patches to vision tokens. ``vit``: the vision transformer alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to do the work.
+
+    Attributes:
+        dtype: of the patches it takes, and of the weights its reference has.
+        precision: the dtype whose limits its outputs must keep.
+        note: what it does more, or otherwise, than what is compared.
+        encode: patches on the device → features, whatever their layout.
+        runtime: does ``encode`` and the rest; None where ``scope`` is ``vit``: there is no rest,
+            and as its weights are not ours, nothing to compare it with.
+    """
+
+    name: str
+    dtype: torch.dtype
+    precision: torch.dtype
+    note: str
+    encode: Callable[[Tensor], Tensor]
+    runtime: Runtime | None
+
+    @property
+    def scope(self) -> Scope:
+        return "vit" if self.runtime is None else "vision"
+
+    def connect(self, features: Tensor, crops: PreparedCrops) -> Tensor | None:
+        """The vision tokens, if it makes them."""
+        if self.runtime is None:
+            return None
+        return self.runtime.connect(features, crops.pool_index, crops.padding_state)
+
+    def check(self, reference: Reference) -> StageAgreement | None:
+        """How near its outputs are to the plain float32 network's; None if its weights differ."""
+        return None if self.runtime is None else compare(self.runtime, reference, self.dtype)
+
+
+def of_runtime(
+    runtime: Runtime, dtype: torch.dtype, precision: torch.dtype, note: str = ""
+) -> Variant:
+    """The variant that a runtime is."""
+    return Variant(runtime.name, dtype, precision, note, runtime.encode_patches, runtime)
+
+
+def ours(name: str, family: Family, device: torch.device, dtype: torch.dtype) -> Variant:
+    """One of our runtimes, with seeded random weights."""
+    return of_runtime(MAKERS[name](random_backbone(family, device, dtype)), dtype, dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A variant, and the device memory that it holds while it does nothing (None on a CPU)."""
+
+    variant: Variant
+    held_bytes: int | None
+
+
+def build(
+    makers: Mapping[str, Callable[[], Variant]], device: torch.device
+) -> tuple[list[Built], dict[str, str]]:
+    """Every variant that can be made here, and why the others cannot, by name."""
+    built: list[Built] = []
+    missing: dict[str, str] = {}
+    for name, make in makers.items():
+        before = _reserved_bytes(device)
+        try:
+            variant = make()
+        except Exception as error:
+            # Other people's packages fail in every way there is; the table says so and goes on.
+            missing[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+            continue
+        after = _reserved_bytes(device)
+        held = None if before is None or after is None else after - before
+        built.append(Built(variant, held))
+    return built, missing
+
+
+def _reserved_bytes(device: torch.device) -> int | None:
+    """Device memory in use; a graph's own pool is no tensor, but it is reserved."""
+    if device.type != "cuda":
+        return None
+    gc.collect()
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_reserved(device)

@@ -1,0 +1,112 @@
+"""What only a GPU can show. Needs torch and pytest alone, as benchmarks/gpu.sh runs it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from app.core.config import make_config
+from app.core.families import Family, family_named
+from app.core.geometry import Size
+from app.core.plan import make_plan
+from app.encoder.encoder import Encoder, HostImage
+from app.encoder.fidelity import agreement, compare
+from app.encoder.loading import load_encoder, reference_of
+from app.encoder.preprocess import MAX_CUDA_SHRINKING, image_to_patches
+from app.encoder.random_weights import random_backbone
+from app.encoder.runtimes.choose import MAKERS
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
+DTYPES = (torch.float32, torch.bfloat16)
+
+
+def small(name: str) -> Family:
+    """A family with crops of the real size and a network of few blocks."""
+    family = family_named(name)
+    vit = replace(family.vit, blocks_stored=4, feature_layers=(3, 1))
+    return replace(family, vit=vit)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["cuda-graphs", "cuda-graphs-wide", "eager"])
+@pytest.mark.parametrize("model", ["molmoe-1b-0924", "molmo2-4b"])
+def test_every_runtime_agrees_at_every_count(model: str, name: str, dtype: torch.dtype) -> None:
+    """In any order of counts, also beyond what one graph holds."""
+    family = small(model)
+    backbone = random_backbone(family, CUDA, dtype)
+    counts = (5, 1, 13, 2, 27, 8, 1)
+    references = [reference_of(family, backbone, count) for count in counts]
+    runtime = MAKERS[name](backbone)
+    for reference in references:
+        with torch.inference_mode():
+            found = compare(runtime, reference, dtype)
+        assert found.vit.holds(dtype), (len(reference.patches), found)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (111, 4000), (3000, 2000)])
+@pytest.mark.parametrize("model", ["molmo-7b-d-0924", "molmo2-4b"])
+def test_patches_made_on_the_device_are_those_of_the_cpu(model: str, size: tuple[int, int]) -> None:
+    """Letterbox and stretch: all values within rounding, but for levels at a tie."""
+    plan = make_plan(Size(*size), make_config(family_named(model)))
+    pixels = torch.randint(0, 256, (size[1], size[0], 3), dtype=torch.uint8)
+    wanted = image_to_patches(pixels, plan)
+    found = image_to_patches(pixels.to(CUDA), plan).cpu()
+    near = (found - wanted).abs() <= 1e-4
+    assert near.float().mean() > 0.999
+    assert (found - wanted).abs().max() <= 2.5 / 127.5
+
+
+def test_images_too_long_for_the_kernel_are_resized_too() -> None:
+    """Their shrinking is above what torch's CUDA kernel takes."""
+    plan = make_plan(Size(40_000, 400), make_config(family_named("molmo-7b-d-0924")))
+    assert 1 / plan.global_canvas.scale_x > MAX_CUDA_SHRINKING
+    pixels = torch.randint(0, 256, (400, 40_000, 3), dtype=torch.uint8)
+    found = image_to_patches(pixels.to(CUDA), plan).cpu()
+    torch.testing.assert_close(found, image_to_patches(pixels, plan), rtol=0, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    family = small("molmoe-1b-0924")
+    return load_encoder(family, checkpoint=None, device=CUDA, dtype=torch.bfloat16)
+
+
+def test_a_staged_image_crosses_without_waiting(encoder: Encoder) -> None:
+    """Uploading, cutting and encoding never make the host wait for the device."""
+    plan = make_plan(Size(640, 480), make_config(encoder.family))
+    pixels = torch.randint(0, 256, (480, 640, 3), dtype=torch.uint8)
+    first = encoder.run(encoder.prepare(pixels, plan)).tokens.clone()
+    staged = encoder.stage(pixels, plan)
+    assert isinstance(staged, HostImage)
+    assert staged.pixels.is_pinned()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        tokens = encoder.run(encoder.upload(staged)).tokens
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert agreement(tokens, first).relative_error <= 1e-3
+
+
+def test_cuda_graphs_are_what_runs_by_default(encoder: Encoder) -> None:
+    """And they were checked against the plain network."""
+    assert encoder.runtime.name == "cuda-graphs"
+    assert encoder.fidelity is not None
+    assert encoder.fidelity.holds(torch.bfloat16)
+
+
+def test_the_tokens_are_those_of_the_cpu(encoder: Encoder) -> None:
+    """The same weights, image and plan on the other device."""
+    plan = make_plan(Size(400, 300), make_config(encoder.family))
+    pixels = torch.randint(0, 256, (300, 400, 3), dtype=torch.uint8)
+    exact = random_backbone(encoder.family, CPU, torch.float32)
+    graphs = MAKERS["cuda-graphs"](exact.to(CUDA))
+    on_cuda = Encoder(encoder.family, graphs, CUDA, torch.float32, "random")
+    found = on_cuda.run(on_cuda.prepare(pixels, plan)).tokens.cpu()
+    eager = MAKERS["eager"](exact.to(CPU))
+    on_cpu = Encoder(encoder.family, eager, CPU, torch.float32, "random")
+    wanted = on_cpu.run(on_cpu.prepare(pixels, plan)).tokens
+    assert agreement(found, wanted).relative_error <= 1e-4
