@@ -67,10 +67,8 @@ class Settings(BaseSettings):
     )
     runtime: Literal["auto", "eager", "packed", "cuda-graphs", "cuda-graphs-wide", "compiled"] = (
         Field(
-            Field(
-                "auto",
-                description="How the network is run; auto: the fastest that agrees with float32.",
-            )
+            "auto",
+            description="How the network is run; auto: the fastest that agrees with float32.",
         )
     )
     threads: int | None = Field(

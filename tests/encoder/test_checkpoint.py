@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -12,7 +13,6 @@ from torch import Tensor
 from app.core.cost import weights_bytes
 from app.core.errors import CheckpointError
 from app.core.families import FAMILIES, family_named
-from app.encoder import checkpoint
 from app.encoder.backbone import VisionBackbone
 from app.encoder.checkpoint import (
     INDEX_FILE,
@@ -129,7 +129,7 @@ def test_only_used_vision_tensors_are_read(
 ) -> None:
     """Neither the language model nor the blocks that are never run are read into memory."""
     read: list[str] = []
-    real = checkpoint.safe_open
+    real = safetensors.safe_open
 
     class Recording:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -150,7 +150,7 @@ def test_only_used_vision_tensors_are_read(
             tensor: Tensor = self.file.get_tensor(name)
             return tensor
 
-    monkeypatch.setattr(checkpoint, "safe_open", Recording)
+    monkeypatch.setattr(safetensors, "safe_open", Recording)
     weights = {**molmo1.weights, "model.transformer.wte.embedding": torch.zeros(7, 5)}
     load(molmo1, write_checkpoint(tmp_path, weights))
     unread = {name for name in weights if "resblocks.10." in name}
