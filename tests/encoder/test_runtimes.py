@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from app.encoder.profile_plans import profile_plans, synthetic_crops
 from app.encoder.random_weights import random_backbone
 from app.encoder.runtimes import choose as choosing
 from app.encoder.runtimes.base import Eager, Runtime
-from app.encoder.runtimes.choose import MAKERS, available, choose
+from app.encoder.runtimes.choose import MAKERS, RuntimeChoice, available, choose
 from app.encoder.runtimes.packed import activate_in_place, attend
 from tests.encoder.reference import CPU, Vectors, write_checkpoint
 
@@ -137,3 +138,14 @@ def test_nothing_agrees_with_nan() -> None:
     """A network that overflowed is not near anything."""
     bad = agreement(torch.full((2, 3), float("nan")), torch.ones(2, 3))
     assert not bad.holds(torch.bfloat16)
+
+
+def test_every_runtime_can_be_chosen_by_its_name_and_is_documented() -> None:
+    """The setting, the type and what can be made agree, and each has its row."""
+    from app.settings import Settings
+
+    choices = get_args(RuntimeChoice)
+    assert choices == ("auto", *MAKERS)
+    assert get_args(Settings.model_fields["runtime"].annotation) == choices
+    page = (Path(__file__).parents[2] / "docs" / "runtimes.md").read_text()
+    assert all(f"\n| `{name}` |" in page for name in MAKERS)
