@@ -13,6 +13,7 @@ import torch
 
 from app.core.errors import EncoderUnavailable
 from app.encoder.backbone import VisionBackbone
+from app.encoder.device import dtype_name
 from app.encoder.fidelity import Reference, StageAgreement, compare
 from app.encoder.runtimes.base import Eager, Runtime
 from app.encoder.runtimes.graphs import CudaGraphs, compiled_graphs, wide_graphs
@@ -83,6 +84,7 @@ def choose(
             return runtime, found
         log.warning("runtime %s is not used, it differs from the plain network: %s", name, found)
     raise EncoderUnavailable(
-        f"no runtime agrees with the plain float32 network (tried {', '.join(names)})",
+        f"no runtime agrees with the plain float32 network in {dtype_name(dtype)} "
+        f"(tried {', '.join(names)}); dtype float32 would",
         actual=list(names),
     )
