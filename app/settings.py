@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="What the encoder computes in; auto: bfloat16 where the device has it."
     )
-    runtime: Literal["auto", "eager", "packed"] = Field(
+    runtime: Literal["auto", "eager", "packed", "openvino", "openvino-int8"] = Field(
         "auto", description="How the network is run; auto: the fastest that agrees with float32."
     )
     threads: int | None = Field(

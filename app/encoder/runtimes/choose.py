@@ -15,21 +15,39 @@ from app.core.errors import EncoderUnavailable
 from app.encoder.backbone import VisionBackbone
 from app.encoder.fidelity import Reference, StageAgreement, compare
 from app.encoder.runtimes.base import Eager, Runtime
+from app.encoder.runtimes.openvino import OpenVino, OpenVinoInt8, openvino_installed
 from app.encoder.runtimes.packed import Packed, can_pack
 
-RuntimeChoice = Literal["auto", "eager", "packed"]
+RuntimeChoice = Literal["auto", "eager", "packed", "openvino", "openvino-int8"]
 
-MAKERS: Mapping[str, Callable[[VisionBackbone], Runtime]] = {"eager": Eager, "packed": Packed}
+MAKERS: Mapping[str, Callable[[VisionBackbone], Runtime]] = {
+    "eager": Eager,
+    "packed": Packed,
+    "openvino": OpenVino,
+    "openvino-int8": OpenVinoInt8,
+}
 """How each is made; it may take the backbone over, which is then of no other use."""
+
+COARSER: Mapping[str, torch.dtype] = {"openvino-int8": torch.int8}
+"""What these are as exact as, whatever dtype goes in and out; used only where asked for."""
 
 log = logging.getLogger(__name__)
 
 
 def available(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
     """The runtimes that can work here, fastest first; ``eager`` can everywhere."""
-    if device.type == "cpu" and can_pack(dtype):
-        return ("packed", "eager")
-    return ("eager",)
+    on_cpu = device.type == "cpu"
+    names = {
+        "openvino": on_cpu and openvino_installed(),
+        "packed": on_cpu and can_pack(dtype),
+        "eager": True,
+    }
+    return tuple(name for name, works in names.items() if works)
+
+
+def on_request(device: torch.device) -> tuple[str, ...]:
+    """Runtimes that can work here and are never chosen by themselves: see :data:`COARSER`."""
+    return ("openvino-int8",) if device.type == "cpu" and openvino_installed() else ()
 
 
 def choose(
@@ -50,12 +68,13 @@ def choose(
     """
     names = available(device, dtype)
     if choice != "auto":
-        if choice not in names:
+        offered = (*names, *on_request(device))
+        if choice not in offered:
             raise EncoderUnavailable(
                 f"runtime {choice} does not work on {device.type} here; there is "
-                f"{', '.join(names)}",
+                f"{', '.join(offered)}",
                 actual=choice,
-                supported=list(names),
+                supported=list(offered),
             )
         names = (choice,)
     for name in names:
@@ -64,10 +83,10 @@ def choose(
         try:
             runtime = MAKERS[name](backbone)
             found = compare(runtime, reference, dtype)
-        except RuntimeError as error:
+        except (RuntimeError, ImportError) as error:
             log.warning("runtime %s does not work here: %s", name, error)
             continue
-        if found.holds(dtype):
+        if found.holds(COARSER.get(name, dtype)):
             return runtime, found
         log.warning("runtime %s is not used, it differs from the plain network: %s", name, found)
     raise EncoderUnavailable(
