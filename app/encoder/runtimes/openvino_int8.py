@@ -25,19 +25,19 @@ class Int8VitGraph(VitGraph):
     """As :class:`VitGraph`; ``peaks`` are the greatest inputs of the layers to do in int8."""
 
     def __init__(self, vit: VisionTransformer, peaks: Mapping[str, float]) -> None:
-        super().__init__(vit, torch.float32)  # OpenVINO only lowers float32 to int8
+        super().__init__(vit)
         self._peaks = peaks
 
-    def product(self, x: Node, linear: nn.Linear, name: str) -> Node:
-        """As :meth:`VitGraph.product`, of both factors rounded to int8 steps."""
+    def linear(self, x: Node, linear: nn.Linear, name: str) -> Node:
+        """As :meth:`VitGraph.linear`, with both factors rounded to steps of int8."""
         if name not in self._peaks:
-            return super().product(x, linear, name)
-        ops = self._ops
+            return super().linear(x, linear, name)
         low, high = (self.constant(torch.tensor(end)) for end in _ends(self._peaks[name]))
-        rounded = ops.fake_quantize(x, low, high, low, high, LEVELS)
-        weight, scale = quantise(linear.weight.detach())
-        wide = ops.convert(self.constant(weight), self.ov.Type.f32)
-        return ops.matmul(rounded, ops.multiply(wide, self.constant(scale)), False, True)
+        rounded = self.ops.fake_quantize(self.wide(x), low, high, low, high, LEVELS)
+        weight, scale = (self.constant(part) for part in quantise(linear.weight.detach()))
+        scaled = self.ops.multiply(self.wide(weight), scale)
+        out = self.ops.matmul(rounded, scaled, False, True)
+        return self.narrow(self.ops.add(out, self.constant(linear.bias.float())))
 
 
 def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
