@@ -88,11 +88,11 @@ class VitGraph:
         return self.ops.constant(in_place(tensor), shared_memory=True)
 
     def wide(self, x: Node) -> Node:
-        """x in float32."""
+        """The same in float32."""
         return self.ops.convert(x, self.ov.Type.f32)
 
     def narrow(self, x: Node) -> Node:
-        """x in the dtype of the parameters."""
+        """The same in the dtype of the parameters."""
         return self.ops.convert(x, self._type)
 
     def linear(self, x: Node, linear: nn.Linear, name: str) -> Node:
@@ -113,7 +113,7 @@ class VitGraph:
         return x if vit.pre_norm is None else self._norm(x, vit.pre_norm)
 
     def _block(self, x: Node, block: Block, name: str) -> Node:
-        """x and what comes back are in float32."""
+        """Takes and gives float32."""
         ops, mlp = self.ops, block.mlp
         normed = self._norm(self.narrow(x), block.attention_norm)
         x = ops.add(x, self.wide(self._attention(normed, block.attention, f"{name}.attention")))
