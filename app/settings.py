@@ -65,11 +65,17 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="What the encoder computes in; auto: bfloat16 where the device has it."
     )
-    runtime: Literal["auto", "eager", "packed", "cuda-graphs", "cuda-graphs-wide", "compiled"] = (
-        Field(
-            "auto",
-            description="How the network is run; auto: the fastest that agrees with float32.",
-        )
+    runtime: Literal[
+        "auto",
+        "eager",
+        "packed",
+        "openvino",
+        "openvino-int8",
+        "cuda-graphs",
+        "cuda-graphs-wide",
+        "compiled",
+    ] = Field(
+        "auto", description="How the network is run; auto: the fastest that agrees with float32."
     )
     threads: int | None = Field(
         None, ge=1, description="Threads of the encoder on a CPU; by default what runs fastest."

@@ -22,7 +22,7 @@ from app.encoder.loading import reference_of
 from app.encoder.machine import MachineWatch, contention
 from app.encoder.profile_plans import profile_plans, synthetic_crops
 from app.encoder.random_weights import random_backbone
-from app.encoder.runtimes.choose import available
+from app.encoder.runtimes.choose import available, on_request
 from benchmarks.baselines import rivals
 from benchmarks.conditions import conditions, result_name
 from benchmarks.encoder_rows import HEADING, Row, line, rows_of
@@ -93,7 +93,8 @@ def makers_of(
 ) -> dict[str, Callable[[], Variant]]:
     """All variants by name, ours first, in the order that ``auto`` tries them."""
     makers: dict[str, Callable[[], Variant]] = {
-        name: partial(ours, name, family, device, dtype) for name in available(device, dtype)
+        name: partial(ours, name, family, device, dtype)
+        for name in (*available(device, dtype), *on_request(device))
     }
     makers.update(rivals(family, device, dtype))
     if only is None:

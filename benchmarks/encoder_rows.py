@@ -91,7 +91,7 @@ def _timed(
 ) -> Row:
     times = times_ms(samples.passes[variant.name, plan.total_crops], row.scope)
     # The best of all rounds: it stands for what the device can do, not for what the round did.
-    rate = max(samples.gflop_per_s[variant.precision])
+    rate = max(samples.gflop_per_s[variant.rated_in])
     ms = Percentiles.of(times)
     floor = floor_ms(row.flops, rate)
     ratio = None

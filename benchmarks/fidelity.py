@@ -28,7 +28,7 @@ from app.encoder.fidelity import (
 )
 from app.encoder.loading import reference_of
 from app.encoder.random_weights import random_backbone
-from app.encoder.runtimes.choose import MAKERS, available
+from app.encoder.runtimes.choose import MAKERS, available, exact_as, on_request
 from benchmarks.reference_file import read_reference
 
 COUNTS = {"cuda": (1, 4, 13), "cpu": (1,)}
@@ -65,11 +65,11 @@ def main(arguments: list[str] | None = None) -> None:
     failed: list[str] = []
     for dtype in dict.fromkeys(choose_dtype(choice, device) for choice in choices):
         print(f"{options.file or 'random weights'}, {dtype_name(dtype)}, {device_name(device)}")
-        names = options.runtime or available(device, dtype)
+        names = options.runtime or (*available(device, dtype), *on_request(device))
         for name in names:
             for found in _compare(options, name, device, dtype):
-                print_found(found, dtype)
-                if not found.holds(dtype):
+                print_found(found, exact_as(name, dtype))
+                if not found.holds(exact_as(name, dtype)):
                     failed.append(f"{name} ({dtype_name(dtype)}, {found.total_crops} crops)")
     if failed:
         sys.exit(f"too far from the reference: {', '.join(failed)}")

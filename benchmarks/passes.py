@@ -94,7 +94,7 @@ def sample(
     """Up to ``rounds`` rounds, all of them whole; none starts after ``budget_s``, but the first."""
     by_name = {variant.name: variant for variant in variants}
     cells: list[Cell] = list(product(by_name, counts))
-    precisions = list(dict.fromkeys(variant.precision for variant in variants))
+    precisions = list(dict.fromkeys(variant.rated_in for variant in variants))
     samples = Samples({cell: [] for cell in cells}, {dtype: [] for dtype in precisions})
 
     def visit(cell: Cell) -> None:

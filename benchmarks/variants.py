@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from app.core.families import Family
+from app.encoder.device import dtype_name
 from app.encoder.encoder import PreparedCrops
 from app.encoder.fidelity import Reference, StageAgreement, compare
 from app.encoder.random_weights import random_backbone
 from app.encoder.runtimes.base import Runtime
-from app.encoder.runtimes.choose import MAKERS
+from app.encoder.runtimes.choose import MAKERS, exact_as
 
 Scope = Literal["vision", "vit"]
 """``vision``: from patches to vision tokens. ``vit``: the vision transformer alone."""
@@ -46,6 +47,11 @@ class Variant:
     runtime: Runtime | None
 
     @property
+    def rated_in(self) -> torch.dtype:
+        """The dtype of the product that its rate is held against; integers against ``dtype``."""
+        return self.precision if self.precision.is_floating_point else self.dtype
+
+    @property
     def scope(self) -> Scope:
         return "vit" if self.runtime is None else "vision"
 
@@ -69,7 +75,10 @@ def of_runtime(
 
 def ours(name: str, family: Family, device: torch.device, dtype: torch.dtype) -> Variant:
     """One of our runtimes, with seeded random weights."""
-    return of_runtime(MAKERS[name](random_backbone(family, device, dtype)), dtype, dtype)
+    precision = exact_as(name, dtype)
+    note = "" if precision is dtype else f"{dtype_name(precision)} products, only on request"
+    runtime = MAKERS[name](random_backbone(family, device, dtype))
+    return of_runtime(runtime, dtype, precision, note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from app.encoder.backbone import VisionBackbone
 from app.encoder.fidelity import agreement
 from app.encoder.random_weights import random_backbone
-from app.encoder.runtimes.choose import available
+from app.encoder.runtimes.choose import available, on_request
 from app.encoder.runtimes.graphs import WARM_UP_PASSES, CudaGraphs, CudaRecorder, Replay
 from app.encoder.runtimes.vit_passes import CompiledPass, FusedPass
 from tests.encoder.reference import CPU, Vectors
@@ -188,7 +188,9 @@ def test_work_is_warm_before_it_is_captured(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_cuda_prefers_graphs_and_never_compiles_unasked() -> None:
-    """Eager comes before the compiled one, and it always works."""
-    names = available(torch.device("cuda"), torch.bfloat16)
-    assert names[0] == "cuda-graphs"
-    assert names.index("eager") < names.index("compiled")
+    """Plain graphs come first, eager always works, and compiling is only there by name."""
+    cuda = torch.device("cuda")
+    names = available(cuda, torch.bfloat16)
+    assert (names[0], names[-1]) == ("cuda-graphs", "eager")
+    assert "compiled" not in names
+    assert "compiled" in on_request(cuda)

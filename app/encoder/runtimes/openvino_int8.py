@@ -1,0 +1,80 @@
+"""The vision transformer with its blocks' products in int8, for OpenVINO.
+
+Weights have a scale for each output, inputs one for each layer: the greatest value that some
+noise led to there, fixed when the encoder is made. OpenVINO's scales of its own, found anew for
+each token, are nearer but gain too little: 1.2 times the speed of bfloat16, fixed ones 1.75 times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from app.encoder.backbone import VisionTransformer
+from app.encoder.runtimes.openvino_graph import Node, VitGraph
+
+LEVELS = 256
+GREATEST = 127
+
+
+class Int8VitGraph(VitGraph):
+    """As :class:`VitGraph`; ``peaks`` are the greatest inputs of the layers to do in int8."""
+
+    def __init__(self, vit: VisionTransformer, peaks: Mapping[str, float]) -> None:
+        super().__init__(vit)
+        self._peaks = peaks
+
+    def linear(self, x: Node, linear: nn.Linear, name: str) -> Node:
+        """As :meth:`VitGraph.linear`, with both factors rounded to steps of int8."""
+        if name not in self._peaks:
+            return super().linear(x, linear, name)
+        low, high = (self.constant(torch.tensor(end)) for end in _ends(self._peaks[name]))
+        rounded = self.ops.fake_quantize(self.wide(x), low, high, low, high, LEVELS)
+        weight, scale = (self.constant(part) for part in quantise(linear.weight.detach()))
+        scaled = self.ops.multiply(self.wide(weight), scale)
+        out = self.ops.matmul(rounded, scaled, False, True)
+        return self.narrow(self.ops.add(out, self.constant(linear.bias.float())))
+
+
+def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """[outputs, inputs] → int8 of the same shape and float32 [outputs, 1], their product near it.
+
+    Each output's greatest weight becomes 127.
+    """
+    weight = weight.float()
+    scale = weight.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) / GREATEST
+    return (weight / scale).round().to(torch.int8), scale
+
+
+@torch.inference_mode()
+def input_peaks(vit: VisionTransformer, crops: int = 2) -> dict[str, float]:
+    """The greatest magnitude that noise leads to at the input of each of the blocks' products."""
+    peaks: dict[str, float] = {}
+
+    def note(name: str, _: nn.Module, inputs: tuple[Any, ...]) -> None:
+        peaks[name] = max(peaks.get(name, 0.0), float(inputs[0].abs().max()))
+
+    hooks = [
+        module.register_forward_pre_hook(partial(note, name))
+        for name, module in vit.named_modules()
+        if isinstance(module, nn.Linear) and name.startswith("blocks.")
+    ]
+    embedding = vit.positional_embedding
+    patches = len(embedding) - (vit.class_embedding is not None)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(crops, patches, vit.patch_embedding.in_features, generator=generator)
+    try:
+        vit(noise.to(embedding.dtype))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return peaks
+
+
+def _ends(peak: float) -> tuple[float, float]:
+    """The range whose 256 steps are int8's, zero among them: 127 of them reach the peak."""
+    return -peak * (GREATEST + 1) / GREATEST, peak
