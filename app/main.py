@@ -14,11 +14,23 @@ from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.core.families import family_named
-from app.routes import encode, health, latency, lut, models, page, plan, problems, resize
+from app.routes import (
+    encode,
+    health,
+    latency,
+    lut,
+    measurement,
+    models,
+    page,
+    plan,
+    problems,
+    resize,
+)
 from app.routes.parameters import refuse_repeats
-from app.serving.encoder import EncoderService, ServedEncoder
+from app.serving.encoder import EncoderService
 from app.serving.encoding import Encoding
 from app.serving.images import ImageWorkers
+from app.serving.served import ServedEncoder
 from app.serving.service import Limits, Service
 from app.serving.worker import DeviceWorker
 from app.settings import Settings
@@ -65,7 +77,7 @@ def create_app(
     )
     app.state.service = service
     problems.install(app)
-    for resource in (plan, resize, encode, lut, latency, models):
+    for resource in (plan, resize, encode, lut, latency, measurement, models):
         app.include_router(resource.router, dependencies=[Depends(refuse_repeats)])
     for probed in (health, page):  # by machines and browsers that add parameters of their own
         app.include_router(probed.router)

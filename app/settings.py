@@ -113,5 +113,5 @@ class Settings(BaseSettings):
         None, ge=1, description="Passes per number of crops; by default 7 on a CPU, 200 on a GPU."
     )
     profile_budget_s: float = Field(
-        900, gt=0, description="Time after which no further pass of the profile starts."
+        900, gt=0, description="Time after which no further pass of a profile's measurement starts."
     )

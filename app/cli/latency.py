@@ -15,7 +15,7 @@ from app.core.profile_file import newest_profile
 from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
 from app.imaging.decode import Picture
 from app.serving import backend
-from app.serving.encoder import DEFAULT_REPEATS, Preparation, run_passes
+from app.serving.passes import DEFAULT_REPEATS, Preparation, run_passes
 from app.settings import Settings
 
 

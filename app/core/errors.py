@@ -17,6 +17,8 @@
     │   ├── EncoderMismatch      this plan is not one the loaded encoder can run
     │   └── OutOfDeviceMemory    this image alone does not fit the device's memory
     ├── InvalidProfile           a profile file that cannot be used
+    ├── MeasurementRunning       the profile is being measured, which only one may at a time
+    ├── UnknownMeasurement       no measurement of that id, or no longer
     ├── QueueFull                as much work waiting as is allowed
     └── DeadlineExceeded         waited longer than allowed
 
@@ -102,6 +104,14 @@ class OutOfDeviceMemory(EncoderError):
 
 class InvalidProfile(CropPlannerError):
     slug, title = "invalid-profile", "The profile cannot be used"
+
+
+class MeasurementRunning(CropPlannerError):
+    slug, title = "measurement-running", "Another measurement is running"
+
+
+class UnknownMeasurement(CropPlannerError):
+    slug, title = "unknown-measurement", "Unknown measurement"
 
 
 class QueueFull(CropPlannerError):

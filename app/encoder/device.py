@@ -63,6 +63,15 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+def dtype_named(name: str) -> torch.dtype:
+    """The inverse of :func:`dtype_name`, for the dtypes that an encoder computes in.
+
+    Raises:
+        KeyError: it is none of them.
+    """
+    return _DTYPES[name]
+
+
 def available_cores() -> int:
     """Cores this process may run on; a container's share is often smaller than the machine."""
     affinity = getattr(os, "sched_getaffinity", None)

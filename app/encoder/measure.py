@@ -71,6 +71,7 @@ def measure_profile(
     scopes: Sequence[Scope] | None = None,
     run: Run = run_here,
     progress: Callable[[Progress], None] = lambda _: None,
+    until: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Profile]:
     """Measure, and yield the profile so far now and then, and at the end.
@@ -87,6 +88,7 @@ def measure_profile(
         scopes: what is timed; by default :func:`default_scopes`. ``vision`` always is.
         run: does every piece of work on the device, one call each, so that other work can come
             between two passes.
+        until: asked before each pass; once it is true the measurement ends as with its budget.
 
     Yields at least once, even if nothing is left to measure or the budget is nothing.
     """
@@ -107,7 +109,7 @@ def measure_profile(
         scopes or default_scopes(encoder.device),
         run=run,
         progress=progress,
-        over=_deadline(budget_s, clock),
+        over=_either(until, _deadline(budget_s, clock)),
     )
     shown = clock()
 
@@ -173,6 +175,8 @@ class _Session:
         device, dtype = self._encoder.device, self._encoder.dtype
         self._copy_rate = self._run(partial(copy_gb_per_s, device))
         for plan in self._plans:
+            if self._over():
+                return
             try:
                 self._series[plan.total_crops] = self._warm(plan, rule, clock)
             except OutOfDeviceMemory as error:
@@ -211,6 +215,10 @@ def _deadline(budget_s: float | None, clock: Callable[[], float]) -> Callable[[]
         return lambda: False
     end = clock() + budget_s
     return lambda: clock() >= end
+
+
+def _either(*conditions: Callable[[], bool]) -> Callable[[], bool]:
+    return lambda: any(condition() for condition in conditions)
 
 
 def _is_full(entry: ProfileEntry | None, rounds: int) -> bool:

@@ -91,6 +91,26 @@ def check_fits(device: torch.device, crops: int, bytes_of: Callable[[int], int])
     )
 
 
+def check_room(device: torch.device, needed: int, what: str) -> None:
+    """Refuse what would not fit, before any of it is allocated.
+
+    Args:
+        needed: bytes on the device.
+        what: is named where it is refused.
+
+    Raises:
+        OutOfDeviceMemory: with what is needed and what is free, in bytes.
+    """
+    free = free_bytes(device)
+    if free is not None and needed > free:
+        raise OutOfDeviceMemory(
+            f"{what} would take about {needed / 1e6:,.0f} MB of the device's memory, "
+            f"{free / 1e6:,.0f} MB are free",
+            limit=free,
+            actual=needed,
+        )
+
+
 def _reset_peak() -> bool:
     try:
         CLEAR_REFS.write_text(RESET_PEAK, encoding="ascii")

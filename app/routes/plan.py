@@ -11,12 +11,13 @@ from app.core.errors import InvalidConfig
 from app.core.geometry import Size
 from app.core.latency import Latency
 from app.core.plan import make_plan
+from app.routes.disconnect import while_connected
 from app.routes.parameters import PlanParameters, ServiceDependency, SizeParameters
 from app.routes.problems import responses
 from app.routes.upload import OPENAPI_BODY, read_upload
 from app.schemas.latency import StagesMs
 from app.schemas.plan import PlanAnswer
-from app.serving.encoder import DEFAULT_REPEATS
+from app.serving.passes import DEFAULT_REPEATS
 
 router = APIRouter(tags=["planning"])
 
@@ -57,16 +58,17 @@ async def analyze(
     repeats = _repeats(parameters, service.limits.max_repeats)
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        facts, decode_ms = await service.look_at(data)
+        facts, decode_ms = await while_connected(request, service.look_at(data))
         planned = make_plan(facts.size, config)
         stages = StagesMs(decode=decode_ms)
         if parameters.latency == "measure":
-            latency, spent = await service.encoder.measure(
+            measuring = service.encoder.measure(
                 lambda: service.decode(data),
                 planned,
                 repeats=repeats,
                 timeout_s=service.limits.measure_timeout_s,
             )
+            latency, spent = await while_connected(request, measuring)
             stages = StagesMs(
                 decode=decode_ms, queue=spent.queue_ms, preprocess=spent.preprocess_ms
             )

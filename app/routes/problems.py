@@ -13,12 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.core import errors
+from app.schemas.answer import problem_type
 from app.schemas.service import Problem
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-TYPE_PREFIX = "urn:crop-planner:problem:"
 
 STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.InvalidConfig: 422,
@@ -37,6 +37,8 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.EncoderMismatch: 422,
     errors.OutOfDeviceMemory: 507,
     errors.InvalidProfile: 500,
+    errors.MeasurementRunning: 409,
+    errors.UnknownMeasurement: 404,
     errors.QueueFull: 429,
     errors.DeadlineExceeded: 504,
 }
@@ -57,7 +59,7 @@ def problem(
 ) -> JSONResponse:
     """A problem response; ``members`` are what a program needs of it."""
     body = {
-        "type": TYPE_PREFIX + slug,
+        "type": problem_type(slug),
         "title": title,
         "status": status,
         "detail": detail,

@@ -1,4 +1,4 @@
-"""Read an uploaded image, counting bytes as they arrive."""
+"""Read an upload, counting bytes as they arrive."""
 
 from __future__ import annotations
 
@@ -63,13 +63,24 @@ async def read_upload(request: Request, limits: Limits) -> bytes:
                     actual=kind,
                 )
     except TimeoutError:
-        raise DeadlineExceeded(
-            f"the upload did not arrive in {limits.upload_timeout_s:g} s",
-            limit=limits.upload_timeout_s,
-        ) from None
+        raise _too_slow(limits.upload_timeout_s) from None
     if not data:
         raise MalformedRequest("the image is empty", limit=1, actual=0)
     return data
+
+
+async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
+    """The body as it is.
+
+    Raises:
+        PayloadTooLarge: more bytes than ``limit``, announced or arrived.
+        DeadlineExceeded: it did not arrive in time.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _from_body(request, limit)
+    except TimeoutError:
+        raise _too_slow(timeout_s) from None
 
 
 async def _from_body(request: Request, limit: int) -> bytes:
@@ -127,3 +138,7 @@ def _too_large(limit: int, actual: int) -> PayloadTooLarge:
     return PayloadTooLarge(
         f"the upload has at least {actual} bytes; the limit is {limit}", limit=limit, actual=actual
     )
+
+
+def _too_slow(timeout_s: float) -> DeadlineExceeded:
+    return DeadlineExceeded(f"the upload did not arrive in {timeout_s:g} s", limit=timeout_s)

@@ -9,6 +9,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 Rounded = Annotated[float, AfterValidator(lambda value: round(value, 3))]
 """To the µs (or ns): more digits than that are noise, and JSON would show seventeen."""
 
+PROBLEM_TYPES = "urn:crop-planner:problem:"
+
+
+def problem_type(slug: str) -> str:
+    """The stable identifier of a kind of error, see docs/errors.md."""
+    return PROBLEM_TYPES + slug
+
 
 class Mirror(BaseModel):
     """An answer with the names of the value it shows; what the value has besides is left out."""

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from app.core.latency import Latency, LatencySource
 from app.schemas.answer import Mirror, Rounded
+from app.schemas.measurement import RunningMeasurement
 from app.schemas.profile import ProfileAnswer
 
 
@@ -73,6 +74,7 @@ class EncoderAnswer(Mirror):
     profile: str = Field(description="off, waiting, measuring, complete, partial or failed")
     profiled: int = Field(description="Counts of crops measured so far…")
     to_profile: int = Field(description="…of this many.")
+    measurement: RunningMeasurement | None = Field(description="The measurement under way.")
 
 
 class LatencyProfileAnswer(BaseModel):

@@ -1,4 +1,4 @@
-"""The real encoder behind :class:`app.serving.encoder.ServedEncoder`.
+"""The real encoder behind :class:`app.serving.served.ServedEncoder`.
 
 Imports torch, so it is imported late.
 """
@@ -9,28 +9,30 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from app.core.config import make_config
+from app.core.cost import patch_values, weights_bytes
 from app.core.errors import InvalidProfile
 from app.core.families import Family
 from app.core.plan import CropPlan
 from app.core.profile import Profile
 from app.core.profile_file import load_profile, profile_filename, save_profile
-from app.encoder.device import DeviceChoice, DtypeChoice, choose_device, choose_dtype
+from app.encoder.device import DeviceChoice, DtypeChoice, choose_device, choose_dtype, dtype_named
 from app.encoder.encoder import Encoder
 from app.encoder.encoder import Staged as StagedCrops
 from app.encoder.loading import load_encoder
-from app.encoder.measure import measure_profile
-from app.encoder.memory import in_device_memory
+from app.encoder.measure import Progress, measure_profile
+from app.encoder.memory import check_room, in_device_memory
 from app.encoder.recording import profile_key
 from app.encoder.runtimes.choose import RuntimeChoice
+from app.encoder.scopes import SCOPES
+from app.encoder.series import Run
 from app.encoder.threads import use_fastest_threads
 from app.imaging.decode import Picture
-from app.serving.encoder import EncodedTokens, MeasuredPass, Staged
+from app.serving.served import EncodedTokens, MeasuredPass, MeasurementRequest, Staged
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +48,21 @@ class ProfileOptions:
 
 
 class TorchEncoder:
-    """An :class:`Encoder` and the profile that belongs to it."""
+    """An :class:`Encoder` and the profile that belongs to it.
 
-    def __init__(self, encoder: Encoder, options: ProfileOptions) -> None:
+    Args:
+        load: makes an encoder of the same weights in another dtype.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        options: ProfileOptions,
+        load: Callable[[torch.dtype], Encoder],
+    ) -> None:
         self._encoder = encoder
         self._options = options
+        self._load = load
         key = profile_key(encoder)
         self._file = options.folder / profile_filename(key)
         self._key = key
@@ -101,7 +113,7 @@ class TorchEncoder:
 
     @property
     def profile_counts(self) -> int:
-        """How many counts of crops a complete profile has."""
+        """The most total crops of a complete profile, which has all counts from 1."""
         return self._options.crops or make_config(self._encoder.family).max_crops + 1
 
     def saved_profile(self) -> Profile | None:
@@ -115,24 +127,59 @@ class TorchEncoder:
             return None
         return profile if profile.matches(self._key) else None
 
+    def save_profile(self, profile: Profile) -> None:
+        """Keep a profile for the next start; where that cannot be done, the log says so."""
+        folder = self._options.folder
+        try:
+            save_profile(profile, folder)
+        except OSError as error:
+            log.warning("the profile cannot be kept in %s: %s", folder, error)
+
     def profile(
-        self, resume: Profile | None, run: Callable[[Callable[[], Any]], Any]
+        self,
+        request: MeasurementRequest,
+        *,
+        resume: Profile | None,
+        run: Run,
+        progress: Callable[[Progress], None],
+        until: Callable[[], bool],
     ) -> Iterator[Profile]:
-        """Measure, saving after each count, so that a restart goes on where this one stopped."""
-        options = self._options
-        for profile in measure_profile(
-            self._encoder,
-            range(1, self.profile_counts + 1),
-            options.repeats,
+        """Measure, within the budget that every measurement has.
+
+        Raises:
+            OutOfDeviceMemory: the inputs of all counts, which are made beforehand, do not fit.
+        """
+        encoder, options = self._encoder, self._options
+        check_room(encoder.device, self._input_bytes(request.counts), "the inputs of all counts")
+        return measure_profile(
+            encoder,
+            request.counts,
+            request.repeats or options.repeats,
             budget_s=options.budget_s,
             resume=resume,
+            scopes=SCOPES if request.full else None,
             run=run,
-        ):
-            try:
-                save_profile(profile, options.folder)
-            except OSError as error:
-                log.warning("the profile cannot be kept in %s: %s", options.folder, error)
-            yield profile
+            progress=progress,
+            until=until,
+        )
+
+    def _input_bytes(self, counts: Sequence[int]) -> int:
+        """Of the patches, and of the images that they are cut from."""
+        family = self._encoder.family
+        patches = (family.crop_size_px // family.patch_size_px) ** 2
+        return sum(counts) * patches * patch_values(family) * (self._encoder.dtype.itemsize + 1)
+
+    def in_dtype(self, dtype: str) -> TorchEncoder:
+        """A second encoder of the same weights, loaded the same way.
+
+        Raises:
+            OutOfDeviceMemory: its weights would not fit beside these.
+            CheckpointError, EncoderUnavailable: it cannot be loaded.
+        """
+        encoder, wanted = self._encoder, dtype_named(dtype)
+        needed = weights_bytes(encoder.family, wanted.itemsize)
+        check_room(encoder.device, needed, f"a second encoder in {dtype}")
+        return TorchEncoder(in_device_memory(lambda: self._load(wanted)), self._options, self._load)
 
 
 def load_torch_encoder(
@@ -151,13 +198,17 @@ def load_torch_encoder(
     computed_in = choose_dtype(dtype, on)
     if on.type == "cpu":
         use_fastest_threads(computed_in, threads)
-    encoder = load_encoder(
-        family, checkpoint=checkpoint, device=on, dtype=computed_in, runtime=runtime, seed=seed
-    )
+
+    def load(in_dtype: torch.dtype) -> Encoder:
+        return load_encoder(
+            family, checkpoint=checkpoint, device=on, dtype=in_dtype, runtime=runtime, seed=seed
+        )
+
+    encoder = load(computed_in)
     log.info(
         "runtime %s, %d threads, against plain float32: %s",
         encoder.runtime.name,
         torch.get_num_threads(),
         encoder.fidelity,
     )
-    return TorchEncoder(encoder, profile)
+    return TorchEncoder(encoder, profile, load)

@@ -13,7 +13,8 @@ from app.core.errors import DeadlineExceeded
 from app.core.plan import CropPlan, make_plan
 from app.serving.batcher import Batcher
 from app.serving.batching import batch_limit
-from app.serving.encoder import EncodedTokens, EncoderService, Staged
+from app.serving.encoder import EncoderService
+from app.serving.served import EncodedTokens, Staged
 from app.serving.worker import DeviceWorker
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Encoding:
         return self._encoder.ready_encoder().encode(batch)
 
     def _limit_crops(self) -> int:
-        return self._batch_crops or batch_limit(self._encoder.profile)
+        return self._batch_crops or batch_limit(self._encoder.profiling.whole_profile)
 
     @property
     def waiting(self) -> int:

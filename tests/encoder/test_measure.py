@@ -178,6 +178,26 @@ def test_the_budget_ends_it(tiny_encoder: Encoder) -> None:
     assert finished.complete
 
 
+def test_it_can_be_stopped_between_two_passes(tiny_encoder: Encoder) -> None:
+    """In the warm-up or in the rounds; nothing starts any more, and what there is is kept."""
+    for stop_after in (1, 4):
+        told: list[int] = []
+        stopped = last(
+            measure_profile(
+                tiny_encoder,
+                [1, 2, 3],
+                5,
+                ONCE,
+                progress=lambda p, told=told: told.append(p.total_crops),
+                until=lambda told=told, most=stop_after: len(told) >= most,
+            )
+        )
+        assert len(told) == stop_after
+        assert not stopped.complete
+        passes = sum(entry.vision_ms.samples for entry in stopped.entries)
+        assert passes == max(0, stop_after - 3), "three counts are warmed up first"
+
+
 def test_no_budget_gives_an_empty_profile(tiny_encoder: Encoder) -> None:
     """Even then there is one profile to show, which says that it is not complete."""
     (profile,) = measure_profile(tiny_encoder, [1], budget_s=0, clock=Ticks())

@@ -280,6 +280,8 @@ async def test_page_and_documentation_need_no_network(serve):
         "/lut",
         "/encode",
         "/latency",
+        "/latency/measure",
+        "/latency/measure/{measurement_id}",
         "/models",
         "/healthz",
         "/readyz",

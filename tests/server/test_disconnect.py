@@ -49,8 +49,8 @@ def waiting(url: str) -> int:
     return httpx.get(f"{url}/readyz").json()["waiting"]
 
 
-def send(url: str, width: int, *, multipart: bool = False) -> socket.socket:
-    """A request for tokens whose answer is not waited for."""
+def send(url: str, width: int, *, multipart: bool = False, call: str = "/encode") -> socket.socket:
+    """A request, by default for tokens, whose answer is not waited for."""
     body = (
         {"files": {"image": image_bytes(width, 300)}}
         if multipart
@@ -59,9 +59,9 @@ def send(url: str, width: int, *, multipart: bool = False) -> socket.socket:
             "headers": JPEG,
         }
     )
-    request = httpx.Request("POST", f"{url}/encode", **body)
+    request = httpx.Request("POST", f"{url}{call}", **body)
     request.read()
-    lines = [b"POST /encode HTTP/1.1", *(b": ".join(pair) for pair in request.headers.raw)]
+    lines = [f"POST {call} HTTP/1.1".encode(), *(b": ".join(pair) for pair in request.headers.raw)]
     connection = socket.create_connection((request.url.host, request.url.port))
     connection.sendall(b"\r\n".join(lines) + b"\r\n\r\n" + request.content)
     return connection
@@ -121,3 +121,43 @@ def test_a_pass_under_way_outlives_its_client_and_the_server_serves_on(url, fake
     assert staying.recv(12) == b"HTTP/1.1 200"
     staying.close()
     assert fake_encoder.batches == [[300], [310]]
+
+
+MEASURE = "/analyze?latency=measure&repeats=5"
+
+
+def test_a_measurement_that_waits_is_dropped_with_its_client(app, url, fake_encoder):
+    """Its image is not even decoded for it, and its place in the queue is free."""
+    images = app.state.service.images
+    prepared, prepare = [], fake_encoder.prepare
+
+    def noted(picture, plan):
+        prepared.append(plan.image.width)
+        return prepare(picture, plan)
+
+    fake_encoder.prepare = noted
+    fake_encoder.gate.clear()
+    first = send(url, 300, call=MEASURE)
+    assert fake_encoder.started.wait(5)
+    leaving = send(url, 310, call=MEASURE)
+    until(lambda: images.admitted == 2)
+    leaving.close()
+    until(lambda: images.admitted == 1)
+    fake_encoder.gate.set()
+    assert first.recv(12) == b"HTTP/1.1 200"
+    first.close()
+    assert httpx.post(f"{url}{MEASURE}", content=image_bytes(320, 300), headers=JPEG).is_success
+    assert prepared == [300, 320]
+    assert fake_encoder.passes == 2 * (1 + 5)
+
+
+def test_a_measurement_under_way_stops_between_two_passes(app, url, fake_encoder):
+    """The pass under way ends, and the next one is another client's."""
+    fake_encoder.gate.clear()
+    leaving = send(url, 300, call=MEASURE)
+    assert fake_encoder.started.wait(5)
+    leaving.close()
+    until(lambda: app.state.service.images.admitted == 0)
+    fake_encoder.gate.set()
+    assert httpx.post(f"{url}{MEASURE}", content=image_bytes(320, 300), headers=JPEG).is_success
+    assert fake_encoder.passes == 1 + (1 + 5)

@@ -4,6 +4,7 @@ import asyncio
 import io
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,10 +20,12 @@ from app.encoder.checkpoint import load_checkpoint
 from app.encoder.encoder import Encoder
 from app.encoder.memory import in_device_memory
 from app.encoder.runtimes.base import Eager
+from app.encoder.warmup import WarmupRule
 from app.imaging.decode import Picture, decode
 from app.serving.backend import ProfileOptions, TorchEncoder
 from app.serving.encoder import EncoderService
 from app.serving.encoding import Encoding
+from app.serving.measurement import MeasurementState
 from app.serving.worker import DeviceWorker
 from tests.encoder.reference import CPU, molmo1_vectors, pattern_image, write_checkpoint
 
@@ -38,8 +41,39 @@ def tiny(tmp_path_factory) -> Encoder:
 
 
 @pytest.fixture
-def served(tiny, tmp_path) -> TorchEncoder:
-    return TorchEncoder(tiny, ProfileOptions(tmp_path, crops=1, repeats=1, budget_s=1))
+def served(tiny, tmp_path, monkeypatch) -> TorchEncoder:
+    """Measures one count once, hardly warm and
+    hardly calibrated; another dtype is loaded by saying so."""
+    once = WarmupRule(at_least_s=0, at_most_s=0)
+    monkeypatch.setattr("app.encoder.measure.default_warmup", lambda _: once)
+    monkeypatch.setattr("app.encoder.measure.matmul_gflop_per_s", lambda *_: 1e6)
+
+    def another(dtype: torch.dtype) -> Encoder:
+        vectors = molmo1_vectors()
+        folder = write_checkpoint(tmp_path, vectors.weights)
+        backbone = load_checkpoint(folder, vectors.family, CPU, dtype)
+        return Encoder(vectors.family, Eager(backbone), CPU, dtype, "checkpoint")
+
+    options = ProfileOptions(tmp_path / "profiles", crops=1, repeats=1, budget_s=60)
+    return TorchEncoder(tiny, options, another)
+
+
+@pytest.fixture
+def service(served) -> Iterator[EncoderService]:
+    """Ready, and measuring nothing by itself."""
+    worker = DeviceWorker(queue_limit=1, stall_s=60)
+    service = EncoderService(lambda: served, profile_on_start=False, worker=worker)
+    service.start()
+    until(lambda: service.status().state == "ready")
+    yield service
+    worker.stop()
+
+
+def measured(service: EncoderService, **asked) -> MeasurementState:
+    profiling = service.profiling
+    started = profiling.start(service.ready_encoder(), **asked)
+    until(lambda: profiling.measurement(started.id).status != "running", seconds=60)
+    return profiling.measurement(started.id)
 
 
 def picture(width: int, height: int) -> Picture:
@@ -99,6 +133,42 @@ async def test_requests_at_the_same_time_get_the_tokens_of_their_own_images(tiny
     assert {answer.pass_crops for answer in answers} == {total}
     assert busy.result(0)
     worker.stop()
+
+
+def test_a_measurement_is_used_and_saved_and_adds_to_what_there_is(service, served):
+    """As many passes as asked for; what another measured stays."""
+    first = measured(service, counts=[2], repeats=2)
+    assert first.failure is None
+    assert first.status == "done"
+    second = measured(service, counts=[3, 1], repeats=3, full=True)
+    assert [entry.total_crops for entry in second.profile.entries] == [1, 3]
+    assert second.profile.entry(3).full_ms is not None
+    assert second.profile.entry(3).vision_ms.samples == 3
+    in_use = service.profile
+    assert in_use.entry(2) == first.profile.entry(2)
+    assert in_use.entry(3) == second.profile.entry(3)
+    assert served.saved_profile() == in_use
+
+
+def test_another_dtype_is_measured_beside_the_encoder_in_use(service, served):
+    """With weights of its own that are gone afterwards, and a file of its own."""
+    before = measured(service, counts=[1]).profile
+    other = measured(service, counts=[1], dtype="bfloat16")
+    assert other.failure is None
+    assert other.profile.dtype == "bfloat16"
+    assert service.profile == before
+    assert served.saved_profile() == before
+    assert served.in_dtype("bfloat16").saved_profile() == other.profile
+
+
+@pytest.mark.parametrize("asked", [{"counts": [1], "dtype": "bfloat16"}, {"counts": [65]}])
+def test_what_would_not_fit_is_refused_before_it_is_tried(service, monkeypatch, asked):
+    monkeypatch.setattr("app.encoder.memory.free_bytes", lambda _: 100)
+    failed = measured(service, **asked)
+    assert failed.status == "failed"
+    assert failed.failure.slug == "out-of-device-memory"
+    assert "MB are free" in failed.failure.detail
+    assert service.profile is None
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,28 @@
 """An encoder and a profile of a device that is not there."""
 
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 from support.profiles import entry, profile
 
 from app.core.errors import EncoderMismatch, OutOfDeviceMemory
 from app.core.profile import Profile
-from app.serving.encoder import EncodedTokens, MeasuredPass, Staged
+from app.core.profile_entry import ProfileEntry
+from app.serving.served import EncodedTokens, MeasuredPass, Staged
 
 
 def fake_profile(counts: int, complete: bool = True) -> Profile:
     """1 to ``counts`` crops in all, at medians of 10 ms a crop and half a ms."""
-    entries = (entry(min(1, n - 1), n - 1, 10.0 * n - 0.5) for n in range(1, counts + 1))
+    entries = (fake_entry(count) for count in range(1, counts + 1))
     return replace(profile(*entries), device="fake", complete=complete)
+
+
+def fake_entry(total_crops: int, ms_per_crop: float = 10.0) -> ProfileEntry:
+    """In one row; half a ms more than its crops take is the median."""
+    return entry(min(1, total_crops - 1), total_crops - 1, ms_per_crop * total_crops - 0.5)
 
 
 def fake_tokens(plan) -> EncodedTokens:
@@ -30,14 +38,21 @@ class FakeEncoder:
 
     An image of ``poison_px`` width breaks the pass it is in; a pass over more than
     ``memory_crops`` does not fit. ``batches`` are the widths of the images of each pass tried.
+    ``others`` are the profiles that ``second``, a fake in another dtype, saved.
     """
 
-    model, device, dtype = "molmo-7b-d-0924", "fake", "float32"
+    model, device = "molmo-7b-d-0924", "fake"
     runtime, weights = "eager", "random"
     profile_counts = 3
 
     def __init__(self, saved: Profile | None = None) -> None:
+        self.dtype = "float32"
         self.saved = saved
+        self.others: list[Profile] = []
+        self.second: weakref.ref[FakeEncoder] | None = None
+        self.profile_passes = 0
+        self.profile_failure: Callable[[], Exception] | None = None
+        self.ms_per_crop = 10.0
         self.gate = threading.Event()
         self.gate.set()
         self.started = threading.Event()
@@ -82,8 +97,40 @@ class FakeEncoder:
     def saved_profile(self) -> Profile | None:
         return self.saved
 
-    def profile(self, resume, run):
-        done = len(resume.entries) if resume else 0
-        for counts in range(done + 1, self.profile_counts + 1):
-            run(lambda: self.gate.wait(10))
-            yield fake_profile(counts, complete=counts == self.profile_counts)
+    def save_profile(self, profile: Profile) -> None:
+        self.saved = profile
+
+    def in_dtype(self, dtype: str) -> "FakeEncoder":
+        other = FakeEncoder()
+        other.dtype, other.gate, other.started = dtype, self.gate, self.started
+        other.profile_failure, other.ms_per_crop = self.profile_failure, self.ms_per_crop
+        other.save_profile = self.others.append
+        self.second = weakref.ref(other)
+        return other
+
+    def profile(self, request, *, resume, run, progress, until):
+        """A pass for each count that is missing, each a profile."""
+        entries = {entry.total_crops: entry for entry in resume.entries} if resume else {}
+        missing = [count for count in request.counts if count not in entries]
+        for number, count in enumerate(missing, 1):
+            if until():
+                break
+            run(self._profile_pass)
+            entries[count] = fake_entry(count, self.ms_per_crop)
+            progress(SimpleNamespace(
+                done=number / len(missing), phase="rounds", total_crops=count, last_ms=10.0 * count,
+            ))  # fmt: skip
+            yield self._profile_of(request, entries)
+        yield self._profile_of(request, entries)
+
+    def _profile_pass(self) -> None:
+        self.started.set()
+        self.gate.wait(10)
+        if self.profile_failure:
+            raise self.profile_failure()
+        self.profile_passes += 1
+
+    def _profile_of(self, request, entries) -> Profile:
+        complete = all(count in entries for count in request.counts)
+        rising = [entries[count] for count in sorted(entries)]
+        return replace(profile(*rising), device="fake", dtype=self.dtype, complete=complete)

@@ -1,0 +1,89 @@
+"""Measurements of the profile, as they are asked for and answered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.core.config import MAX_CROPS_LIMIT
+from app.schemas.answer import Mirror, Rounded, problem_type
+from app.schemas.profile import ProfileAnswer
+from app.serving.measurement import Failure, MeasurementState, MeasurementStatus
+
+MOST_CROPS = MAX_CROPS_LIMIT + 1
+MOST_REPEATS = 500
+"""From that many on there is a p99, and more would only hold the device up."""
+
+
+class MeasurementBody(BaseModel):
+    """What is to be measured; what is left out is as for the profile measured at the start."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    counts: list[Annotated[int, Field(ge=1, le=MOST_CROPS)]] | None = Field(
+        None,
+        min_length=1,
+        max_length=MOST_CROPS,
+        description="Total crops, the global one included.",
+    )
+    repeats: int | None = Field(
+        None, ge=1, le=MOST_REPEATS, description="Timed passes of each count."
+    )
+    dtype: Literal["float32", "bfloat16"] | None = Field(
+        None, description="What the network computes in; by default what the loaded one does."
+    )
+    full: bool = Field(False, description="Time passes from the decoded image, too.")
+
+
+class MeasurementRequestAnswer(Mirror):
+    counts: list[int]
+    repeats: int | None = Field(description="null: as many as suit the device, see the profile.")
+    dtype: str
+    full: bool
+
+
+class MeasurementFailure(BaseModel):
+    """As in a problem, but the measurement's and not this request's."""
+
+    type: str = Field(description="Stable identifier, see docs/errors.md.")
+    detail: str
+
+    @classmethod
+    def of(cls, failure: Failure) -> MeasurementFailure:
+        return cls(type=problem_type(failure.slug), detail=failure.detail)
+
+
+class RunningMeasurement(Mirror):
+    """The measurement under way; more of it at `/latency/measure/{id}`."""
+
+    id: str
+    progress: Rounded = Field(description="From 0 to 1.")
+    phase: str | None = Field(description="`warm-up` or `rounds`; null before the first pass.")
+    total_crops: int | None = Field(description="The count that was run last.")
+
+
+class MeasurementAnswer(RunningMeasurement):
+    status: MeasurementStatus
+    last_ms: Rounded | None = Field(description="The last timed pass.")
+    started_at: str
+    ended_at: str | None
+    request: MeasurementRequestAnswer
+    error: MeasurementFailure | None
+    profile: ProfileAnswer | None = Field(description="What was measured so far.")
+
+    @classmethod
+    def of_state(cls, state: MeasurementState) -> MeasurementAnswer:
+        return cls(
+            id=state.id,
+            status=state.status,
+            progress=state.progress,
+            phase=state.phase,
+            total_crops=state.total_crops,
+            last_ms=state.last_ms,
+            started_at=state.started_at,
+            ended_at=state.ended_at,
+            request=MeasurementRequestAnswer.of(state.request),
+            error=MeasurementFailure.of(state.failure) if state.failure else None,
+            profile=ProfileAnswer.of(state.profile) if state.profile else None,
+        )

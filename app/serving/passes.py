@@ -1,0 +1,82 @@
+"""``latency=measure``: passes over one image's own crops, now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.core.errors import DeadlineExceeded
+from app.core.latency import Latency, VisionLatency
+from app.core.plan import CropPlan
+from app.core.timings import Percentiles
+from app.serving.served import MeasuredPass, ServedEncoder
+
+if TYPE_CHECKING:
+    from app.imaging.decode import Picture
+
+WARMUP, DEFAULT_REPEATS = 1, 3
+"""Passes of a measurement on request: not counted, and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Time a measured request spent before its passes, in ms."""
+
+    queue_ms: float
+    preprocess_ms: float
+
+
+def run_passes(
+    encoder: ServedEncoder,
+    load: Callable[[], Picture],
+    plan: CropPlan,
+    *,
+    repeats: int,
+    deadline: float,
+    before_pass: Callable[[], None] = lambda: None,
+) -> tuple[Latency, float]:
+    """Time ``repeats`` passes over a picture's crops after ``WARMUP``, in the calling thread.
+
+    Args:
+        load: decodes the picture, which is kept no longer than it takes to prepare it.
+        deadline: ``time.monotonic()`` after which no further pass starts.
+        before_pass: called before each pass; what it raises ends them.
+
+    Returns:
+        The latency, and the ms that preparing the crops took.
+
+    Raises:
+        DeadlineExceeded: the deadline came first.
+    """
+    picture = load()
+    decoded = time.monotonic()
+    run_pass = encoder.prepare(picture, plan)
+    del picture
+    preprocess_ms = (time.monotonic() - decoded) * 1e3
+    passes: list[MeasuredPass] = []
+    for number in range(WARMUP + repeats):
+        before_pass()
+        if time.monotonic() > deadline:
+            raise DeadlineExceeded(
+                f"{number} of {WARMUP + repeats} passes were done by the deadline",
+                limit=WARMUP + repeats,
+                actual=number,
+            )
+        passes.append(run_pass())
+    return _measured(encoder, passes[WARMUP:]), preprocess_ms
+
+
+def _measured(encoder: ServedEncoder, passes: list[MeasuredPass]) -> Latency:
+    vit = Percentiles.of([p.vit_ms for p in passes])
+    connector = Percentiles.of([p.connector_ms for p in passes])
+    return Latency(
+        source="measured",
+        reason=f"measured just now over this image's own crops, {len(passes)} times",
+        device=encoder.device,
+        dtype=encoder.dtype,
+        runtime=encoder.runtime,
+        weights=encoder.weights,
+        vision=VisionLatency(Percentiles.of([p.vision_ms for p in passes]), vit.p50, connector.p50),
+    )

@@ -1,0 +1,148 @@
+"""What the service needs of an encoder, and the values that pass between the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from app.core.plan import CropPlan
+from app.core.profile import Profile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from app.encoder.measure import Progress
+    from app.encoder.series import Run
+    from app.imaging.decode import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPass:
+    """One pass over an image's own crops, in ms."""
+
+    vision_ms: float
+    vit_ms: float
+    connector_ms: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Staged:
+    """An image's crops, prepared as far as they can be without the device.
+
+    ``total_crops`` is what it adds to a pass; ``crops`` only the encoder that made it reads.
+    """
+
+    total_crops: int
+    crops: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedTokens:
+    """One image's vision tokens, on the host.
+
+    ``tokens`` [N, L] in the encoder's dtype; ``positions`` int64 [N], where each goes in the
+    image's prompt tokens.
+    """
+
+    tokens: Tensor
+    positions: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementRequest:
+    """What a measurement of the profile is to do.
+
+    Attributes:
+        counts: total crops, the global one included, rising.
+        dtype: ``float32`` or ``bfloat16``.
+        repeats: timed passes of each count; None: as many as suit the device.
+        full: whether passes from the decoded image are timed, too, where they are not anyway.
+    """
+
+    counts: tuple[int, ...]
+    dtype: str
+    repeats: int | None = None
+    full: bool = False
+
+
+class ServedEncoder(Protocol):
+    """What the service needs of an encoder.
+
+    Calls that use the device come from the worker's thread. ``app.serving.backend`` has the real
+    one; a test passes its own.
+    """
+
+    @property
+    def model(self) -> str:
+        """The family's name."""
+
+    @property
+    def device(self) -> str:
+        """The device's own name."""
+
+    @property
+    def dtype(self) -> str:
+        """What it computes in."""
+
+    @property
+    def runtime(self) -> str:
+        """How the network is run."""
+
+    @property
+    def weights(self) -> str:
+        """``random`` or ``checkpoint``."""
+
+    def check(self, plan: CropPlan) -> None:
+        """Raise EncoderMismatch if the plan is not one this encoder can run."""
+
+    def prepare(self, picture: Picture, plan: CropPlan) -> Callable[[], MeasuredPass]:
+        """Put the crops on the device; what comes back runs and times one pass."""
+
+    def stage(self, picture: Picture, plan: CropPlan) -> Staged:
+        """Everything that can be done without the device; from any thread, several at once."""
+
+    def encode(self, batch: Sequence[Staged]) -> list[EncodedTokens]:
+        """One pass over what ``stage`` made: the tokens of each, in order, once they are there.
+
+        Raises:
+            OutOfDeviceMemory: the pass did not fit; the encoder can still be used.
+        """
+
+    @property
+    def profile_counts(self) -> int:
+        """The most total crops of a complete profile, which has all counts from 1."""
+
+    def saved_profile(self) -> Profile | None:
+        """The profile that was saved, if it was measured under the same conditions."""
+
+    def save_profile(self, profile: Profile) -> None:
+        """Keep a profile for the next start; where that cannot be done, the log says so."""
+
+    def profile(
+        self,
+        request: MeasurementRequest,
+        *,
+        resume: Profile | None,
+        run: Run,
+        progress: Callable[[Progress], None],
+        until: Callable[[], bool],
+    ) -> Iterator[Profile]:
+        """Measure a profile in this encoder's dtype, yielding it as it grows; called anywhere.
+
+        Args:
+            resume: an earlier profile, whose full entries are kept and not measured again.
+            run: carries out every piece of work on the device.
+            progress: told of each pass.
+            until: no pass starts once this is true; the last profile is then not complete.
+
+        Raises:
+            OutOfDeviceMemory: what all these counts take in together does not fit.
+        """
+
+    def in_dtype(self, dtype: str) -> ServedEncoder:
+        """A second encoder of the same weights in another dtype, which lives as long as it is held.
+
+        Raises:
+            OutOfDeviceMemory: it would not fit beside this one.
+        """
