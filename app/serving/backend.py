@@ -25,7 +25,7 @@ from app.encoder.encoder import Encoder
 from app.encoder.encoder import Staged as StagedCrops
 from app.encoder.loading import load_encoder
 from app.encoder.measure import Progress, measure_profile
-from app.encoder.memory import check_room, in_device_memory
+from app.encoder.memory import check_room, give_back, in_device_memory
 from app.encoder.recording import profile_key
 from app.encoder.runtimes.choose import RuntimeChoice
 from app.encoder.scopes import SCOPES
@@ -180,6 +180,10 @@ class TorchEncoder:
         needed = weights_bytes(encoder.family, wanted.itemsize)
         check_room(encoder.device, needed, f"a second encoder in {dtype}")
         return TorchEncoder(in_device_memory(lambda: self._load(wanted)), self._options, self._load)
+
+    def give_memory_back(self) -> None:
+        """Return to the system what a second encoder took, now that nothing refers to it."""
+        give_back()
 
 
 def load_torch_encoder(

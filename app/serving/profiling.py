@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from app.serving.worker import DeviceWorker
 
 T = TypeVar("T")
 ProfileState = Literal["off", "waiting", "measuring", "complete", "partial", "failed"]
+Work = Callable[[ServedEncoder, Measurement], None]
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Profiling:
             return _nothing
         measurement = self._measurements.add(_request(encoder))
         self._state = "measuring"
-        return partial(self._carry_out, measurement, partial(self._complete, encoder))
+        return partial(self._carry_out, encoder, measurement, self._complete)
 
     def start(
         self,
@@ -119,7 +119,7 @@ class Profiling:
                 "the encoder's worker is not running", state=self._worker.state
             )
         measurement = self._measurements.add(_request(encoder, counts, dtype, repeats, full))
-        work = partial(self._carry_out, measurement, partial(self._renew, encoder))
+        work = partial(self._carry_out, encoder, measurement, self._renew)
         threading.Thread(target=work, name="measurement", daemon=True).start()
         return measurement.state
 
@@ -141,20 +141,22 @@ class Profiling:
         measurement.cancel()
         return measurement.state
 
-    def _carry_out(self, measurement: Measurement, work: Callable[[Measurement], None]) -> None:
-        id_ = measurement.state.id
-        failed: Failure | None = None
+    def _carry_out(self, encoder: ServedEncoder, measurement: Measurement, work: Work) -> None:
+        failure: Failure | None = None
         try:
             with suppress(CancelledError):  # before what was asked of the device had begun
-                work(measurement)
+                work(encoder, measurement)
         except Exception as error:
-            failed = Failure.of(error)
+            failure = Failure.of(error)
             if self._worker.state != "stopped":
-                log.exception("measurement %s failed", id_)
-        if failed is not None:
-            gc.collect()  # the error's frames may hold a second encoder, and themselves
-        measurement.end(failed)
-        log.info("measurement %s: %s", id_, measurement.state.status)
+                log.exception("measurement %s failed", measurement.state.id)
+        measurement.end(failure)
+        if measurement.request.dtype != encoder.dtype:
+            # Only here are work and error gone, which held a second encoder. In the worker, as that
+            # holds its last job until the next.
+            with suppress(EncoderUnavailable):
+                self._worker.submit(encoder.give_memory_back, background=True)
+        log.info("measurement %s: %s", measurement.state.id, measurement.state.status)
 
     def _complete(self, encoder: ServedEncoder, measurement: Measurement) -> None:
         """The measurement of the start: its profile is in use, and saved, as it grows."""

@@ -141,8 +141,13 @@ class ServedEncoder(Protocol):
         """
 
     def in_dtype(self, dtype: str) -> ServedEncoder:
-        """A second encoder of the same weights in another dtype, which lives as long as it is held.
+        """A second encoder of the same weights in another dtype.
+
+        It lives as long as it is held; afterwards :meth:`give_memory_back` is to be called.
 
         Raises:
             OutOfDeviceMemory: it would not fit beside this one.
         """
+
+    def give_memory_back(self) -> None:
+        """Return to the system what a second encoder took, now that nothing refers to it."""

@@ -120,7 +120,6 @@ class DeviceWorker:
         try:
             while (job := self._next()) is not None:
                 self._run(job)
-                del job  # or it would keep what its work and its result hold until the next one
         except BaseException:
             log.critical("the device worker died", exc_info=True)
         finally:

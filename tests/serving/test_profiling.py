@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
 
 import pytest
 from support.fakes import FakeEncoder, fake_profile
@@ -13,9 +14,10 @@ from app.core.errors import (
     OutOfDeviceMemory,
     UnknownMeasurement,
 )
-from app.serving.measurement import MeasurementState
+from app.serving.measurement import Measurement, MeasurementState
 from app.serving.measurements import KEPT
 from app.serving.profiling import Profiling
+from app.serving.served import MeasurementRequest
 from app.serving.worker import DeviceWorker
 
 
@@ -174,6 +176,18 @@ def test_a_pass_that_waits_for_the_device_is_cancelled_at_once(profiling, encode
     assert encoder.profile_passes == 0
 
 
+def test_work_that_is_queued_just_after_cancelling_is_cancelled_too():
+    """There is a moment between asking whether to stop and queueing the next pass."""
+    measurement = Measurement(MeasurementRequest((1,), "float32"))
+    measurement.cancel()
+    queued: Future[None] = Future()
+    too_late = threading.Timer(5, queued.set_result, [None])
+    too_late.start()
+    with pytest.raises(CancelledError):
+        measurement.result_of(queued)
+    too_late.cancel()
+
+
 def test_cancelling_what_is_done_changes_nothing(profiling, encoder):
     done = ended(profiling, profiling.start(encoder))
     assert profiling.cancel(done.id) == done
@@ -239,7 +253,7 @@ def test_another_dtype_is_measured_by_a_second_encoder_that_is_not_kept(profilin
     assert (done.status, done.profile.dtype) == ("done", "bfloat16")
     assert encoder.others == [done.profile]
     assert profiling.profile == encoder.saved == before
-    until(lambda: encoder.second() is None)
+    until(lambda: encoder.freed)
 
 
 def test_a_second_encoder_is_not_kept_by_its_failure(profiling, encoder, monkeypatch):
@@ -248,7 +262,7 @@ def test_a_second_encoder_is_not_kept_by_its_failure(profiling, encoder, monkeyp
     encoder.profile_failure = RuntimeError
     failed = ended(profiling, profiling.start(encoder, dtype="bfloat16"))
     assert failed.status == "failed"
-    until(lambda: encoder.second() is None)
+    until(lambda: encoder.freed)
 
 
 def test_the_last_few_are_kept(profiling, encoder):

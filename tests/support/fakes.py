@@ -1,5 +1,6 @@
 """An encoder and a profile of a device that is not there."""
 
+import gc
 import threading
 import weakref
 from collections.abc import Callable
@@ -38,7 +39,8 @@ class FakeEncoder:
 
     An image of ``poison_px`` width breaks the pass it is in; a pass over more than
     ``memory_crops`` does not fit. ``batches`` are the widths of the images of each pass tried.
-    ``others`` are the profiles that ``second``, a fake in another dtype, saved.
+    ``others`` are the profiles that ``second``, a fake in another dtype, saved; ``freed`` is
+    whether it was gone when its memory was to be given back.
     """
 
     model, device = "molmo-7b-d-0924", "fake"
@@ -50,6 +52,7 @@ class FakeEncoder:
         self.saved = saved
         self.others: list[Profile] = []
         self.second: weakref.ref[FakeEncoder] | None = None
+        self.freed = False
         self.profile_passes = 0
         self.profile_failure: Callable[[], Exception] | None = None
         self.ms_per_crop = 10.0
@@ -107,6 +110,10 @@ class FakeEncoder:
         other.save_profile = self.others.append
         self.second = weakref.ref(other)
         return other
+
+    def give_memory_back(self) -> None:
+        gc.collect()
+        self.freed = self.second is not None and self.second() is None
 
     def profile(self, request, *, resume, run, progress, until):
         """A pass for each count that is missing, each a profile."""
