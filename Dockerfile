@@ -5,9 +5,11 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 # or of a tool's settings in pyproject.toml does not install torch again.
 FROM ${PYTHON_IMAGE} AS requirements
 WORKDIR /requirements
+# Optional dependencies to install as well, by their names in pyproject.toml: openvino.
+ARG EXTRAS=
 RUN --mount=type=bind,source=pyproject.toml,target=/from/pyproject.toml \
     --mount=type=bind,source=docker/requirements.py,target=/from/requirements.py \
-    python /from/requirements.py /from/pyproject.toml .
+    python /from/requirements.py /from/pyproject.toml . "$EXTRAS"
 
 
 FROM ${PYTHON_IMAGE} AS builder

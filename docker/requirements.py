@@ -9,10 +9,15 @@ import tomllib
 from pathlib import Path
 
 
-def main(pyproject: Path, folder: Path) -> None:
-    """Write ``torch.txt``, ``others.txt`` and ``build.txt`` into ``folder``."""
+def main(pyproject: Path, folder: Path, extras: str = "") -> None:
+    """Write ``torch.txt``, ``others.txt`` and ``build.txt`` into ``folder``.
+
+    ``extras`` are names of optional dependencies, separated by commas; an unknown one is an error.
+    """
     config = tomllib.loads(pyproject.read_text(encoding="utf-8"))
     wanted: list[str] = config["project"]["dependencies"]
+    for extra in filter(None, extras.split(",")):
+        wanted += config["project"]["optional-dependencies"][extra]
     torch = [line for line in wanted if re.match(r"torch(?![\w-])", line)]
     lists = {
         "torch": torch,
@@ -24,4 +29,4 @@ def main(pyproject: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
