@@ -68,6 +68,7 @@ class ProfileKey:
     overlap_margins: tuple[int, int]
     threads: int
     torch_version: str
+    openvino_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ class Profile:
             overlap_margins=self.overlap_margins,
             threads=self.threads,
             torch_version=self.versions["torch"],
+            openvino_version=self.versions.get("openvino"),
         )
 
     def matches(self, key: ProfileKey) -> bool:

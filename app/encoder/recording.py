@@ -18,7 +18,6 @@ from app.encoder.device import device_name, dtype_name
 from app.encoder.encoder import Encoder
 from app.encoder.machine import contention
 
-RUNTIME_PACKAGES = ("openvino", "nncf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,7 @@ def profile_key(encoder: Encoder, config: CropConfig | None = None) -> ProfileKe
         overlap_margins=margins,
         threads=torch.get_num_threads(),
         torch_version=torch.__version__,
+        openvino_version=version("openvino") if _runs_openvino(encoder.runtime.name) else None,
     )
 
 
@@ -88,10 +88,11 @@ def _versions(key: ProfileKey) -> dict[str, str]:
         "torch": key.torch_version,
         "crop_planner": __version__,
     }
-    for package in RUNTIME_PACKAGES:
-        if key.runtime.startswith(package):
-            known[package] = version(package)
-    return known
+    return known if key.openvino_version is None else known | {"openvino": key.openvino_version}
+
+
+def _runs_openvino(runtime: str) -> bool:
+    return runtime.startswith("openvino")
 
 
 def _fidelity(encoder: Encoder) -> Fidelity | None:
