@@ -116,7 +116,7 @@ def check_room(device: torch.device, needed: int, what: str) -> None:
 def give_back() -> None:
     """Return to the system what is no longer used of the host's memory.
 
-    glibc keeps freed weights in its heap: 1.1 GB after an encoder in float32, which would count as
+    glibc keeps freed weights in its heap: 1 GB after an encoder in float32, which would count as
     taken wherever free memory is asked for. Other libraries return it by themselves.
     """
     gc.collect()
