@@ -19,7 +19,6 @@ from app.encoder.encoder import Encoder
 from app.encoder.machine import contention
 
 
-
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What the machine itself reached, and how it was, around the passes."""
