@@ -56,7 +56,7 @@ def run(request: Request, settings: Settings) -> tuple[Profile, Path | None]:
     config = make_config(encoder.family, overlap_margins=request.overlap_margins)
     counts = sorted(set(request.counts or range(1, config.max_crops + 2)))
     default = default_warmup(encoder.device)
-    warmup = default if request.warmup_s is None else WarmupRule(0.0, request.warmup_s)
+    warmup = default if request.warmup_s is None else WarmupRule(at_most_s=request.warmup_s)
     earlier = _earlier(profile_key(encoder, config), counts, request.resume, settings)
     shown = _Shown(told)
     saved: Path | None = None

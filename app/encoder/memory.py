@@ -33,8 +33,8 @@ def free_bytes(device: torch.device) -> int | None:
         free, _ = torch.cuda.mem_get_info(device)
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return free + held
-    told = [bytes_ for bytes_ in (linux_field(MEMINFO, "MemAvailable"), _cgroup_left()) if bytes_]
-    return min(told, default=None)
+    told = linux_field(MEMINFO, "MemAvailable"), _cgroup_left()
+    return min((left for left in told if left is not None), default=None)
 
 
 def peak_bytes(device: torch.device, work: Callable[[], object]) -> int | None:
@@ -84,13 +84,8 @@ def check_fits(device: torch.device, crops: int, bytes_of: Callable[[int], int])
     if free is None or needed <= free:
         return
     fitting = next((fewer for fewer in range(crops - 1, 0, -1) if bytes_of(fewer) <= free), 0)
-    raise OutOfDeviceMemory(
-        f"a pass over {crops} crops needs about {needed / 1e6:,.0f} MB of the device's memory, "
-        f"{free / 1e6:,.0f} MB are free; {fitting} crops would fit",
-        limit=free,
-        actual=needed,
-        fitting_crops=fitting,
-    )
+    what, more = f"a pass over {crops} crops", f"; {fitting} crops would fit"
+    raise _too_large(what, needed, free, more, fitting_crops=fitting)
 
 
 def check_room(device: torch.device, needed: int, what: str) -> None:
@@ -105,12 +100,19 @@ def check_room(device: torch.device, needed: int, what: str) -> None:
     """
     free = free_bytes(device)
     if free is not None and needed > free:
-        raise OutOfDeviceMemory(
-            f"{what} would take about {needed / 1e6:,.0f} MB of the device's memory, "
-            f"{free / 1e6:,.0f} MB are free",
-            limit=free,
-            actual=needed,
-        )
+        raise _too_large(what, needed, free)
+
+
+def _too_large(
+    what: str, needed: int, free: int, more: str = "", **facts: int
+) -> OutOfDeviceMemory:
+    return OutOfDeviceMemory(
+        f"{what} would take about {needed / 1e6:,.0f} MB of the device's memory, "
+        f"{free / 1e6:,.0f} MB are free{more}",
+        limit=free,
+        actual=needed,
+        **facts,
+    )
 
 
 def give_back() -> None:

@@ -119,3 +119,11 @@ def test_a_device_that_tells_nothing_refuses_nothing(monkeypatch: pytest.MonkeyP
     """Admission is no reason to fail where the memory cannot be read."""
     monkeypatch.setattr(memory, "free_bytes", lambda device: None)
     check_fits(CPU, 10**6, lambda crops: crops * 10**9)
+
+
+def test_a_full_container_has_nothing_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """None left is not the same as none told: the machine's own memory is out of its reach."""
+    for name, text in {"memory.max": "700", "memory.current": "700", "memory.stat": ""}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    assert free_bytes(CPU) == 0
