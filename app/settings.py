@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core.choices import DeviceChoice, DtypeChoice, RuntimeChoice
 from app.core.families import DEFAULT_FAMILY
 
 PILLOW_MAX_PIXELS = 178_956_970
@@ -61,20 +62,11 @@ class Settings(BaseSettings):
     checkpoint: Path | None = Field(
         None, description="Folder of safetensors with the published vision tensors."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the encoder runs.")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+    device: DeviceChoice = Field("auto", description="Where the encoder runs.")
+    dtype: DtypeChoice = Field(
         "auto", description="What the encoder computes in; auto: bfloat16 where the device has it."
     )
-    runtime: Literal[
-        "auto",
-        "eager",
-        "packed",
-        "openvino",
-        "openvino-int8",
-        "cuda-graphs",
-        "cuda-graphs-wide",
-        "compiled",
-    ] = Field(
+    runtime: RuntimeChoice = Field(
         "auto", description="How the network is run; auto: the fastest that agrees with float32."
     )
     threads: int | None = Field(

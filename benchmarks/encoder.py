@@ -10,9 +10,11 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from typing import get_args
 
 import torch
 
+from app.core.choices import DtypeChoice
 from app.core.config import make_config
 from app.core.families import DEFAULT_FAMILY, Family, family_named
 from app.encoder.device import choose_device, choose_dtype, device_name
@@ -42,7 +44,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--counts", type=int, nargs="+", help="total crops; by default by device")
     parser.add_argument("--rounds", type=int, help="by default 500 on a GPU, 7 on a CPU")
     parser.add_argument("--budget-s", type=float, help="no round starts after this")
-    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.add_argument("--dtype", choices=get_args(DtypeChoice), default="auto")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="variants; by default all")
     return parser.parse_args(arguments or [])
 

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import torch
 
+from app.core.choices import DtypeChoice
 from app.core.families import DEFAULT_FAMILY, family_named
 from app.encoder.backbone import VisionBackbone
 from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
@@ -51,7 +53,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fidelity", description=__doc__)
     parser.add_argument("file", type=Path, nargs="?", help="weights, inputs and outputs")
     parser.add_argument("--model", help="the family; by default that of the file's layout")
-    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), nargs="+")
+    parser.add_argument("--dtype", choices=get_args(DtypeChoice), nargs="+")
     parser.add_argument("--runtime", nargs="+", help="by default all that work here")
     parser.add_argument("--counts", type=int, nargs="+", help="total crops, without a file")
     return parser.parse_args(arguments or [])

@@ -6,7 +6,6 @@ a large product is measured in every round too.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,14 +14,17 @@ from itertools import product
 
 import torch
 
-from app.core.statistics import settled
+from app.core.rounds import shuffled_rounds
 from app.encoder.device import elapsed_ms, mark, matmul_gflop_per_s, synchronise
 from app.encoder.encoder import PreparedCrops
+from app.encoder.warmup import WarmupRule
 from benchmarks.variants import Variant
 
 Cell = tuple[str, int]
 """A variant by name, and total crops."""
 Inputs = Mapping[tuple[torch.dtype, int], PreparedCrops]
+MOST_WARMUP_S = 2.0
+"""Of each variant and number of crops on a GPU, where a table has dozens of them."""
 PROBE_S = {"cpu": 0.25, "cuda": 0.05}
 
 
@@ -74,10 +76,8 @@ def warm_up(variant: Variant, crops: PreparedCrops, device: torch.device) -> int
     timed_pass(variant, crops, device)
     held = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
-    times: list[float] = []
-    deadline = time.perf_counter() + 0.5
-    while time.perf_counter() < deadline or not (settled(times) or len(times) >= 500):
-        times.append(timed_pass(variant, crops, device).vit_ms)
+    rule = WarmupRule(at_most_s=MOST_WARMUP_S)
+    rule.warm(lambda: timed_pass(variant, crops, device).vit_ms)
     return torch.cuda.max_memory_allocated(device) - held
 
 
@@ -110,11 +110,10 @@ def sample(
         *(partial(visit, cell) for cell in cells),
         *(partial(probe, dtype) for dtype in precisions),
     ]
-    shuffle, deadline = random.Random(seed), time.perf_counter() + budget_s
-    for number in range(rounds):
+    deadline = time.perf_counter() + budget_s
+    for number, order in enumerate(shuffled_rounds(work, rounds, seed)):
         if number and time.perf_counter() > deadline:
             break
-        shuffle.shuffle(work)
-        for visit_one in work:
+        for visit_one in order:
             visit_one()
     return samples

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app import __version__
+from app.core.rounds import shuffled_rounds
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -24,11 +24,8 @@ def rounds(
 
     Every round runs each variant once, in an order of its own, so that drift is no trend.
     """
-    shuffle = random.Random(seed)
     seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for number in range(count + 1):
-        order = list(variants)
-        shuffle.shuffle(order)
+    for number, order in enumerate(shuffled_rounds(list(variants), count + 1, seed)):
         for name in order:
             started = time.perf_counter()
             variants[name]()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from app.cli.arguments import JsonOption, MarginsOption, ModelOption, parse_counts
 from app.cli.inputs import effective_config, read_settings
+from app.core.choices import DeviceChoice, DtypeChoice
 
 
 def measure(
@@ -50,11 +51,11 @@ def measure(
         typer.Option(metavar="S", min=0, help="Seconds after which no further pass starts."),
     ] = None,
     device: Annotated[
-        Literal["auto", "cpu", "cuda"] | None,
+        DeviceChoice | None,
         typer.Option(help="By default CROP_PLANNER_DEVICE, else auto."),
     ] = None,
     dtype: Annotated[
-        Literal["auto", "float32", "bfloat16"] | None,
+        DtypeChoice | None,
         typer.Option(help="By default CROP_PLANNER_DTYPE, else auto."),
     ] = None,
     checkpoint: Annotated[

@@ -9,11 +9,10 @@ from typing import TypeVar
 K = TypeVar("K")
 
 
-def shuffled_rounds(keys: Sequence[K], rounds: int, seed: int = 0) -> Iterator[tuple[int, K]]:
-    """Every key once a round, in an order of its own each round; with the number of the round."""
+def shuffled_rounds(keys: Sequence[K], rounds: int, seed: int = 0) -> Iterator[list[K]]:
+    """Round by round every key once, in an order of that round's own."""
     shuffle = random.Random(seed)
-    for number in range(rounds):
+    for _ in range(rounds):
         order = list(keys)
         shuffle.shuffle(order)
-        for key in order:
-            yield number, key
+        yield order

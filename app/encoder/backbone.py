@@ -17,10 +17,13 @@ from torch.nn import functional
 from app.core.cost import patch_values
 from app.core.families import Activation, Connector, Family, Vit
 
+QUICK_GELU = 1.702
+"""quick_gelu(x) = x · σ(1.702 x) = silu(1.702 x) / 1.702."""
+
 
 def quick_gelu(x: Tensor) -> Tensor:
     """CLIP's approximation of GELU."""
-    return x * torch.sigmoid(1.702 * x)
+    return x * torch.sigmoid(QUICK_GELU * x)
 
 
 def activate(x: Tensor, activation: Activation) -> Tensor:

@@ -8,16 +8,14 @@ from collections.abc import Callable
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from app.core.choices import DeviceChoice, DtypeChoice
 from app.core.errors import EncoderUnavailable
 from app.encoder.runtimes.packed import PackedLinear, can_pack
 
-DeviceChoice = Literal["auto", "cpu", "cuda"]
-DtypeChoice = Literal["auto", "float32", "bfloat16"]
 Mark = float | torch.cuda.Event
 
 CPU_INFO = Path("/proc/cpuinfo")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from app.core.choices import RuntimeChoice
 from app.core.config import make_config
 from app.core.families import Family
 from app.encoder.backbone import VisionBackbone
@@ -17,7 +18,7 @@ from app.encoder.fidelity import Reference, plain_reference
 from app.encoder.padding import MaskOrder, PaddingState
 from app.encoder.profile_plans import profile_plans, synthetic_crops
 from app.encoder.random_weights import random_backbone
-from app.encoder.runtimes.choose import RuntimeChoice, choose
+from app.encoder.runtimes.choose import choose
 
 
 def load_encoder(

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Literal
 
 import torch
@@ -186,14 +187,14 @@ class _Session:
             for series in self._series.values()
             for scope in series.subject.scopes(self._scopes)
         ]
-        for _, key in shuffled_rounds([*keys, None], self._rounds):
+        for key in chain.from_iterable(shuffled_rounds([*keys, None], self._rounds)):
             if self._over():
                 return
             if key is None:  # once a round: the rate of the same minute, not of the start
                 self._rates.append(self._run(partial(matmul_gflop_per_s, device, dtype)))
                 continue
             series, scope = key
-            last_ms = series.add(scope, self._run)
+            last_ms = series.time(scope, self._run)
             self._tell("rounds", series.plan.total_crops, last_ms)
             yield
 

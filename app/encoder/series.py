@@ -51,7 +51,7 @@ class Series:
         """Warm every scope up, one pass of each a call, and see what memory a pass takes."""
 
         def call() -> float:
-            return sum(self._time(scope, run) for scope in scopes)
+            return sum(self.time(scope, run) for scope in scopes)
 
         self._warmup = rule.warm(call, clock=clock, until=until)
         if not until():
@@ -59,10 +59,6 @@ class Series:
                 partial(peak_bytes, self.subject.encoder.device, self.subject.vision)
             )
         self.vision, self._transfer_vision, self._full = [], [], []
-
-    def add(self, scope: Scope, run: Run) -> float:
-        """Time one pass of a scope and keep it; its ms."""
-        return self._time(scope, run)
 
     def entry(self) -> ProfileEntry:
         """The statistics of all passes. Raises ValueError where there are none of ``vision``."""
@@ -84,7 +80,12 @@ class Series:
             peak_memory_bytes=self._peak_bytes,
         )
 
-    def _time(self, scope: Scope, run: Run) -> float:
+    def time(self, scope: Scope, run: Run) -> float:
+        """Time one pass of a scope and keep it; its ms.
+
+        Raises:
+            OutOfDeviceMemory: it turned out not to fit.
+        """
         if scope == "vision":
             self.vision.append(run(partial(in_device_memory, self.subject.vision)))
             return self.vision[-1].vision_ms
@@ -92,5 +93,5 @@ class Series:
             "transfer_vision": (self.subject.transfer_vision_ms, self._transfer_vision),
             "full": (self.subject.full_ms, self._full),
         }[scope]
-        kept.append(run(whole_ms))
+        kept.append(run(partial(in_device_memory, whole_ms)))
         return kept[-1]

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import torch
 
+from app.core.choices import DeviceChoice, RuntimeChoice
 from app.core.config import CropConfig, make_config
 from app.core.families import family_named
 from app.core.profile_entry import StateEntry
-from app.encoder.device import choose_device, choose_dtype
+from app.encoder.device import choose_device, dtype_name, dtype_named
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
 from app.encoder.profile_plans import profile_plans
-from app.encoder.runtimes.choose import RuntimeChoice
 from app.encoder.scopes import subject_of
 
 SILENCES_S = (1.0, 10.0)
@@ -58,11 +58,10 @@ class ColdStart:
 
     model: str
     checkpoint: str | None
-    device: str
+    device: DeviceChoice
     dtype: str
     runtime: RuntimeChoice
     threads: int
-    seed: int
     total_crops: int
 
 
@@ -71,11 +70,10 @@ def cold_start_of(encoder: Encoder, total_crops: int, checkpoint: Path | None) -
     return ColdStart(
         model=encoder.family.name,
         checkpoint=None if checkpoint is None else str(checkpoint),
-        device=encoder.device.type,
-        dtype=str(encoder.dtype).removeprefix("torch."),
+        device="cuda" if encoder.device.type == "cuda" else "cpu",
+        dtype=dtype_name(encoder.dtype),
         runtime=encoder.runtime.name,  # type: ignore[arg-type]  # every runtime's name is a choice
         threads=torch.get_num_threads(),
-        seed=0,
         total_crops=total_crops,
     )
 
@@ -107,16 +105,15 @@ def _in_a_fresh_process(start: ColdStart) -> tuple[float, float]:
 def run_cold(start: ColdStart) -> tuple[float, float]:
     """Load and run once, in this process: seconds to load, and ms of the first pass."""
     torch.set_num_threads(start.threads)
-    device = choose_device(start.device)  # type: ignore[arg-type]  # a device's type is a choice
+    device = choose_device(start.device)
     family = family_named(start.model)
     started = time.perf_counter()
     encoder = load_encoder(
         family,
         checkpoint=Path(start.checkpoint) if start.checkpoint else None,
         device=device,
-        dtype=choose_dtype(start.dtype, device),  # type: ignore[arg-type]  # likewise
+        dtype=dtype_named(start.dtype),
         runtime=start.runtime,
-        seed=start.seed,
         check=False,  # which would be the first call
     )
     load_s = time.perf_counter() - started

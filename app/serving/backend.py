@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from app.core.choices import DeviceChoice, DtypeChoice, RuntimeChoice
 from app.core.config import make_config
 from app.core.cost import patch_values, weights_bytes
 from app.core.errors import InvalidProfile
@@ -20,14 +21,13 @@ from app.core.families import Family
 from app.core.plan import CropPlan
 from app.core.profile import Profile
 from app.core.profile_file import load_profile, profile_filename, save_profile
-from app.encoder.device import DeviceChoice, DtypeChoice, choose_device, choose_dtype, dtype_named
+from app.encoder.device import choose_device, choose_dtype, dtype_named
 from app.encoder.encoder import Encoder
 from app.encoder.encoder import Staged as StagedCrops
 from app.encoder.loading import load_encoder
 from app.encoder.measure import Progress, measure_profile
 from app.encoder.memory import check_room, give_back, in_device_memory
 from app.encoder.recording import profile_key
-from app.encoder.runtimes.choose import RuntimeChoice
 from app.encoder.scopes import SCOPES
 from app.encoder.series import Run
 from app.encoder.threads import use_fastest_threads

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from app.core.choices import RuntimeChoice
 from app.core.config import make_config
 from app.core.errors import EncoderUnavailable
 from app.encoder.backbone import VisionBackbone
@@ -19,7 +20,7 @@ from app.encoder.profile_plans import profile_plans, synthetic_crops
 from app.encoder.random_weights import random_backbone
 from app.encoder.runtimes import choose as choosing
 from app.encoder.runtimes.base import Eager, Runtime
-from app.encoder.runtimes.choose import MAKERS, RuntimeChoice, available, choose
+from app.encoder.runtimes.choose import MAKERS, available, choose
 from app.encoder.runtimes.packed import activate_in_place, attend
 from tests.encoder.reference import CPU, Vectors, write_checkpoint
 

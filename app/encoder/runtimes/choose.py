@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import torch
 
+from app.core.choices import RuntimeChoice
 from app.core.errors import EncoderUnavailable
 from app.encoder.backbone import VisionBackbone
 from app.encoder.device import dtype_name
@@ -19,17 +19,6 @@ from app.encoder.runtimes.base import Eager, Runtime
 from app.encoder.runtimes.graphs import CudaGraphs, compiled_graphs, wide_graphs
 from app.encoder.runtimes.openvino import OpenVino, OpenVinoInt8, openvino_installed
 from app.encoder.runtimes.packed import Packed, can_pack
-
-RuntimeChoice = Literal[
-    "auto",
-    "eager",
-    "packed",
-    "openvino",
-    "openvino-int8",
-    "cuda-graphs",
-    "cuda-graphs-wide",
-    "compiled",
-]
 
 MAKERS: Mapping[str, Callable[[VisionBackbone], Runtime]] = {
     "eager": Eager,

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from app.encoder.backbone import VisionBackbone
+from app.encoder.runtimes.parts import even_parts
 from app.encoder.runtimes.vit_passes import CompiledPass, FusedPass, VitPass, VitPassMaker
 
 MAX_CROPS = 13
@@ -103,13 +104,11 @@ class CudaGraphs:
 
     def encode_patches(self, patches: Tensor) -> Tensor:
         """[C, P, 588] → features [C, P, F], up to ``max_crops`` in the runtime's own buffer."""
-        parts = -(-len(patches) // len(self._patches))
-        if parts == 1:
+        most = len(self._patches)
+        if len(patches) <= most:
             return self._replay(patches)
         features = self._features.new_empty(len(patches), *self._features.shape[1:])
-        for some, into in zip(
-            patches.tensor_split(parts), features.tensor_split(parts), strict=True
-        ):
+        for some, into in even_parts(patches, features, most):
             into.copy_(self._replay(some))
         return features
 

@@ -13,6 +13,7 @@ from app.encoder.backbone import VisionBackbone
 from app.encoder.runtimes.openvino_graph import VitGraph, in_place
 from app.encoder.runtimes.openvino_int8 import Int8VitGraph, input_peaks
 from app.encoder.runtimes.packed import can_pack, pack_linears
+from app.encoder.runtimes.parts import even_parts
 
 CROPS_AT_ONCE = 4
 """Crops run together. OpenVINO makes its plans for each number anew, so few numbers are better."""
@@ -48,10 +49,7 @@ class OpenVino:
         """[C, P, 588] → features [C, P, F], a few crops at a time."""
         patches = patches.to(self._dtype).contiguous()
         features = patches.new_empty(*patches.shape[:2], self._width)
-        parts = -(-len(patches) // CROPS_AT_ONCE)
-        for some, into in zip(
-            patches.tensor_split(parts), features.tensor_split(parts), strict=True
-        ):
+        for some, into in even_parts(patches, features, CROPS_AT_ONCE):
             self._request.set_input_tensor(in_place(some))
             self._request.set_output_tensor(in_place(into))
             self._request.infer()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from app.core.families import Activation
-from app.encoder.backbone import Block, SelfAttention, VisionTransformer
+from app.encoder.backbone import QUICK_GELU, Block, SelfAttention, VisionTransformer
 
 Node = Any
 LAST = 2**31 - 1
@@ -145,7 +145,7 @@ class VitGraph:
     def _activate(self, x: Node, activation: Activation) -> Node:
         if activation == "gelu_tanh":
             return self.ops.gelu(x, "tanh")
-        slope = self._vit.positional_embedding.new_tensor(1.702)
+        slope = self._vit.positional_embedding.new_tensor(QUICK_GELU)
         return self.ops.swish(x, self.constant(slope))  # x · σ(1.702 x)
 
     def _whole(self, *values: int, scalar: bool = False) -> Node:

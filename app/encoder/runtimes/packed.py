@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from app.core.families import Activation
-from app.encoder.backbone import Block, VisionBackbone
+from app.encoder.backbone import QUICK_GELU, Block, VisionBackbone
+from app.encoder.runtimes.parts import even_parts, keep_features, norm_narrow
 
 CROPS_AT_ONCE = 4
 """Crops run through all blocks together; more gain nothing, as weights are read once for all."""
@@ -89,31 +90,20 @@ class Packed:
         patches = patches.to(self._vit.positional_embedding.dtype)
         layers, width = self._vit.feature_layers, self._vit.positional_embedding.shape[-1]
         features = patches.new_empty(*patches.shape[:2], width * len(layers))
-        parts = -(-len(patches) // CROPS_AT_ONCE)
-        for some, into in zip(
-            patches.tensor_split(parts), features.tensor_split(parts), strict=True
-        ):
+        for some, into in even_parts(patches, features, CROPS_AT_ONCE):
             self._encode(some, into)
         return features
 
     def _encode(self, patches: Tensor, features: Tensor) -> None:
         x = self._vit.embed(patches).float()
-        width = x.shape[-1]
         for index, block in enumerate(self._vit.blocks):
             assert isinstance(block, Block)
             attention, mlp = block.attention, block.mlp
-            qkv = attention.qkv(_norm(block.attention_norm, x))
+            qkv = attention.qkv(norm_narrow(block.attention_norm, x))
             x += attention.out(attend(qkv, attention.heads))
-            up = mlp.up(_norm(block.mlp_norm, x))
+            up = mlp.up(norm_narrow(block.mlp_norm, x))
             x += mlp.down(activate_in_place(up, mlp.activation))
-            if index in self._vit.feature_layers:
-                at = self._vit.feature_layers.index(index) * width
-                features[..., at : at + width] = x[:, self._first_patch :]
-
-
-def _norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    out: Tensor = norm(x.to(norm.weight.dtype))
-    return out
+            keep_features(self._vit, index, x[:, self._first_patch :], features)
 
 
 def attend(qkv: Tensor, heads: int) -> Tensor:
@@ -143,8 +133,8 @@ def activate_in_place(x: Tensor, activation: Activation) -> Tensor:
     """As :func:`app.encoder.backbone.activate`; x itself may be overwritten."""
     if activation == "gelu_tanh":
         return functional.gelu(x, approximate="tanh")
-    # x · σ(1.702 x) = silu(1.702 x) / 1.702: without a second tensor of x's size.
-    x *= 1.702
+    # As silu, without a second tensor of x's size.
+    x *= QUICK_GELU
     functional.silu(x, inplace=True)
-    x *= 1 / 1.702
+    x *= 1 / QUICK_GELU
     return x

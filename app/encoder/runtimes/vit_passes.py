@@ -15,10 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from app.encoder.backbone import Block, SelfAttention, VisionBackbone, VisionTransformer
-
-QUICK_GELU = 1.702
-"""quick_gelu(x) = x · σ(1.702 x) = silu(1.702 x) / 1.702."""
+from app.encoder.backbone import (
+    QUICK_GELU,
+    Block,
+    SelfAttention,
+    VisionBackbone,
+    VisionTransformer,
+)
+from app.encoder.runtimes.parts import keep_features, norm_narrow
 
 
 class VitPass(Protocol):
@@ -82,13 +86,6 @@ class CompiledPass:
             keep_features(self._vit, index, x[:, self._first_patch :], into)
 
 
-def keep_features(vit: VisionTransformer, index: int, x: Tensor, into: Tensor) -> None:
-    """Copy a block's output [C, P, D] to its place in the features [C, P, F], if it has one."""
-    if index in vit.feature_layers:
-        at = vit.feature_layers.index(index) * x.shape[-1]
-        into[..., at : at + x.shape[-1]] = x
-
-
 class _FusedBlock:
     """A block that adds to its input in place."""
 
@@ -101,8 +98,8 @@ class _FusedBlock:
     def add_to(self, x: Tensor) -> None:
         """X [C, T, D], contiguous, becomes the output of the block."""
         block = self._block
-        x += _attend(block.attention, _norm(block.attention_norm, x))
-        rows = _norm(block.mlp_norm, x).flatten(0, 1)
+        x += _attend(block.attention, norm_narrow(block.attention_norm, x))
+        rows = norm_narrow(block.mlp_norm, x).flatten(0, 1)
         up = self._activate(_product(rows, block.mlp.up, self._up_bias, self._scale))
         x += _product(up, block.mlp.down, block.mlp.down.bias, 1 / self._scale).view_as(x)
 
@@ -114,13 +111,8 @@ class _FusedBlock:
 
 def _block_output(block: Block, x: Tensor) -> Tensor:
     """As ``block(x)``, for x of any dtype; the products are in that of the weights."""
-    x = x + _attend(block.attention, _norm(block.attention_norm, x))
-    out: Tensor = x + block.mlp(_norm(block.mlp_norm, x))
-    return out
-
-
-def _norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    out: Tensor = norm(x.to(norm.weight.dtype))
+    x = x + _attend(block.attention, norm_narrow(block.attention_norm, x))
+    out: Tensor = x + block.mlp(norm_narrow(block.mlp_norm, x))
     return out
 
 
