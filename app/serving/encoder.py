@@ -18,6 +18,7 @@ from app.core.profile import Profile
 from app.serving.measurement import MeasurementState
 from app.serving.passes import Preparation, run_passes
 from app.serving.profiling import ProfileState, Profiling
+from app.serving.revision import Revision
 from app.serving.served import ServedEncoder
 from app.serving.worker import DeviceWorker, WorkerState
 
@@ -66,6 +67,7 @@ class EncoderService:
         self._state: EncoderState = "off" if load is None else "loading"
         self._reason: str | None = None
         self.profiling = Profiling(worker)
+        self._revision = Revision[tuple[Profile | None, str]]()
         self._background = threading.Thread(target=self._prepare, name="profiler", daemon=True)
 
     def start(self) -> None:
@@ -85,6 +87,14 @@ class EncoderService:
     def profile(self) -> Profile | None:
         """The profile in use; it grows while it is being measured."""
         return self.profiling.profile
+
+    @property
+    def revision(self) -> int:
+        """Rises whenever :meth:`from_profile` might answer differently than before.
+
+        An answer that is kept by this number must be made after it was read.
+        """
+        return self._revision.of((self.profile, self._why_no_profile()))
 
     def status(self) -> EncoderStatus:
         profiled, to_profile = self.profiling.progress(self._encoder) if self._encoder else (0, 0)
