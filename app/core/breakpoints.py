@@ -79,13 +79,20 @@ class AspectRow:
         """Whether the shorter side does not round to 0, where no size keeps the aspect."""
         return 2 * long_px * self.short_px >= self.long_px
 
+    def may_collapse(self, config: CropConfig) -> bool:
+        """Whether the letterbox may scale a side of one of these sizes to 0 px.
+
+        That takes more than a crop's side to 1 px, and rounding the shorter side makes an aspect at
+        most half as long again.
+        """
+        return self.long_px * 2 > self.short_px * config.crop_size_px
+
     def places(self, longest_px: int, config: CropConfig) -> list[int]:
         """Longer sides up to ``longest_px`` between which the tiling is constant.
 
-        And whether a size can be planned is, too: so all of them where the letterbox may collapse
-        an image, which only sizes of more than half a crop's side to 1 px can do.
+        And whether a size can be planned is, too: so all of them where one may collapse.
         """
-        if self.long_px * 2 > self.short_px * config.crop_size_px:
+        if self.may_collapse(config):
             return list(range(1, longest_px + 1))
         sides = list(side_crossings(config))
         reach = slack(longest_px, config)

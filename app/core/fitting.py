@@ -76,6 +76,7 @@ def _runs(
     places = {*row.places(longest_px, config), row.long_px}
     if row.long_px < longest_px:
         places.add(row.long_px + 1)
+    may_collapse = row.may_collapse(config)
     for long_px in sorted(places):
         if not row.has(long_px):
             continue
@@ -83,7 +84,7 @@ def _runs(
         grid = select_tiling(size, config)
         if long_px > row.long_px and (grid in down or grid in up):
             continue
-        if _can_be_planned(size, grid, config):
+        if not may_collapse or _can_be_planned(size, grid, config):
             (down if long_px <= row.long_px else up)[grid] = size
     return down, up
 
