@@ -59,7 +59,5 @@ def _tiff_parts_fit(image: TiffImagePlugin.TiffImageFile, byte_count: int) -> bo
     return (
         0 < len(offsets) == len(counts)
         and all(counts)
-        and all(
-            offset + count <= byte_count for offset, count in zip(offsets, counts, strict=True)
-        )
+        and all(offset + count <= byte_count for offset, count in zip(offsets, counts, strict=True))
     )
