@@ -54,8 +54,9 @@ def lut(
 
     if size is not None and aspect is not None:
         raise typer.BadParameter("give --size or --aspect, not both", param_hint="--aspect")
-    config = effective_config(read_settings(), model, max_crops, overlap_margins, crop_size_px)
-    answer = _table(config, size, aspect, read_profile(profile))
+    settings = read_settings()
+    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    answer = _table(config, size, aspect, read_profile(profile, settings))
     if as_json:
         print_json(answer)
         return

@@ -65,7 +65,8 @@ def lut(
 def _table(parameters: LutParameters, service: Service) -> LutAnswer:
     config = parameters.config(service)
     table = lookup_table(config, image=parameters.image(), aspect=parameters.aspect_size())
-    return LutAnswer.of(config, table, service.encoder.profile, service.encoder.from_profile)
+    known = service.encoder.predictions()
+    return LutAnswer.of(config, table, known.profile, known.latency, known.this_device)
 
 
 def _matches(if_none_match: str, etag: str) -> bool:
