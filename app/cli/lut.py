@@ -59,8 +59,9 @@ def lut(
         raise typer.BadParameter("give --size or --aspect, not both", param_hint="--aspect")
     if as_json and as_csv:
         raise typer.BadParameter("give --json or --csv, not both", param_hint="--csv")
-    config = effective_config(read_settings(), model, max_crops, overlap_margins, crop_size_px)
-    answer = _table(config, size, aspect, read_profile(profile))
+    settings = read_settings()
+    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    answer = _table(config, size, aspect, read_profile(profile, settings))
     if as_json:
         print_json(answer)
         return

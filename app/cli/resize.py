@@ -103,7 +103,7 @@ def resize(
         raise typer.BadParameter("give one", param_hint="--target-crops, --target-tokens, --tiling")
     settings = read_settings()
     config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
-    timings = read_profile(profile)
+    timings = read_profile(profile, settings)
     image = read_image(file, settings)
     asked = form or suffix_format(out)
     resizing = decide_resize(

@@ -83,7 +83,6 @@ def test_reasons_for_having_no_latency():
     for config, reason in [
         (make_config(FAMILIES["molmo2-8b"]), "molmo-7b-d-0924, not molmo2-8b"),
         (make_config(FAMILIES["molmo-7b-d-0924"], crop_size_px=448), "336 px crops"),
-        (make_config(FAMILIES["molmo-7b-d-0924"], overlap_margins=(2, 2)), "margins"),
     ]:
         latency = service.from_profile(make_plan(Size(300, 300), config))
         assert latency.source == "none"
