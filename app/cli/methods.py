@@ -51,11 +51,12 @@ def methods(
     from app.cli.tables import facts, heading
     from app.schemas.methods import MethodsAnswer
 
-    config = effective_config(read_settings(), model, max_crops, overlap_margins, crop_size_px)
+    settings = read_settings()
+    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
     comparison = compare_methods(
         make_plan(size, config), target_crops=target_crops, target_tokens=target_tokens
     )
-    answer = MethodsAnswer.of(comparison, partial(given_latency, read_profile(profile)))
+    answer = MethodsAnswer.of(comparison, partial(given_latency, read_profile(profile, settings)))
     if as_json:
         print_json(answer)
         return

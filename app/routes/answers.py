@@ -1,0 +1,98 @@
+"""What is kept from one request to the next: answers, plans and predictions (docs/http.md)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+from starlette.types import Scope
+
+from app.core.config import CropConfig
+from app.core.geometry import Size
+from app.core.plan import make_plan
+from app.core.predictions import Predictions
+from app.schemas.lut_csv import CSV_MEDIA_TYPE
+from app.schemas.plan_json import PlanJson, latency_json
+from app.serving.kept import Kept, KeptByRevision
+from app.serving.planning import Planning, is_brief
+
+QueryKey = tuple[str, bytes, bool]
+"""Path, query as it came, and whether CSV is preferred: all of a GET that answers depend on."""
+
+
+def query_key(scope: Scope) -> QueryKey:
+    """What an answer to this request is kept by."""
+    return scope["path"], scope["query_string"], prefers_csv(header(scope, b"accept"))
+
+
+def prefers_csv(accept: str) -> bool:
+    """Whether an ``Accept`` names CSV and no JSON."""
+    accept = accept.lower()
+    return CSV_MEDIA_TYPE in accept and "application/json" not in accept
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The first of the request's headers of this name, in lower case; "" where there is none."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+class Answers:
+    """Answers by query, plans and their predictions by size, and the planning that makes them.
+
+    From the event loop's thread alone.
+
+    Args:
+        limit_bytes: what all that is kept may take: answers half of it, plans and predictions a
+            quarter each.
+        planning: where what is missing is computed.
+    """
+
+    def __init__(self, limit_bytes: int, planning: Planning) -> None:
+        self.planning = planning
+        self._by_query = KeptByRevision[QueryKey, Response](limit_bytes // 2)
+        self._plans = Kept[tuple[Size, CropConfig], PlanJson](limit_bytes // 4)
+        self._latencies = KeptByRevision[tuple[Size, CropConfig], bytes](limit_bytes // 4)
+
+    def find(self, revision: int, key: QueryKey) -> Response | None:
+        """The answer to this query, if it was given at this revision of the predictions."""
+        return self._by_query.get(revision, key)
+
+    def keep(self, revision: int, key: QueryKey, answer: Response) -> Response:
+        """Keep an answer, made of the predictions of ``revision``. Only what succeeded."""
+        headers = sum(len(name) + len(value) for name, value in answer.raw_headers)
+        size = len(answer.body) + headers + len(key[1])
+        self._by_query.keep(revision, key, answer, size)
+        return answer
+
+    async def plan(self, size: Size, config: CropConfig) -> PlanJson:
+        """The plan of a size.
+
+        Raises:
+            CollapsedImage: as :func:`make_plan` does.
+            QueueFull: too much planning waits.
+        """
+        known = self._plans.get((size, config))
+        if known is None:
+            known = await self.planning.run(
+                lambda: PlanJson.of(make_plan(size, config)), brief=is_brief(config, size)
+            )
+            self._plans.keep((size, config), known, known.bytes)
+        return known
+
+    def latency(self, plan: PlanJson, predictions: Predictions) -> bytes:
+        """The latency that is predicted for a plan, as JSON."""
+        key = (plan.plan.image, plan.plan.config)
+        known = self._latencies.get(predictions.revision, key)
+        if known is None:
+            known = latency_json(predictions.latency(plan.plan), plan.plan)
+            self._latencies.keep(predictions.revision, key, known, len(known))
+        return known
+
+
+def the_answers(request: Request) -> Answers:
+    """What this application keeps."""
+    answers: Answers = request.app.state.answers
+    return answers
+
+
+AnswersDependency = Annotated[Answers, Depends(the_answers)]
