@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -9,13 +10,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi_offline import FastAPIOffline
+from starlette.routing import BaseRoute
 
 from app import __version__
 from app.core.families import family_named
 from app.core.profile_file import load_profile
 from app.routes import (
+    analyze,
     encode,
     health,
     latency,
@@ -28,10 +31,13 @@ from app.routes import (
     problems,
     resize,
 )
+from app.routes.answers import Answers
+from app.routes.front import KeptAnswers, KnownQueries
 from app.routes.parameters import refuse_repeats
 from app.serving.encoder import EncoderService
 from app.serving.encoding import Encoding
 from app.serving.images import ImageWorkers
+from app.serving.planning import Planning
 from app.serving.served import ServedEncoder
 from app.serving.service import Limits, Service
 from app.serving.worker import DeviceWorker
@@ -64,10 +70,14 @@ def create_app(
         load_encoder = _torch_loader(settings)
     service = _service(settings, load_encoder if settings.encoder else None)
 
+    answers = Answers(settings.answer_cache_bytes, Planning(settings.plan_queue))
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.encoder.start()
+        keeping = asyncio.create_task(lut.keep_ready(service, answers))
         yield
+        keeping.cancel()
         service.encoder.stop()
 
     # FastAPI's documentation page loads its scripts from a CDN; this one carries them along.
@@ -78,13 +88,26 @@ def create_app(
         lifespan=lifespan,
         redoc_url=None,
     )
-    app.state.service = service
+    app.state.service, app.state.answers = service, answers
     problems.install(app)
-    for resource in (plan, methods, resize, encode, lut, latency, measurement, models):
+    app.router.routes[:0] = _front(service, answers)
+    for resource in (plan, analyze, methods, resize, encode, lut, latency, measurement, models):
         app.include_router(resource.router, dependencies=[Depends(refuse_repeats)])
     for probed in (health, page):  # by machines and browsers that add parameters of their own
         app.include_router(probed.router)
     return app
+
+
+def _front(service: Service, answers: Answers) -> list[BaseRoute]:
+    """The routes that come before all others."""
+
+    async def analyze_known(request: Request, asked: analyze.Asked) -> Response:
+        return await analyze.analyze_upload(request, asked, service, answers)
+
+    return [
+        KeptAnswers(answers, service.encoder, frozenset({"/plan", "/lut"})),
+        KnownQueries(answers, "/analyze", analyze_known),
+    ]
 
 
 def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Service:

@@ -8,6 +8,8 @@ process-wide guards stay as Pillow ships them.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +52,9 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
         UndecodableImage: a format we take, but damaged, truncated or empty.
     """
     image = open_image(data, max_pixels)
+    if image.format == "PNG":
+        with _damage_refused():
+            image.load()  # before Pillow does while it looks for EXIF, where errors would be lost
     header = header_of(image)
     icc_profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
     pixels = _upright_rgb(image)
@@ -57,19 +62,25 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
     return Picture(pixels, icc_profile, facts)
 
 
+@contextmanager
+def _damage_refused() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise  # ours, not the file's
+    except Exception as error:  # decoders raise whatever the damaged bytes lead them to
+        raise UndecodableImage(f"the image cannot be decoded: {reason(error)}") from error
+
+
 def _upright_rgb(image: Image.Image) -> Image.Image:
     """All pixels, decoded, oriented and in 8-bit RGB without transparency or metadata."""
-    try:
+    with _damage_refused():
         image.load()
         try:
             ImageOps.exif_transpose(image, in_place=True)
         except Exception:  # an EXIF block that cannot be read says nothing about orientation
             log.debug("unreadable EXIF", exc_info=True)
         rgb = _to_rgb(image)
-    except MemoryError:
-        raise
-    except Exception as error:  # decoders raise whatever the damaged bytes lead them to
-        raise UndecodableImage(f"the image cannot be decoded: {reason(error)}") from error
     rgb.info.clear()
     return rgb
 

@@ -7,6 +7,7 @@ from app.core.errors import InvalidConfig, TooManyPixels, UnreachableTarget
 from app.core.plan import make_plan
 from app.core.sizing import ResizeDecision
 from app.imaging.decode import Picture, decode
+from app.imaging.facts import ImageFacts
 from app.imaging.render import OutputFormat, Resample, output_format, output_quality, render, write
 
 _LONGEST_SIDE_PX: dict[OutputFormat, int] = {"jpeg": 65_535, "webp": 16_383, "png": 2**31 - 1}

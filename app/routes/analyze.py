@@ -78,7 +78,7 @@ async def analyze(
 ) -> Response:
     """Plan an image, and say what its vision tokens take on this device."""
     asked = Asked.of(parameters, service)
-    answers.know(request, asked)
+    answers.keep_meaning(request.scope, asked)
     return await analyze_upload(request, asked, service, answers)
 
 
@@ -90,9 +90,66 @@ async def analyze_upload(
         data = await read_upload(request, service.limits)
         facts, decode_ms = await _look(request, data, asked, service)
         plan = await answers.plan(facts.size, asked.config)
-        if asked.latency == "measure":
-            latency = await _measured(request, data, plan, asked, service, decode_ms)
-        elif asked.latency == "profile" and decode_ms is None:
-            latency = answers.latency(plan, service.encoder.predictions())
-        else:
-            latency = 
+        latency = await _latency(request, data, plan, asked, decode_ms, service, answers)
+    body = plan.answer(ImageAnswer.of(facts.size, facts), latency)
+    return Response(body, media_type="application/json")
+
+
+async def _look(
+    request: Request, data: bytes, asked: Asked, service: Service
+) -> tuple[ImageFacts, float | None]:
+    """The upload's facts, and the ms that decoding took if that is what was asked for."""
+    if asked.decode == "full":
+        return await while_connected(request, service.look_at(data))
+    facts = service.glance(data)
+    if facts is None:
+        facts = await while_connected(request, service.look_at_header(data))
+    return facts, None
+
+
+async def _latency(
+    request: Request,
+    data: bytes,
+    planned: PlanJson,
+    asked: Asked,
+    decode_ms: float | None,
+    service: Service,
+    answers: Answers,
+) -> bytes:
+    """The latency that was asked for, as JSON."""
+    plan, stages = planned.plan, StagesMs(decode=decode_ms)
+    if asked.latency == "none":
+        return latency_json(Latency("none", "not asked for"), plan, stages)
+    if asked.latency == "profile":
+        known = service.encoder.predictions()
+        if decode_ms is None:
+            return answers.latency(planned, known)
+        return latency_json(known.latency(plan), plan, stages)
+    measuring = service.encoder.measure(
+        lambda: service.decode(data),
+        plan,
+        repeats=asked.repeats,
+        timeout_s=service.limits.measure_timeout_s,
+    )
+    latency, spent = await while_connected(request, measuring)
+    stages = StagesMs(decode=decode_ms, queue=spent.queue_ms, preprocess=spent.preprocess_ms)
+    return latency_json(latency, plan, stages)
+
+
+def _repeats(parameters: AnalyzeParameters, limit: int) -> int:
+    if parameters.repeats is None:
+        return DEFAULT_REPEATS
+    if parameters.latency != "measure":
+        raise InvalidConfig(
+            f"repeats needs latency=measure, but latency is {parameters.latency}",
+            parameter="repeats",
+            actual=parameters.repeats,
+        )
+    if parameters.repeats > limit:
+        raise InvalidConfig(
+            f"repeats must be at most {limit}, got {parameters.repeats}",
+            parameter="repeats",
+            limit=limit,
+            actual=parameters.repeats,
+        )
+    return parameters.repeats

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 from starlette.types import Scope
@@ -42,8 +42,7 @@ class Answers:
     From the event loop's thread alone.
 
     Args:
-        limit_bytes: what all that is kept may take: answers half of it, plans and predictions a
-            quarter each.
+        limit_bytes: what all that is kept may take, and half of it answers.
         planning: where what is missing is computed.
     """
 
@@ -51,7 +50,8 @@ class Answers:
         self.planning = planning
         self._by_query = KeptByRevision[QueryKey, Response](limit_bytes // 2)
         self._plans = Kept[tuple[Size, CropConfig], PlanJson](limit_bytes // 4)
-        self._latencies = KeptByRevision[tuple[Size, CropConfig], bytes](limit_bytes // 4)
+        self._latencies = KeptByRevision[tuple[Size, CropConfig], bytes](limit_bytes // 8)
+        self._meanings = Kept[tuple[str, bytes], Any](limit_bytes // 8)
 
     def find(self, revision: int, key: QueryKey) -> Response | None:
         """The answer to this query, if it was given at this revision of the predictions."""
@@ -63,6 +63,15 @@ class Answers:
         size = len(answer.body) + headers + len(key[1])
         self._by_query.keep(revision, key, answer, size)
         return answer
+
+    def meaning(self, scope: Scope) -> Any:
+        """What this path and query were found to mean; None: they were not asked before."""
+        return self._meanings.get((scope["path"], scope["query_string"]))
+
+    def keep_meaning(self, scope: Scope, meaning: object) -> None:
+        """Keep what path and query mean, now that FastAPI has checked them."""
+        query = scope["query_string"]
+        self._meanings.keep((scope["path"], query), meaning, len(query))
 
     async def plan(self, size: Size, config: CropConfig) -> PlanJson:
         """The plan of a size.
@@ -76,7 +85,7 @@ class Answers:
             known = await self.planning.run(
                 lambda: PlanJson.of(make_plan(size, config)), brief=is_brief(config, size)
             )
-            self._plans.keep((size, config), known, known.bytes)
+            self._plans.keep((size, config), known, known.size_bytes)
         return known
 
     def latency(self, plan: PlanJson, predictions: Predictions) -> bytes:

@@ -9,7 +9,7 @@ anywhere else.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any
 
 from fastapi import Request, Response
 from starlette.datastructures import URLPath
@@ -18,9 +18,6 @@ from starlette.types import Receive, Scope, Send
 
 from app.routes.answers import Answers, query_key
 from app.serving.encoder import EncoderService
-from app.serving.kept import Kept
-
-T = TypeVar("T")
 
 
 class _Unnamed(BaseRoute):
@@ -50,26 +47,23 @@ class KeptAnswers(_Unnamed):
         await answer(scope, receive, send)
 
 
-class KnownQueries(_Unnamed, Generic[T]):
-    """Calls a POST's handler with what the same query was found to mean before."""
+class KnownQueries(_Unnamed):
+    """Hands a POST to its handler with what the same query was found to mean before."""
 
     def __init__(
-        self,
-        path: str,
-        known: Kept[bytes, T],
-        handler: Callable[[Request, T], Awaitable[Response]],
+        self, answers: Answers, path: str, handler: Callable[[Request, Any], Awaitable[Response]]
     ) -> None:
+        self._answers = answers
         self._path = path
-        self._known = known
         self._handler = handler
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == self._path:
-            asked = self._known.get(scope["query_string"])
-            if asked is not None:
-                return Match.FULL, {"asked": asked}
+            meaning = self._answers.meaning(scope)
+            if meaning is not None:
+                return Match.FULL, {"meaning": meaning}
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await self._handler(Request(scope, receive, send), scope["asked"])
+        answer = await self._handler(Request(scope, receive, send), scope["meaning"])
         await answer(scope, receive, send)

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from app.core.config import CropConfig
 from app.core.errors import InvalidConfig
 from app.core.geometry import Size
 from app.core.lut import lookup_table
 from app.core.notation import ASPECT, parse_aspect
+from app.core.predictions import Predictions
+from app.routes.answers import Answers, AnswersDependency, QueryKey, prefers_csv, query_key
 from app.routes.parameters import PlanParameters, ServiceDependency
 from app.routes.problems import responses
+from app.routes.tagged import Tagged
 from app.schemas.lut_csv import CSV_MEDIA_TYPE, lut_csv
 from app.schemas.resize import LutAnswer
+from app.serving.planning import is_brief
 from app.serving.service import Service
 
 router = APIRouter(tags=["control"])
 
 CACHE_CONTROL = "public, max-age=60"
 """The sizes never change; the latencies do while a profile is measured, so not for long."""
+
+LOOK_AGAIN_S = 1.0
+"""Until a change of the predictions is noticed where nobody asks; who asks sees it at once."""
 
 
 class LutParameters(PlanParameters):
@@ -52,7 +60,7 @@ class LutParameters(PlanParameters):
         """Whether to answer with CSV: ``format`` decides, else an ``Accept`` that names no JSON."""
         if self.format is not None:
             return self.format == "csv"
-        return CSV_MEDIA_TYPE in accept.lower() and "application/json" not in accept.lower()
+        return prefers_csv(accept)
 
     def file_name(self, model: str) -> str:
         """What a browser should call the CSV."""
@@ -67,37 +75,50 @@ class LutParameters(PlanParameters):
     response_model=LutAnswer,
     responses={
         200: {"content": {CSV_MEDIA_TYPE: {"schema": {"type": "string"}}}},
-        **responses(400, 422),
+        **responses(400, 422, 429),
     },
 )
-def lut(
+async def lut(
     request: Request,
     parameters: Annotated[LutParameters, Query()],
     service: ServiceDependency,
+    answers: AnswersDependency,
 ) -> Response:
     """The table from a target to the image size, tokens and latency it costs."""
     as_csv = parameters.as_csv(request.headers.get("accept", ""))
-    body = _body(parameters, service, as_csv)
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL, "Vary": "Accept"}
-    if _matches(request.headers.get("if-none-match", ""), etag):
-        return Response(status_code=304, headers=headers)
-    if as_csv:
-        name = parameters.file_name(parameters.model or service.default_model)
-        headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    media_type = CSV_MEDIA_TYPE if as_csv else "application/json"
-    return Response(body, media_type=media_type, headers=headers)
+    return await _answer(parameters, query_key(request.scope), as_csv, service, answers)
 
 
-def _body(parameters: LutParameters, service: Service, as_csv: bool) -> bytes:
+async def keep_ready(service: Service, answers: Answers) -> None:
+    """Have the answer to a ``/lut`` without parameters ready, now and whenever it changes."""
+    revision = None
+    while True:
+        if (newest := service.encoder.revision) != revision:
+            revision = newest
+            await _answer(LutParameters(), ("/lut", b"", False), False, service, answers)
+        await asyncio.sleep(LOOK_AGAIN_S)
+
+
+async def _answer(
+    parameters: LutParameters, key: QueryKey, as_csv: bool, service: Service, answers: Answers
+) -> Response:
     config = parameters.config(service)
-    table = lookup_table(config, image=parameters.image(), aspect=parameters.aspect_size())
+    about = parameters.image() or parameters.aspect_size()
     known = service.encoder.predictions()
+    answer = await answers.planning.run(
+        lambda: _table(parameters, config, known, as_csv), brief=is_brief(config, about)
+    )
+    return answers.keep(known.revision, key, answer)
+
+
+def _table(
+    parameters: LutParameters, config: CropConfig, known: Predictions, as_csv: bool
+) -> Response:
+    table = lookup_table(config, image=parameters.image(), aspect=parameters.aspect_size())
     answer = LutAnswer.of(config, table, known.profile, known.latency, known.this_device)
-    return (lut_csv(answer) if as_csv else answer.model_dump_json()).encode()
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    """Weak comparison, as RFC 9110 asks of If-None-Match."""
-    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return etag in tags or "*" in tags
+    headers = {"Cache-Control": CACHE_CONTROL, "Vary": "Accept"}
+    if not as_csv:
+        return Tagged(answer.model_dump_json(), "application/json", headers)
+    name = parameters.file_name(config.family.name)
+    headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return Tagged(lut_csv(answer), CSV_MEDIA_TYPE, headers)

@@ -36,7 +36,7 @@ class PlanJson:
         )
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """What keeping it takes, about."""
         return len(self.before_image) + len(self.before_latency) + _PLAN_OBJECTS_BYTES
 
