@@ -196,4 +196,6 @@ def _exit(code: int, *_: object) -> None:
 
 def _is_no_probe(record: logging.LogRecord) -> bool:
     """Health checks come every few seconds and would bury the rest of the access log."""
-    return not any(path in record.getMessage() for path in ("/healthz ", "/readyz "))
+    # uvicorn's arguments: client, method, path, version, status. Its message would be made twice.
+    path = record.args[2] if isinstance(record.args, tuple) and len(record.args) > 2 else ""
+    return not str(path).startswith(("/healthz", "/readyz"))

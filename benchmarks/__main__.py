@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import encoder, fidelity, headers, planning, profile, throughput
+from benchmarks import encoder, fidelity, headers, http, planning, profile, throughput
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "planning": planning.main,
     "headers": headers.main,
+    "http": http.main,
     "fidelity": fidelity.main,
     "encoder": encoder.main,
     "profile": profile.main,

@@ -38,24 +38,48 @@ class Server:
 
 
 @contextmanager
-def serving(settings: Mapping[str, object], *, start_s: float = 300) -> Iterator[Server]:
-    """``crop-planner serve`` as a process of its own, on a free port."""
+def serving(
+    settings: Mapping[str, object], *, start_s: float = 300, logged: bool = True
+) -> Iterator[Server]:
+    """``crop-planner serve`` as a process of its own, on a free port.
+
+    ``logged``: whether its log is shown; it is written all the same.
+    """
+    environment = {f"CROP_PLANNER_{name.upper()}": str(value) for name, value in settings.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        variables = {"CROP_PLANNER_PROFILE_FOLDER": folder, **environment}
+        command = ["-m", "app.cli", "serve"]
+        with running(command, variables, "/readyz", start_s=start_s, logged=logged) as server:
+            yield server
+
+
+@contextmanager
+def running(
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    ready_path: str,
+    *,
+    start_s: float,
+    logged: bool,
+) -> Iterator[Server]:
+    """Python with these arguments and ``--port``, once ``ready_path`` answers with 200."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {f"CROP_PLANNER_{name.upper()}": str(value) for name, value in settings.items()}
-    with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
-            env={**os.environ, "CROP_PLANNER_PROFILE_FOLDER": folder, **environment},
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_ready(url, process, start_s)
-            yield Server(url, process.pid)
-        finally:
-            process.terminate()
-            process.wait(60)
+    output = None if logged else subprocess.DEVNULL
+    process = subprocess.Popen(
+        [sys.executable, *command, "--port", str(port)],
+        env={**os.environ, **variables},
+        stdout=output,
+        stderr=output,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_ready(url + ready_path, process, start_s)
+        yield Server(url, process.pid)
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], start_s: float) -> None:
@@ -64,7 +88,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], start_s: float
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}")
         try:
-            if httpx.get(f"{url}/readyz").status_code == httpx.codes.OK:
+            if httpx.get(url).status_code == httpx.codes.OK:
                 return
         except httpx.TransportError:
             pass

@@ -84,6 +84,10 @@ class Family:
     vit: Vit
     connector: Connector
 
+    def __hash__(self) -> int:
+        """By the name, which is a family's own: caches look families up all the time."""
+        return hash(self.name)
+
 
 _CLIP_L_336 = Vit(
     width=1024,

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from app.core.errors import (
@@ -85,12 +86,14 @@ async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
 
 async def _from_body(request: Request, limit: int) -> bytes:
     _check_announced(request, limit, limit)
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > limit:
-            raise _too_large(limit, len(data))
-    return bytes(data)
+    receive, chunks, more = _counting(request.receive, limit, limit), [], True
+    while more:  # as Request.stream does, without its generator, and joined once
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(chunks)
 
 
 async def _from_form(request: Request, limit: int) -> bytes:

@@ -1,0 +1,95 @@
+"""Load by `wrk <https://github.com/wg/wrk>`_: an HTTP load generator in C, Debian's ``wrk``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CONNECTIONS = 2
+
+_LUA = """
+local paths, post = {paths}, {post}
+wrk.method = post and "POST" or "GET"
+for name, value in pairs({headers}) do wrk.headers[name] = value end
+if post then
+  local file = io.open(post, "rb")
+  wrk.body = file:read("*a")
+  file:close()
+end
+local built, at = {{}}, 0
+function init()
+  for number, path in ipairs(paths) do built[number] = wrk.format(nil, path) end
+end
+function request()
+  at = at % #built + 1
+  return built[at]
+end
+function done(summary, latency)
+  local failed = summary.errors
+  io.write(string.format(
+    '\\nRESULT {{"requests": %d, "seconds": %f, "p50_us": %f, "failed": %d}}\\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50),
+    failed.connect + failed.read + failed.write + failed.status + failed.timeout))
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What to send: these paths in turn, again and again; with ``body``, as POSTs."""
+
+    paths: Sequence[str]
+    body: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came back; ``p50_us`` is the median time to an answer."""
+
+    requests: int
+    seconds: float
+    p50_us: float
+
+
+def require_wrk() -> None:
+    """Raises SystemExit where wrk is not installed."""
+    if shutil.which("wrk") is None:
+        raise SystemExit("this benchmark needs wrk on PATH (Debian: apt-get install wrk)")
+
+
+def load(url: str, requests: Requests, seconds: int) -> Answered:
+    """Send ``requests`` to a server for some seconds, over ``CONNECTIONS`` connections.
+
+    Raises:
+        RuntimeError: an answer was an error, or there was none.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "load.lua"
+        script.write_text(_script(requests, Path(folder)), encoding="utf-8")
+        told = subprocess.run(
+            ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=seconds + 60,
+        ).stdout
+    found = json.loads(told.rpartition("RESULT ")[2])
+    if found.pop("failed") or not found["requests"]:
+        raise RuntimeError(f"{url}{requests.paths[0]} was not answered with success:\n{told}")
+    return Answered(**found)
+
+
+def _script(requests: Requests, folder: Path) -> str:
+    post = "nil"
+    if requests.body is not None:
+        (folder / "body").write_bytes(requests.body)
+        post = json.dumps(str(folder / "body"))
+    paths = ", ".join(json.dumps(path) for path in requests.paths)
+    headers = ", ".join(f"[{json.dumps(k)}] = {json.dumps(v)}" for k, v in requests.headers.items())
+    return _LUA.format(paths=f"{{{paths}}}", post=post, headers=f"{{{headers}}}")
