@@ -53,6 +53,12 @@ class Answers:
         self._latencies = KeptByRevision[tuple[Size, CropConfig], bytes](limit_bytes // 8)
         self._meanings = Kept[tuple[str, bytes], Any](limit_bytes // 8)
 
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept takes so much, as counted."""
+        kept = (self._by_query, self._plans, self._latencies, self._meanings)
+        return sum(part.bytes for part in kept)
+
     def find(self, revision: int, key: QueryKey) -> Response | None:
         """The answer to this query, if it was given at this revision of the predictions."""
         return self._by_query.get(revision, key)

@@ -39,9 +39,26 @@ def test_float32_rounding_is_numpys(value):
     assert round_all_to_float32([value, 1.5]) == (float(np.float32(value)), 1.5)
 
 
-@given(sizes, configs(largest=MAX_CROPS_LIMIT))
-def test_tiling_is_the_numpy_recipe(size, config):
+wide_sides = st.integers(1, MAX_SIDE_PX)
+wide_sizes = st.builds(Size, width=wide_sides, height=wide_sides)
+
+
+@st.composite
+def sizes_at_crossings(draw, config):
+    """Sizes whose sides are a whole count of windows, or a px beside it; or a multiple of that."""
+
+    def side(most: int) -> int:
+        windows = draw(st.integers(0, most)) * config.window_px
+        return max(1, config.margin_px + windows + draw(st.integers(-1, 1)))
+
+    factor = draw(st.sampled_from([1, 1, 1000]))
+    return Size(min(side(12) * factor, MAX_SIDE_PX), min(side(12) * factor, MAX_SIDE_PX))
+
+
+@given(st.data(), configs(largest=MAX_CROPS_LIMIT))
+def test_tiling_is_the_numpy_recipe(data, config):
     """The choice is that of argmin and argmax over all candidates, computed by numpy in float32."""
+    size = data.draw(st.one_of(sizes, wide_sizes, sizes_at_crossings(config)))
     grids = np.array([(g.rows, g.cols) for g in candidate_grids(config.max_crops)], np.int32)
     inner = np.array([size.height - config.margin_px, size.width - config.margin_px], np.float32)
     with np.errstate(divide="ignore"):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from support.profiles import entry, profile
 from support.strategies import configs, sizes
 
-from app.core.latency import latency_from_profile
 from app.core.lut import lookup_table
+from app.core.predictions import predict
 from app.schemas.lut_csv import lut_csv
 from app.schemas.resize import LutAnswer
 
@@ -28,9 +28,7 @@ PROFILE = profile(entry(1, 1, 20.0), entry(2, 2, 50.0), entry(2, 3, 70.5))
 
 def table(config, image=None, aspect=None) -> LutAnswer:
     rows = lookup_table(config, image=image, aspect=aspect)
-    return LutAnswer.of(
-        config, rows, PROFILE, lambda plan: latency_from_profile(PROFILE, plan, "none")
-    )
+    return LutAnswer.of(config, rows, PROFILE, lambda plan: predict(PROFILE, plan, "none"))
 
 
 def told(answer, row, index) -> dict:
