@@ -101,6 +101,24 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
         TooManyPixels: width × height above the limit.
         UndecodableImage: a format we take, but damaged, truncated or empty.
     """
+    image = open_image(data, max_pixels)
+    stored_orientation = _orientation(image)
+    notes = _notes(image, stored_orientation)
+    icc_profile = colour_profile(image)
+    pixels = load_rgb(image)
+    facts = ImageFacts(
+        size=Size(pixels.width, pixels.height),
+        format=_plain_name(image),
+        byte_count=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        orientation=stored_orientation,
+        notes=notes,
+    )
+    return Picture(pixels, icc_profile, facts)
+
+
+def open_image(data: bytes, max_pixels: int) -> Image.Image:
+    """Read the header only, and check type and announced size. Raises as :func:`decode` does."""
     if not _has_known_signature(data):
         raise UnsupportedImageType(
             "the bytes are not a JPEG, PNG, WebP, GIF, BMP or TIFF image",
@@ -114,20 +132,12 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
             ],
             actual=data[:12].hex(),
         )
-    image = _open(data, max_pixels)
-    stored_orientation = _orientation(image)
-    notes = _notes(image, stored_orientation)
-    icc_profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
-    pixels = _upright_rgb(image)
-    facts = ImageFacts(
-        size=Size(pixels.width, pixels.height),
-        format=_plain_name(image),
-        byte_count=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-        orientation=stored_orientation,
-        notes=notes,
-    )
-    return Picture(pixels, icc_profile, facts)
+    return _open(data, max_pixels)
+
+
+def colour_profile(image: Image.Image) -> bytes | None:
+    """The ICC profile of an opened image, where it still holds once the pixels are RGB."""
+    return image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
 
 
 def _has_known_signature(data: bytes) -> bool:
@@ -135,7 +145,6 @@ def _has_known_signature(data: bytes) -> bool:
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
-    """Read the header only, and check the announced size."""
     try:
         image = Image.open(io.BytesIO(data), formats=TAKEN_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -167,14 +176,15 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _upright_rgb(image: Image.Image) -> Image.Image:
-    """All pixels, decoded, oriented and in 8-bit RGB without transparency or metadata."""
+def load_rgb(image: Image.Image, *, turn: bool = True) -> Image.Image:
+    """All pixels of an opened image, in 8-bit RGB without transparency or metadata.
+
+    Upright, or as they are stored where ``turn`` is false. Raises UndecodableImage.
+    """
     try:
         image.load()
-        try:
-            ImageOps.exif_transpose(image, in_place=True)
-        except Exception:  # an EXIF block that cannot be read says nothing about orientation
-            log.debug("unreadable EXIF", exc_info=True)
+        if turn:
+            _turn_upright(image)
         rgb = _to_rgb(image)
     except MemoryError:
         raise
@@ -182,6 +192,13 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
         raise UndecodableImage(f"the image cannot be decoded: {_reason(error)}") from error
     rgb.info.clear()
     return rgb
+
+
+def _turn_upright(image: Image.Image) -> None:
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception:  # an EXIF block that cannot be read says nothing about orientation
+        log.debug("unreadable EXIF", exc_info=True)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
