@@ -32,7 +32,7 @@ from app.core.plan import CropPlan, make_plan
 from app.core.profile import Profile
 from app.core.sizing import ResizeMode, Resizing, Target, Upscale, decide_resize
 from app.imaging.finish import check_result, make_file, may_stay
-from app.imaging.header import look
+from app.imaging.look import look
 from app.imaging.render import DEFAULT_QUALITY, OutputFormat, output_format, output_quality
 from app.imaging.resample import Resample
 

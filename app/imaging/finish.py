@@ -12,7 +12,7 @@ from app.core.errors import InvalidConfig, TooManyPixels, UnreachableTarget
 from app.core.geometry import Size
 from app.core.plan import make_plan
 from app.core.sizing import ResizeDecision
-from app.imaging.decode import ImageFacts
+from app.imaging.facts import ImageFacts
 from app.imaging.raster import load_raster
 from app.imaging.render import OutputFormat, output_format, output_quality, render, write
 from app.imaging.resample import Resample
@@ -124,6 +124,6 @@ def write_verified(
 
 def _reduction(decision: ResizeDecision, resample: Resample) -> float:
     """Original px per px of the result, on the side that keeps more."""
-    if resample == "nearest":
-        return 1  # it takes single pixels of the original, and only in full are those there
+    if resample in ("nearest", "box"):
+        return 1  # they take pixels of the original as they are, and only in full are those there
     return 1 / max(decision.scale_x, decision.scale_y)

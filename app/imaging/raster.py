@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from PIL import Image
 
 from app.core.geometry import Box, Size
-from app.imaging.decode import ImageFacts, Picture, colour_profile, decode, load_rgb, open_image
+from app.imaging.decode import Picture, colour_profile, decode, load_rgb
+from app.imaging.facts import ImageFacts
+from app.imaging.opening import open_image
 from app.imaging.resample import Resample, resize
 
 HALF_FROM, QUARTER_FROM = 5.0, 12.0

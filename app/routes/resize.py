@@ -12,7 +12,7 @@ from app.core.notation import GRID, parse_grid
 from app.core.plan import CropPlan, make_plan
 from app.core.sizing import ResizeDecision, ResizeMode, Target, Upscale, decide_resize
 from app.imaging.finish import check_result, make_file, may_stay
-from app.imaging.header import look
+from app.imaging.look import look
 from app.imaging.render import (
     DEFAULT_QUALITY,
     MEDIA_TYPES,

@@ -12,7 +12,7 @@ from app.core.headroom import height_headroom, width_headroom
 from app.core.latency import Latency
 from app.core.plan import Crop, CropPlan
 from app.core.sizing import DecidedMode
-from app.imaging.decode import ImageFacts
+from app.imaging.facts import ImageFacts
 from app.schemas.answer import Mirror
 from app.schemas.latency import LatencyAnswer, StagesMs
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from app.core.config import CropConfig, make_config
 from app.core.families import family_named
-from app.imaging.decode import ImageFacts, Picture, decode
+from app.imaging.decode import Picture, decode
 from app.serving.encoder import EncoderService
 from app.serving.encoding import Encoding
 from app.serving.images import ImageWorkers
