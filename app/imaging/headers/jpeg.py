@@ -19,7 +19,14 @@ _END_OF_IMAGE = b"\xff\xd9"
 _XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _LONGEST_SIDE_PX = 65_500  # libjpeg's JPEG_MAX_DIMENSION
-_MOST_BLOCKS_IN_MCU = 10  # T.81, B.2.3
+_SAMPLINGS = frozenset(
+    bytes.fromhex(factors)
+    for factors in (
+        "11", "12", "21", "22", "111111", "121111", "211111", "221111", "411111",
+        "11111111", "21111121", "22111122",
+    )
+)  # fmt: skip
+"""Across and down per layer, a digit each: none, 4:4:0, 4:2:2, 4:2:0, 4:1:1; CMYK and YCCK."""
 
 _Segments = list[tuple[int, bytes]]
 
@@ -69,12 +76,8 @@ def _frame(body: bytes) -> tuple[Size, str]:
         raise Unusual("not 8 bits in 1, 3 or 4 layers")
     if not (0 < width <= _LONGEST_SIDE_PX and 0 < height <= _LONGEST_SIDE_PX):
         raise Unusual("a size libjpeg refuses")
-    sampling = [divmod(factors, 16) for factors in body[7::3]]
-    across, down = max(h for h, _ in sampling), max(v for _, v in sampling)
-    if not all(h and v and across % h == 0 and down % v == 0 for h, v in sampling):
-        raise Unusual("sampling by fractions")
-    if max(across, down) > 4 or sum(h * v for h, v in sampling) > _MOST_BLOCKS_IN_MCU:
-        raise Unusual("sampling out of range")
+    if body[7::3] not in _SAMPLINGS:
+        raise Unusual("sampling that libjpeg may refuse")
     return Size(width, height), _MODES[layers]
 
 
