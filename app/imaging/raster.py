@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from app.core.geometry import Box, Size
-from app.imaging.decode import Picture, colour_profile, decode, load_rgb
+from app.imaging.decode import Picture, colour_profile, load_rgb
 from app.imaging.facts import ImageFacts
 from app.imaging.opening import open_image
 from app.imaging.resample import Resample, resize
@@ -60,12 +60,14 @@ class Raster:
 
     def _stored_box(self, part: Box) -> Box:
         """Upright px of the full size in px of ``image``."""
-        x0, y0, x1, y1 = (edge / self.scale for edge in part.as_tuple())
+        x0, y0, x1, y1 = part.as_tuple()
         if self.orientation in (2, 3, 6, 7):
-            x0, x1 = self.size.width / self.scale - x1, self.size.width / self.scale - x0
+            x0, x1 = self.size.width - x1, self.size.width - x0
         if self.orientation in (3, 4, 7, 8):
-            y0, y1 = self.size.height / self.scale - y1, self.size.height / self.scale - y0
-        return Box(y0, x0, y1, x1) if self.orientation >= 5 else Box(x0, y0, x1, y1)
+            y0, y1 = self.size.height - y1, self.size.height - y0
+        if self.orientation >= 5:
+            x0, y0, x1, y1 = y0, x0, y1, x1
+        return Box(x0 / self.scale, y0 / self.scale, x1 / self.scale, y1 / self.scale)
 
 
 def load_raster(data: bytes, facts: ImageFacts, *, max_pixels: int, reduction: float = 1) -> Raster:
@@ -78,14 +80,15 @@ def load_raster(data: bytes, facts: ImageFacts, *, max_pixels: int, reduction: f
         reduction: original px per px of the result, on the side that keeps more.
 
     Raises:
-        UnsupportedImageType, TooManyPixels, UndecodableImage: as :func:`decode` says.
+        UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding says.
     """
-    if facts.format != "jpeg":
-        return as_raster(decode(data, max_pixels=max_pixels))
     image = open_image(data, max_pixels)
-    wanted = 4 if reduction >= QUARTER_FROM else 2 if reduction >= HALF_FROM else 1
-    scale = _decode_at(image, wanted)
     icc_profile = colour_profile(image)
+    if facts.format != "jpeg":  # whole and upright: Pillow turns a TIFF as it loads it
+        return Raster(load_rgb(image), facts.size, 1, 1, icc_profile)
+    scale = _decode_at(
+        image, 4 if reduction >= QUARTER_FROM else 2 if reduction >= HALF_FROM else 1
+    )
     pixels = load_rgb(image, turn=False)
     return Raster(pixels, facts.size, scale, facts.orientation, icc_profile)
 
