@@ -13,6 +13,7 @@ from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
+from app.core.cores import available_cores
 from app.core.families import family_named
 from app.routes import (
     encode,
@@ -96,7 +97,9 @@ def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Se
             measure_timeout_s=settings.measure_timeout_s,
             max_repeats=settings.max_repeats,
         ),
-        images=ImageWorkers(workers=settings.image_workers, queue_limit=settings.image_queue),
+        images=ImageWorkers(
+            workers=settings.image_workers or available_cores(), queue_limit=settings.image_queue
+        ),
         encoder=encoder,
         encoding=Encoding(
             encoder,

@@ -51,8 +51,11 @@ class Settings(BaseSettings):
     upload_timeout_s: float = Field(
         60, gt=0, description="Time a client has to send its image, then 504."
     )
-    image_workers: int = Field(
-        2, ge=1, description="Images decoded, resized and encoded at the same time."
+    image_workers: int | None = Field(
+        None,
+        ge=1,
+        description="Images decoded, resized and encoded at the same time, each on one core; "
+        "by default the cores that the process may use.",
     )
     image_queue: int = Field(
         32, ge=0, description="Uploads that may wait for a worker or be arriving; then 429."

@@ -12,14 +12,15 @@ from app.core.notation import GRID, parse_grid
 from app.core.plan import CropPlan, make_plan
 from app.core.sizing import ResizeDecision, ResizeMode, Target, Upscale, decide_resize
 from app.imaging.finish import check_result, make_file, may_stay
+from app.imaging.look import look
 from app.imaging.render import (
     DEFAULT_QUALITY,
     MEDIA_TYPES,
     OutputFormat,
-    Resample,
     output_format,
     output_quality,
 )
+from app.imaging.resample import Resample
 from app.routes.parameters import PlanParameters, ServiceDependency
 from app.routes.problems import responses
 from app.routes.upload import OPENAPI_BODY, read_upload
@@ -92,9 +93,9 @@ def _resize(
     service: Service,
     as_json: bool,
 ) -> Response:
-    """Decode, decide, make and verify."""
-    picture = service.decode(data)
-    facts, max_pixels = picture.facts, service.limits.max_pixels
+    """Decide from the header, then make and verify. No pixel is decoded for the decision alone."""
+    max_pixels = service.limits.max_pixels
+    facts = look(data, max_pixels=max_pixels)
     resizing = decide_resize(
         facts.size,
         config,
@@ -112,18 +113,18 @@ def _resize(
         quality = None if unchanged else output_quality(form, parameters.quality)
         answer = ResizeAnswer.of(resizing, plan, service.encoder.from_profile(plan), quality)
         return Response(answer.model_dump_json(), media_type="application/json")
-    if not unchanged:
-        data = make_file(
-            picture,
-            decision,
-            config,
-            form=form,
-            quality=parameters.quality,
-            resample=parameters.resample,
-            max_pixels=max_pixels,
-        )
+    made = make_file(
+        data,
+        facts,
+        decision,
+        config,
+        form=form,
+        quality=parameters.quality,
+        resample=parameters.resample,
+        max_pixels=max_pixels,
+    )
     media_type = MEDIA_TYPES[facts.format if unchanged else form]
-    return Response(data, media_type=media_type, headers=_headers(plan, decision))
+    return Response(made, media_type=media_type, headers=_headers(plan, decision))
 
 
 def _wants_json(request: Request) -> bool:
