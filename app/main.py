@@ -21,6 +21,7 @@ from app.routes import (
     latency,
     lut,
     measurement,
+    methods,
     models,
     page,
     plan,
@@ -78,7 +79,7 @@ def create_app(
     )
     app.state.service = service
     problems.install(app)
-    for resource in (plan, resize, encode, lut, latency, measurement, models):
+    for resource in (plan, methods, resize, encode, lut, latency, measurement, models):
         app.include_router(resource.router, dependencies=[Depends(refuse_repeats)])
     for probed in (health, page):  # by machines and browsers that add parameters of their own
         app.include_router(probed.router)

@@ -47,6 +47,9 @@ def lut(
     crop_size_px: CropSizeOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print the CSV of the HTTP call, with every tiling.")
+    ] = False,
 ) -> None:
     """Print the table from a number of crops to the size, tokens and latency they cost."""
     from app.cli.output import console, print_json
@@ -54,10 +57,17 @@ def lut(
 
     if size is not None and aspect is not None:
         raise typer.BadParameter("give --size or --aspect, not both", param_hint="--aspect")
+    if as_json and as_csv:
+        raise typer.BadParameter("give --json or --csv, not both", param_hint="--csv")
     config = effective_config(read_settings(), model, max_crops, overlap_margins, crop_size_px)
     answer = _table(config, size, aspect, read_profile(profile))
     if as_json:
         print_json(answer)
+        return
+    if as_csv:
+        from app.schemas.lut_csv import lut_csv
+
+        typer.echo(lut_csv(answer), nl=False)
         return
     out = console()
     out.print(heading(answer.model, answer.config))

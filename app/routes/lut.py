@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
@@ -14,6 +14,7 @@ from app.core.lut import lookup_table
 from app.core.notation import ASPECT, parse_aspect
 from app.routes.parameters import PlanParameters, ServiceDependency
 from app.routes.problems import responses
+from app.schemas.lut_csv import CSV_MEDIA_TYPE, lut_csv
 from app.schemas.resize import LutAnswer
 from app.serving.service import Service
 
@@ -28,6 +29,9 @@ class LutParameters(PlanParameters):
     height: int | None = None
     aspect: str | None = Field(
         None, pattern=ASPECT, examples=["4:3", "1.5"], description="Width to height."
+    )
+    format: Literal["json", "csv"] | None = Field(
+        None, description="By default what `Accept` asks for: `text/csv`, or else JSON."
     )
 
     def image(self) -> Size | None:
@@ -44,9 +48,27 @@ class LutParameters(PlanParameters):
         """The aspect in lowest terms, as a size."""
         return parse_aspect(self.aspect) if self.aspect else None
 
+    def as_csv(self, accept: str) -> bool:
+        """Whether to answer with CSV: ``format`` decides, else an ``Accept`` that names no JSON."""
+        if self.format is not None:
+            return self.format == "csv"
+        return CSV_MEDIA_TYPE in accept.lower() and "application/json" not in accept.lower()
+
+    def file_name(self, model: str) -> str:
+        """What a browser should call the CSV."""
+        image, aspect = self.image(), self.aspect_size()
+        about = f"_{image}" if image else f"_aspect_{aspect}" if aspect else ""
+        return f"lut_{model}{about}.csv"
+
 
 @router.get(
-    "/lut", summary="From crops to sizes", response_model=LutAnswer, responses=responses(400, 422)
+    "/lut",
+    summary="From crops to sizes",
+    response_model=LutAnswer,
+    responses={
+        200: {"content": {CSV_MEDIA_TYPE: {"schema": {"type": "string"}}}},
+        **responses(400, 422),
+    },
 )
 def lut(
     request: Request,
@@ -54,18 +76,24 @@ def lut(
     service: ServiceDependency,
 ) -> Response:
     """The table from a target to the image size, tokens and latency it costs."""
-    answer = _table(parameters, service).model_dump_json().encode()
-    etag = f'"{hashlib.sha256(answer).hexdigest()[:32]}"'
-    headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
+    as_csv = parameters.as_csv(request.headers.get("accept", ""))
+    body = _body(parameters, service, as_csv)
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL, "Vary": "Accept"}
     if _matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
-    return Response(answer, media_type="application/json", headers=headers)
+    if as_csv:
+        name = parameters.file_name(parameters.model or service.default_model)
+        headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    media_type = CSV_MEDIA_TYPE if as_csv else "application/json"
+    return Response(body, media_type=media_type, headers=headers)
 
 
-def _table(parameters: LutParameters, service: Service) -> LutAnswer:
+def _body(parameters: LutParameters, service: Service, as_csv: bool) -> bytes:
     config = parameters.config(service)
     table = lookup_table(config, image=parameters.image(), aspect=parameters.aspect_size())
-    return LutAnswer.of(config, table, service.encoder.profile, service.encoder.from_profile)
+    answer = LutAnswer.of(config, table, service.encoder.profile, service.encoder.from_profile)
+    return (lut_csv(answer) if as_csv else answer.model_dump_json()).encode()
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

@@ -45,6 +45,15 @@ def without_times(answer: Any) -> Any:
         (("lut", "--size", "800x600"), "/lut?width=800&height=600"),
         (("plan", "9x9", "--model", "gpt"), "/plan?width=9&height=9&model=gpt"),
         (("plan", "0x9"), "/plan?width=0&height=9"),
+        (("methods", "1920x1080"), "/plan/methods?width=1920&height=1080"),
+        (
+            ("methods", "900x900", "--target-tokens", 600, "--model", "molmo2-4b"),
+            "/plan/methods?width=900&height=900&target_tokens=600&model=molmo2-4b",
+        ),
+        (
+            ("methods", "9x9", "--target-tokens", 600, "--target-crops", 4),
+            "/plan/methods?width=9&height=9&target_tokens=600&target_crops=4",
+        ),
     ],
 )
 def test_json_is_what_http_gives(run: Run, arguments: tuple[object, ...], url: str) -> None:

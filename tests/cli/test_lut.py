@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from support.profiles import entry, profile
 from app.cli.arguments import parse_aspect, parse_counts
 from app.core.geometry import Size
 from app.core.profile_file import profile_to_json
+from app.schemas.lut_csv import lut_csv
 from app.schemas.resize import LutAnswer
 from tests.cli.conftest import Run
 
@@ -49,6 +52,19 @@ def test_latencies_of_a_profile(run: Run, tmp_path: Path) -> None:
     assert "21.0" in out
     answer = json.loads(run("lut", "--profile", file, "--json").stdout)
     assert answer["rows"][0]["options"][0]["latency"]["vision_ms"]["p50"] == 21.0
+
+
+def test_csv_is_the_csv_of_the_same_table(run: Run, tmp_path: Path) -> None:
+    """Every tiling, with the latencies of a profile, and nothing else on stdout."""
+    file = tmp_path / "profile.json"
+    file.write_text(profile_to_json(profile(entry(1, 1, 20.0))))
+    arguments = ("lut", "--max-crops", 4, "--aspect", "4:3", "--profile", file)
+    result = run(*arguments, "--csv")
+    answer = LutAnswer.model_validate_json(run(*arguments, "--json").stdout)
+    assert result.stdout_bytes.decode() == lut_csv(answer)
+    first = next(csv.DictReader(io.StringIO(result.stdout, newline="")))
+    assert (first["vision_p50_ms"], first["device"]) == ("21.0", "a device")
+    assert run(*arguments, "--csv", "--json").exit_code == 2
 
 
 @pytest.mark.parametrize(

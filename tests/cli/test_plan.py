@@ -73,7 +73,9 @@ def test_a_named_profile_gives_the_latency(run: Run, tmp_path: Path) -> None:
     "command",
     [
         "['plan', '640x480']",
+        "['methods', '640x480']",
         "['lut', '--aspect', '4:3']",
+        "['lut', '--csv']",
         "['resize', 'docs/samples/rocket.jpg', '--target-crops', '4', '--dry-run']",
         "['analyze', 'docs/samples/rocket.jpg', '--latency', 'none']",
         "['measure', '--compare', 'FILE', 'FILE']",

@@ -275,6 +275,7 @@ async def test_page_and_documentation_need_no_network(serve):
         assert "//cdn" not in text
     assert {
         "/plan",
+        "/plan/methods",
         "/analyze",
         "/resize",
         "/lut",
