@@ -11,6 +11,7 @@ from app import __version__
 from app.cli.lut import lut
 from app.cli.measure import measure
 from app.cli.plan import analyze, plan
+from app.cli.prefill import prefill
 from app.cli.problems import exit_code, print_problem, print_usage_problem
 from app.cli.resize import resize
 from app.cli.serve import serve
@@ -43,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (plan, analyze, resize, lut, measure, serve):
+for command in (plan, analyze, resize, lut, measure, prefill, serve):
     app.command()(command)
 
 
