@@ -36,7 +36,7 @@ class ModelServer:
         api_key: sent as a bearer token; no error repeats it.
         chat: use chat completions, with the server's template around each prompt.
         timeout_s: how long one answer may take.
-        clock: counts seconds; what a test replaces.
+        transport, clock: what a test replaces; the clock counts seconds.
 
     Raises:
         InvalidConfig: no address or key that could be one, or an address with a password in it.
@@ -49,6 +49,7 @@ class ModelServer:
         api_key: str | None = None,
         chat: bool = False,
         timeout_s: float = 60,
+        transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.url = _address(url)
@@ -57,6 +58,7 @@ class ModelServer:
         self._client = httpx.Client(
             headers=_headers(api_key),
             timeout=timeout_s,
+            transport=transport,
             trust_env=False,
             # Without the environment httpx would know no certificate authority of one's own.
             verify=ssl.create_default_context(),

@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import uvicorn
 from starlette.applications import Starlette
@@ -38,19 +38,23 @@ class FakeClock:
 
 @dataclass
 class FakeModelServer:
-    """``delay_ms`` of the prompt's tokens pass before the first token, and as many after it.
+    """``delay_ms`` of the prompt's tokens pass before the first token.
 
-    ``reply``, if there is one, is answered instead. ``asked`` and ``headers`` are what came.
+    ``reply`` and ``model_list``, where given, are answered instead. ``asked``, ``headers`` and
+    ``peers`` are what came, and from where.
     """
 
     clock: FakeClock = field(default_factory=FakeClock)
     delay_ms: Callable[[int], float] = lambda tokens: 8 + 0.25 * tokens
     models: tuple[str, ...] = ("tiny",)
+    model_list: Any = None
+    tokens_per_word: int = 1
     template_tokens: int = 0
     cached_tokens: int = 0
     reply: Reply | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    peers: list[Any] = field(default_factory=list)
     url: str = ""
 
     def prompts(self) -> list[str]:
@@ -58,13 +62,12 @@ class FakeModelServer:
 
     def events(self, question: dict[str, Any]) -> Iterator[dict[str, Any]]:
         chat = "messages" in question
-        tokens = len(prompt_of(question).split()) + self.template_tokens
+        tokens = len(prompt_of(question).split()) * self.tokens_per_word + self.template_tokens
         if chat:
             yield {"choices": [{"delta": {"role": "assistant", "content": ""}}], "usage": None}
         self.clock.wait_ms(self.delay_ms(tokens))
         text = {"delta": {"content": "a"}} if chat else {"text": "a"}
         yield {"choices": [{**text, "finish_reason": None}]}
-        self.clock.wait_ms(self.delay_ms(tokens))
         yield {"choices": [{"delta": {}, "text": "", "finish_reason": "length"}]}
         cached = {"cached_tokens": self.cached_tokens}
         yield {"choices": [], "usage": {"prompt_tokens": tokens, "prompt_tokens_details": cached}}
@@ -72,21 +75,12 @@ class FakeModelServer:
     async def complete(self, request: Request) -> Response:
         self.asked.append(await request.json())
         self.headers.append(dict(request.headers))
-        if self.reply is not None:
-            return self.reply()
-        return streamed(self.events(self.asked[-1]))
+        self.peers.append(request.client)
+        return streamed(self.events(self.asked[-1])) if self.reply is None else self.reply()
 
-    async def list_models(self, request: Request) -> Response:
-        return JSONResponse({"data": [{"id": name} for name in self.models]})
-
-    def app(self) -> Starlette:
-        return Starlette(
-            routes=[
-                Route("/v1/models", self.list_models),
-                Route("/v1/completions", self.complete, methods=["POST"]),
-                Route("/v1/chat/completions", self.complete, methods=["POST"]),
-            ]
-        )
+    def list_models(self) -> Response:
+        named = {"data": [{"id": name} for name in self.models]}
+        return JSONResponse(named if self.model_list is None else self.model_list)
 
 
 def prompt_of(question: dict[str, Any]) -> str:
@@ -94,7 +88,7 @@ def prompt_of(question: dict[str, Any]) -> str:
 
 
 def streamed(events: Iterator[dict[str, Any]]) -> Response:
-    """Events and what ends them, each in a chunk of its own, so that they are not sent together."""
+    """Events and what ends them, each in a chunk of its own."""
 
     async def chunks() -> AsyncIterator[str]:
         for event in events:
@@ -104,25 +98,38 @@ def streamed(events: Iterator[dict[str, Any]]) -> Response:
     return StreamingResponse(chunks(), media_type="text/event-stream")
 
 
-@contextmanager
-def serving(server: FakeModelServer) -> Iterator[FakeModelServer]:
-    """Run it on a free port of this machine; ``url`` says where."""
-    config = uvicorn.Config(
-        server.app(),
-        port=0,
-        log_config=None,
-        lifespan="off",
-        ws="none",
-        timeout_graceful_shutdown=1,
-    )
-    running = uvicorn.Server(config)
-    thread = threading.Thread(target=running.run)
-    thread.start()
-    try:
-        until(lambda: running.started)
-        port = running.servers[0].sockets[0].getsockname()[1]
-        server.url = f"http://127.0.0.1:{port}"
-        yield server
-    finally:
-        running.should_exit = True
-        thread.join()
+class Socket:
+    """A port of this machine where the server is one test's at a time, as starting takes long."""
+
+    url: str
+    server: FakeModelServer
+
+    def fresh(self) -> FakeModelServer:
+        self.server = FakeModelServer(url=self.url)
+        return self.server
+
+    async def _complete(self, request: Request) -> Response:
+        return await self.server.complete(request)
+
+    async def _models(self, request: Request) -> Response:
+        return self.server.list_models()
+
+    @contextmanager
+    def open(self) -> Iterator[Self]:
+        routes = [
+            Route("/v1/models", self._models),
+            Route("/v1/completions", self._complete, methods=["POST"]),
+            Route("/v1/chat/completions", self._complete, methods=["POST"]),
+        ]
+        app = Starlette(routes=routes)
+        config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none")
+        running = uvicorn.Server(config)
+        thread = threading.Thread(target=running.run)
+        thread.start()
+        try:
+            until(lambda: running.started)
+            self.url = f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
+            yield self
+        finally:
+            running.should_exit = True
+            thread.join()
