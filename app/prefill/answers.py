@@ -45,24 +45,15 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield rest
 
 
-def has_token(event: Json) -> bool:
-    """Whether a token had been generated when this event was sent.
+def is_finished(event: Json) -> bool:
+    """Whether the answer is at its end, which for an answer of one token is that token.
 
-    Servers differ in what they send before: nothing, or a chunk that only says whose turn it is.
-    The token itself may have no text (half a character, the end of the answer); then the event that
-    ends the answer is the first to tell.
+    Text says less: a token may have none (half a character), and before the first some servers send
+    an empty one with whose turn it is, or the prompt itself (chats of ``transformers serve`` 5.23).
     """
     choices = event.get("choices")
-    return any(map(_generated, choices)) if isinstance(choices, list) else False
-
-
-def _generated(choice: Any) -> bool:
-    if not isinstance(choice, Mapping):
-        return False
-    texts = [choice.get("text"), choice.get("finish_reason")]
-    if isinstance(delta := choice.get("delta"), Mapping):
-        texts += [delta.get(name) for name in ("content", "reasoning_content", "reasoning")]
-    return any(texts)
+    found = choices if isinstance(choices, list) else []
+    return any(isinstance(one, Mapping) and one.get("finish_reason") for one in found)
 
 
 def usage_of(event: Json) -> Json | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 
 from app.core.errors import InvalidConfig
@@ -13,7 +14,7 @@ from app.prefill.prompts import Prompts
 from app.prefill.server import FirstToken, ModelServer
 
 PROBE_TOKENS = 32
-"""Words of the very first prompt: enough to learn how many tokens a word is."""
+"""The very first prompt, when a word is taken for a token: enough to learn how many it is."""
 
 Progress = Callable[[int, int, FirstToken], None]
 """Requests that were made, how many there will be, and what the last one gave."""
@@ -55,25 +56,22 @@ def measure_prefill(
         NoPrefillLine: its times are no line.
     """
     _check(lengths)
-    prompts = Prompts(random or Random())
-    asked = sorted(set(lengths))
+    prompts, asked = Prompts(random or Random()), sorted(set(lengths))
     warm_up = [PROBE_TOKENS, *asked]
-    total = len(warm_up) + rounds * len(asked)
-    for done, tokens in enumerate(warm_up, start=1):
-        prompt = prompts.of(tokens)
-        last = server.first_token(model, prompt)
-        prompts.learn(prompt, last.prompt_tokens)
-        progress(done, total, last)
+    done, total = count(1), len(warm_up) + rounds * len(asked)
 
-    timed: list[dict[int, FirstToken]] = []
-    done = len(warm_up)
-    for order in shuffled_rounds(asked, rounds):
-        of_round: dict[int, FirstToken] = {}
-        for tokens in order:
-            of_round[tokens] = server.first_token(model, prompts.of(tokens))
-            done += 1
-            progress(done, total, of_round[tokens])
-        timed.append(of_round)
+    def ask(prompt: str) -> FirstToken:
+        first = server.first_token(model, prompt)
+        progress(next(done), total, first)
+        return first
+
+    for tokens in warm_up:
+        prompt = prompts.of(tokens)
+        prompts.learn(prompt, ask(prompt).prompt_tokens)
+    timed = [
+        {tokens: ask(prompts.of(tokens)) for tokens in order}
+        for order in shuffled_rounds(asked, rounds)
+    ]
     points = [
         [PrefillPoint(one[tokens].prompt_tokens, one[tokens].ms) for tokens in asked]
         for one in timed

@@ -95,7 +95,7 @@ class ModelServer:
         To the end, because only then the connection is kept and the server has nothing left to do.
 
         Raises:
-            ModelServerError: no answer, an error, or an answer without a token or the counts.
+            ModelServerError: no answer, an error, or an answer without its end or the counts.
         """
         question = self._question(model, prompt)
         request = self._client.build_request("POST", self.url + self.path, json=question)
@@ -123,11 +123,13 @@ class ModelServer:
     def _read(self, answer: httpx.Response, started: float) -> FirstToken:
         first_ms, usage = None, None
         for event in answers.stream_events(self._in_time(answer.iter_bytes(), started)):
-            if first_ms is None and answers.has_token(event):
+            if first_ms is None and answers.is_finished(event):
                 first_ms = (self._clock() - started) * 1e3
             usage = answers.usage_of(event) or usage
         if first_ms is None:
-            raise ModelServerError("the server's stream ended without a token")
+            raise ModelServerError(
+                "the server's stream ended before its answer did: no finish_reason"
+            )
         return FirstToken(first_ms, answers.prompt_tokens(usage), answers.cached_tokens(usage))
 
     def _in_time(self, chunks: Iterator[bytes], started: float) -> Iterator[bytes]:

@@ -76,16 +76,15 @@ def test_one_token_is_asked_for(model_server, asks, chat):
 @pytest.mark.parametrize(
     "event",
     [
-        {"choices": [{"text": "a"}]},
+        {"choices": [{"text": "a", "finish_reason": "length"}]},
         {"choices": [{"text": "", "finish_reason": "stop"}]},
-        {"choices": [{"delta": {"content": "a"}}]},
-        {"choices": [{"delta": {"reasoning_content": "a"}}]},
-        {"choices": [{"delta": {"content": None}, "finish_reason": "length"}]},
-        {"choices": [{"text": "\u2028"}]},
+        {"choices": [{"delta": {"content": "a"}, "finish_reason": "length"}]},
+        {"choices": [{"delta": {}, "finish_reason": "length"}]},
+        {"choices": [{"text": "\u2028", "finish_reason": "length"}]},
     ],
 )
-def test_a_token_is_seen_in_every_shape(event):
-    """When it comes, not before or after; also one without a text of its own, by the end."""
+def test_the_token_is_seen_in_every_shape(event):
+    """When it comes, not before or after; also without a text, or after an echo of the prompt."""
     clock = FakeClock()
 
     class Chunks(httpx.SyncByteStream):
@@ -93,6 +92,7 @@ def test_a_token_is_seen_in_every_shape(event):
 
         def __iter__(self) -> Iterator[bytes]:
             yield from lines({"choices": [{"delta": {"role": "assistant", "content": ""}}]})
+            yield from lines({"choices": [{"delta": {"content": PROMPT}, "finish_reason": None}]})
             clock.wait_ms(5)
             # One event in two chunks, and its text as it is: no line may end within it.
             told = f": a comment\n\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
@@ -197,10 +197,10 @@ def test_redirects_are_told_and_not_followed(model_server, asks):
         (lines(TOKEN, "[DONE]"), "does not say how many tokens"),
         (lines(TOKEN, {"choices": [], "usage": {"prompt_tokens": None}}), "does not say how many"),
         (lines(TOKEN, {"choices": [], "usage": [4]}), "does not say how many"),
-        (lines(COUNTS, "[DONE]"), "ended without a token"),
-        (lines({"choices": ["?"]}, COUNTS), "ended without a token"),
-        ([b'{"choices": [{"text": "a"}]}'], "ended without a token"),
-        ([], "ended without a token"),
+        (lines({"choices": [{"text": "a"}]}, COUNTS, "[DONE]"), "before its answer did"),
+        (lines({"choices": ["?"]}, COUNTS), "before its answer did"),
+        ([b'{"choices": [{"text": "a"}]}'], "before its answer did"),
+        ([], "before its answer did"),
         (lines({"error": {"message": "out of memory"}}), "broke its stream off: out of memory"),
         (lines("{broken"), "no object: {broken"),
         (lines([1]), r"no object: \[1\]"),
