@@ -11,9 +11,9 @@ WORD_LETTERS = 6
 class Prompts:
     """Random words, as many as make about the tokens that are asked for.
 
-    No word is like another, so that two prompts differ from their first word on, those of earlier
-    runs included: a server's prefix cache has nothing to spare. How many tokens a word is, is
-    learned from the server's own counts.
+    Words are drawn out of 300 million, so two prompts differ from their first word on, those of
+    earlier runs included: a server's prefix cache has nothing to give. How many tokens a word is,
+    is learned from the server's own counts.
 
     Args:
         random: where the words come from; seeded, they come again.

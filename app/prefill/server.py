@@ -201,7 +201,7 @@ def _check(answer: httpx.Response) -> None:
     if answer.is_success:
         return
     asked = f"{answer.request.method} {answer.request.url}"
-    if answer.is_redirect:
+    if answer.has_redirect_location:
         to = answer.headers["location"]
         raise ModelServerError(
             f"{asked} leads on to {to}, which is not followed; give the server's own address"

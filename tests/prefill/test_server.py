@@ -183,6 +183,13 @@ def test_a_refusal_comes_with_the_servers_words(model_server, asks, body, reason
     assert failed.value.facts == {"actual": 400}
 
 
+def test_a_redirect_to_nowhere_is_a_refusal(model_server, asks):
+    """Some 3xx lead nowhere."""
+    model_server.reply = lambda: PlainTextResponse("pick one", 300)
+    with pytest.raises(ModelServerError, match="300: pick one"):
+        asks().first_token("tiny", PROMPT)
+
+
 def test_redirects_are_told_and_not_followed(model_server, asks):
     """The key is for the server that was named."""
     model_server.reply = lambda: RedirectResponse("http://elsewhere/v1/completions", 307)
