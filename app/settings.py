@@ -110,3 +110,14 @@ class Settings(BaseSettings):
     profile_budget_s: float = Field(
         900, gt=0, description="Time after which no further pass of a profile's measurement starts."
     )
+
+    prefill_ms_per_token: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="ms that each prompt token costs in the language model's prefill; without it "
+        "none is added. `crop-planner prefill` measures it.",
+    )
+    prefill_base_ms: float = Field(
+        0, allow_inf_nan=False, description="ms of the prefill that any prompt costs."
+    )

@@ -19,6 +19,8 @@
     ├── InvalidProfile           a profile file that cannot be used
     ├── MeasurementRunning       the profile is being measured, which only one may at a time
     ├── UnknownMeasurement       no measurement of that id, or no longer
+    ├── ModelServerError         a model server that we were to measure did not play along
+    ├── NoPrefillLine            the times of prompts make no line over their tokens
     ├── QueueFull                as much work waiting as is allowed
     └── DeadlineExceeded         waited longer than allowed
 
@@ -112,6 +114,14 @@ class MeasurementRunning(CropPlannerError):
 
 class UnknownMeasurement(CropPlannerError):
     slug, title = "unknown-measurement", "Unknown measurement"
+
+
+class ModelServerError(CropPlannerError):
+    slug, title = "model-server-error", "The model server cannot be measured"
+
+
+class NoPrefillLine(CropPlannerError):
+    slug, title = "no-prefill-line", "The times make no line"
 
 
 class QueueFull(CropPlannerError):

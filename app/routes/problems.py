@@ -39,6 +39,8 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.InvalidProfile: 500,
     errors.MeasurementRunning: 409,
     errors.UnknownMeasurement: 404,
+    errors.ModelServerError: 502,
+    errors.NoPrefillLine: 422,
     errors.QueueFull: 429,
     errors.DeadlineExceeded: 504,
 }
