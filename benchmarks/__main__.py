@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import encoder, fidelity, planning, profile, throughput
+from benchmarks import encoder, fidelity, planning, prediction, profile, throughput
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "planning": planning.main,
     "fidelity": fidelity.main,
     "encoder": encoder.main,
     "profile": profile.main,
+    "prediction": prediction.main,
     "throughput": throughput.main,
 }
 
