@@ -15,6 +15,7 @@ from fastapi_offline import FastAPIOffline
 from app import __version__
 from app.core.cores import available_cores
 from app.core.families import family_named
+from app.core.profile_file import load_profile
 from app.routes import (
     encode,
     health,
@@ -57,6 +58,7 @@ def create_app(
 
     Raises:
         UnknownModel: the settings name no family.
+        InvalidProfile: they name a profile that cannot be used.
     """
     family_named(settings.model)  # a wrong name should fail here and not at the first request
     if settings.encoder and load_encoder is None:
@@ -88,7 +90,12 @@ def create_app(
 
 def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Service:
     worker = DeviceWorker(queue_limit=settings.encoder_queue, stall_s=settings.encoder_stall_s)
-    encoder = EncoderService(load, profile_on_start=settings.profile_on_start, worker=worker)
+    encoder = EncoderService(
+        load,
+        profile_on_start=settings.profile_on_start,
+        worker=worker,
+        given_profile=load_profile(settings.profile) if settings.profile else None,
+    )
     return Service(
         default_model=settings.model,
         limits=Limits(

@@ -61,7 +61,10 @@ class Settings(BaseSettings):
         32, ge=0, description="Uploads that may wait for a worker or be arriving; then 429."
     )
 
-    encoder: bool = Field(True, description="Load the encoder. Without it latency is never given.")
+    encoder: bool = Field(
+        True,
+        description="Load the encoder. Without it only a profile that is named gives latencies.",
+    )
     checkpoint: Path | None = Field(
         None, description="Folder of safetensors with the published vision tensors."
     )
@@ -97,6 +100,11 @@ class Settings(BaseSettings):
     )
     max_repeats: int = Field(50, ge=1, description="Most passes of one measurement.")
 
+    profile: Path | None = Field(
+        None,
+        description="A profile file to predict latencies by, in place of this device's own; "
+        "it may be of another device, and answers say so.",
+    )
     profile_on_start: bool = Field(True, description="Measure a profile in the background.")
     profile_folder: Path = Field(
         default_factory=_cache_folder, description="Where profiles are kept between starts."

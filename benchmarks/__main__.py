@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import encoder, fidelity, headers, planning, profile, throughput
+from benchmarks import encoder, fidelity, headers, planning, prediction, profile, throughput
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "planning": planning.main,
@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "fidelity": fidelity.main,
     "encoder": encoder.main,
     "profile": profile.main,
+    "prediction": prediction.main,
     "throughput": throughput.main,
 }
 

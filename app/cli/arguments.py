@@ -111,7 +111,8 @@ ProfileOption = Annotated[
         metavar="FILE",
         exists=True,
         dir_okay=False,
-        help="Give latencies from this profile, as `measure` saved it.",
+        help="Give latencies from this profile, as `measure` saved it; by default "
+        "CROP_PLANNER_PROFILE.",
     ),
 ]
 ImageArgument = Annotated[

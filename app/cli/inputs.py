@@ -13,8 +13,9 @@ from app.cli.arguments import parse_margins
 from app.core.config import CropConfig, make_config
 from app.core.errors import MalformedRequest, PayloadTooLarge
 from app.core.families import family_named
-from app.core.latency import Latency, latency_from_profile
+from app.core.latency import Latency
 from app.core.plan import CropPlan
+from app.core.predictions import predict
 from app.core.profile import Profile
 from app.core.profile_file import load_profile
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from app.imaging.decode import Picture
     from app.settings import Settings
 
-NO_PROFILE = "no profile was given: `crop-planner measure` makes one, --profile FILE reads it"
+NO_PROFILE = (
+    "no profile was given: `crop-planner measure` makes one, and --profile FILE or "
+    "CROP_PLANNER_PROFILE names it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +114,16 @@ def read_image(path: Path, settings: Settings) -> ImageFile:
     return ImageFile(picture, (time.perf_counter() - started) * 1e3)
 
 
-def read_profile(path: Path | None) -> Profile | None:
-    """The profile in a file, if one is named. Raises InvalidProfile."""
-    return load_profile(path) if path is not None else None
+def read_profile(path: Path | None, settings: Settings) -> Profile | None:
+    """The profile in the file that is named, or else the one of the settings, if there is one.
+
+    Raises:
+        InvalidProfile: it cannot be used.
+    """
+    file = path or settings.profile
+    return load_profile(file) if file else None
 
 
 def given_latency(profile: Profile | None, plan: CropPlan) -> Latency:
     """The plan's latency by a profile that was named; no other is looked for."""
-    return latency_from_profile(profile, plan, NO_PROFILE)
+    return predict(profile, plan, NO_PROFILE)

@@ -8,8 +8,9 @@ from pathlib import Path
 from app.cli.output import console
 from app.core.errors import InvalidProfile
 from app.core.families import Family
-from app.core.latency import Latency, latency_from_profile
+from app.core.latency import Latency
 from app.core.plan import CropPlan
+from app.core.predictions import predict
 from app.core.profile import Weights
 from app.core.profile_file import newest_profile
 from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
@@ -44,7 +45,7 @@ def saved_latency(plan: CropPlan, settings: Settings) -> Latency:
         )
     except InvalidProfile as error:
         return Latency("none", f"the saved profile cannot be used: {error.detail}")
-    return latency_from_profile(profile, plan, missing)
+    return predict(profile, plan, missing)
 
 
 def measured_latency(

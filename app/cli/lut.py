@@ -59,8 +59,9 @@ def lut(
         raise typer.BadParameter("give --size or --aspect, not both", param_hint="--aspect")
     if as_json and as_csv:
         raise typer.BadParameter("give --json or --csv, not both", param_hint="--csv")
-    config = effective_config(read_settings(), model, max_crops, overlap_margins, crop_size_px)
-    answer = _table(config, size, aspect, read_profile(profile))
+    settings = read_settings()
+    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    answer = _table(config, size, aspect, read_profile(profile, settings))
     if as_json:
         print_json(answer)
         return
@@ -106,8 +107,17 @@ def _rich_table(
         *(("Scale>",) if size else ()),
         *(("p50\nms>", "p95\nms>") if timed else ()),
     )
-    if asked:
-        table.caption = "–: no size of that aspect gets it"
+    interpolated = any(
+        option.latency.basis == "interpolated" for row in answer.rows for option in row.options
+    )
+    table.caption = "; ".join(
+        told
+        for told, shown in (
+            ("–: no size of that aspect gets it", asked),
+            ("~: between measured numbers of crops", interpolated),
+        )
+        if shown
+    )
     for row in answer.rows:
         for index, option in enumerate(row.options):
             best = index == row.best
@@ -146,5 +156,7 @@ def _cells(
     if size:
         cells.append(f"×{fit.scale:.3f}" if fit and fit.scale is not None else "–")
     if timed:
-        cells += [f"{vision.p50:.1f}", f"{vision.p95:.1f}"] if vision else ["–", "–"]
+        about = "~" if option.latency.basis == "interpolated" else ""
+        times = [f"{about}{ms:.1f}" for ms in (vision.p50, vision.p95)] if vision else ["–", "–"]
+        cells += times
     return cells

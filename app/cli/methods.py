@@ -52,18 +52,20 @@ def methods(
     from app.cli.tables import facts, heading
     from app.schemas.methods import MethodsAnswer
 
-    config = effective_config(read_settings(), model, max_crops, overlap_margins, crop_size_px)
+    settings = read_settings()
+    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
     comparison = compare_methods(
         make_plan(size, config), target_crops=target_crops, target_tokens=target_tokens
     )
-    answer = MethodsAnswer.of(comparison, partial(given_latency, read_profile(profile)))
+    timings = read_profile(profile, settings)
+    answer = MethodsAnswer.of(comparison, partial(given_latency, timings))
     if as_json:
         print_json(answer)
         return
     out = console()
     out.print(heading(answer.model, answer.config))
     out.print()
-    out.print(_table(answer, timed=profile is not None, wide=out.width >= 128))
+    out.print(_table(answer, timed=timings is not None, wide=out.width >= 128))
     out.print()
     out.print(facts([(told.method, told.summary) for told in answer.methods]))
 

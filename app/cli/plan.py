@@ -44,9 +44,10 @@ def plan(
     from app.cli.tables import print_plan
     from app.schemas.plan import PlanAnswer
 
-    config = effective_config(read_settings(), model, max_crops, overlap_margins, crop_size_px)
+    settings = read_settings()
+    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
     planned = make_plan(size, config)
-    answer = PlanAnswer.of(planned, given_latency(read_profile(profile), planned))
+    answer = PlanAnswer.of(planned, given_latency(read_profile(profile, settings), planned))
     if as_json:
         print_json(answer)
     else:
@@ -58,8 +59,8 @@ def analyze(
     latency: Annotated[
         Literal["profile", "measure", "none"],
         typer.Option(
-            help="`profile`: from the profile saved for this device. `measure`: run this image's "
-            "own crops now. `none`: leave it out.",
+            help="`profile`: from the profile that is named, or else saved for this device. "
+            "`measure`: run this image's own crops now. `none`: leave it out.",
         ),
     ] = "profile",
     repeats: Annotated[
@@ -98,8 +99,8 @@ def analyze(
     stages = StagesMs(decode=image.decode_ms)
     if latency == "none":
         known = Latency("none", "not asked for")
-    elif profile is not None:
-        known = given_latency(read_profile(profile), planned)
+    elif latency == "profile" and (timings := read_profile(profile, settings)) is not None:
+        known = given_latency(timings, planned)
     else:
         # Only here: these need torch, which takes seconds to import.
         from app.cli.latency import measured_latency, saved_latency

@@ -99,7 +99,7 @@ def resize(
         raise typer.BadParameter("give one", param_hint="--target-crops, --target-tokens, --tiling")
     settings = read_settings()
     config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
-    timings = read_profile(profile)
+    timings = read_profile(profile, settings)
     data = read_bytes(file, settings)
     facts = look(data, max_pixels=settings.max_pixels)
     asked = form or suffix_format(out)

@@ -2,31 +2,95 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from app.core.config import CropConfig
-from app.core.plan import CropPlan
-from app.core.profile import Profile
-from app.core.timings import Percentiles
+from app.core.statistics import quantile
+from app.core.timings import samples_needed
 
 LatencySource = Literal["profile", "measured", "none"]
+Basis = Literal["measured", "adjusted", "interpolated"]
+"""How near a figure is to what was timed: just this number of crops and tokens; this number of
+crops, with the connector's time for other tokens; or between two numbers of crops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Percentiles of a time in ms, known by one count's samples or by those of two around it.
+
+    Attributes:
+        lower, upper: rising samples, not empty; the same ones where this very count was timed.
+        part: how far between the two, from 0 (``lower``) to 1.
+        shift_ms: what is added to every percentile.
+        factor: by what that is multiplied.
+    """
+
+    lower: Sequence[float]
+    upper: Sequence[float]
+    part: float = 0.0
+    shift_ms: float = 0.0
+    factor: float = 1.0
+
+    @classmethod
+    def of(cls, samples_ms: Sequence[float]) -> Distribution:
+        """Of the samples of one count, in any order."""
+        ordered = tuple(sorted(samples_ms))
+        return cls(ordered, ordered)
+
+    @property
+    def samples(self) -> int:
+        """How many there are; of two counts, of the one that has fewer."""
+        return min(len(self.lower), len(self.upper))
+
+    def at(self, percentile: float) -> float | None:
+        """A percentile in ms; None where the samples are too few for it.
+
+        Raises:
+            ValueError: not from 0 to below 100.
+        """
+        enough = self.samples >= samples_needed(percentile)
+        return self._at(percentile / 100) if enough else None
+
+    @property
+    def p50(self) -> float:
+        return self._at(0.50)
+
+    @property
+    def p95(self) -> float:
+        return self._at(0.95)
+
+    def _at(self, share: float) -> float:
+        low = quantile(self.lower, share)
+        if self.lower is not self.upper:
+            low += (quantile(self.upper, share) - low) * self.part
+        return (low + self.shift_ms) * self.factor
 
 
 @dataclass(frozen=True, slots=True)
 class VisionLatency:
     """ms from crops on the device to vision tokens ready, and its parts at the median."""
 
-    vision_ms: Percentiles
+    vision_ms: Distribution
     vit_ms: float
     connector_ms: float
+
+    def times(self, factor: float) -> VisionLatency:
+        """All of it so many times as long."""
+        whole = replace(self.vision_ms, factor=self.vision_ms.factor * factor)
+        return VisionLatency(whole, self.vit_ms * factor, self.connector_ms * factor)
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
     """An answer about latency.
 
-    ``reason`` says where it comes from and why it should be doubted, or why there is none.
+    Attributes:
+        reason: where it comes from and why it should be doubted, or why there is none.
+        basis: how near it is to what was timed; None where there is no latency.
+        this_device: whether it is of the device, dtype and runtime of the encoder that is loaded
+            here; None where there is none to compare with.
+        drift: the factor by live measurements that ``vision`` already has in it; None: none has.
     """
 
     source: LatencySource
@@ -36,48 +100,27 @@ class Latency:
     runtime: str | None = None
     weights: str | None = None
     vision: VisionLatency | None = None
+    basis: Basis | None = None
+    this_device: bool | None = None
+    drift: float | None = None
+
+    def at(self, percentile: float) -> float | None:
+        """A percentile in ms, drift included; where it is None :meth:`why_not` says why.
+
+        Raises:
+            ValueError: not from 0 to below 100.
+        """
+        return None if self.vision is None else self.vision.vision_ms.at(percentile)
+
+    def why_not(self, percentile: float) -> str | None:
+        """Why :meth:`at` gives no such percentile; None where it does."""
+        if self.vision is None:
+            return self.reason
+        found, needed = self.vision.vision_ms.samples, samples_needed(percentile)
+        if found >= needed:
+            return None
+        return f"p{percentile:g} needs {needed} samples of each count, and there are {found}"
 
     def per_token_us(self, patch_tokens: int) -> float | None:
         """Median latency per vision token (patch token), in µs."""
         return None if self.vision is None else self.vision.vision_ms.p50 * 1e3 / patch_tokens
-
-
-def _other_conditions(profile: Profile, config: CropConfig) -> str | None:
-    """Why a profile says nothing about plans of a configuration; None where it does."""
-    if config.family.name != profile.model:
-        return f"the profile is of {profile.model}, not {config.family.name}"
-    if not config.is_native:
-        return f"the profile is of {config.family.crop_size_px} px crops, not {config.crop_size_px}"
-    if config.overlap_margins != profile.overlap_margins:
-        return f"the profile was measured with overlap margins of {profile.overlap_margins} patches"
-    return None
-
-
-def latency_from_profile(profile: Profile | None, plan: CropPlan, missing: str) -> Latency:
-    """The profile's entry for the plan's number of crops, never an interpolated one.
-
-    Args:
-        profile: the profile in use, if there is one.
-        plan: whose latency.
-        missing: the reason to give where there is no profile at all.
-    """
-    if profile is None:
-        return Latency("none", missing)
-    if other := _other_conditions(profile, plan.config):
-        return Latency("none", other)
-    entry = profile.entry(plan.total_crops)
-    if entry is None:
-        state = "was never measured" if profile.complete else "is not measured yet"
-        return Latency("none", f"a total of {plan.total_crops} crops {state}")
-    shape = f"{entry.rows}x{entry.cols}" if entry.rows else "the global crop alone"
-    doubt = f"; in doubt: {profile.contended}" if profile.contended else ""
-    return Latency(
-        source="profile",
-        reason=f"measured at {profile.measured_at} for {entry.total_crops} crops in all ({shape})"
-        + doubt,
-        device=profile.device,
-        dtype=profile.dtype,
-        runtime=profile.runtime,
-        weights=profile.weights,
-        vision=VisionLatency(entry.vision_ms, entry.vit_ms.p50, entry.connector_ms.p50),
-    )

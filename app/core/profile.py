@@ -7,6 +7,7 @@ It is written by measuring and read by planning, so it is plain data here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from app.core.profile_entry import ProfileEntry, StateEntry
@@ -126,6 +127,10 @@ class Profile:
             torch_version=self.versions["torch"],
             openvino_version=self.versions.get("openvino"),
         )
+
+    def age_s(self, now: datetime) -> float:
+        """Seconds since it was measured, at least 0: clocks may differ. ``now`` has a time zone."""
+        return max(0.0, (now - datetime.fromisoformat(self.measured_at)).total_seconds())
 
     def matches(self, key: ProfileKey) -> bool:
         """Whether this profile was measured under the conditions of ``key``."""

@@ -116,6 +116,8 @@ def newest_profile(
 ) -> Profile | None:
     """The profile of these conditions that was measured last, however the network was run.
 
+    One of other overlap margins only if there is none of these: they change nothing but the tokens.
+
     Raises:
         InvalidProfile: there are files of that name, and none of them can be read.
     """
@@ -127,9 +129,10 @@ def newest_profile(
         except InvalidProfile as error:
             refused = error
             continue
-        found = (profile.device, profile.weights, profile.overlap_margins)
-        if found == (device, weights, overlap_margins):
+        if (profile.device, profile.weights) == (device, weights):
             usable.append(profile)
     if not usable and refused is not None:
         raise refused
-    return max(usable, key=lambda profile: profile.measured_at, default=None)
+    return max(
+        usable, key=lambda p: (p.overlap_margins == overlap_margins, p.measured_at), default=None
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from datetime import datetime
 from math import isclose
 
 from app.core.profile import Profile
@@ -17,12 +18,21 @@ ROUNDING = 1e-3
 def check_laws(profile: Profile) -> None:
     """Raise InvalidProfile, naming the field, where a profile contradicts itself."""
     require("torch" in profile.versions, "versions.torch", "missing")
+    _check_moment(profile.measured_at, "measured_at")
     counts = [entry.total_crops for entry in profile.entries]
     require(counts == sorted(set(counts)), "entries", "total_crops must rise without repetition")
     for index, entry in enumerate(profile.entries):
         _check_entry(entry, f"entries[{index}]")
     for index, state in enumerate(profile.states):
         _check_state(state, f"states[{index}]")
+
+
+def _check_moment(told: str, at: str) -> None:
+    try:
+        zoned = datetime.fromisoformat(told).tzinfo is not None
+    except ValueError:
+        zoned = False
+    require(zoned, at, f"{told!r} is no time of ISO 8601 with a time zone")
 
 
 def _check_entry(entry: ProfileEntry, at: str) -> None:

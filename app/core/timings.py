@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from app.core.statistics import median_absolute_deviation, median_interval, quantile
 
-P99_SAMPLES = 500
-"""Fewest samples that a p99 is given for: of fewer, it would be one or two outliers."""
+BEYOND = 5
+"""Samples that must lie beyond a percentile above p95: of fewer, it is one or two outliers."""
+
+P99_SAMPLES = 100 * BEYOND
+"""Fewest samples that a p99 is given for."""
+
+
+def samples_needed(percentile: float) -> int:
+    """Fewest samples that a percentile is given for.
+
+    p95 and below are given for any number, with that number beside them: between the few passes of
+    a CPU they are interpolated. Above, ``BEYOND`` samples must lie beyond.
+
+    Raises:
+        ValueError: not from 0 to below 100. No number of samples shows a time's maximum.
+    """
+    if not 0 <= percentile < 100:
+        raise ValueError(f"a percentile is from 0 to below 100, got {percentile}")
+    if percentile <= 95:
+        return 1
+    return ceil(round(100 * BEYOND / (100 - percentile), 6))  # 99.9 is no float
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Query
 from app.routes.parameters import NoParameters, ServiceDependency
 from app.routes.problems import responses
 from app.schemas.latency import EncoderAnswer, LatencyProfileAnswer
-from app.schemas.profile import ProfileAnswer
+from app.schemas.profile_use import ProfileInUseAnswer
 
 router = APIRouter(tags=["latency"])
 
@@ -18,9 +19,12 @@ router = APIRouter(tags=["latency"])
 def latency(
     parameters: Annotated[NoParameters, Query()], service: ServiceDependency
 ) -> LatencyProfileAnswer:
-    """Measured latency per number of crops, under what it was measured, and how far it is."""
-    profile = service.encoder.profile
+    """Measured latency per number of crops, under what it was measured, and how far it is.
+
+    With how far it can be trusted now: its age, its own error, and its drift.
+    """
+    in_use = service.encoder.predictions().in_use(datetime.now(UTC))
     return LatencyProfileAnswer(
         encoder=EncoderAnswer.of(service.encoder.status()),
-        profile=ProfileAnswer.of(profile) if profile else None,
+        profile=ProfileInUseAnswer.of_use(in_use) if in_use else None,
     )

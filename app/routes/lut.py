@@ -92,7 +92,8 @@ def lut(
 def _body(parameters: LutParameters, service: Service, as_csv: bool) -> bytes:
     config = parameters.config(service)
     table = lookup_table(config, image=parameters.image(), aspect=parameters.aspect_size())
-    answer = LutAnswer.of(config, table, service.encoder.profile, service.encoder.from_profile)
+    known = service.encoder.predictions()
+    answer = LutAnswer.of(config, table, known.profile, known.latency, known.this_device)
     return (lut_csv(answer) if as_csv else answer.model_dump_json()).encode()
 
 

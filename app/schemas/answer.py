@@ -9,6 +9,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 Rounded = Annotated[float, AfterValidator(lambda value: round(value, 3))]
 """To the µs (or ns): more digits than that are noise, and JSON would show seventeen."""
 
+THIS_DEVICE = (
+    "Whether it is of the device, dtype and runtime of the encoder that is loaded here; null where "
+    "none is."
+)
+
 PROBLEM_TYPES = "urn:crop-planner:problem:"
 
 

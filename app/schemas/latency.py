@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from app.core.latency import Latency, LatencySource
-from app.schemas.answer import Mirror, Rounded
+from app.core.latency import Basis, Latency, LatencySource
+from app.schemas.answer import THIS_DEVICE, Mirror, Rounded
 from app.schemas.measurement import RunningMeasurement
-from app.schemas.profile import ProfileAnswer
+from app.schemas.profile_use import ProfileInUseAnswer
 
 
 class VisionMs(Mirror):
@@ -15,7 +15,7 @@ class VisionMs(Mirror):
 
     p50: Rounded
     p95: Rounded
-    samples: int
+    samples: int = Field(description="Timed passes; where interpolated, of the count with fewer.")
 
 
 class StagesMs(BaseModel):
@@ -35,6 +35,14 @@ class StagesMs(BaseModel):
 class LatencyAnswer(BaseModel):
     source: LatencySource
     reason: str = Field(description="Where the figure comes from, or why there is none.")
+    basis: Basis | None = Field(
+        description="`measured`: just this many crops and tokens. `adjusted`: this many crops, and "
+        "the connector's time for other tokens. `interpolated`: between two numbers of crops."
+    )
+    this_device: bool | None = Field(description=THIS_DEVICE)
+    drift: float | None = Field(
+        description="The factor by live measurements that the figures have in them, if any."
+    )
     device: str | None
     dtype: str | None
     runtime: str | None = Field(description="How the network is run, such as `eager`.")
@@ -55,6 +63,9 @@ class LatencyAnswer(BaseModel):
         return cls(
             source=latency.source,
             reason=latency.reason,
+            basis=latency.basis,
+            this_device=latency.this_device,
+            drift=latency.drift,
             device=latency.device,
             dtype=latency.dtype,
             runtime=latency.runtime,
@@ -79,4 +90,4 @@ class EncoderAnswer(Mirror):
 
 class LatencyProfileAnswer(BaseModel):
     encoder: EncoderAnswer
-    profile: ProfileAnswer | None
+    profile: ProfileInUseAnswer | None

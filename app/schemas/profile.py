@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from app.core.profile import Profile
 from app.core.profile_entry import ProfileEntry
 from app.core.statistics import Line
-from app.schemas.answer import Mirror, Rounded
+from app.schemas.answer import THIS_DEVICE, Mirror, Rounded
 
 
 class PercentilesMs(Mirror):
@@ -153,3 +153,9 @@ class ProfileSummary(Mirror):
     matmul_gflop_per_s: float | None
     contended: str | None
     complete: bool
+
+
+class TableProfile(ProfileSummary):
+    """Which profile a table's latencies are from. It has no age: tables are kept."""
+
+    this_device: bool | None = Field(None, description=THIS_DEVICE)

@@ -14,7 +14,7 @@ from app.core.profile import Profile
 from app.core.sizing import DecidedMode, ResizeDecision, Resizing
 from app.schemas.latency import LatencyAnswer
 from app.schemas.plan import ConfigAnswer, PlanAnswer, TilingAnswer, TokensAnswer
-from app.schemas.profile import ProfileSummary
+from app.schemas.profile import TableProfile
 
 
 class DecisionAnswer(BaseModel):
@@ -113,7 +113,7 @@ class LutRowAnswer(BaseModel):
 class LutAnswer(BaseModel):
     model: str
     config: ConfigAnswer
-    profile: ProfileSummary | None
+    profile: TableProfile | None
     rows: list[LutRowAnswer]
 
     @classmethod
@@ -123,13 +123,17 @@ class LutAnswer(BaseModel):
         table: tuple[LutRow, ...],
         profile: Profile | None,
         latency_of: Callable[[CropPlan], Latency],
+        this_device: bool | None = None,
     ) -> LutAnswer:
         def option_latency(option: LutOption) -> Latency:
             return latency_of(plan_with_grid(option.size, option.grid, config))
 
+        told = TableProfile.of(profile) if profile else None
+        if told:
+            told.this_device = this_device
         return cls(
             model=config.family.name,
             config=ConfigAnswer.of(config),
-            profile=ProfileSummary.of(profile) if profile else None,
+            profile=told,
             rows=[LutRowAnswer.of(row, option_latency) for row in table],
         )

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from app.core.errors import CropPlannerError, DeadlineExceeded, EncoderUnavailable
-from app.core.latency import Latency, latency_from_profile
+from app.core.latency import Latency
 from app.core.plan import CropPlan
+from app.core.predictions import Predictions
 from app.core.profile import Profile
 from app.serving.measurement import MeasurementState
 from app.serving.passes import Preparation, run_passes
+from app.serving.predictor import Predictor
 from app.serving.profiling import ProfileState, Profiling
 from app.serving.served import ServedEncoder
 from app.serving.worker import DeviceWorker, WorkerState
@@ -50,6 +52,8 @@ class EncoderService:
             weights hold nobody up. None: no encoder.
         profile_on_start: whether to measure a profile in the background.
         worker: the thread that owns the device.
+        given_profile: answers predict by this one; what is measured here is saved, not used.
+        clock: seconds, for the age of live measurements.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class EncoderService:
         *,
         profile_on_start: bool,
         worker: DeviceWorker,
+        given_profile: Profile | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
         self._worker = worker
@@ -66,6 +72,7 @@ class EncoderService:
         self._state: EncoderState = "off" if load is None else "loading"
         self._reason: str | None = None
         self.profiling = Profiling(worker)
+        self._predictor = Predictor(given_profile, clock)
         self._background = threading.Thread(target=self._prepare, name="profiler", daemon=True)
 
     def start(self) -> None:
@@ -83,8 +90,21 @@ class EncoderService:
 
     @property
     def profile(self) -> Profile | None:
-        """The profile in use; it grows while it is being measured."""
-        return self.profiling.profile
+        """The profile in use; one that is measured at the start grows meanwhile."""
+        return self.predictions().profile
+
+    @property
+    def revision(self) -> int:
+        """That of :meth:`predictions`: rises whenever they change."""
+        return self.predictions().revision
+
+    def predictions(self) -> Predictions:
+        """What latencies are predicted from at this moment: the same value until it changes.
+
+        What is to hold together, such as a table, or an answer kept by its revision, is made of one
+        of these.
+        """
+        return self._predictor.now(self.profiling.profile, self._encoder, self._why_no_profile())
 
     def status(self) -> EncoderStatus:
         profiled, to_profile = self.profiling.progress(self._encoder) if self._encoder else (0, 0)
@@ -99,8 +119,8 @@ class EncoderService:
         )
 
     def from_profile(self, plan: CropPlan) -> Latency:
-        """The plan's latency by the profile, at once."""
-        return latency_from_profile(self.profile, plan, self._why_no_profile())
+        """The plan's latency by the profile in use, at once."""
+        return self.predictions().latency(plan)
 
     async def measure(
         self,
@@ -112,7 +132,8 @@ class EncoderService:
     ) -> tuple[Latency, Preparation]:
         """Run a picture's own crops now, ``repeats`` times after a warm-up.
 
-        If the caller is cancelled, no further pass starts, and none at all if it waits yet.
+        What it takes is held against the profile in use, whose drift it shows. If the caller is
+        cancelled, no further pass starts, and none at all if it waits yet.
 
         ``load`` decodes it, in the worker's thread when its turn has come: pictures that wait would
         fill the memory.
@@ -148,13 +169,15 @@ class EncoderService:
 
         future = asyncio.wrap_future(self._worker.submit(work, deadline=deadline))
         try:
-            return await asyncio.wait_for(future, timeout_s)
+            latency, spent = await asyncio.wait_for(future, timeout_s)
         except TimeoutError:
             raise DeadlineExceeded(
                 f"the measurement was not done in {timeout_s:g} s", limit=timeout_s
             ) from None
         finally:
             abandoned.set()
+        self._predictor.note(latency, plan, self.predictions())
+        return latency, spent
 
     def ready_encoder(self) -> ServedEncoder:
         """The encoder, once it is loaded.

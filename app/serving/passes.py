@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 from app.core.errors import DeadlineExceeded
-from app.core.latency import Latency, VisionLatency
+from app.core.latency import Distribution, Latency, VisionLatency
 from app.core.plan import CropPlan
-from app.core.timings import Percentiles
 from app.serving.served import MeasuredPass, ServedEncoder
 
 if TYPE_CHECKING:
@@ -69,8 +69,6 @@ def run_passes(
 
 
 def _measured(encoder: ServedEncoder, passes: list[MeasuredPass]) -> Latency:
-    vit = Percentiles.of([p.vit_ms for p in passes])
-    connector = Percentiles.of([p.connector_ms for p in passes])
     return Latency(
         source="measured",
         reason=f"measured just now over this image's own crops, {len(passes)} times",
@@ -78,5 +76,11 @@ def _measured(encoder: ServedEncoder, passes: list[MeasuredPass]) -> Latency:
         dtype=encoder.dtype,
         runtime=encoder.runtime,
         weights=encoder.weights,
-        vision=VisionLatency(Percentiles.of([p.vision_ms for p in passes]), vit.p50, connector.p50),
+        vision=VisionLatency(
+            Distribution.of([p.vision_ms for p in passes]),
+            vit_ms=median(p.vit_ms for p in passes),
+            connector_ms=median(p.connector_ms for p in passes),
+        ),
+        basis="measured",
+        this_device=True,
     )

@@ -1,4 +1,4 @@
-"""The profile in use, and the measurements that make it: in the background, one at a time."""
+"""The device's own profile, and the measurements that make it: in the background, one at a time."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Profiling:
 
     @property
     def profile(self) -> Profile | None:
-        """The profile in use; that of the start grows while it is being measured."""
+        """The device's own; that of the start grows while it is being measured."""
         return self._profile
 
     @property
     def whole_profile(self) -> Profile | None:
-        """The profile in use if it has every count of the start; others say nothing of the best."""
+        """The device's own if it has every count of the start; others say nothing of the best."""
         return self._profile if self._state == "complete" else None
 
     @property

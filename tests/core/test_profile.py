@@ -15,8 +15,8 @@ from app.core.config import make_config
 from app.core.errors import InvalidProfile
 from app.core.families import DEFAULT_FAMILY, family_named
 from app.core.geometry import Grid, Size
-from app.core.latency import latency_from_profile
 from app.core.plan import plan_with_grid
+from app.core.predictions import predict
 from app.core.profile_file import (
     load_profile,
     profile_filename,
@@ -97,6 +97,8 @@ SAMPLES = (*FIRST, "samples_ms")
         ("overlap_margins", ("overlap_margins",), [4]),
         ("overlap_margins[1]", ("overlap_margins", 1), "4"),
         ("threads", ("threads",), True),
+        ("measured_at", ("measured_at",), "yesterday"),
+        ("measured_at", ("measured_at",), "2025-01-01T00:00:00"),
         ("versions.torch", ("versions",), {"python": "3.11"}),
         ("versions.torch", ("versions", "torch"), 2),
         ("fidelity.min_cosine", ("fidelity", "min_cosine"), "1"),
@@ -276,7 +278,7 @@ def test_the_floor_is_the_rate_seen_from_the_other_side(ms: float, rate: float) 
 def test_a_doubtful_profile_says_so_in_every_latency() -> None:
     """Whoever reads one figure does not read the profile beside it."""
     plan = plan_with_grid(Size(640, 480), Grid(2, 3), make_config(family_named(DEFAULT_FAMILY)))
-    contended = latency_from_profile(PROFILE, plan, "")
+    contended = predict(PROFILE, plan, "")
     assert contended.reason.endswith("; in doubt: the power cap held its clocks down")
     assert contended.runtime == "cuda-graphs"
-    assert "doubt" not in latency_from_profile(replace(PROFILE, contended=None), plan, "").reason
+    assert "doubt" not in predict(replace(PROFILE, contended=None), plan, "").reason

@@ -47,8 +47,8 @@ async def test_plan_has_the_names_of_the_contract(serve):
         "crops", "rows", "cols", "width", "height", "reached_by",
     }  # fmt: skip
     assert plan["latency"].keys() == {
-        "source", "reason", "device", "dtype", "runtime", "weights", "vision_ms", "per_token_us",
-        "stages_ms",
+        "source", "reason", "basis", "this_device", "drift", "device", "dtype", "runtime",
+        "weights", "vision_ms", "per_token_us", "stages_ms",
     }  # fmt: skip
     assert plan["latency"]["stages_ms"].keys() == {
         "decode", "preprocess", "queue", "transfer", "vit", "connector",

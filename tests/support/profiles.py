@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from app.core.config import make_config
+from app.core.families import DEFAULT_FAMILY, family_named
+from app.core.geometry import Grid
 from app.core.profile import SCHEMA_VERSION, Fidelity, MachineState, Profile
 from app.core.profile_entry import ProfileEntry, StateEntry
 from app.core.timings import Samples, Warmup
+from app.core.tokens import axis_tokens, count_tokens
 
 
 def entry(rows: int, cols: int, ms: float) -> ProfileEntry:
     """Three passes, of ``ms`` and one and two ms more."""
     return entry_of(rows, cols, (ms, ms + 1, ms + 2))
+
+
+def grid_tokens(rows: int, cols: int) -> int:
+    """Patch tokens of the default family's own configuration; of the global crop alone at 0x0."""
+    config = make_config(family_named(DEFAULT_FAMILY))
+    return count_tokens(Grid(rows, cols), config).patch if rows else axis_tokens(1, config) ** 2
 
 
 def entry_of(rows: int, cols: int, vision: tuple[float, ...]) -> ProfileEntry:
@@ -25,7 +35,7 @@ def entry_of(rows: int, cols: int, vision: tuple[float, ...]) -> ProfileEntry:
         samples,
         rows=rows,
         cols=cols,
-        patch_tokens=100,
+        patch_tokens=grid_tokens(rows, cols),
         flops=10**9,
         warmup=Warmup(calls=10, settled=True),
     )
