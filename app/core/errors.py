@@ -6,6 +6,8 @@
     ├── CollapsedImage           so narrow that the letterbox scales one side to 0 px
     ├── UnknownModel             no family of that name
     ├── UnreachableTarget        no size or mode gives that many crops or tokens
+    ├── BudgetUnreachable        nothing keeps the latency, the tokens and the quality asked for
+    ├── LatencyUnknown           a latency budget, and no measured latency to hold it against
     ├── MalformedRequest         the request itself cannot be read
     ├── PayloadTooLarge          more bytes than the limit
     ├── UnsupportedImageType     not an image type we take
@@ -62,6 +64,14 @@ class UnknownModel(CropPlannerError):
 
 class UnreachableTarget(CropPlannerError):
     slug, title = "unreachable-target", "The target cannot be met exactly"
+
+
+class BudgetUnreachable(CropPlannerError):
+    slug, title = "budget-unreachable", "Nothing keeps the budget"
+
+
+class LatencyUnknown(CropPlannerError):
+    slug, title = "latency-unknown", "No measured latency to hold a budget against"
 
 
 class MalformedRequest(CropPlannerError):

@@ -32,6 +32,25 @@ class PrefillCost:
         return max(0.0, self.ms_per_token * prompt_tokens + self.base_ms)
 
 
+def asked_prefill(
+    ms_per_token: float | None, base_ms: float | None, otherwise: PrefillCost | None
+) -> PrefillCost | None:
+    """The cost that a request gives, or what holds ``otherwise``.
+
+    Raises:
+        InvalidConfig: a base alone, or as :class:`PrefillCost` says.
+    """
+    if ms_per_token is not None:
+        return PrefillCost(ms_per_token, base_ms or 0.0)
+    if base_ms is not None:
+        raise InvalidConfig(
+            "prefill_base_ms needs prefill_ms_per_token",
+            parameter="prefill_base_ms",
+            actual=str(base_ms),
+        )
+    return otherwise
+
+
 def _refused(parameter: str, must_be: str, value: float) -> InvalidConfig:
     # As text, because JSON has no infinity.
     return InvalidConfig(
