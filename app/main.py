@@ -17,6 +17,7 @@ from app.core.cores import available_cores
 from app.core.families import family_named
 from app.core.profile_file import load_profile
 from app.routes import (
+    adapt,
     encode,
     health,
     latency,
@@ -81,7 +82,7 @@ def create_app(
     )
     app.state.service = service
     problems.install(app)
-    for resource in (plan, methods, resize, encode, lut, latency, measurement, models):
+    for resource in (plan, methods, resize, adapt, encode, lut, latency, measurement, models):
         app.include_router(resource.router, dependencies=[Depends(refuse_repeats)])
     for probed in (health, page):  # by machines and browsers that add parameters of their own
         app.include_router(probed.router)
@@ -98,6 +99,7 @@ def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Se
     )
     return Service(
         default_model=settings.model,
+        prefill=settings.prefill,
         limits=Limits(
             max_upload_bytes=settings.max_upload_bytes,
             max_pixels=settings.max_pixels,

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.choices import DeviceChoice, DtypeChoice, RuntimeChoice
 from app.core.families import DEFAULT_FAMILY
+from app.core.prefill import PrefillCost
 
 PILLOW_MAX_PIXELS = 178_956_970
 """Pillow itself refuses larger images (twice ``MAX_IMAGE_PIXELS``), and we leave its guard on."""
@@ -129,3 +130,10 @@ class Settings(BaseSettings):
     prefill_base_ms: float = Field(
         0, allow_inf_nan=False, description="ms of the prefill that any prompt costs."
     )
+
+    @property
+    def prefill(self) -> PrefillCost | None:
+        """The language model's prefill, where its cost is given."""
+        if self.prefill_ms_per_token is None:
+            return None
+        return PrefillCost(self.prefill_ms_per_token, self.prefill_base_ms)

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from app import __version__
+from app.cli.adapt import adapt
 from app.cli.lut import lut
 from app.cli.measure import measure
 from app.cli.methods import methods
@@ -45,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (plan, methods, analyze, resize, lut, measure, prefill, serve):
+for command in (plan, methods, analyze, resize, adapt, lut, measure, prefill, serve):
     app.command()(command)
 
 

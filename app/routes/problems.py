@@ -26,6 +26,8 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.CollapsedImage: 422,
     errors.UnknownModel: 422,
     errors.UnreachableTarget: 422,
+    errors.BudgetUnreachable: 422,
+    errors.LatencyUnknown: 422,
     errors.MalformedRequest: 400,
     errors.PayloadTooLarge: 413,
     errors.UnsupportedImageType: 415,
