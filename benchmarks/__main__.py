@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import encoder, fidelity, planning, profile, throughput
+from benchmarks import encoder, fidelity, planning, profile, quality, throughput
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "planning": planning.main,
+    "quality": quality.main,
     "fidelity": fidelity.main,
     "encoder": encoder.main,
     "profile": profile.main,
