@@ -15,9 +15,11 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute
 
 from app import __version__
+from app.core.cores import available_cores
 from app.core.families import family_named
 from app.core.profile_file import load_profile
 from app.routes import (
+    adapt,
     analyze,
     encode,
     health,
@@ -91,7 +93,8 @@ def create_app(
     app.state.service, app.state.answers = service, answers
     problems.install(app)
     app.router.routes[:0] = _front(service, answers)
-    for resource in (plan, analyze, methods, resize, encode, lut, latency, measurement, models):
+    resources = (plan, analyze, methods, resize, adapt, encode, lut, latency, measurement, models)
+    for resource in resources:
         app.include_router(resource.router, dependencies=[Depends(refuse_repeats)])
     for probed in (health, page):  # by machines and browsers that add parameters of their own
         app.include_router(probed.router)
@@ -120,6 +123,7 @@ def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Se
     )
     return Service(
         default_model=settings.model,
+        prefill=settings.prefill,
         limits=Limits(
             max_upload_bytes=settings.max_upload_bytes,
             max_pixels=settings.max_pixels,
@@ -127,7 +131,9 @@ def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Se
             measure_timeout_s=settings.measure_timeout_s,
             max_repeats=settings.max_repeats,
         ),
-        images=ImageWorkers(workers=settings.image_workers, queue_limit=settings.image_queue),
+        images=ImageWorkers(
+            workers=settings.image_workers or available_cores(), queue_limit=settings.image_queue
+        ),
         encoder=encoder,
         encoding=Encoding(
             encoder,

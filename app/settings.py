@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.choices import DeviceChoice, DtypeChoice, RuntimeChoice
 from app.core.families import DEFAULT_FAMILY
+from app.core.prefill import PrefillCost
 
 PILLOW_MAX_PIXELS = 178_956_970
 """Pillow itself refuses larger images (twice ``MAX_IMAGE_PIXELS``), and we leave its guard on."""
@@ -51,8 +52,11 @@ class Settings(BaseSettings):
     upload_timeout_s: float = Field(
         60, gt=0, description="Time a client has to send its image, then 504."
     )
-    image_workers: int = Field(
-        2, ge=1, description="Images decoded, resized and encoded at the same time."
+    image_workers: int | None = Field(
+        None,
+        ge=1,
+        description="Images decoded, resized and encoded at the same time, each on one core; "
+        "by default the cores that the process may use.",
     )
     image_queue: int = Field(
         32, ge=0, description="Uploads that may wait for a worker or be arriving; then 429."
@@ -123,3 +127,21 @@ class Settings(BaseSettings):
     profile_budget_s: float = Field(
         900, gt=0, description="Time after which no further pass of a profile's measurement starts."
     )
+
+    prefill_ms_per_token: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="ms that each prompt token costs in the language model's prefill; without it "
+        "none is added. `crop-planner prefill` measures it.",
+    )
+    prefill_base_ms: float = Field(
+        0, allow_inf_nan=False, description="ms of the prefill that any prompt costs."
+    )
+
+    @property
+    def prefill(self) -> PrefillCost | None:
+        """The language model's prefill, where its cost is given."""
+        if self.prefill_ms_per_token is None:
+            return None
+        return PrefillCost(self.prefill_ms_per_token, self.prefill_base_ms)

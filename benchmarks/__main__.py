@@ -5,16 +5,30 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import encoder, fidelity, headers, http, planning, profile, throughput
+from benchmarks import (
+    adapting,
+    encoder,
+    fidelity,
+    headers,
+    http,
+    planning,
+    prediction,
+    profile,
+    quality,
+    throughput,
+)
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "planning": planning.main,
     "headers": headers.main,
     "http": http.main,
+    "quality": quality.main,
     "fidelity": fidelity.main,
     "encoder": encoder.main,
     "profile": profile.main,
+    "prediction": prediction.main,
     "throughput": throughput.main,
+    "adapting": adapting.main,
 }
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -35,6 +36,17 @@ class Server:
         after_name = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
         user, system = after_name[11:13]  # fields 14 and 15 of proc(5)
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def wait_for_profile(self, timeout_s: float) -> dict[str, Any]:
+        """The profile that is measured from the start, once it is done."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            told = httpx.get(f"{self.url}/latency").json()
+            if told["encoder"]["profile"] in ("complete", "partial"):
+                profile: dict[str, Any] = told["profile"]
+                return profile
+            time.sleep(1)
+        raise TimeoutError(f"the profile was not measured in {timeout_s:g} s")
 
 
 @contextmanager

@@ -1,12 +1,13 @@
-"""Fixtures of several folders: the sample photo, a fake encoder, a client."""
+"""Fixtures of several folders: the sample photo, fakes, a client."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from support.fakes import FakeEncoder
+from support.model_server import FakeModelServer, Socket
 
 from app.main import create_app
 from app.settings import Settings
@@ -28,6 +29,18 @@ def photo_bytes() -> bytes:
 @pytest.fixture
 def fake_encoder() -> FakeEncoder:
     return FakeEncoder()
+
+
+@pytest.fixture(scope="session")
+def model_server_socket() -> Iterator[Socket]:
+    with Socket().open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def model_server(model_server_socket) -> FakeModelServer:
+    """A language model's server on a real socket, with a clock of its own."""
+    return model_server_socket.fresh()
 
 
 Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]

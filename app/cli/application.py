@@ -8,10 +8,12 @@ import typer
 from typer.core import TyperGroup
 
 from app import __version__
+from app.cli.adapt import adapt
 from app.cli.lut import lut
 from app.cli.measure import measure
 from app.cli.methods import methods
 from app.cli.plan import analyze, plan
+from app.cli.prefill import prefill
 from app.cli.problems import exit_code, print_problem, print_usage_problem
 from app.cli.resize import resize
 from app.cli.serve import serve
@@ -44,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (plan, methods, analyze, resize, lut, measure, serve):
+for command in (plan, methods, analyze, resize, adapt, lut, measure, prefill, serve):
     app.command()(command)
 
 

@@ -31,9 +31,8 @@ NO_PROFILE = (
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An image file, its bytes as they are and decoded."""
+    """An image file, decoded."""
 
-    data: bytes
     picture: Picture
     decode_ms: float
 
@@ -74,16 +73,13 @@ def effective_config(
     )
 
 
-def read_image(path: Path, settings: Settings) -> ImageFile:
-    """Read and decode an image, within the limits that hold for an upload.
+def read_bytes(path: Path, settings: Settings) -> bytes:
+    """Read an image file, within the limits that hold for an upload.
 
     Raises:
         typer.BadParameter: the file cannot be read.
         PayloadTooLarge, MalformedRequest: too many bytes, or none.
-        UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding says.
     """
-    from app.imaging.decode import decode
-
     limit = settings.max_upload_bytes
     try:
         with path.open("rb") as file:
@@ -100,9 +96,22 @@ def read_image(path: Path, settings: Settings) -> ImageFile:
         )
     if not data:
         raise MalformedRequest("the image is empty", limit=1, actual=0)
+    return data
+
+
+def read_image(path: Path, settings: Settings) -> ImageFile:
+    """Read and decode an image.
+
+    Raises:
+        typer.BadParameter, PayloadTooLarge, MalformedRequest: as :func:`read_bytes` says.
+        UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding says.
+    """
+    from app.imaging.decode import decode
+
+    data = read_bytes(path, settings)
     started = time.perf_counter()
     picture = decode(data, max_pixels=settings.max_pixels)
-    return ImageFile(data, picture, (time.perf_counter() - started) * 1e3)
+    return ImageFile(picture, (time.perf_counter() - started) * 1e3)
 
 
 def read_profile(path: Path | None, settings: Settings) -> Profile | None:

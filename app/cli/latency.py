@@ -6,11 +6,13 @@ import time
 from pathlib import Path
 
 from app.cli.output import console
+from app.core.config import CropConfig
 from app.core.errors import InvalidProfile
 from app.core.families import Family
 from app.core.latency import Latency
+from app.core.latency_model import LatencyModel
 from app.core.plan import CropPlan
-from app.core.predictions import predict
+from app.core.predictions import Predictions
 from app.core.profile import Weights
 from app.core.profile_file import newest_profile
 from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
@@ -27,7 +29,12 @@ def checkpoint_for(family: Family, settings: Settings) -> Path | None:
 
 def saved_latency(plan: CropPlan, settings: Settings) -> Latency:
     """The plan's latency by the profile saved for this device, if there is one."""
-    family = plan.config.family
+    return saved_predictions(plan.config, settings).latency(plan)
+
+
+def saved_predictions(config: CropConfig, settings: Settings) -> Predictions:
+    """What the profile saved for this device predicts, if there is one."""
+    family = config.family
     device = choose_device(settings.device)
     weights: Weights = "checkpoint" if checkpoint_for(family, settings) else "random"
     missing = (
@@ -41,11 +48,11 @@ def saved_latency(plan: CropPlan, settings: Settings) -> Latency:
             device=device_name(device),
             dtype=dtype_name(choose_dtype(settings.dtype, device)),
             weights=weights,
-            overlap_margins=plan.config.overlap_margins,
+            overlap_margins=config.overlap_margins,
         )
     except InvalidProfile as error:
-        return Latency("none", f"the saved profile cannot be used: {error.detail}")
-    return predict(profile, plan, missing)
+        return Predictions(None, f"the saved profile cannot be used: {error.detail}")
+    return Predictions(LatencyModel(profile) if profile else None, missing, this_device=True)
 
 
 def measured_latency(

@@ -107,8 +107,17 @@ def _rich_table(
         *(("Scale>",) if size else ()),
         *(("p50\nms>", "p95\nms>") if timed else ()),
     )
-    if asked:
-        table.caption = "–: no size of that aspect gets it"
+    interpolated = any(
+        option.latency.basis == "interpolated" for row in answer.rows for option in row.options
+    )
+    table.caption = "; ".join(
+        told
+        for told, shown in (
+            ("–: no size of that aspect gets it", asked),
+            ("~: between measured numbers of crops", interpolated),
+        )
+        if shown
+    )
     for row in answer.rows:
         for index, option in enumerate(row.options):
             best = index == row.best
@@ -147,5 +156,7 @@ def _cells(
     if size:
         cells.append(f"×{fit.scale:.3f}" if fit and fit.scale is not None else "–")
     if timed:
-        cells += [f"{vision.p50:.1f}", f"{vision.p95:.1f}"] if vision else ["–", "–"]
+        about = "~" if option.latency.basis == "interpolated" else ""
+        times = [f"{about}{ms:.1f}" for ms in (vision.p50, vision.p95)] if vision else ["–", "–"]
+        cells += times
     return cells

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,54 +57,57 @@ def methods(
     comparison = compare_methods(
         make_plan(size, config), target_crops=target_crops, target_tokens=target_tokens
     )
-    answer = MethodsAnswer.of(comparison, partial(given_latency, read_profile(profile, settings)))
+    timings = read_profile(profile, settings)
+    answer = MethodsAnswer.of(comparison, partial(given_latency, timings))
     if as_json:
         print_json(answer)
         return
     out = console()
     out.print(heading(answer.model, answer.config))
     out.print()
-    out.print(_table(answer, timed=profile is not None, narrow=out.width < 110))
+    out.print(_table(answer, timed=timings is not None, wide=out.width >= 128))
     out.print()
     out.print(facts([(told.method, told.summary) for told in answer.methods]))
 
 
-def _table(answer: MethodsAnswer, *, timed: bool, narrow: bool) -> Table:
-    """``narrow`` leaves out what is not cost, so that no column is cut."""
+def _table(answer: MethodsAnswer, *, timed: bool, wide: bool) -> Table:
+    """A row a setting; only a ``wide`` terminal has room for all that follows from one."""
     from app.cli.tables import columns
 
     table = columns(
         f"Four ways to another cost for a {answer.image.width}x{answer.image.height} image",
-        *("Method", "Setting>", "Tiling", "Total\ncrops>", "Prompt\ntokens>", "Ratio>"),
-        *("GFLOP>", "Ratio>"),
-        *(() if narrow else ("Overlap>", "Scale>")),
+        *("Method", "Setting>", "Tiling"),
+        *(("Total\ncrops>", "Overlap>", "Scale>") if wide else ()),
+        "Prompt\ntokens>",
+        *(("Ratio>", "GFLOP>", "Ratio>") if wide else () if timed else ("GFLOP>",)),
         *(("p50\nms>", "p95\nms>") if timed else ()),
-        *("Needs", "As\ntrained", ""),
+        *("Needs", ""),
     )
-    for told in answer.methods:
-        for row in answer.rows:
-            if row.method == told.method:
-                style = "bold green" if row.current else "bold" if row.best else None
-                table.add_row(*_cells(row, timed, narrow), style=style)
+    table.caption = "*: the released weights were not trained so, quality is unknown"
+    for _, rows in groupby(answer.rows, key=lambda row: row.method):
+        for row in rows:
+            style = "bold green" if row.current else "bold" if row.best else None
+            table.add_row(*_cells(row, timed, wide), style=style)
         table.add_section()
     return table
 
 
-def _cells(row: MethodRowAnswer, timed: bool, narrow: bool) -> list[str]:
+def _cells(row: MethodRowAnswer, timed: bool, wide: bool) -> list[str]:
     vision = row.latency.vision_ms
     cells = [
         row.method,
-        row.setting,
+        row.setting if row.as_trained else f"{row.setting}*",
         f"{row.tiling.rows}x{row.tiling.cols}",
-        str(row.tiling.total_crops),
-        f"{row.tokens.prompt:,}",
-        f"{row.prompt_tokens_ratio:.2f}",
-        f"{row.gflop:,.0f}",
-        f"{row.gflop_ratio:.2f}",
     ]
-    if not narrow:
-        cells += [f"{row.overlap_ratio:.1%}", f"×{min(row.scale_x, row.scale_y):.3f}"]
+    if wide:
+        scale = min(row.scale_x, row.scale_y)
+        cells += [str(row.tiling.total_crops), f"{row.overlap_ratio:.1%}", f"×{scale:.3f}"]
+    cells.append(f"{row.tokens.prompt:,}")
+    gflop = f"{row.gflop:,.0f}"
+    if wide:
+        cells += [f"{row.prompt_tokens_ratio:.2f}", gflop, f"{row.gflop_ratio:.2f}"]
+    elif not timed:
+        cells.append(gflop)
     if timed:
         cells += [f"{vision.p50:.1f}", f"{vision.p95:.1f}"] if vision else ["–", "–"]
-    marks = [name for name, marked in (("current", row.current), ("best", row.best)) if marked]
-    return [*cells, row.needs, "yes" if row.as_trained else "no", ", ".join(marks)]
+    return [*cells, row.needs, "best" if row.best else "current" if row.current else ""]

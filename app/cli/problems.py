@@ -17,6 +17,7 @@ USAGE, FAILURE = 2, 1
 _FAILURES = (
     errors.EncoderError,
     errors.InvalidProfile,
+    errors.ModelServerError,
     errors.QueueFull,
     errors.DeadlineExceeded,
 )

@@ -21,7 +21,7 @@ from app.cli.files import check_output, default_output, suffix_format, write_out
 from app.cli.inputs import (
     effective_config,
     given_latency,
-    read_image,
+    read_bytes,
     read_profile,
     read_settings,
 )
@@ -32,13 +32,9 @@ from app.core.plan import CropPlan, make_plan
 from app.core.profile import Profile
 from app.core.sizing import ResizeMode, Resizing, Target, Upscale, decide_resize
 from app.imaging.finish import check_result, make_file, may_stay
-from app.imaging.render import (
-    DEFAULT_QUALITY,
-    OutputFormat,
-    Resample,
-    output_format,
-    output_quality,
-)
+from app.imaging.look import look
+from app.imaging.render import DEFAULT_QUALITY, OutputFormat, output_format, output_quality
+from app.imaging.resample import Resample
 
 if TYPE_CHECKING:
     from app.schemas.resize import ResizeAnswer
@@ -104,44 +100,44 @@ def resize(
     settings = read_settings()
     config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
     timings = read_profile(profile, settings)
-    image = read_image(file, settings)
+    data = read_bytes(file, settings)
+    facts = look(data, max_pixels=settings.max_pixels)
     asked = form or suffix_format(out)
     resizing = decide_resize(
-        image.picture.size,
+        facts.size,
         config,
         Target(crops=target_crops, tokens=target_tokens, grid=tiling),
         mode=mode,
         upscale=upscale,
-        may_stay=may_stay(image.picture.facts, asked, quality),
+        may_stay=may_stay(facts, asked, quality),
     )
     decision = resizing.decision
     unchanged = decision.mode == "unchanged"
-    made = asked or output_format(image.picture.facts.format)
+    made = asked or output_format(facts.format)
     check_result(decision, made, max_pixels=settings.max_pixels)
     written = None
     if not dry_run:
-        form_out = image.picture.facts.format if unchanged else made
+        form_out = facts.format if unchanged else made
         written = out or default_output(file, decision.grid, form_out)
         check_output(written, form_out, source=file, force=force)
-        data = image.data
-        if not unchanged:
-            data = make_file(
-                image.picture,
-                decision,
-                config,
-                form=made,
-                quality=quality,
-                resample=resample,
-                max_pixels=settings.max_pixels,
-            )
-        write_output(written, data, force=force)
+        made_file = make_file(
+            data,
+            facts,
+            decision,
+            config,
+            form=made,
+            quality=quality,
+            resample=resample,
+            max_pixels=settings.max_pixels,
+        )
+        write_output(written, made_file, force=force)
     answer = _answer(
         resizing, config, timings, None if unchanged else output_quality(made, quality)
     )
     if as_json:
         print_json(answer)
     else:
-        print_resize(console(), _before(image.picture.size, config), answer, written)
+        print_resize(console(), _before(facts.size, config), answer, written)
 
 
 def _answer(

@@ -6,6 +6,8 @@
     ├── CollapsedImage           so narrow that the letterbox scales one side to 0 px
     ├── UnknownModel             no family of that name
     ├── UnreachableTarget        no size or mode gives that many crops or tokens
+    ├── BudgetUnreachable        nothing keeps the latency, the tokens and the quality asked for
+    ├── LatencyUnknown           a latency budget, and no measured latency to hold it against
     ├── MalformedRequest         the request itself cannot be read
     ├── PayloadTooLarge          more bytes than the limit
     ├── UnsupportedImageType     not an image type we take
@@ -19,6 +21,8 @@
     ├── InvalidProfile           a profile file that cannot be used
     ├── MeasurementRunning       the profile is being measured, which only one may at a time
     ├── UnknownMeasurement       no measurement of that id, or no longer
+    ├── ModelServerError         a model server that we were to measure did not play along
+    ├── NoPrefillLine            the times of prompts make no line over their tokens
     ├── QueueFull                as much work waiting as is allowed
     └── DeadlineExceeded         waited longer than allowed
 
@@ -60,6 +64,14 @@ class UnknownModel(CropPlannerError):
 
 class UnreachableTarget(CropPlannerError):
     slug, title = "unreachable-target", "The target cannot be met exactly"
+
+
+class BudgetUnreachable(CropPlannerError):
+    slug, title = "budget-unreachable", "Nothing keeps the budget"
+
+
+class LatencyUnknown(CropPlannerError):
+    slug, title = "latency-unknown", "No measured latency to hold a budget against"
 
 
 class MalformedRequest(CropPlannerError):
@@ -112,6 +124,14 @@ class MeasurementRunning(CropPlannerError):
 
 class UnknownMeasurement(CropPlannerError):
     slug, title = "unknown-measurement", "Unknown measurement"
+
+
+class ModelServerError(CropPlannerError):
+    slug, title = "model-server-error", "The model server cannot be measured"
+
+
+class NoPrefillLine(CropPlannerError):
+    slug, title = "no-prefill-line", "The times make no line"
 
 
 class QueueFull(CropPlannerError):

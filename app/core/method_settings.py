@@ -15,7 +15,9 @@ from app.core.plan import CropPlan, make_plan, plan_with_grid
 Method = Literal["max_crops", "resize", "overlap_margins", "crop_size_px"]
 
 _MOST_MARGINS = 14
+"""Every sum that pooling allows at the families' own sides; only larger crops take wider steps."""
 _SIDE_STEP_PATCHES = 4
+"""Twice the pooling, so that crops keep whole tokens: 56 px."""
 
 
 def method_plans(method: Method, current: CropPlan) -> Iterable[CropPlan]:

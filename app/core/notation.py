@@ -1,10 +1,12 @@
-"""How a request writes grids, margins and aspects, for HTTP and the command line alike."""
+"""How a request writes grids, margins, aspects and modes, for HTTP and the command line alike."""
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import get_args
 
+from app.core.adapting import ResizingMode
 from app.core.errors import InvalidConfig
 from app.core.geometry import Grid, Size
 
@@ -37,6 +39,16 @@ def parse_aspect(text: str) -> Size:
         raise InvalidConfig(wanted, parameter="aspect", actual=text)
     ratio = parts[0] / parts[1]
     return Size(ratio.numerator, ratio.denominator)
+
+
+def parse_modes(text: str) -> tuple[ResizingMode, ...]:
+    """``fit,pad`` as ways to resize that may be taken, each at most once. Raises InvalidConfig."""
+    known: dict[str, ResizingMode] = {mode: mode for mode in get_args(ResizingMode)}
+    names = [name.strip() for name in text.split(",")]
+    if len(set(names)) < len(names) or not known.keys() >= set(names):
+        wanted = f"modes is a list of {', '.join(known)}, each at most once; got {text!r}"
+        raise InvalidConfig(wanted, parameter="modes", actual=text)
+    return tuple(known[name] for name in names)
 
 
 def _check(pattern: str, text: str, parameter: str, wanted: str) -> None:

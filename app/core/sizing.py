@@ -119,6 +119,18 @@ def least_change(image: Size, crops: int, config: CropConfig) -> ResizeDecision 
     return _Request(image, config, Target(crops=crops), "allow", may_stay=True).decide("auto")
 
 
+def ways_to_resize(
+    image: Size, config: CropConfig, mode: DecidedMode, *, upscale: Upscale = "allow"
+) -> tuple[ResizeDecision, ...]:
+    """Everything that ``mode`` reaches, each grid at most once. A fit may be the size it has."""
+    return tuple(_Request(image, config, Target(), upscale, may_stay=True).options(mode))
+
+
+def leave_alone(image: Size, grid: Grid) -> ResizeDecision:
+    """The image as it is, where it gets ``grid``."""
+    return ResizeDecision("unchanged", grid, image, _whole(image), _whole(image))
+
+
 def _check(target: Target) -> None:
     if target.crops is None and target.tokens is None and target.grid is None:
         raise InvalidConfig("give target_crops, target_tokens or tiling")

@@ -28,7 +28,7 @@ def samples_needed(percentile: float) -> int:
         raise ValueError(f"a percentile is from 0 to below 100, got {percentile}")
     if percentile <= 95:
         return 1
-    return ceil(round(100 * BEYOND / (100 - percentile), 6))  # 99.9 is no float
+    return ceil(round(100 * BEYOND / (100 - percentile), 6))  # 100 - 99.9 is a little off 0.1
 
 
 @dataclass(frozen=True, slots=True)

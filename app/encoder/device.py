@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from functools import partial
-from math import ceil
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from app.core.choices import DeviceChoice, DtypeChoice
+from app.core.cores import available_cores
 from app.core.errors import EncoderUnavailable
 from app.encoder.runtimes.packed import PackedLinear, can_pack
 
 Mark = float | torch.cuda.Event
 
 CPU_INFO = Path("/proc/cpuinfo")
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -68,23 +66,6 @@ def dtype_named(name: str) -> torch.dtype:
         KeyError: it is none of them.
     """
     return _DTYPES[name]
-
-
-def available_cores() -> int:
-    """Cores this process may run on; a container's share is often smaller than the machine."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    quota = _cpu_quota()
-    return cores if quota is None else max(1, min(cores, ceil(quota)))
-
-
-def _cpu_quota() -> float | None:
-    """The cores' worth of time that a container is limited to (cgroup 2), None if to nothing."""
-    try:
-        quota, period = CPU_QUOTA.read_text(encoding="ascii").split()
-        return int(quota) / int(period)
-    except (OSError, ValueError):  # "max", or no such file
-        return None
 
 
 def _cpu_info(field: str) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
+from app.core.cores import available_cores
 from app.core.profile import MachineState
-from app.encoder.device import available_cores
 from app.encoder.gpu_state import gpu_state
 from app.encoder.memory import MEMINFO, linux_field
 

@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 
-from app.encoder.device import available_cores
+from app.core.cores import available_cores
 
 CLEARLY = 1.05
 """Fewer threads than there are cores must be this much faster to be taken: noise is not."""

@@ -56,8 +56,8 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
         with _damage_refused():
             image.load()  # before Pillow does while it looks for EXIF, where errors would be lost
     header = header_of(image)
-    icc_profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
-    pixels = _upright_rgb(image)
+    icc_profile = colour_profile(image)
+    pixels = load_rgb(image)
     facts = facts_of(data, header, Size(pixels.width, pixels.height))
     return Picture(pixels, icc_profile, facts)
 
@@ -72,17 +72,30 @@ def _damage_refused() -> Iterator[None]:
         raise UndecodableImage(f"the image cannot be decoded: {reason(error)}") from error
 
 
-def _upright_rgb(image: Image.Image) -> Image.Image:
-    """All pixels, decoded, oriented and in 8-bit RGB without transparency or metadata."""
+def colour_profile(image: Image.Image) -> bytes | None:
+    """The ICC profile of an opened image, where it still holds once the pixels are RGB."""
+    return image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
+
+
+def load_rgb(image: Image.Image, *, turn: bool = True) -> Image.Image:
+    """All pixels of an opened image, in 8-bit RGB without transparency or metadata.
+
+    Upright, or as they are stored where ``turn`` is false. Raises UndecodableImage.
+    """
     with _damage_refused():
         image.load()
-        try:
-            ImageOps.exif_transpose(image, in_place=True)
-        except Exception:  # an EXIF block that cannot be read says nothing about orientation
-            log.debug("unreadable EXIF", exc_info=True)
+        if turn:
+            _turn_upright(image)
         rgb = _to_rgb(image)
     rgb.info.clear()
     return rgb
+
+
+def _turn_upright(image: Image.Image) -> None:
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception:  # an EXIF block that cannot be read says nothing about orientation
+        log.debug("unreadable EXIF", exc_info=True)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
+from math import inf
+
+from PIL import Image
+
 from app.core.config import CropConfig
 from app.core.errors import InvalidConfig, TooManyPixels, UnreachableTarget
+from app.core.geometry import Size
 from app.core.plan import make_plan
 from app.core.sizing import ResizeDecision
-from app.imaging.decode import Picture, decode
 from app.imaging.facts import ImageFacts
-from app.imaging.render import OutputFormat, Resample, output_format, output_quality, render, write
+from app.imaging.raster import load_raster
+from app.imaging.render import OutputFormat, output_format, output_quality, render, write
+from app.imaging.resample import Resample
 
 _LONGEST_SIDE_PX: dict[OutputFormat, int] = {"jpeg": 65_535, "webp": 16_383, "png": 2**31 - 1}
 
@@ -49,7 +56,8 @@ def check_result(decision: ResizeDecision, form: OutputFormat, *, max_pixels: in
 
 
 def make_file(
-    picture: Picture,
+    data: bytes,
+    facts: ImageFacts,
     decision: ResizeDecision,
     config: CropConfig,
     *,
@@ -58,21 +66,64 @@ def make_file(
     resample: Resample,
     max_pixels: int,
 ) -> bytes:
-    """Render and write what was decided, then decode and plan it again.
+    """The file that was decided on, verified; the bytes as they came where they may stay.
+
+    Decodes all of the file, if at a fraction of its size where that is enough, so that a damaged
+    one is refused here at the latest.
+
+    Args:
+        data: the file that came.
+        facts: what is known of it.
+        decision: what is to become of it.
+        config: what the result must get the decided tiling with.
+        form: format of a result that is made; ``quality``, ``resample`` likewise.
+        quality: 1 to 100, None for the default.
+        resample: filter of the resize.
+        max_pixels: most of the file and of the result.
 
     Raises:
+        UndecodableImage: the file is damaged.
         TooManyPixels, InvalidConfig: as :func:`check_result` says.
         UnreachableTarget: what was written gets another tiling than decided.
     """
     check_result(decision, form, max_pixels=max_pixels)
-    data = write(render(picture, decision, resample), form, quality, picture.icc_profile)
-    made = decode(data, max_pixels=max_pixels)
-    grid = make_plan(made.size, config).grid
+    reduction = inf if decision.mode == "unchanged" else _reduction(decision, resample)
+    raster = load_raster(data, facts, max_pixels=max_pixels, reduction=reduction)
+    if decision.mode == "unchanged":
+        return data
+    image = render(raster, decision, resample)
+    return write_verified(image, decision, config, form, quality, raster.icc_profile)
+
+
+def write_verified(
+    image: Image.Image,
+    decision: ResizeDecision,
+    config: CropConfig,
+    form: OutputFormat,
+    quality: int | None,
+    icc_profile: bytes | None,
+) -> bytes:
+    """Write a rendered decision, then read the size from the file and plan it again.
+
+    Raises:
+        UnreachableTarget: what was written gets another tiling than decided.
+    """
+    data = write(image, form, quality, icc_profile)
+    with Image.open(io.BytesIO(data), formats=[form]) as made:
+        size = Size(made.width, made.height)
+    grid = make_plan(size, config).grid
     if grid != decision.grid:
         raise UnreachableTarget(
-            f"the result of {made.size} px gets {grid}, not {decision.grid}; please report this",
+            f"the result of {size} px gets {grid}, not {decision.grid}; please report this",
             limit=str(decision.grid),
             actual=str(grid),
             reachable=[],
         )
     return data
+
+
+def _reduction(decision: ResizeDecision, resample: Resample) -> float:
+    """Original px per px of the result, on the side that keeps more."""
+    if resample in ("nearest", "box"):
+        return 1  # they take pixels of the original as they are, and only in full are those there
+    return 1 / max(decision.scale_x, decision.scale_y)

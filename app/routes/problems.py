@@ -26,6 +26,8 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.CollapsedImage: 422,
     errors.UnknownModel: 422,
     errors.UnreachableTarget: 422,
+    errors.BudgetUnreachable: 422,
+    errors.LatencyUnknown: 422,
     errors.MalformedRequest: 400,
     errors.PayloadTooLarge: 413,
     errors.UnsupportedImageType: 415,
@@ -39,6 +41,8 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.InvalidProfile: 500,
     errors.MeasurementRunning: 409,
     errors.UnknownMeasurement: 404,
+    errors.ModelServerError: 502,
+    errors.NoPrefillLine: 422,
     errors.QueueFull: 429,
     errors.DeadlineExceeded: 504,
 }

@@ -9,18 +9,17 @@ from pydantic import Field
 
 from app.core.config import CropConfig
 from app.core.notation import GRID, parse_grid
-from app.core.plan import CropPlan, make_plan
-from app.core.sizing import ResizeDecision, ResizeMode, Target, Upscale, decide_resize
+from app.core.plan import make_plan
+from app.core.sizing import ResizeMode, Target, Upscale, decide_resize
 from app.imaging.finish import check_result, make_file, may_stay
+from app.imaging.look import look
 from app.imaging.render import (
-    DEFAULT_QUALITY,
     MEDIA_TYPES,
-    OutputFormat,
-    Resample,
     output_format,
     output_quality,
 )
-from app.routes.parameters import PlanParameters, ServiceDependency
+from app.routes.output import OutputParameters, image_headers, wants_json
+from app.routes.parameters import ServiceDependency
 from app.routes.problems import responses
 from app.routes.upload import OPENAPI_BODY, read_upload
 from app.schemas.resize import ResizeAnswer
@@ -29,7 +28,7 @@ from app.serving.service import Service
 router = APIRouter(tags=["control"])
 
 
-class ResizeParameters(PlanParameters):
+class ResizeParameters(OutputParameters):
     target_crops: int | None = Field(None, ge=1, description="Grid crops, exactly.")
     target_tokens: int | None = Field(
         None, ge=1, description="Most prompt tokens: the plan with most of them not above this."
@@ -44,13 +43,6 @@ class ResizeParameters(PlanParameters):
         "image alone if it already meets the target, else fit if that can, else pad.",
     )
     upscale: Upscale = Field("allow", description="`never`: no pixel is enlarged.")
-    format: OutputFormat | None = Field(
-        None, description="By default the image's own; PNG for GIF, BMP and TIFF."
-    )
-    quality: int | None = Field(
-        None, ge=1, le=100, description=f"Of jpeg and webp; by default {DEFAULT_QUALITY}."
-    )
-    resample: Resample = Field("lanczos", description="Filter of the resize.")
 
     def target(self) -> Target:
         """What is asked for."""
@@ -78,7 +70,7 @@ async def resize(
 ) -> Response:
     """Resize to exactly a number of crops or tokens, or refuse and say what can be reached."""
     config = parameters.config(service)
-    as_json = _wants_json(request)
+    as_json = wants_json(request)
     async with service.images.admit():
         data = await read_upload(request, service.limits)
         # In one go: a decoded picture that waits for its next worker would fill the memory.
@@ -92,9 +84,9 @@ def _resize(
     service: Service,
     as_json: bool,
 ) -> Response:
-    """Decode, decide, make and verify."""
-    picture = service.decode(data)
-    facts, max_pixels = picture.facts, service.limits.max_pixels
+    """Decide from the header, then make and verify. No pixel is decoded for the decision alone."""
+    max_pixels = service.limits.max_pixels
+    facts = look(data, max_pixels=max_pixels)
     resizing = decide_resize(
         facts.size,
         config,
@@ -112,32 +104,15 @@ def _resize(
         quality = None if unchanged else output_quality(form, parameters.quality)
         answer = ResizeAnswer.of(resizing, plan, service.encoder.from_profile(plan), quality)
         return Response(answer.model_dump_json(), media_type="application/json")
-    if not unchanged:
-        data = make_file(
-            picture,
-            decision,
-            config,
-            form=form,
-            quality=parameters.quality,
-            resample=parameters.resample,
-            max_pixels=max_pixels,
-        )
+    made = make_file(
+        data,
+        facts,
+        decision,
+        config,
+        form=form,
+        quality=parameters.quality,
+        resample=parameters.resample,
+        max_pixels=max_pixels,
+    )
     media_type = MEDIA_TYPES[facts.format if unchanged else form]
-    return Response(data, media_type=media_type, headers=_headers(plan, decision))
-
-
-def _wants_json(request: Request) -> bool:
-    accept = request.headers.get("accept", "").lower()
-    return "application/json" in accept and "image/" not in accept
-
-
-def _headers(plan: CropPlan, decision: ResizeDecision) -> dict[str, str]:
-    return {
-        "X-Crops": str(plan.grid.crops),
-        "X-Total-Crops": str(plan.total_crops),
-        "X-Tiling": str(plan.grid),
-        "X-Prompt-Tokens": str(plan.tokens.prompt),
-        "X-Resize-Mode": decision.mode,
-        "X-Image-Width": str(decision.size.width),
-        "X-Image-Height": str(decision.size.height),
-    }
+    return Response(made, media_type=media_type, headers=image_headers(plan, decision.mode))

@@ -106,6 +106,16 @@ class EncoderService:
         """
         return self._predictor.now(self.profiling.profile, self._encoder, self._why_no_profile())
 
+    def check_predictable(self, known: Predictions) -> None:
+        """Refuse what needs a profile while the first one is still to come.
+
+        Raises:
+            EncoderUnavailable: it helps to ask again.
+        """
+        coming = self._state == "loading" or self.profiling.state in ("waiting", "measuring")
+        if known.profile is None and coming:
+            raise EncoderUnavailable(known.missing, state=self._state)
+
     def status(self) -> EncoderStatus:
         profiled, to_profile = self.profiling.progress(self._encoder) if self._encoder else (0, 0)
         return EncoderStatus(

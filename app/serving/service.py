@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.core.config import CropConfig, make_config
 from app.core.families import family_named
+from app.core.prefill import PrefillCost
 from app.imaging.decode import Picture, decode
 from app.imaging.facts import ImageFacts
 from app.imaging.look import glance, look
@@ -31,9 +32,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything the routes need."""
+    """Everything the routes need. ``prefill`` is the language model's, where it was given."""
 
     default_model: str
+    prefill: PrefillCost | None
     limits: Limits
     images: ImageWorkers
     encoder: EncoderService

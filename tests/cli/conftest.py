@@ -19,6 +19,7 @@ Run = Callable[..., Result]
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No profile of this machine, no colours, a terminal of no width."""
     monkeypatch.setenv("CROP_PLANNER_PROFILE_FOLDER", str(tmp_path / "profiles"))
+    monkeypatch.delenv("CROP_PLANNER_PROFILE", raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.delenv("COLUMNS", raising=False)
 

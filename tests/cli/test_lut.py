@@ -43,6 +43,20 @@ def test_sizes_of_one_image(run: Run) -> None:
     assert run("lut", "--size", "640x480", "--aspect", "4:3").exit_code == 2
 
 
+def test_interpolated_latencies_are_marked(run: Run, tmp_path: Path) -> None:
+    """Of three counts on a CPU: what lies between them, and only that."""
+    file = tmp_path / "profile.json"
+    file.write_text(profile_to_json(profile(*(entry(1, n, 10.0 * n) for n in (1, 2, 4)))))
+    out = run("lut", "--max-crops", 4, "--profile", file).stdout
+    assert "~: between measured numbers of crops" in out
+    rows = [
+        line.split() for line in out.splitlines() if line.split()[:1] and line.split()[0].isdigit()
+    ]
+    assert {row[0]: "~" in row[-1] for row in rows} == {
+        "1": False, "2": False, "3": True, "4": False,
+    }  # fmt: skip
+
+
 def test_latencies_of_a_profile(run: Run, tmp_path: Path) -> None:
     """In their own columns, with what they were measured on."""
     file = tmp_path / "profile.json"

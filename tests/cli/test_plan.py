@@ -69,6 +69,24 @@ def test_a_named_profile_gives_the_latency(run: Run, tmp_path: Path) -> None:
     assert "none: a total of 5 crops" in run("plan", "560x560", "--profile", file).stdout
 
 
+def test_the_profile_of_the_environment_is_used(
+    run: Run, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By every command that gives a latency from a profile; one that is named goes before it."""
+    named, other = tmp_path / "named.json", tmp_path / "other.json"
+    named.write_text(profile_to_json(profile(entry(2, 3, 50.0))))
+    other.write_text(profile_to_json(profile(entry(2, 3, 70.0))))
+    monkeypatch.setenv("CROP_PLANNER_PROFILE", str(other))
+    for command in (("plan", "640x480"), ("analyze", photo)):
+        for options, p50 in (((), 71.0), (("--profile", named), 51.0)):
+            answer = json.loads(run(*command, *options, "--json").stdout)
+            assert answer["latency"]["vision_ms"]["p50"] == p50
+    monkeypatch.setenv("CROP_PLANNER_PROFILE", str(tmp_path / "absent.json"))
+    refused = run("plan", "640x480", "--json")
+    assert refused.exit_code == 1
+    assert json.loads(refused.stderr)["type"].endswith("invalid-profile")
+
+
 @pytest.mark.parametrize(
     "command",
     [

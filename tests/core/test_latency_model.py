@@ -286,7 +286,7 @@ def test_where_nothing_is_interpolated_the_error_is_that_of_repeating() -> None:
     assert repetition_error(made.entries[2:]) is None
 
 
-@pytest.mark.parametrize("file", RESULTS.glob("profile_*.json"), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted(RESULTS.glob("profile_*.json")), ids=lambda file: file.name)
 def test_profiles_measured_here_predict_themselves(file: Path) -> None:
     """Within what is asked of predictions: 10 % at p50 and 20 % at p95."""
     error = LatencyModel(load_profile(file)).error

@@ -17,8 +17,10 @@ from app.core.families import DEFAULT_FAMILY, family_named
 from app.core.geometry import Grid, Size
 from app.core.plan import plan_with_grid
 from app.core.predictions import predict
+from app.core.profile import Profile
 from app.core.profile_file import (
     load_profile,
+    newest_profile,
     profile_filename,
     profile_from_json,
     profile_to_json,
@@ -236,6 +238,25 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         save_profile(replace(PROFILE, complete=False), tmp_path)
     assert load_profile(path) == PROFILE
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_newest_profile_of_these_margins_is_found(tmp_path: Path) -> None:
+    """However the network was run; of other margins only if there is none of these."""
+    asked: dict[str, Any] = {"device": PROFILE.device, "weights": "random", "dtype": "bfloat16"}
+
+    def newest(*margins: int) -> Profile | None:
+        asked["overlap_margins"] = margins
+        return newest_profile(tmp_path, model=PROFILE.model, **asked)
+
+    assert newest(4, 4) is None
+    older = replace(PROFILE, measured_at="2025-01-02T00:00:00+00:00", runtime="eager")
+    newer = replace(PROFILE, measured_at="2025-01-03T00:00:00+00:00")
+    other = replace(PROFILE, measured_at="2025-01-04T00:00:00+00:00", overlap_margins=(4, 2))
+    elsewhere = replace(other, device=PROFILE.device + " 2", overlap_margins=(4, 4))
+    for made in (older, newer, other, elsewhere):
+        save_profile(made, tmp_path)
+    assert newest(4, 4) == newer
+    assert newest(4, 2) == newest(2, 2) == other
 
 
 def test_an_unreadable_file_is_no_profile(tmp_path: Path) -> None:

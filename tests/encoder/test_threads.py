@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import pytest
 import torch
 
-from app.encoder import device as devices
 from app.encoder.threads import fastest_threads, thread_candidates, use_fastest_threads
 
 
@@ -25,15 +23,3 @@ def test_a_number_that_was_asked_for_is_used() -> None:
         assert use_fastest_threads(torch.float32, threads=1) == torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize(("limit", "cores"), [("max 100000", 64), ("150000 100000", 2)])
-def test_a_container_has_the_cores_it_was_given(
-    limit: str, cores: int, monkeypatch: pytest.MonkeyPatch, tmp_path
-) -> None:
-    """A quota of one and a half cores keeps two busy; no quota limits nothing."""
-    quota = tmp_path / "cpu.max"
-    quota.write_text(limit)
-    monkeypatch.setattr(devices, "CPU_QUOTA", quota)
-    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: set(range(64)))
-    assert devices.available_cores() == cores

@@ -2,38 +2,41 @@
 
 import asyncio
 import threading
+import weakref
 
 import pytest
 from support.http import JPEG, image_bytes
 
-from app.imaging import decode as decoding
+from app.imaging import finish
 from app.serving import service
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("call", ["/resize?target_crops=2", "/analyze?decode=full"])
-async def test_no_more_pictures_live_than_workers(serve, monkeypatch, call):
+@pytest.mark.parametrize(
+    ("call", "module", "name"),
+    [("/resize?target_crops=2", finish, "load_raster"), ("/analyze?decode=full", service, "decode")],
+)
+async def test_no_more_pictures_live_than_workers(serve, monkeypatch, call, module, name):
     """Twelve uploads, two workers: at no time are three pictures decoded."""
     lock, alive, most = threading.Lock(), 0, 0
+    decoded = getattr(module, name)
 
-    class Watched(decoding.Picture):
-        __slots__ = ("__weakref__",)
+    def gone() -> None:
+        nonlocal alive
+        with lock:
+            alive -= 1
 
-        def __del__(self) -> None:
-            nonlocal alive
-            with lock:
-                alive -= 1
-
-    def watched(data: bytes, *, max_pixels: int) -> decoding.Picture:
+    def watched(*arguments, **options):
         nonlocal alive, most
-        picture = decoding.decode(data, max_pixels=max_pixels)
+        picture = decoded(*arguments, **options)
+        weakref.finalize(getattr(picture, "image", None) or picture.pixels, gone)
         with lock:
             alive += 1
             most = max(most, alive)
-        return Watched(picture.pixels, picture.icc_profile, picture.facts)
+        return picture
 
-    monkeypatch.setattr(service, "decode", watched)
+    monkeypatch.setattr(module, name, watched)
     data = image_bytes(500, 400)
     async with serve(encoder=False, image_workers=2) as client:
         posts = (client.post(call, content=data, headers=JPEG) for _ in range(12))

@@ -1,6 +1,7 @@
 """The encoder service: loaded and profiled behind the answers, honest about where it is."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 from support.fakes import FakeEncoder, fake_profile
@@ -92,6 +93,40 @@ def test_reasons_for_having_no_latency():
     off.start()
     assert off.status().state == "off"
     assert "without an encoder" in off.from_profile(PLAN).reason
+
+
+async def measure(service: EncoderService, plan) -> None:
+    picture = SimpleNamespace(size=plan.image)
+    await service.measure(lambda: picture, plan, repeats=1, timeout_s=5)
+
+
+@pytest.mark.anyio
+async def test_live_measurements_correct_what_the_profile_predicts():
+    """Three of them; the fake takes 20 ms where its profile says 20.5."""
+    service = started(lambda: FakeEncoder(saved=fake_profile(3)))
+    until(lambda: service.status().profile == "complete")
+    before = service.predictions()
+    assert service.from_profile(SMALL).at(50) == 20.5
+    for _ in range(3):
+        await measure(service, SMALL)
+    assert service.from_profile(SMALL).at(50) == pytest.approx(20)
+    assert service.revision == service.predictions().revision > before.revision
+    assert before.latency(SMALL).at(50) == 20.5, "a value does not change"
+    service.stop()
+
+
+def test_the_revision_rises_as_the_profile_grows():
+    """With every count, from why there is none to the last of them; then it stays."""
+    encoder = FakeEncoder()
+    encoder.gate.clear()
+    service = started(lambda: encoder)
+    loading = service.revision
+    until(lambda: service.status().profile == "measuring")
+    measuring = service.revision
+    encoder.gate.set()
+    until(lambda: service.status().profile == "complete")
+    assert loading <= measuring < service.revision == service.revision
+    service.stop()
 
 
 @pytest.mark.parametrize("counts", [1, 2])

@@ -1,0 +1,262 @@
+"""Carry out what ``app.core.choosing`` decides: measure what candidates keep, make the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from app.core.adapting import (
+    Budget,
+    Candidate,
+    LatencyOf,
+    ResizingMode,
+    Strategy,
+    candidates,
+    unchanged,
+)
+from app.core.choosing import Judged, choose
+from app.core.config import CropConfig
+from app.core.errors import LatencyUnknown
+from app.core.geometry import Size
+from app.core.latency import Latency
+from app.core.plan import CropPlan
+from app.core.prefill import PrefillCost
+from app.core.sizing import Upscale
+from app.imaging.decode import Picture, decode
+from app.imaging.facts import ImageFacts
+from app.imaging.finish import check_result, make_file, may_stay, write_verified
+from app.imaging.look import look
+from app.imaging.quality import QualityMeter
+from app.imaging.raster import as_raster
+from app.imaging.render import OutputFormat, output_format, output_quality, render
+from app.imaging.resample import Resample
+
+PredictLatency = Callable[[CropPlan], Latency]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for. ``quality_threshold`` is the least SSIM of an image that is made."""
+
+    budget: Budget
+    strategy: Strategy = "best"
+    modes: tuple[ResizingMode, ...] = ("fit", "pad")
+    upscale: Upscale = "never"
+    quality_threshold: float | None = None
+    prefill: PrefillCost | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How an image that is made is written; None is the original's format, or the default."""
+
+    form: OutputFormat | None = None
+    quality: int | None = None
+    resample: Resample = "lanczos"
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """What was weighed, cheapest first.
+
+    ``compared_px`` are the pixels of the original at which qualities were compared; None where the
+    image already keeps the budget, as nothing else was weighed then.
+    """
+
+    table: tuple[Judged, ...]
+    compared_px: int | None
+
+    @property
+    def chosen(self) -> Judged:
+        return next(one for one in self.table if one.chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedFile:
+    """An adaptation and the file it comes to.
+
+    ``data`` is None where only the decision was asked for. ``form`` is Pillow's name in lower case.
+    ``quality`` is that of the file's encoder; None: lossless, or the bytes as they came.
+    """
+
+    adaptation: Adaptation
+    data: bytes | None
+    form: str
+    quality: int | None
+
+
+def adapt_file(
+    data: bytes,
+    config: CropConfig,
+    wish: Wish,
+    latency: PredictLatency,
+    output: Output,
+    *,
+    max_pixels: int,
+    measure_all: bool,
+    make: bool,
+) -> AdaptedFile:
+    """Find what keeps the budget and loses least, and make it.
+
+    Args:
+        data: the file that came.
+        latency: of a plan's vision tokens, predicted.
+        max_pixels: most of the file and of the result.
+        measure_all: measure the quality of candidates beyond the budget, too.
+        make: make the image, and not only the decision.
+
+    Raises:
+        BudgetUnreachable: nothing keeps it.
+        LatencyUnknown: it limits latency, and that of no candidate is known.
+        UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding says.
+        InvalidConfig: the format cannot hold the result.
+    """
+    facts = look(data, max_pixels=max_pixels)
+
+    @cache
+    def picture() -> Picture:
+        return decode(data, max_pixels=max_pixels)
+
+    adaptation = adapt(
+        facts.size,
+        config,
+        wish,
+        latency,
+        lambda: QualityMeter(picture().pixels),
+        measure_all=measure_all,
+    )
+    stays = may_stay(facts, output.form, output.quality)
+    adaptation = _as_written(adaptation, stays)
+    candidate = adaptation.chosen.candidate
+    form = output.form or output_format(facts.format)
+    check_result(candidate.decision, form, max_pixels=max_pixels)
+    stays = candidate.decision.mode == "unchanged"
+    made = None
+    if make:
+        decoded = picture() if adaptation.compared_px is not None else None
+        made = _make(data, facts, decoded, candidate, form, output, max_pixels)
+    return AdaptedFile(
+        adaptation,
+        made,
+        facts.format if stays else form,
+        None if stays else output_quality(form, output.quality),
+    )
+
+
+def adapt(
+    image: Size,
+    config: CropConfig,
+    wish: Wish,
+    latency: PredictLatency,
+    meter: Callable[[], QualityMeter],
+    *,
+    measure_all: bool,
+) -> Adaptation:
+    """Find what keeps the budget and loses least.
+
+    Args:
+        image: the upright original's size.
+        latency: of a plan's vision tokens, predicted.
+        meter: decodes the picture; not called where its pixels decide nothing.
+        measure_all: measure the quality of candidates beyond the budget, too.
+
+    Raises:
+        BudgetUnreachable: nothing keeps it.
+        LatencyUnknown: it limits latency, and that of no candidate is known.
+    """
+    budget = wish.budget
+    latency_of = _priced(latency, wish)
+    whole = unchanged(image, config, latency_of)
+    if whole is not None and budget.holds(whole.plan, whole.latency_ms):
+        kept = Judged(whole, None, within_budget=True, pareto=True, chosen=True)
+        return Adaptation((kept,), None)
+    found = candidates(
+        image,
+        config,
+        budget,
+        latency_of,
+        strategy=wish.strategy,
+        modes=wish.modes,
+        upscale=wish.upscale,
+    )
+    _check_known(found, budget, latency)
+    judged = [Judged(one, None, budget.holds(one.plan, one.latency_ms)) for one in found]
+    if not any(one.within_budget for one in judged):
+        choose(judged, budget)  # says so, before a pixel is decoded
+    measured = meter()
+    judged = [
+        replace(one, quality=measured.at(*one.candidate.kept))
+        if one.within_budget or measure_all
+        else one
+        for one in judged
+    ]
+    table = choose(judged, budget, quality_threshold=wish.quality_threshold)
+    return Adaptation(table, measured.compared_px)
+
+
+def _priced(latency: PredictLatency, wish: Wish) -> LatencyOf:
+    """What a budget is held against: vision tokens at its percentile, and prefill if it is known.
+
+    Prefill is taken as a constant, so that the sum is at that percentile, too.
+    """
+
+    def latency_of(plan: CropPlan) -> float | None:
+        vision_ms = latency(plan).at(wish.budget.percentile)
+        if vision_ms is None or wish.prefill is None:
+            return vision_ms
+        return vision_ms + wish.prefill.ms(plan.tokens.prompt)
+
+    return latency_of
+
+
+def _check_known(found: Sequence[Candidate], budget: Budget, latency: PredictLatency) -> None:
+    if budget.latency_ms is None or any(one.latency_ms is not None for one in found):
+        return
+    if found:
+        why = latency(found[0].plan).why_not(budget.percentile)
+        raise LatencyUnknown(f"no latency to hold {budget} against: {why}")
+
+
+def _as_written(adaptation: Adaptation, stays: bool) -> Adaptation:
+    """An image that is left alone but must be written anew is a fit of its own size."""
+    if stays:
+        return adaptation
+
+    def rewritten(one: Judged) -> Judged:
+        candidate = one.candidate
+        if candidate.decision.mode != "unchanged":
+            return one
+        decision = replace(candidate.decision, mode="fit")
+        mode = "fit" if candidate.mode == "unchanged" else candidate.mode
+        return replace(one, candidate=replace(candidate, mode=mode, decision=decision))
+
+    return replace(adaptation, table=tuple(rewritten(one) for one in adaptation.table))
+
+
+def _make(
+    data: bytes,
+    facts: ImageFacts,
+    picture: Picture | None,
+    candidate: Candidate,
+    form: OutputFormat,
+    output: Output,
+    max_pixels: int,
+) -> bytes:
+    """The file that was decided on, verified, of the ``picture`` if it is decoded already."""
+    decision, config = candidate.decision, candidate.plan.config
+    if picture is None:
+        return make_file(
+            data,
+            facts,
+            decision,
+            config,
+            form=form,
+            quality=output.quality,
+            resample=output.resample,
+            max_pixels=max_pixels,
+        )
+    if decision.mode == "unchanged":
+        return data
+    image = render(as_raster(picture), decision, output.resample)
+    return write_verified(image, decision, config, form, output.quality, picture.icc_profile)

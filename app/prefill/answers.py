@@ -1,0 +1,102 @@
+"""What model servers send: streams of completions, and errors in several shapes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from app.core.errors import ModelServerError
+
+Json = Mapping[str, Any]
+
+LONGEST_MESSAGE = 500
+"""Characters of a server's own words that are passed on; some answer with a page of HTML."""
+
+
+def stream_events(chunks: Iterable[bytes]) -> Iterator[Json]:
+    """The JSON objects of a stream of server-sent events, to its very end.
+
+    Comments and ``[DONE]`` are passed over; each event is one ``data:`` line, as all servers of
+    this protocol send them.
+
+    Raises:
+        ModelServerError: an event is no JSON object, or tells of an error.
+    """
+    for line in _lines(chunks):
+        name, _, data = line.partition(b":")
+        if name != b"data" or data.strip() == b"[DONE]":
+            continue
+        event = _read(data)
+        if not isinstance(event, Mapping):
+            told = data.decode(errors="replace").strip()[:LONGEST_MESSAGE]
+            raise ModelServerError(f"the server's stream has an event that is no object: {told}")
+        if event.get("error"):
+            raise ModelServerError(f"the server broke its stream off: {message_of(data)}")
+        yield event
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Split at line feeds alone: a token's text may hold what Unicode calls the end of a line."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+    yield rest
+
+
+def is_finished(event: Json) -> bool:
+    """Whether the answer is at its end, which for an answer of one token is that token.
+
+    Text says less: a token may have none (half a character), and before the first some servers send
+    an empty one with whose turn it is, or the prompt itself (chats of ``transformers serve`` 5.23).
+    """
+    choices = event.get("choices")
+    found = choices if isinstance(choices, list) else []
+    return any(isinstance(one, Mapping) and one.get("finish_reason") for one in found)
+
+
+def usage_of(event: Json) -> Json | None:
+    """The server's counts, if this event has them; usually the last one does."""
+    usage = event.get("usage")
+    return usage if isinstance(usage, Mapping) else None
+
+
+def prompt_tokens(usage: Json | None) -> int:
+    """The tokens of the prompt, as the server counted them.
+
+    Raises:
+        ModelServerError: it did not.
+    """
+    counted = usage.get("prompt_tokens") if usage is not None else None
+    if type(counted) is not int or counted < 1:
+        raise ModelServerError(
+            "the server does not say how many tokens a prompt had: its stream has no "
+            "usage.prompt_tokens, which stream_options.include_usage asks for"
+        )
+    return counted
+
+
+def cached_tokens(usage: Json | None) -> int:
+    """Those of them that the server did not compute but had in its cache, where it says so."""
+    details = usage.get("prompt_tokens_details") if usage is not None else None
+    counted = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    return counted if type(counted) is int else 0
+
+
+def message_of(body: bytes) -> str:
+    """The server's own words for an error: OpenAI's shape and others', or the text as it is."""
+    told = _read(body) or body.decode(errors="replace")
+    for name in ("error", "message", "detail"):
+        if isinstance(told, Mapping) and told.get(name):
+            told = told[name]
+    text = " ".join((told if isinstance(told, str) else json.dumps(told)).split())
+    return text[:LONGEST_MESSAGE] or "without a word"
+
+
+def _read(data: bytes) -> Any:
+    """The JSON value; None where it is none."""
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None

@@ -1,0 +1,123 @@
+"""``POST /adapt``: from a latency or token budget to the image that keeps it and loses least."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
+
+from app.core.adapting import Budget, Strategy
+from app.core.notation import parse_modes
+from app.core.prefill import PrefillCost, asked_prefill
+from app.core.sizing import Upscale
+from app.imaging.adapt import AdaptedFile, Wish, adapt_file
+from app.imaging.render import MEDIA_TYPES
+from app.routes.disconnect import while_connected
+from app.routes.output import OutputParameters, image_headers, wants_json
+from app.routes.parameters import ServiceDependency
+from app.routes.problems import responses
+from app.routes.upload import OPENAPI_BODY, read_upload
+from app.schemas.adapt import AdaptAnswer
+
+router = APIRouter(tags=["control"])
+
+
+class AdaptParameters(OutputParameters):
+    latency_budget_ms: float | None = Field(
+        None, gt=0, description="Most ms that the vision tokens may take, and prefill if given."
+    )
+    max_tokens: int | None = Field(None, ge=1, description="Most prompt tokens of the image.")
+    percentile: float = Field(95, gt=0, lt=100, description="Of the latency that is predicted.")
+    quality_threshold: float | None = Field(
+        None, ge=0, le=1, description="Least SSIM of an image that is made."
+    )
+    modes: str = Field(
+        "fit,pad",
+        examples=["fit", "fit,pad,crop"],
+        description="Ways to resize that may be taken: of fit, pad, crop, stretch.",
+    )
+    strategy: Strategy = Field(
+        "best",
+        description="`best`: the best quality of resizing and of limiting the model's `max_crops`. "
+        "`resize`: another image only. `max_crops`: the limit only, the image untouched. "
+        "`hybrid`: a limit under which no image breaks the budget, and resizing within it.",
+    )
+    upscale: Upscale = Field("never", description="`allow`: candidates may be enlarged.")
+    prefill_ms_per_token: float | None = Field(
+        None, description="The language model's prefill, per prompt token; by default the setting."
+    )
+    prefill_base_ms: float | None = Field(
+        None, description="What prefill takes besides. Only with prefill_ms_per_token."
+    )
+
+    def wish(self, prefill: PrefillCost | None) -> Wish:
+        """What is asked for, with the service's cost of prefill where the request has none."""
+        return Wish(
+            budget=Budget(self.latency_budget_ms, self.max_tokens, self.percentile),
+            strategy=self.strategy,
+            modes=parse_modes(self.modes),
+            upscale=self.upscale,
+            quality_threshold=self.quality_threshold,
+            prefill=asked_prefill(self.prefill_ms_per_token, self.prefill_base_ms, prefill),
+        )
+
+
+@router.post(
+    "/adapt",
+    summary="The image that keeps a budget and loses least",
+    response_model=AdaptAnswer,
+    responses={
+        200: {
+            "description": "The image; or what was weighed, with `Accept: application/json`.",
+            "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        **responses(400, 413, 415, 422, 429, 503, 504),
+    },
+    openapi_extra=OPENAPI_BODY,
+)
+async def adapt(
+    request: Request,
+    parameters: Annotated[AdaptParameters, Query()],
+    service: ServiceDependency,
+) -> Response:
+    """Leave the image alone if it keeps the budget, else take what keeps most of the picture."""
+    config, wish = parameters.config(service), parameters.wish(service.prefill)
+    as_json = wants_json(request)
+    known = service.encoder.predictions()
+    if wish.budget.latency_ms is not None:
+        service.encoder.check_predictable(known)
+
+    def work() -> Response:
+        adapted = adapt_file(
+            data,
+            config,
+            wish,
+            known.latency,
+            parameters.output(),
+            max_pixels=service.limits.max_pixels,
+            measure_all=as_json,
+            make=not as_json,
+        )
+        if adapted.data is None:
+            answer = AdaptAnswer.of(adapted, wish, known, datetime.now(UTC))
+            return Response(answer.model_dump_json(), media_type="application/json")
+        return _image(adapted, adapted.data, wish)
+
+    async with service.images.admit():
+        data = await read_upload(request, service.limits)
+        return await while_connected(request, service.images.run(work))
+
+
+def _image(adapted: AdaptedFile, data: bytes, wish: Wish) -> Response:
+    chosen = adapted.adaptation.chosen
+    candidate = chosen.candidate
+    headers = image_headers(candidate.plan, candidate.mode)
+    headers["X-Max-Crops"] = str(candidate.max_crops)
+    if candidate.latency_ms is not None:
+        headers["X-Latency-Ms"] = f"{candidate.latency_ms:.3f}"
+        headers["X-Latency-Percentile"] = f"{wish.budget.percentile:g}"
+    if chosen.quality is not None:
+        headers["X-Ssim"] = f"{chosen.ssim:.3f}"
+    return Response(data, media_type=MEDIA_TYPES[adapted.form], headers=headers)

@@ -1,0 +1,166 @@
+"""From a budget to an image, as an answer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from app.core.adapting import AdaptMode, ResizingMode, Strategy
+from app.core.choosing import Judged
+from app.core.predictions import Predictions
+from app.imaging.adapt import Adaptation, AdaptedFile, Wish
+from app.schemas.answer import Mirror, Rounded
+from app.schemas.plan import PlanAnswer, TilingAnswer
+from app.schemas.profile_use import ProfileInUseSummary
+
+
+class PrefillAnswer(Mirror):
+    """The language model's part of a budget, as it was given."""
+
+    ms_per_token: float
+    base_ms: float
+
+
+class BudgetAnswer(BaseModel):
+    """What was asked for."""
+
+    latency_ms: float | None
+    percentile: float
+    max_tokens: int | None
+    quality_threshold: float | None = Field(description="Least SSIM of an image that is made.")
+    strategy: Strategy
+    modes: list[ResizingMode]
+    prefill: PrefillAnswer | None = Field(description="Part of `latency_ms` where it is given.")
+
+    @classmethod
+    def of(cls, wish: Wish) -> BudgetAnswer:
+        return cls(
+            latency_ms=wish.budget.latency_ms,
+            percentile=wish.budget.percentile,
+            max_tokens=wish.budget.tokens,
+            quality_threshold=wish.quality_threshold,
+            strategy=wish.strategy,
+            modes=list(wish.modes),
+            prefill=PrefillAnswer.of(wish.prefill) if wish.prefill else None,
+        )
+
+
+class ImageQualityAnswer(BaseModel):
+    """What the model's canvas keeps of the original's luma. Definitions: docs/quality.md."""
+
+    ssim: Rounded
+    psnr_db: Rounded | None = Field(description="null: no difference.")
+    pixels_per_patch: Rounded = Field(
+        description="Px of the original that are kept, per patch that the encoder runs."
+    )
+
+
+class CandidateRow(BaseModel):
+    """One thing that could be done. `width` and `height` are those of the image to send."""
+
+    mode: AdaptMode
+    max_crops: int = Field(description="The limit that the inference server must run with.")
+    tiling: TilingAnswer
+    width: int
+    height: int
+    scale_x: float = Field(description="Output px per px of the image's content.")
+    scale_y: float
+    upscaled: bool
+    prompt_tokens: int
+    latency_ms: Rounded | None = Field(
+        description="Predicted, at the percentile asked for, prefill included where it is given."
+    )
+    image_quality: ImageQualityAnswer | None = Field(description="null: not measured.")
+    within_budget: bool
+    pareto: bool = Field(description="No other is as good in all and better in one of the three.")
+    chosen: bool
+
+    @classmethod
+    def of(cls, one: Judged) -> CandidateRow:
+        candidate = one.candidate
+        decision = candidate.decision
+        return cls(
+            mode=candidate.mode,
+            max_crops=candidate.max_crops,
+            tiling=TilingAnswer.of(candidate.plan.grid),
+            width=decision.size.width,
+            height=decision.size.height,
+            scale_x=decision.scale_x,
+            scale_y=decision.scale_y,
+            upscaled=decision.upscaled,
+            prompt_tokens=candidate.plan.tokens.prompt,
+            latency_ms=candidate.latency_ms,
+            image_quality=_quality(one),
+            within_budget=one.within_budget,
+            pareto=one.pareto,
+            chosen=one.chosen,
+        )
+
+
+class AdaptDecision(CandidateRow):
+    """What was chosen, and why."""
+
+    reason: str
+    quality: int | None = Field(description="Encoder quality; null: lossless or unchanged.")
+
+
+class AdaptAnswer(BaseModel):
+    decision: AdaptDecision
+    budget: BudgetAnswer
+    compared_px: int | None = Field(
+        description="Px of the original at which qualities were compared; null: none were."
+    )
+    profile: ProfileInUseSummary | None = Field(description="What latencies are predicted from.")
+    plan: PlanAnswer = Field(description="The plan of the image as decided, under its limit.")
+    alternatives: list[CandidateRow] = Field(
+        description="Everything that was weighed, what was chosen included, cheapest first."
+    )
+
+    @classmethod
+    def of(cls, adapted: AdaptedFile, wish: Wish, known: Predictions, now: datetime) -> AdaptAnswer:
+        adaptation, use = adapted.adaptation, known.in_use(now)
+        chosen = adaptation.chosen
+        row = CandidateRow.of(chosen)
+        plan = chosen.candidate.plan
+        return cls(
+            decision=AdaptDecision(
+                **dict(row), reason=why(adaptation, wish), quality=adapted.quality
+            ),
+            budget=BudgetAnswer.of(wish),
+            compared_px=adaptation.compared_px,
+            profile=ProfileInUseSummary.of_use(use) if use else None,
+            plan=PlanAnswer.of(plan, known.latency(plan)),
+            alternatives=[CandidateRow.of(one) for one in adaptation.table],
+        )
+
+
+def why(adaptation: Adaptation, wish: Wish) -> str:
+    """The decision in a sentence."""
+    chosen, table = adaptation.chosen, adaptation.table
+    if chosen.candidate.mode == "unchanged":
+        return f"as it is, it keeps {wish.budget}"
+    within = sum(one.within_budget for one in table)
+    told = f"the best of {within} candidates that keep {wish.budget}, of {len(table)} in all"
+    if chosen.candidate.mode == "max_crops":
+        limit = chosen.candidate.max_crops
+        refused = any(
+            one.within_budget and not one.may_be_taken(wish.quality_threshold) for one in table
+        )
+        if refused:
+            told = (
+                f"every image that could be made to keep {wish.budget} is below an SSIM of "
+                f"{wish.quality_threshold:g}"
+            )
+        told += f"; leave the image alone and run the model with max_crops={limit}"
+    return told
+
+
+def _quality(one: Judged) -> ImageQualityAnswer | None:
+    if one.quality is None:
+        return None
+    return ImageQualityAnswer(
+        ssim=one.quality.ssim,
+        psnr_db=one.quality.psnr_db,
+        pixels_per_patch=one.candidate.pixels_per_patch,
+    )

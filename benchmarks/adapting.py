@@ -1,0 +1,196 @@
+"""``POST /adapt`` against what it promises: photos and budgets, predicted and then measured.
+
+A real server measures its own profile first. For each photo and each budget it is asked to adapt,
+and then to measure the crops of just the image that it returned, under the limit that it named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.core.families import DEFAULT_FAMILY
+from app.encoder.device import choose_device
+from benchmarks.conditions import conditions, result_name
+from benchmarks.serving import ANSWER_TIMEOUT_S, Server, serving
+from benchmarks.timing import save
+
+SAMPLE = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"
+SHARES = (0.25, 0.5, 0.8)
+"""Budgets, as shares of what the photo as it is would take at the percentile."""
+
+PERCENTILE = 95
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print and save what was chosen, predicted and measured."""
+    options = _options(arguments)
+    device = choose_device()
+    settings = {
+        "model": options.model,
+        "profile_repeats": options.profile_repeats,
+        "profile_budget_s": options.profile_budget_s,
+        "measure_timeout_s": ANSWER_TIMEOUT_S,
+    }
+    with serving(settings) as server:
+        print("  measuring a profile…", flush=True)
+        profile = server.wait_for_profile(options.profile_budget_s + 120)
+        print(f"  {profile['device']}, {profile['dtype']}, {profile['runtime']}")
+        rows = [
+            row
+            for photo in options.photos
+            for row in _rows_of(server, photo, options.shares, options.repeats)
+        ]
+    shares = _shares(rows)
+    _print_shares(shares)
+    path = save(
+        result_name("adapting", device),
+        {
+            **conditions(device),
+            "model": options.model,
+            "percentile": PERCENTILE,
+            "repeats": options.repeats,
+            "profile": {
+                name: profile[name] for name in ("measured_at", "rounds", "contended", "runtime")
+            },
+            "shares": shares,
+            "rows": rows,
+        },
+    )
+    print(f"  saved as benchmarks/results/{path.name}")
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", nargs="*", type=Path, default=[SAMPLE])
+    parser.add_argument("--model", default=DEFAULT_FAMILY)
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES)
+    parser.add_argument("--repeats", type=int, default=11, help="passes of each measurement")
+    parser.add_argument("--profile-repeats", type=int, default=9)
+    parser.add_argument("--profile-budget-s", type=float, default=900)
+    return parser.parse_args(arguments or [])
+
+
+def _rows_of(
+    server: Server, photo: Path, shares: Sequence[float], repeats: int
+) -> list[dict[str, Any]]:
+    data = photo.read_bytes()
+    with httpx.Client(base_url=server.url, timeout=ANSWER_TIMEOUT_S) as http:
+        whole = _asked(http.post("/adapt", content=data, **_as_json(latency_budget_ms=1e9)))
+        as_it_is = whole["decision"]["latency_ms"]
+        print(
+            f"  {photo.name}, {whole['plan']['image']['width']}x{whole['plan']['image']['height']}:"
+            f" {as_it_is:.0f} ms at p{PERCENTILE} as it is"
+        )
+        return [_row(http, photo, data, as_it_is * share, repeats) for share in shares]
+
+
+def _row(
+    http: httpx.Client, photo: Path, data: bytes, budget_ms: float, repeats: int
+) -> dict[str, Any]:
+    """Adapt, then measure what came back."""
+    told = _asked(http.post("/adapt", content=data, **_as_json(latency_budget_ms=budget_ms)))
+    image = http.post("/adapt", content=data, **_as_image(latency_budget_ms=budget_ms))
+    image.raise_for_status()
+    decision = told["decision"]
+    limit = image.headers["X-Max-Crops"]
+    predicted = _asked(http.post("/analyze", content=image.content, **_as_json(max_crops=limit)))
+    measured = _asked(
+        http.post(
+            "/analyze",
+            content=image.content,
+            **_as_json(max_crops=limit, latency="measure", repeats=repeats),
+        )
+    )
+    assert measured["tiling"] == decision["tiling"], "the image does not plan to what was promised"
+    row = {
+        "photo": photo.name,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "budget_ms": budget_ms,
+        "mode": decision["mode"],
+        "max_crops": decision["max_crops"],
+        "size": f"{decision['width']}x{decision['height']}",
+        "tiling": f"{decision['tiling']['rows']}x{decision['tiling']['cols']}",
+        "prompt_tokens": decision["prompt_tokens"],
+        "image_quality": decision["image_quality"],
+        "candidates": len(told["alternatives"]),
+        "drift": told["profile"]["drift"],
+        "predicted": predicted["latency"]["vision_ms"],
+        "measured": measured["latency"]["vision_ms"],
+    }
+    _print_row(row)
+    return row
+
+
+def _as_json(**parameters: object) -> dict[str, Any]:
+    return {
+        "params": {"percentile": PERCENTILE, **parameters}
+        if "latency_budget_ms" in parameters
+        else parameters,
+        "headers": {"Content-Type": "image/jpeg", "Accept": "application/json"},
+    }
+
+
+def _as_image(**parameters: object) -> dict[str, Any]:
+    return {**_as_json(**parameters), "headers": {"Content-Type": "image/jpeg"}}
+
+
+def _asked(answer: httpx.Response) -> dict[str, Any]:
+    if answer.is_error:
+        raise RuntimeError(answer.text)
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def _print_row(row: Mapping[str, Any]) -> None:
+    predicted, measured, quality = row["predicted"], row["measured"], row["image_quality"]
+    ssim = f", SSIM {quality['ssim']:.3f}" if quality else ""
+    print(
+        f"    {row['budget_ms']:6.0f} ms: {row['mode']:<9} {row['size']:>9} {row['tiling']:>4}"
+        f"  p50 {predicted['p50']:5.0f} → {measured['p50']:5.0f}"
+        f"  p95 {predicted['p95']:5.0f} → {measured['p95']:5.0f}{ssim}",
+        flush=True,
+    )
+
+
+def _shares(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How often the prediction held, and by how much it was off."""
+
+    def errors(percentile: str) -> list[float]:
+        return [row["predicted"][percentile] / row["measured"][percentile] - 1 for row in rows]
+
+    at_p50, at_p95 = errors("p50"), errors("p95")
+    return {
+        "rows": len(rows),
+        "p50_within_10_percent": statistics.mean(abs(error) <= 0.10 for error in at_p50),
+        "p95_within_20_percent": statistics.mean(abs(error) <= 0.20 for error in at_p95),
+        "p50_error_median": statistics.median(abs(error) for error in at_p50),
+        "p50_error_max": max(abs(error) for error in at_p50),
+        "p95_error_median": statistics.median(abs(error) for error in at_p95),
+        "p95_error_max": max(abs(error) for error in at_p95),
+        "measured_p95_within_budget": statistics.mean(
+            row["measured"]["p95"] <= row["budget_ms"] for row in rows
+        ),
+    }
+
+
+def _print_shares(shares: Mapping[str, Any]) -> None:
+    print(
+        f"  {shares['rows']} predictions: p50 within 10 % in {shares['p50_within_10_percent']:.0%} "
+        f"(off by {shares['p50_error_median']:.1%} at the median, {shares['p50_error_max']:.1%} at "
+        f"most), p95 within 20 % in {shares['p95_within_20_percent']:.0%} "
+        f"({shares['p95_error_median']:.1%}, {shares['p95_error_max']:.1%}); "
+        f"the measured p95 kept the budget in {shares['measured_p95_within_budget']:.0%}"
+    )
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])

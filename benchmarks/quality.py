@@ -1,0 +1,165 @@
+"""What measuring quality costs, and what comparing a sample does to the figures.
+
+``PHOTOS=folder python -m benchmarks quality`` compares over the photos there (JPEG or PNG, of 1 MP
+and more); without them only the times are taken, on the sample photo made larger.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import combinations, product
+from math import sqrt
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from PIL import Image
+
+from app.core.config import make_config
+from app.core.errors import UnreachableTarget
+from app.core.families import DEFAULT_FAMILY, family_named
+from app.core.geometry import Box, Size
+from app.core.sizing import DecidedMode, ResizeDecision, Target, decide_resize
+from app.encoder.device import device_name
+from app.imaging.quality import COMPARED_PX, QualityMeter
+from benchmarks.timing import rounds, save
+
+SAMPLE = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"
+TIMED = (Size(640, 427), Size(1632, 1224), Size(4000, 3000))
+TIMED_TO = (336, 1008, 2000)
+ROUNDS = 9
+CROPS = (1, 4, 12)
+SAMPLES_PX = (250_000, COMPARED_PX, 1_000_000)
+REDUCED_PX = (500_000, 2_000_000)
+ALL_PX = 10**9
+
+
+def photos() -> dict[str, Path]:
+    """The photos to compare over, by name."""
+    folder = os.environ.get("PHOTOS")
+    files = sorted(Path(folder).iterdir()) if folder else []
+    return {file.name: file for file in files if file.suffix.lower() in (".jpg", ".jpeg", ".png")}
+
+
+def measured(meter: QualityMeter, size: Size, source: Box | None = None) -> None:
+    """One measurement, by a meter that has forgotten the last."""
+    meter._known.clear()
+    meter.at(size, source)
+
+
+def times(photo: Image.Image) -> dict[str, float]:
+    """Median ms for one size, by the sizes of the original and of the result."""
+    variants = {}
+    for original in TIMED:
+        meter = QualityMeter(photo.resize((original.width, original.height)))
+        for width in TIMED_TO:
+            size = Size(width, width * original.height // original.width)
+            variants[f"{original} to {size}"] = partial(measured, meter, size)
+    return {
+        name: statistics.median(seconds) * 1e3 for name, seconds in rounds(variants, ROUNDS).items()
+    }
+
+
+def decisions(size: Size) -> Iterator[ResizeDecision]:
+    """What an image of that size could be made into."""
+    config = make_config(family_named(DEFAULT_FAMILY))
+    modes = [mode for mode in get_args(DecidedMode) if mode != "unchanged"]
+    for crops, mode in product(CROPS, modes):
+        try:
+            yield decide_resize(size, config, Target(crops=crops), mode=mode).decision
+        except UnreachableTarget:
+            continue
+
+
+def ssims(photo: Image.Image) -> dict[str, list[float]]:
+    """SSIM of every decision: of all pixels, of samples, and of an original made smaller first."""
+    size = Size(photo.width, photo.height)
+    made = [(_content(decision), decision.source) for decision in decisions(size)]
+    ways = {"all": ALL_PX, **{f"sample of {px} px": px for px in SAMPLES_PX}}
+    found = {}
+    for name, most_px in ways.items():
+        meter = QualityMeter(photo, most_px=most_px)
+        found[name] = [meter.at(content, source).ssim for content, source in made]
+    for px in REDUCED_PX:
+        scale = min(1.0, sqrt(px / size.pixels))
+        reduced = photo.resize((round(size.width * scale), round(size.height * scale)))
+        meter = QualityMeter(reduced, most_px=ALL_PX)
+        across, down = reduced.width / size.width, reduced.height / size.height
+        found[f"reduced to {px} px"] = [
+            meter.at(content, _scaled(source, across, down)).ssim for content, source in made
+        ]
+    return found
+
+
+def _content(decision: ResizeDecision) -> Size:
+    placed = decision.placed
+    return Size(int(placed.x1 - placed.x0), int(placed.y1 - placed.y0))
+
+
+def _scaled(box: Box, across: float, down: float) -> Box:
+    return Box(box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down)
+
+
+def deviations(by_photo: Sequence[Mapping[str, Sequence[float]]], way: str) -> dict[str, Any]:
+    """How far a way is from comparing all, and how often it turns two results round."""
+    errors: list[float] = []
+    pairs = 0
+    swapped: list[float] = []
+    for found in by_photo:
+        errors += [got - true for got, true in zip(found[way], found["all"], strict=True)]
+        for (got, true), (other, other_true) in combinations(
+            zip(found[way], found["all"], strict=True), 2
+        ):
+            pairs += 1
+            if (got - other) * (true - other_true) < 0:
+                swapped.append(abs(true - other_true))
+    return {
+        "mean_error": statistics.fmean(errors),
+        "rms_error": sqrt(statistics.fmean(error * error for error in errors)),
+        "largest_error": max(map(abs, errors)),
+        "pairs": pairs,
+        "swapped": len(swapped),
+        "largest_gap_swapped": max(swapped, default=0.0),
+    }
+
+
+def main() -> None:
+    """Print and save the figures."""
+    with Image.open(SAMPLE) as file:
+        ms = times(file.convert("RGB"))
+    print(f"Quality of one size, {COMPARED_PX} px compared at most, {ROUNDS} rounds")
+    for name, middle in ms.items():
+        print(f"  {name:<28}{middle:7.1f} ms (median)")
+    chosen = photos()
+    by_photo = []
+    for path in chosen.values():
+        with Image.open(path) as photo:
+            by_photo.append(ssims(photo.convert("RGB")))
+    found = {way: deviations(by_photo, way) for way in by_photo[0]} if by_photo else {}
+    if not found:
+        print("  PHOTOS is not set to a folder with photos: no comparison with all pixels")
+    for way, row in found.items():
+        print(
+            f"  {way:<24} SSIM error: mean {row['mean_error']:+.4f}, rms {row['rms_error']:.4f}, "
+            f"largest {row['largest_error']:.4f}; {row['swapped']} of {row['pairs']} pairs "
+            f"swapped, by {row['largest_gap_swapped']:.4f} at most"
+        )
+    result = save(
+        "quality",
+        {
+            "device": device_name(torch.device("cpu")),
+            "rounds": ROUNDS,
+            "compared_px": COMPARED_PX,
+            "ms_per_size": ms,
+            "photos": list(chosen),
+            "against_all_pixels": found,
+        },
+    )
+    print(f"  saved as benchmarks/results/{result.name}")
+
+
+if __name__ == "__main__":
+    main()
