@@ -106,6 +106,11 @@ def test_a_damaged_file_is_not_refused_where_decoding_takes_it(name, damage, rea
         assert looked == decoded
 
 
+def started(*starts: bytes) -> st.SearchStrategy[bytes]:
+    """A segment that readers know by its start, most often cut off soon after."""
+    return st.builds(lambda start, rest: start + rest, st.sampled_from(starts), st.binary())
+
+
 exif_blocks = st.builds(
     metadata.exif,
     st.one_of(st.none(), st.integers(0, 9)),
@@ -124,7 +129,10 @@ xmp_packets = st.builds(metadata.xmp, st.integers(0, 9), as_element=st.booleans(
         st.one_of(
             st.builds(lambda block: metadata.segment(0xE1, block), exif_blocks | garbled),
             st.builds(metadata.xmp_segment, xmp_packets),
-            st.builds(lambda body: metadata.segment(0xED, b"Photoshop 3.0\0" + body), st.binary()),
+            st.builds(metadata.segment, st.just(0xE0), started(b"JFIF\0")),
+            st.builds(metadata.segment, st.just(0xE2), started(b"ICC_PROFILE\0", b"MPF\0")),
+            st.builds(metadata.segment, st.just(0xED), started(b"Photoshop 3.0\x008BIM")),
+            st.builds(metadata.segment, st.just(0xEE), started(b"Adobe")),
             st.builds(metadata.segment, st.integers(0xE0, 0xEF) | st.just(0xFE), st.binary()),
         ),
         max_size=4,

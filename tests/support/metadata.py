@@ -9,7 +9,7 @@ def exif(orientation, *, order="<", kind=3, values=1, damaged=False) -> bytes:
     shape = {1: "B3x", 3: "H2x", 4: "L", 9: "l", 11: "f"}[kind]
     entries = []
     if damaged:
-        entries.append(struct.pack(order + "HHLL", 0x010F, 2, 1000, 9999))
+        entries.append(struct.pack(order + "HHLL", 0x010F, 2, 8, 9999))
     if orientation is not None:
         value = struct.pack(order + shape, orientation)
         entries.append(struct.pack(order + "HHL", 0x0112, kind, values) + value)
