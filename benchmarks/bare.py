@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
+from starlette.datastructures import UploadFile
 
 BODY_FILE = "BARE_BODY_FILE"
 """The environment variable that names the file ``/bytes`` answers with."""
 
 
 def create_app() -> FastAPI:
-    """Endpoints that do nothing, send bytes, and read a body."""
+    """Endpoints that do nothing, send bytes, and read a body or a form."""
     app = FastAPI()
     body = Path(os.environ[BODY_FILE]).read_bytes()
 
@@ -27,5 +28,12 @@ def create_app() -> FastAPI:
     @app.post("/read")
     async def read(request: Request) -> dict[str, int]:
         return {"bytes": len(await request.body())}
+
+    @app.post("/form")
+    async def read_form(request: Request) -> dict[str, int]:
+        async with request.form() as form:
+            file = form["image"]
+            assert isinstance(file, UploadFile)
+            return {"bytes": len(await file.read())}
 
     return app

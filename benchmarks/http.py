@@ -47,6 +47,7 @@ SETTINGS = {"encoder": "false"}
 PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "pydantic")
 
 SMALL, LARGE = "bare POST, 200 KB read", "bare POST, 4 MB read"
+LARGE_FORM = "bare POST, 4 MB read as a form"
 SMALL_AFTER_LARGE = "bare POST, 200 KB read, after 4 MB"
 NOTHING, BYTES = "bare GET", "bare GET of the bytes of /lut"
 
@@ -59,6 +60,7 @@ RATIOS = (
     ("/analyze, 200 KB", SMALL, 1.5),
     ("/analyze, 200 KB", SMALL_AFTER_LARGE, None),
     ("/analyze, 200 KB as a form", "/analyze, 200 KB", None),
+    (LARGE_FORM, LARGE, None),
     ("/analyze, 4 MB", LARGE, None),
     ("/analyze, 4 MB as a form", "/analyze, 4 MB", None),
     ("/healthz", NOTHING, None),
@@ -143,6 +145,7 @@ def _rows(servers: Servers) -> dict[str, Row]:
         BYTES: Row(bare, Requests(["/bytes"])),
         SMALL: Row(bare, Requests(["/read"], small, JPEG)),
         LARGE: Row(bare_large, Requests(["/read"], large, JPEG)),
+        LARGE_FORM: Row(bare_large, Requests(["/form"], _form(large), FORM)),
         SMALL_AFTER_LARGE: Row(bare_large, Requests(["/read"], small, JPEG)),
         "/plan, one size": Row(service, Requests([_plan(640, 480)])),
         "/plan, COCO's sizes in turn": Row(service, Requests(coco)),
