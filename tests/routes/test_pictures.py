@@ -12,7 +12,7 @@ from app.serving import service
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("call", ["/resize?target_crops=2", "/analyze"])
+@pytest.mark.parametrize("call", ["/resize?target_crops=2", "/analyze?decode=full"])
 async def test_no_more_pictures_live_than_workers(serve, monkeypatch, call):
     """Twelve uploads, two workers: at no time are three pictures decoded."""
     lock, alive, most = threading.Lock(), 0, 0
