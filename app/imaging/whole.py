@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from PIL import BmpImagePlugin, GifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin
 
 _LIBTIFF_ALWAYS_HAS = ("tiff_ccitt", "group3", "group4", "tiff_lzw", "jpeg", "tiff_adobe_deflate",
@@ -22,7 +24,7 @@ def is_whole(image: Image.Image, data: bytes) -> bool:
     if isinstance(image, BmpImagePlugin.BmpImageFile):
         return _bmp_rows_fit(image, len(data))
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return _tiff_parts_fit(image, len(data))
+        return _tiff_tags_fit(image, data) and _tiff_parts_fit(image, len(data))
     return False
 
 
@@ -44,6 +46,14 @@ def _bmp_rows_fit(image: BmpImagePlugin.BmpImageFile, byte_count: int) -> bool:
     return bool(offset + row_bytes * image.height <= byte_count)
 
 
+def _tiff_tags_fit(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
+    """Whether Pillow could read every tag; it goes without those whose values are cut off."""
+    order = "<" if data.startswith(b"II") else ">"
+    is_big = data[2] == 43  # as Pillow tells a BigTIFF
+    (count,) = struct.unpack_from(f"{order}{'Q' if is_big else 'H'}", data, image.tag_v2.offset)
+    return bool(count == len(image.tag_v2))
+
+
 def _tiff_parts_fit(image: TiffImagePlugin.TiffImageFile, byte_count: int) -> bool:
     """Whether every strip or tile lies in the file."""
     compression = image.info["compression"]
@@ -58,6 +68,7 @@ def _tiff_parts_fit(image: TiffImagePlugin.TiffImageFile, byte_count: int) -> bo
         counts = tags.get(TiffImagePlugin.TILEBYTECOUNTS, ())
     return (
         0 < len(offsets) == len(counts)
+        and all(isinstance(value, int) for value in (*offsets, *counts))
         and all(counts)
         and all(offset + count <= byte_count for offset, count in zip(offsets, counts, strict=True))
     )

@@ -7,7 +7,7 @@ import weakref
 import pytest
 from support.http import JPEG, image_bytes
 
-from app.imaging import finish
+from app.imaging import adapt, finish
 from app.serving import service
 
 pytestmark = pytest.mark.anyio
@@ -15,7 +15,11 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.parametrize(
     ("call", "module", "name"),
-    [("/resize?target_crops=2", finish, "load_raster"), ("/analyze", service, "decode")],
+    [
+        ("/resize?target_crops=2", finish, "load_raster"),
+        ("/analyze?decode=full", service, "decode"),
+        ("/adapt?max_tokens=400", adapt, "decode"),
+    ],
 )
 async def test_no_more_pictures_live_than_workers(serve, monkeypatch, call, module, name):
     """Twelve uploads, two workers: at no time are three pictures decoded."""
