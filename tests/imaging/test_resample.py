@@ -57,7 +57,7 @@ def test_turning_later_is_turning_before(photo, filter_):
     assert psnr_db(made.transpose(Image.Transpose.ROTATE_270), upright) > 65
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.tuples(sides, sides),
     st.tuples(sides, sides),
