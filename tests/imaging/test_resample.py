@@ -1,6 +1,7 @@
 """Resizing: the sizes asked for, and what Pillow makes of them, whichever library does it."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from app.core.geometry import Box, Size
 from app.imaging import resample
 from app.imaging.resample import fast_library, resize
 
+TASKS = Path("/proc/self/task")
 FAST = ["bilinear", "bicubic", "lanczos"]
 needs_the_library = pytest.mark.skipif(fast_library() is None, reason="no wheel of it here")
 sides = st.integers(1, 90)
@@ -55,6 +57,14 @@ def test_turning_later_is_turning_before(photo, filter_):
     lying = photo.transpose(Image.Transpose.ROTATE_90)
     made = resize(lying, Size(200, 300), whole(lying), filter_, vertical_first=True)
     assert psnr_db(made.transpose(Image.Transpose.ROTATE_270), upright) > 65
+
+
+@pytest.mark.skipif(not TASKS.exists(), reason="needs Linux's /proc")
+def test_it_starts_no_threads(photo):
+    """As many images are resized at once as there are cores already."""
+    before = {task.name for task in TASKS.iterdir()}
+    resize(photo, Size(1500, 1000), whole(photo), "lanczos")
+    assert {task.name for task in TASKS.iterdir()} <= before
 
 
 @settings(deadline=None, max_examples=300)
