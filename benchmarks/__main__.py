@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import encoder, fidelity, pixels, planning, profile, throughput
+from benchmarks import encoder, fidelity, headers, pixels, planning, profile, throughput
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "planning": planning.main,
+    "headers": headers.main,
     "pixels": pixels.main,
     "fidelity": fidelity.main,
     "encoder": encoder.main,

@@ -8,6 +8,8 @@ process-wide guards stay as Pillow ships them.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +52,9 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
         UndecodableImage: a format we take, but damaged, truncated or empty.
     """
     image = open_image(data, max_pixels)
+    if image.format == "PNG":
+        with _damage_refused():
+            image.load()  # before Pillow does while it looks for EXIF, where errors would be lost
     header = header_of(image)
     icc_profile = colour_profile(image)
     pixels = load_rgb(image)
@@ -67,17 +72,23 @@ def load_rgb(image: Image.Image, *, turn: bool = True) -> Image.Image:
 
     Upright, or as they are stored where ``turn`` is false. Raises UndecodableImage.
     """
-    try:
+    with _damage_refused():
         image.load()
         if turn:
             _turn_upright(image)
         rgb = _to_rgb(image)
-    except MemoryError:
-        raise
-    except Exception as error:  # decoders raise whatever the damaged bytes lead them to
-        raise UndecodableImage(f"the image cannot be decoded: {reason(error)}") from error
     rgb.info.clear()
     return rgb
+
+
+@contextmanager
+def _damage_refused() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise  # ours, not the file's
+    except Exception as error:  # decoders raise whatever the damaged bytes lead them to
+        raise UndecodableImage(f"the image cannot be decoded: {reason(error)}") from error
 
 
 def _turn_upright(image: Image.Image) -> None:

@@ -49,6 +49,11 @@ _SIGNATURES = (
 _ORIENTATION_TAG = 0x0112
 
 
+def has_known_signature(data: bytes) -> bool:
+    """Whether a file begins as those of the formats we take do; its first 12 bytes tell."""
+    return data.startswith(_SIGNATURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+
+
 def open_image(data: bytes, max_pixels: int) -> Image.Image:
     """The file, opened lazily, of a format and a size we take.
 
@@ -57,7 +62,7 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
         TooManyPixels: width × height above ``max_pixels``.
         UndecodableImage: a format we take, but its header cannot be read.
     """
-    if not _has_known_signature(data):
+    if not has_known_signature(data):
         raise UnsupportedImageType(
             "the bytes are not a JPEG, PNG, WebP, GIF, BMP or TIFF image",
             accepted=[
@@ -85,16 +90,15 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
 
 
 def header_of(image: Image.Image) -> Header:
-    """What Pillow read of a file that it has just opened.
+    """What Pillow read of a file that it has just opened; of a PNG, of one that it has loaded.
 
-    Of a PNG without an early eXIf chunk this decodes all pixels: Pillow reads on for a late one.
+    A PNG's EXIF may be behind its pixels. Looking for it Pillow would decode them here.
     """
-    orientation = _orientation(image)
     return Header(
         format=image.format or "",
         size=_stored_size(image),
         mode=image.mode,
-        orientation=orientation,
+        orientation=_orientation(image),
         animated=image.format != "MPO" and _is_animated(image),
         transparent="transparency" in image.info,
     )
@@ -103,10 +107,6 @@ def header_of(image: Image.Image) -> Header:
 def reason(error: Exception) -> str:
     """One line for the caller; file handles and addresses in reprs help nobody."""
     return re.sub(r"\s*<[^>]*>", "", str(error)).strip() or type(error).__name__
-
-
-def _has_known_signature(data: bytes) -> bool:
-    return data.startswith(_SIGNATURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
 def _too_many(pixels: int | None, max_pixels: int, size: Size | None = None) -> TooManyPixels:
@@ -129,10 +129,10 @@ def _orientation(image: Image.Image) -> int:
 
 def _stored_size(image: Image.Image) -> Size:
     # Pillow gives a TIFF's upright size where the tag, not XMP, says that it lies on its side.
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        if image.tag_v2.get(_ORIENTATION_TAG) in range(5, 9):
-            return Size(image.height, image.width)
-    return Size(image.width, image.height)
+    swapped = isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(
+        _ORIENTATION_TAG
+    ) in range(5, 9)
+    return Size(image.height, image.width) if swapped else Size(image.width, image.height)
 
 
 def _is_animated(image: Image.Image) -> bool:

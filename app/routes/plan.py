@@ -11,6 +11,7 @@ from app.core.errors import InvalidConfig
 from app.core.geometry import Size
 from app.core.latency import Latency
 from app.core.plan import make_plan
+from app.imaging.facts import ImageFacts
 from app.routes.disconnect import while_connected
 from app.routes.parameters import PlanParameters, ServiceDependency, SizeParameters
 from app.routes.problems import responses
@@ -18,6 +19,7 @@ from app.routes.upload import OPENAPI_BODY, read_upload
 from app.schemas.latency import StagesMs
 from app.schemas.plan import PlanAnswer
 from app.serving.passes import DEFAULT_REPEATS
+from app.serving.service import Service
 
 router = APIRouter(tags=["planning"])
 
@@ -32,6 +34,11 @@ class AnalyzeParameters(PlanParameters):
         None,
         ge=1,
         description=f"Passes to measure; by default {DEFAULT_REPEATS}. Only with latency=measure.",
+    )
+    decode: Literal["header", "full"] = Field(
+        "header",
+        description="`header`: plan from the header; a cut-off file is refused. `full`: decode all "
+        "pixels first, which finds damage inside of them too. latency=measure always decodes.",
     )
 
 
@@ -58,7 +65,7 @@ async def analyze(
     repeats = _repeats(parameters, service.limits.max_repeats)
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        facts, decode_ms = await while_connected(request, service.look_at(data))
+        facts, decode_ms = await while_connected(request, _look(data, parameters, service))
         planned = make_plan(facts.size, config)
         stages = StagesMs(decode=decode_ms)
         if parameters.latency == "measure":
@@ -79,6 +86,15 @@ async def analyze(
         return await service.images.run(
             lambda: PlanAnswer.of(planned, latency, facts=facts, stages_ms=stages)
         )
+
+
+async def _look(
+    data: bytes, parameters: AnalyzeParameters, service: Service
+) -> tuple[ImageFacts, float | None]:
+    """The upload's facts, and the ms that decoding took if that is what was asked for."""
+    if parameters.decode == "full" or parameters.latency == "measure":
+        return await service.look_at(data)
+    return await service.look_at_header(data), None
 
 
 def _repeats(parameters: AnalyzeParameters, limit: int) -> int:

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from app.core.config import CropConfig, make_config
 from app.core.families import family_named
 from app.imaging.decode import Picture, decode
+from app.imaging.facts import ImageFacts
+from app.imaging.look import glance, look
 from app.serving.encoder import EncoderService
 from app.serving.encoding import Encoding
 from app.serving.images import ImageWorkers
+
+_AT_ONCE_BYTES = 2**20
+"""Up to here a glance takes less than handing it to a thread, but for files made to be slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +72,12 @@ class Service:
             return facts, (time.perf_counter() - started) * 1e3
 
         return await self.images.run(work)
+
+    async def look_at_header(self, data: bytes) -> ImageFacts:
+        """The facts of an upload, decoded only if its header cannot tell; see ``imaging.look``."""
+        max_pixels = self.limits.max_pixels
+        if len(data) <= _AT_ONCE_BYTES:
+            facts = glance(data, max_pixels=max_pixels)
+            if facts is not None:
+                return facts
+        return await self.images.run(lambda: look(data, max_pixels=max_pixels))

@@ -104,7 +104,8 @@ def _check_tables(segments: _Segments) -> None:
 
 def _exif_and_xmp(segments: _Segments) -> tuple[bytes, bytes | None]:
     """EXIF parts joined, and the last XMP packet, as Pillow takes them."""
-    exif, xmp = [], None
+    exif: list[bytes] = []
+    xmp = None
     for marker, body in segments:
         if marker == _APP1:
             if body.startswith(EXIF_PREFIX):

@@ -61,7 +61,9 @@ def read_png(data: bytes) -> Header:
     mode = _MODES.get((bits, colours))
     if mode is None or filters or not (width and height):
         raise Unusual("a header that Pillow refuses")
-    found = _metadata(early[1:], late)
+    if any(kind in _NOT_LATE for kind, _ in late):
+        raise Unusual("colours behind the image")
+    found = _metadata(early[1:] + late)
     return Header(
         "PNG",
         Size(width, height),
@@ -115,18 +117,9 @@ def _is_transparent(mode: str, chunks: dict[bytes, bytes]) -> bool:
     return mode not in ("LA", "RGBA")
 
 
-def _metadata(early: _Chunks, late: _Chunks) -> _Metadata:
-    """What counts of the metadata: Pillow does not read on if it has found an eXIf chunk."""
-    if any(kind in _NOT_LATE for kind, _ in late):
-        raise Unusual("colours behind the image")
-    budget = _Budget()
-    found = _read(early, _Metadata(), budget)
-    whole = _read(late, found, budget)
-    return whole if found.exif is None else found
-
-
-def _read(chunks: _Chunks, found: _Metadata, budget: _Budget) -> _Metadata:
-    """``found`` with what these chunks add or replace."""
+def _metadata(chunks: _Chunks) -> _Metadata:
+    """What Pillow would find in these chunks; of each kind the last counts."""
+    found, budget = _Metadata(), _Budget()
     for kind, body in chunks:
         if kind in _NOT_TWICE or not kind.isalnum() or len(body) < _LEAST_BYTES.get(kind, 0):
             raise Unusual("a chunk out of order or too short")

@@ -1,0 +1,132 @@
+"""Facts from headers beside decoding: the same answer on every file found, and what it takes.
+
+``python -m benchmarks.headers FOLDER…`` surveys the image files in these folders, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import statistics
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from app.core.errors import CropPlannerError
+from app.imaging.decode import decode
+from app.imaging.facts import ImageFacts
+from app.imaging.headers.jpeg import read_jpeg
+from app.imaging.headers.png import read_png
+from app.imaging.look import glance, look
+from app.imaging.opening import has_known_signature, open_image
+from app.imaging.whole import is_whole
+from benchmarks.timing import rounds, save
+
+PHOTO = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"
+LIMIT_PX = 64_000_000
+ROUNDS = 15
+REPEATS = 200
+
+
+def main() -> None:
+    """Print and save the figures; the survey only if folders are given."""
+    roots = [Path(argument) for argument in sys.argv[1:] if Path(argument).is_dir()]
+    print(f"Facts from headers, {ROUNDS} rounds of {REPEATS}")
+    result: dict[str, Any] = {"us": timings()}
+    for name, us in result["us"].items():
+        print(f"  {name:<34}{us:10.1f} µs (median)")
+    if roots:
+        result["survey"] = survey(roots)
+        print(f"  {result['survey']}")
+    print(f"  saved as benchmarks/results/{save('headers', result).name}")
+
+
+def timings() -> dict[str, float]:
+    """Median µs of parsing, of the whole glance, and of the hash that it contains."""
+    photo = Image.open(PHOTO)
+    exif = Image.Exif()
+    exif.update({0x010F: "maker", 0x0110: "model", 0x0112: 6, 0x0131: "software"})
+    jpeg = _bytes(photo.resize((1600, 1200)), "JPEG", quality=90, exif=exif.tobytes())
+    png = _bytes(photo.resize((4000, 3000)), "PNG", exif=exif.tobytes())
+    variants: dict[str, Callable[[], object]] = {
+        f"parse JPEG of {len(jpeg) // 1000} KB": lambda: read_jpeg(jpeg),
+        "  SHA-256 of it": lambda: hashlib.sha256(jpeg).hexdigest(),
+        "  all facts of it": lambda: glance(jpeg, max_pixels=LIMIT_PX),
+        f"parse PNG of 12 MP, {len(png) // 1000} KB": lambda: read_png(png),
+    }
+    repeated = {name: _repeated(work) for name, work in variants.items()}
+    seconds = rounds(repeated, ROUNDS)
+    return {name: statistics.median(seconds[name]) / REPEATS * 1e6 for name in variants}
+
+
+def survey(roots: list[Path]) -> dict[str, Any]:
+    """How many files, by which way, and which differ."""
+    ways: Counter[str] = Counter()
+    differ = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, about damaged files
+        for path, data in _distinct_files(roots):
+            decoded, looked = _outcome(_decode, data), _outcome(_look, data)
+            ways[_way(data, refused=isinstance(decoded, CropPlannerError))] += 1
+            if repr(decoded) != repr(looked):
+                differ.append(path.name)
+    return {"files": ways.total(), "ways": dict(ways), "differ": differ}
+
+
+def _decode(data: bytes) -> ImageFacts:
+    return decode(data, max_pixels=LIMIT_PX).facts
+
+
+def _look(data: bytes) -> ImageFacts:
+    return look(data, max_pixels=LIMIT_PX)
+
+
+def _outcome(work: Callable[[bytes], ImageFacts], data: bytes) -> ImageFacts | CropPlannerError:
+    try:
+        return work(data)
+    except CropPlannerError as error:
+        return error
+
+
+def _way(data: bytes, *, refused: bool) -> str:
+    if refused:
+        return "refused"
+    if glance(data, max_pixels=LIMIT_PX) is not None:
+        return "own parser"
+    return "lazy opening" if is_whole(open_image(data, LIMIT_PX), data) else "decoded"
+
+
+def _distinct_files(roots: list[Path]) -> Iterator[tuple[Path, bytes]]:
+    seen = set()
+    for root in roots:
+        for path in root.rglob("*"):
+            if path.is_symlink() or not path.is_file() or path.stat().st_size > 64 * 2**20:
+                continue
+            with path.open("rb") as file:
+                data = file.read(16)
+                if not has_known_signature(data):
+                    continue
+                data += file.read()
+            digest = hashlib.sha256(data).digest()
+            if digest not in seen:
+                seen.add(digest)
+                yield path, data
+
+
+def _repeated(work: Callable[[], object]) -> Callable[[], object]:
+    return lambda: [work() for _ in range(REPEATS)]
+
+
+def _bytes(image: Image.Image, form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    main()
