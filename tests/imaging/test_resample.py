@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -85,6 +86,26 @@ def test_sizes_are_exact_and_one_colour_stays_it(original, size, edges, filter_,
     made = resize(image, Size(*size), Box(x0, y0, x1, y1), filter_, vertical_first=vertical_first)
     assert made.size == size
     assert made.getcolors() == [(size[0] * size[1], (200, 30, 90))]
+
+
+@needs_the_library
+@settings(deadline=None, max_examples=200)
+@given(
+    st.tuples(st.integers(1, 400), st.integers(1, 400)),
+    st.tuples(st.integers(1, 400), st.integers(1, 400)),
+    st.tuples(shares, shares),
+    st.booleans(),
+)
+def test_what_lies_between_is_no_larger_than_both(original, size, edges, vertical_first):
+    """A long strip made wide and low would else take gigabytes on its way."""
+    image = Image.new("RGB", original)
+    y0, y1 = sorted(share * original[1] for share in edges)
+    box = Box(0, y0, original[0], y1) if y1 - y0 > 0.01 else whole(image)
+    with patch.object(resample, "_one_pass", wraps=resample._one_pass) as passes:
+        resize(image, Size(*size), box, "lanczos", vertical_first=vertical_first)
+    between = passes.call_args_list[0].args[2]
+    a_filter_more = 8 * max(size)
+    assert between.pixels <= max(original[0] * original[1], size[0] * size[1]) + a_filter_more
 
 
 @pytest.mark.parametrize("filter_", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"])
