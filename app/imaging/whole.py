@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from PIL import BmpImagePlugin, GifImagePlugin, Image, TiffImagePlugin, WebPImagePlugin
 
 _LIBTIFF_ALWAYS_HAS = ("tiff_ccitt", "group3", "group4", "tiff_lzw", "jpeg", "tiff_adobe_deflate",
@@ -22,7 +24,7 @@ def is_whole(image: Image.Image, data: bytes) -> bool:
     if isinstance(image, BmpImagePlugin.BmpImageFile):
         return _bmp_rows_fit(image, len(data))
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return _tiff_parts_fit(image, len(data))
+        return _tiff_tags_fit(image, data) and _tiff_parts_fit(image, len(data))
     return False
 
 
@@ -42,6 +44,14 @@ def _bmp_rows_fit(image: BmpImagePlugin.BmpImageFile, byte_count: int) -> bool:
         return False  # Pillow opens it, and refuses to decode it
     _, row_bytes, _ = arguments
     return bool(offset + row_bytes * image.height <= byte_count)
+
+
+def _tiff_tags_fit(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
+    """Whether Pillow could read every tag; it goes without those whose values are cut off."""
+    order = "<" if data.startswith(b"II") else ">"
+    is_big = 43 in data[2:4]
+    (count,) = struct.unpack_from(f"{order}{'Q' if is_big else 'H'}", data, image.tag_v2.offset)
+    return bool(count == len(image.tag_v2))
 
 
 def _tiff_parts_fit(image: TiffImagePlugin.TiffImageFile, byte_count: int) -> bool:

@@ -15,7 +15,10 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.parametrize(
     ("call", "module", "name"),
-    [("/resize?target_crops=2", finish, "load_raster"), ("/analyze?decode=full", service, "decode")],
+    [
+        ("/resize?target_crops=2", finish, "load_raster"),
+        ("/analyze?decode=full", service, "decode"),
+    ],
 )
 async def test_no_more_pictures_live_than_workers(serve, monkeypatch, call, module, name):
     """Twelve uploads, two workers: at no time are three pictures decoded."""
