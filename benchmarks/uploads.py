@@ -1,4 +1,4 @@
-"""Peak memory and throughput of the real server under many large uploads at once."""
+"""Peak memory and throughput of the real server under many large uploads at once (Linux)."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def measure_uploads(photos: Photos, count: int) -> list[dict[str, Any]]:
     for row in rows:
         print(
             f"  {UPLOADS} uploads, {row['workers']} workers: {row['uploads_per_s']:.1f} a second, "
+            f"{row['cpu_ms_per_upload']:.0f} ms of CPU each, "
             f"memory from {row['idle_mb']:.0f} to {row['peak_mb']:.0f} MB"
         )
     return rows
@@ -46,15 +47,18 @@ def _measure(image: bytes, workers: int) -> dict[str, Any]:
     }
     with serving(settings) as server:
         asyncio.run(_upload_together(server, image, 1))  # not counted
-        idle = _peak_mb(server)
+        idle, cpu_before = _peak_mb(server), server.cpu_s()
         began = time.perf_counter()
         asyncio.run(_upload_together(server, image, UPLOADS))
-        seconds = time.perf_counter() - began
+        seconds, cpu_after = time.perf_counter() - began, server.cpu_s()
+        assert cpu_before is not None
+        assert cpu_after is not None
         return {
             "workers": workers,
             "idle_mb": idle,
             "peak_mb": _peak_mb(server),
             "uploads_per_s": UPLOADS / seconds,
+            "cpu_ms_per_upload": (cpu_after - cpu_before) * 1e3 / UPLOADS,
         }
 
 
@@ -70,7 +74,7 @@ async def _upload_together(server: Server, image: bytes, count: int) -> None:
 
 
 def _peak_mb(server: Server) -> float:
-    """The most memory the process has had so far (Linux)."""
+    """The most memory the process has had so far."""
     lines = Path(f"/proc/{server.process_id}/status").read_text(encoding="ascii").splitlines()
     high_water = next(line for line in lines if line.startswith("VmHWM"))
     return int(high_water.split()[1]) * 1024 / 1e6
