@@ -1,8 +1,8 @@
 """Decode an upload, within limits, into upright RGB pixels and the facts about them.
 
 Everything that can be wrong with the bytes is found here: Pillow opens lazily and lets truncated
-files pass, so the image is decoded in full before anything is planned or queued. Pillow's
-process-wide guards stay as Pillow ships them.
+files pass, so the image is decoded in full before anything is made of its pixels. For the facts
+alone see ``look``. Pillow's process-wide guards stay as Pillow ships them.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ async def test_analyze_takes_forms_and_raw_bodies(serve, photo_bytes, as_form):
         "width": 640, "height": 427, "format": "jpeg", "bytes": 112525, "orientation": 1,
         "sha256": body["image"]["sha256"], "notes": [],
     }  # fmt: skip
-    assert body["latency"]["stages_ms"]["decode"] > 0
+    assert body["latency"]["stages_ms"]["decode"] is None
 
 
 async def test_a_rotated_photo_is_planned_upright(serve):
