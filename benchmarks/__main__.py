@@ -10,6 +10,7 @@ from benchmarks import (
     encoder,
     fidelity,
     headers,
+    pixels,
     planning,
     prediction,
     profile,
@@ -20,6 +21,7 @@ from benchmarks import (
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "planning": planning.main,
     "headers": headers.main,
+    "pixels": pixels.main,
     "quality": quality.main,
     "fidelity": fidelity.main,
     "encoder": encoder.main,
