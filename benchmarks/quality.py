@@ -44,20 +44,19 @@ def photos() -> dict[str, Path]:
     return {file.name: file for file in files if file.suffix.lower() in (".jpg", ".jpeg", ".png")}
 
 
-def measured(meter: QualityMeter, size: Size, source: Box | None = None) -> None:
-    """One measurement, by a meter that has forgotten the last."""
-    meter._known.clear()
-    meter.at(size, source)
+def measured(luma: Image.Image, size: Size) -> None:
+    """One measurement, by a meter that knows none yet."""
+    QualityMeter(luma).at(size)
 
 
 def times(photo: Image.Image) -> dict[str, float]:
-    """Median ms for one size, by the sizes of the original and of the result."""
+    """Median ms for one size, by those of the original and of the result; its luma is at hand."""
     variants = {}
     for original in TIMED:
-        meter = QualityMeter(photo.resize((original.width, original.height)))
+        luma = photo.convert("L").resize((original.width, original.height))
         for width in TIMED_TO:
             size = Size(width, width * original.height // original.width)
-            variants[f"{original} to {size}"] = partial(measured, meter, size)
+            variants[f"{original} to {size}"] = partial(measured, luma, size)
     return {
         name: statistics.median(seconds) * 1e3 for name, seconds in rounds(variants, ROUNDS).items()
     }

@@ -6,11 +6,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import settings
 from support.fakes import FakeEncoder
 from support.model_server import FakeModelServer, Socket
 
 from app.main import create_app
 from app.settings import Settings
+
+# A deadline asserts a time, and machines are shared.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 SAMPLE = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"
 

@@ -259,4 +259,11 @@ def _make(
     if decision.mode == "unchanged":
         return data
     image = render(as_raster(picture), decision, output.resample)
-    return write_verified(image, decision, config, form, output.quality, picture.icc_profile)
+    return write_verified(
+        image,
+        decision,
+        config,
+        form=form,
+        quality=output.quality,
+        icc_profile=picture.icc_profile,
+    )

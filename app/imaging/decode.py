@@ -1,8 +1,8 @@
 """Decode an upload, within limits, into upright RGB pixels and the facts about them.
 
 Everything that can be wrong with the bytes is found here: Pillow opens lazily and lets truncated
-files pass, so the image is decoded in full before anything is planned or queued. Pillow's
-process-wide guards stay as Pillow ships them.
+files pass, so the image is decoded in full before anything is made of its pixels. For the facts
+alone see ``look``. Pillow's process-wide guards stay as Pillow ships them.
 """
 
 from __future__ import annotations
@@ -62,16 +62,6 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
     return Picture(pixels, icc_profile, facts)
 
 
-@contextmanager
-def _damage_refused() -> Iterator[None]:
-    try:
-        yield
-    except MemoryError:
-        raise  # ours, not the file's
-    except Exception as error:  # decoders raise whatever the damaged bytes lead them to
-        raise UndecodableImage(f"the image cannot be decoded: {reason(error)}") from error
-
-
 def colour_profile(image: Image.Image) -> bytes | None:
     """The ICC profile of an opened image, where it still holds once the pixels are RGB."""
     return image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
@@ -89,6 +79,16 @@ def load_rgb(image: Image.Image, *, turn: bool = True) -> Image.Image:
         rgb = _to_rgb(image)
     rgb.info.clear()
     return rgb
+
+
+@contextmanager
+def _damage_refused() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise  # ours, not the file's
+    except Exception as error:  # decoders raise whatever the damaged bytes lead them to
+        raise UndecodableImage(f"the image cannot be decoded: {reason(error)}") from error
 
 
 def _turn_upright(image: Image.Image) -> None:

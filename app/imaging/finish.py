@@ -76,8 +76,8 @@ def make_file(
         facts: what is known of it.
         decision: what is to become of it.
         config: what the result must get the decided tiling with.
-        form: format of a result that is made; ``quality``, ``resample`` likewise.
-        quality: 1 to 100, None for the default.
+        form: format of a file that is made.
+        quality: of a lossy one, 1 to 100; None for the default.
         resample: filter of the resize.
         max_pixels: most of the file and of the result.
 
@@ -92,18 +92,21 @@ def make_file(
     if decision.mode == "unchanged":
         return data
     image = render(raster, decision, resample)
-    return write_verified(image, decision, config, form, quality, raster.icc_profile)
+    return write_verified(
+        image, decision, config, form=form, quality=quality, icc_profile=raster.icc_profile
+    )
 
 
 def write_verified(
     image: Image.Image,
     decision: ResizeDecision,
     config: CropConfig,
+    *,
     form: OutputFormat,
     quality: int | None,
     icc_profile: bytes | None,
 ) -> bytes:
-    """Write a rendered decision, then read the size from the file and plan it again.
+    """Write what was rendered, then read the size back from the file and plan it again.
 
     Raises:
         UnreachableTarget: what was written gets another tiling than decided.

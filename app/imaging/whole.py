@@ -49,7 +49,7 @@ def _bmp_rows_fit(image: BmpImagePlugin.BmpImageFile, byte_count: int) -> bool:
 def _tiff_tags_fit(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
     """Whether Pillow could read every tag; it goes without those whose values are cut off."""
     order = "<" if data.startswith(b"II") else ">"
-    is_big = 43 in data[2:4]
+    is_big = data[2] == 43  # as Pillow tells a BigTIFF
     (count,) = struct.unpack_from(f"{order}{'Q' if is_big else 'H'}", data, image.tag_v2.offset)
     return bool(count == len(image.tag_v2))
 
@@ -68,6 +68,7 @@ def _tiff_parts_fit(image: TiffImagePlugin.TiffImageFile, byte_count: int) -> bo
         counts = tags.get(TiffImagePlugin.TILEBYTECOUNTS, ())
     return (
         0 < len(offsets) == len(counts)
+        and all(isinstance(value, int) for value in (*offsets, *counts))
         and all(counts)
         and all(offset + count <= byte_count for offset, count in zip(offsets, counts, strict=True))
     )

@@ -53,7 +53,7 @@ def budgets(draw):
     return Budget(latency_ms, tokens)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(sizes, configs(largest=12), budgets(), strategies, mode_lists)
 def test_every_candidate_plans_to_what_it_promises(image, config, budget, strategy, modes):
     """The size that is made, under the limit that is named, gets the tiling in the table."""
@@ -64,7 +64,7 @@ def test_every_candidate_plans_to_what_it_promises(image, config, budget, strate
         assert one.max_crops <= config.max_crops
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(sizes, configs(largest=12), budgets(), strategies, mode_lists, st.data())
 def test_what_is_taken_keeps_the_budget_and_nothing_within_it_is_better(
     image, config, budget, strategy, modes, data
@@ -90,7 +90,7 @@ def test_what_is_taken_keeps_the_budget_and_nothing_within_it_is_better(
     assert [one.candidate for one in table] == list(found)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(sizes, configs(largest=12), budgets(), st.data())
 def test_the_pareto_front_is_what_nothing_beats(image, config, budget, data):
     """Off the front, and only there, one is beaten: nowhere better and somewhere worse."""
@@ -114,7 +114,7 @@ def test_the_pareto_front_is_what_nothing_beats(image, config, budget, data):
         assert one.pareto is not beaten
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(configs(largest=12), budgets(), sizes)
 def test_under_a_safe_limit_no_image_breaks_the_budget(config, budget, image):
     """And under the next higher one some image does."""
@@ -132,7 +132,7 @@ def test_under_a_safe_limit_no_image_breaks_the_budget(config, budget, image):
         assert any(not budget.holds(plan, milliseconds(plan)) for plan in plans)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(sizes, configs(largest=12), budgets(), strategies)
 def test_only_what_saves_something_is_a_candidate(image, config, budget, strategy):
     """Beside the image as it is: fewer crops or fewer tokens, and no pixel enlarged."""

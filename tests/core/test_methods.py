@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.strategies import configs, plan_or_reject, sizes
 
@@ -46,7 +46,6 @@ def by_method(comparison):
     }
 
 
-@settings(deadline=None)
 @given(sizes, configs(largest=16))
 def test_every_row_is_what_planning_its_setting_gives(image, config):
     """A method changes its own setting and nothing else, and Molmo would accept it."""
@@ -55,7 +54,6 @@ def test_every_row_is_what_planning_its_setting_gives(image, config):
         assert row.gflop == plan_flops(row.plan) / 1e9
 
 
-@settings(deadline=None)
 @given(sizes, configs(largest=16))
 def test_the_current_plan_is_once_in_every_method(image, config):
     """At ratio 1, with nothing to change; all else needs what its method needs."""
@@ -67,7 +65,6 @@ def test_the_current_plan_is_once_in_every_method(image, config):
         assert {row.needs for row in rows if row is not now} <= {NEEDS[method]}
 
 
-@settings(deadline=None)
 @given(sizes, configs(largest=16))
 def test_rows_are_all_that_a_method_reaches_and_nothing_twice(image, config):
     """A limit and a size for each tiling; margins and sides rising, each once."""
@@ -95,7 +92,6 @@ def plan_if_any(image, config):
         return None
 
 
-@settings(deadline=None)
 @given(sizes, configs(largest=16), st.sampled_from(["crops", "tokens"]), st.integers(1, 2500))
 def test_the_best_is_the_nearest_within_the_target(image, config, unit, target):
     """The current plan where that will do; no row within is nearer; none only if none is within."""
@@ -115,7 +111,6 @@ def test_the_best_is_the_nearest_within_the_target(image, config, unit, target):
             assert row.is_current if stays else amount(row) == max(within)
 
 
-@settings(deadline=None)
 @given(sizes, configs(largest=16))
 def test_nothing_is_marked_without_a_target(image, config):
     assert not any(row.best for row in compare_methods(plan_or_reject(image, config)).rows)
@@ -126,7 +121,6 @@ def test_one_target_at_most():
         compare_methods(make_plan(Size(9, 9), MOLMO1), target_crops=4, target_tokens=500)
 
 
-@settings(deadline=None)
 @given(sizes, st.sampled_from([MOLMO1, MOLMO2]), st.data())
 def test_the_cost_of_margins_depends_on_their_sum_alone(image, native, data):
     """So one split stands for all of a sum."""

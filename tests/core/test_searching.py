@@ -44,7 +44,7 @@ def headroom_by_trying(size_at, side, config) -> Headroom:
     return Headroom(down, up)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(small_sizes, configs(largest=9))
 def test_headroom_is_what_trying_every_size_finds(size, config):
     """One px beyond the headroom the tiling is another; up to it, it is the same."""
@@ -57,7 +57,7 @@ def test_headroom_is_what_trying_every_size_finds(size, config):
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(small_sizes, configs(largest=12))
 def test_fits_are_what_trying_every_size_finds(image, config):
     """The largest size not above the original, else the smallest above, of every grid."""
@@ -96,7 +96,6 @@ def test_a_count_at_a_single_size_is_found():
     assert Size(785, 336) in fitting_sizes(Size(2100, 900), MOLMO1).values()
 
 
-@settings(deadline=None)
 @given(sizes, configs(largest=12), st.integers(1, 12), modes, st.sampled_from(["allow", "never"]))
 def test_a_target_is_met_exactly_or_refused(image, config, crops, mode, upscale):
     """What is decided plans to the target; what is refused says what can be reached."""
@@ -117,7 +116,6 @@ def test_a_target_is_met_exactly_or_refused(image, config, crops, mode, upscale)
         assert decision.scale_y <= 1
 
 
-@settings(deadline=None)
 @given(sizes, configs(largest=12), st.integers(200, 3000), modes)
 def test_a_token_budget_is_used_as_far_as_the_mode_allows(image, config, budget, mode):
     """No option of the mode has more prompt tokens and is still within the budget."""
@@ -188,7 +186,6 @@ def test_nearest_factorisation_follows_the_aspect():
     assert nearest_grid(6, Size(2000, 300), MOLMO1) == Grid(1, 6)
 
 
-@settings(deadline=None)
 @given(sizes, configs(largest=12))
 def test_control_tables_agree_with_planning(image, config):
     """Every row is what planning that row gives, and every count has one."""
@@ -206,7 +203,6 @@ def test_control_tables_agree_with_planning(image, config):
     assert table[plan.grid.crops - 1].reached_by == "unchanged"
 
 
-@settings(deadline=None)
 @given(configs(largest=12), st.one_of(st.none(), sizes), st.booleans())
 def test_lookup_table_options_hold(config, size, as_aspect):
     """Each option's size and fit give its grid; best is nearest the aspect; no count is missing."""

@@ -45,7 +45,7 @@ def backbone(request: pytest.FixtureRequest) -> VisionBackbone:
     return random_backbone(vectors.family, CPU, torch.float32)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(counts=st.lists(st.integers(1, 2 * MAX + 1), min_size=1, max_size=4))
 def test_graphs_may_be_replayed_in_any_order(backbone: VisionBackbone, counts: list[int]) -> None:
     """Whatever ran before in the same buffers, and however many crops there are, every call gives

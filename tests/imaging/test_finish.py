@@ -34,7 +34,7 @@ def made_from(data: bytes, form="png", resample="lanczos", **wanted):
     return decision, made
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.tuples(st.integers(1, 2600), st.integers(1, 2600)),
     st.sampled_from(["JPEG", "PNG"]),

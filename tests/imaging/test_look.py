@@ -90,7 +90,7 @@ def test_a_cut_off_file_fares_as_with_decoding(name):
         check_same(data[:length])
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(
     st.sampled_from(list(FILES)),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4),
@@ -123,7 +123,7 @@ garbled = st.builds(lambda block, cut: block[:cut], exif_blocks, st.integers(0, 
 xmp_packets = st.builds(metadata.xmp, st.integers(0, 9), as_element=st.booleans())
 
 
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=250)
 @given(
     st.lists(
         st.one_of(
@@ -174,14 +174,14 @@ chunks = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(st.sampled_from(["PNG RGB {}", "PNG P {}", "PNG I;16 {}"]), chunks, chunks)
 def test_orientation_of_a_png_is_that_of_decoding(name, early, late):
     """EXIF as chunk and as text, XMP plain and compressed, on both sides of the image."""
     check_same(metadata.with_chunks(FILES[name], early, late))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.sampled_from(["WEBP", "TIFF"]), st.none() | st.integers(0, 9), xmp_packets | st.none())
 def test_orientation_of_webp_and_tiff_is_that_of_decoding(form, orientation, packet):
     """A TIFF on its side by its tag, or by XMP alone, which Pillow tells apart."""

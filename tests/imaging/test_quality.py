@@ -157,7 +157,7 @@ def test_a_narrow_strip_that_is_cut_away_shows_in_a_sample(large):
     assert quality.psnr_db == pytest.approx(wanted, abs=1.5)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.integers(1, 90), st.integers(1, 90), st.integers(1, 120), st.integers(1, 120),
     st.tuples(*[st.floats(0, 1)] * 4), st.sampled_from([10**9, 1500]),

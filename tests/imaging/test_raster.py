@@ -53,7 +53,7 @@ def test_it_is_the_picture_that_decoding_in_full_gives(
     large, library, orientation, reduction, part, monkeypatch
 ):
     """Turned and cut as the upright original is; a part of a px beside it would be 20 dB less."""
-    # Pillow goes across first, also where that is down once upright: one level, here and there.
+    # Alone, Pillow goes across first also where that is down once it is upright.
     least_db = 50 if reduction > 5 else 65 if library == "fast" and fast_library() else 52
     if library == "pillow":
         monkeypatch.setattr(resample, "fast_library", lambda: None)

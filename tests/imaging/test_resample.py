@@ -1,6 +1,8 @@
 """Resizing: the sizes asked for, and what Pillow makes of them, whichever library does it."""
 
 import sys
+from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from app.core.geometry import Box, Size
 from app.imaging import resample
 from app.imaging.resample import fast_library, resize
 
+TASKS = Path("/proc/self/task")
 FAST = ["bilinear", "bicubic", "lanczos"]
 needs_the_library = pytest.mark.skipif(fast_library() is None, reason="no wheel of it here")
 sides = st.integers(1, 90)
@@ -57,7 +60,15 @@ def test_turning_later_is_turning_before(photo, filter_):
     assert psnr_db(made.transpose(Image.Transpose.ROTATE_270), upright) > 65
 
 
-@settings(deadline=None, max_examples=300)
+@pytest.mark.skipif(not TASKS.exists(), reason="needs Linux's /proc")
+def test_it_starts_no_threads(photo):
+    """As many images are resized at once as there are cores already."""
+    before = {task.name for task in TASKS.iterdir()}
+    resize(photo, Size(1500, 1000), whole(photo), "lanczos")
+    assert {task.name for task in TASKS.iterdir()} <= before
+
+
+@settings(max_examples=300)
 @given(
     st.tuples(sides, sides),
     st.tuples(sides, sides),
@@ -75,6 +86,26 @@ def test_sizes_are_exact_and_one_colour_stays_it(original, size, edges, filter_,
     made = resize(image, Size(*size), Box(x0, y0, x1, y1), filter_, vertical_first=vertical_first)
     assert made.size == size
     assert made.getcolors() == [(size[0] * size[1], (200, 30, 90))]
+
+
+@needs_the_library
+@settings(deadline=None, max_examples=200)
+@given(
+    st.tuples(st.integers(1, 400), st.integers(1, 400)),
+    st.tuples(st.integers(1, 400), st.integers(1, 400)),
+    st.tuples(shares, shares),
+    st.booleans(),
+)
+def test_what_lies_between_is_no_larger_than_both(original, size, edges, vertical_first):
+    """A long strip made wide and low would else take gigabytes on its way."""
+    image = Image.new("RGB", original)
+    y0, y1 = sorted(share * original[1] for share in edges)
+    box = Box(0, y0, original[0], y1) if y1 - y0 > 0.01 else whole(image)
+    with patch.object(resample, "_one_pass", wraps=resample._one_pass) as passes:
+        resize(image, Size(*size), box, "lanczos", vertical_first=vertical_first)
+    between = passes.call_args_list[0].args[2]
+    a_filter_more = 8 * max(size)
+    assert between.pixels <= max(original[0] * original[1], size[0] * size[1]) + a_filter_more
 
 
 @pytest.mark.parametrize("filter_", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"])

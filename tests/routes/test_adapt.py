@@ -60,7 +60,7 @@ async def test_the_image_keeps_the_budget_and_plans_to_what_was_promised(client,
     assert float(answer.headers["x-ssim"]) == told["image_quality"]["ssim"]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.none() | st.floats(15, 140),
     st.none() | st.integers(100, 1300),

@@ -7,7 +7,7 @@ import weakref
 import pytest
 from support.http import JPEG, image_bytes
 
-from app.imaging import finish
+from app.imaging import adapt, finish
 from app.serving import service
 
 pytestmark = pytest.mark.anyio
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.anyio
     [
         ("/resize?target_crops=2", finish, "load_raster"),
         ("/analyze?decode=full", service, "decode"),
+        ("/adapt?max_tokens=400", adapt, "decode"),
     ],
 )
 async def test_no_more_pictures_live_than_workers(serve, monkeypatch, call, module, name):

@@ -35,8 +35,7 @@ def read_jpeg(data: bytes) -> Header:
     """The header of a JPEG file with its end in place.
 
     Raises:
-        Unusual: see there.
-        IndexError: the file ends early.
+        GIVING_UP: the file is not plain enough for this, or not whole.
     """
     segments, scan = _segments(data)
     # In a scan 0xff is followed by 0 or a restart marker, so this is no chance sequence of it.

@@ -26,7 +26,7 @@ def orientation_of(exif: bytes | None, xmp: bytes | None) -> int:
     """The EXIF orientation, 1 to 8: of the EXIF block, or of XMP if EXIF has no such tag.
 
     Raises:
-        Unusual: EXIF that Pillow reads only in part, or values of unexpected types.
+        GIVING_UP: EXIF that Pillow reads only in part, or values of unexpected types.
     """
     value = _exif_orientation(exif) if exif else None
     if value is None and xmp and (found := _XMP_ORIENTATION.search(xmp)):

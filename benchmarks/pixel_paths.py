@@ -1,0 +1,113 @@
+"""Ways from a JPEG to a resized one, to be held against each other."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+
+import numpy as np
+from PIL import Image
+
+from app.core.config import make_config
+from app.core.families import DEFAULT_FAMILY, family_named
+from app.core.geometry import Box, Size
+from app.core.plan import make_plan
+from app.core.sizing import ResizeDecision
+from app.imaging.finish import make_file
+from app.imaging.look import look
+from app.imaging.render import OutputFormat
+
+Path = Callable[[bytes, Size], Image.Image]
+"""Pixels of the size, from a file."""
+
+CONFIG = make_config(family_named(DEFAULT_FAMILY))
+QUALITY = 90
+LIMIT_PX = 10**8
+
+
+def pillow(data: bytes, size: Size) -> Image.Image:
+    """All of the file, then Lanczos: what the others are held against."""
+    with Image.open(io.BytesIO(data)) as image:
+        return image.resize((size.width, size.height), Image.Resampling.LANCZOS)
+
+
+def pillow_draft(data: bytes, size: Size) -> Image.Image:
+    """The smallest DCT scale with twice the px that are needed, as ``Image.thumbnail`` does it."""
+    with Image.open(io.BytesIO(data)) as image:
+        drafted = image.draft("RGB", (2 * size.width, 2 * size.height))
+        assert drafted is not None
+        return image.resize((size.width, size.height), Image.Resampling.LANCZOS, box=drafted[1])
+
+
+def cykooz(data: bytes, size: Size) -> Image.Image:
+    """All of the file, then ``cykooz_resizer`` in one call, as its own README does it."""
+    import cykooz_resizer as library
+
+    made = Image.new("RGB", (size.width, size.height))
+    lanczos = library.ResizeAlg.convolution(library.FilterType.lanczos3)
+    with Image.open(io.BytesIO(data)) as image:
+        library.Resizer().resize_pil(image, made, library.ResizeOptions(lanczos))
+    return made
+
+
+def pyvips(data: bytes, size: Size) -> Image.Image:
+    """The thumbnail of libvips, which chooses a DCT scale of its own. One thread, as the others."""
+    import pyvips as library
+
+    made = library.Image.thumbnail_buffer(data, size.width, height=size.height, size="force")
+    return Image.fromarray(np.asarray(made.numpy()))
+
+
+def encoded(path: Path, data: bytes, size: Size) -> bytes:
+    """The whole way of one of the above: to the bytes of a JPEG."""
+    buffer = io.BytesIO()
+    path(data, size).save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()
+
+
+def ours(data: bytes, size: Size, form: OutputFormat = "jpeg") -> bytes:
+    """What ``POST /resize`` does with the bytes: look, decide, make and verify."""
+    facts = look(data, max_pixels=LIMIT_PX)
+    whole = Box(0, 0, facts.size.width, facts.size.height)
+    placed = Box(0, 0, size.width, size.height)
+    grid = make_plan(size, CONFIG).grid
+    return make_file(
+        data,
+        facts,
+        ResizeDecision("stretch", grid, size, whole, placed),
+        CONFIG,
+        form=form,
+        quality=QUALITY if form == "jpeg" else None,
+        resample="lanczos",
+        max_pixels=LIMIT_PX,
+    )
+
+
+def our_pixels(data: bytes, size: Size) -> Image.Image:
+    """The pixels of :func:`ours`, before a JPEG loses some."""
+    with Image.open(io.BytesIO(ours(data, size, "png"))) as image:
+        return image.convert("RGB")
+
+
+def ways() -> dict[str, tuple[Callable[[bytes, Size], bytes], Path]]:
+    """Every way that can be gone here: all of it, and as far as pixels."""
+    os.environ.setdefault("VIPS_CONCURRENCY", "1")
+    found: dict[str, Path] = {"pillow": pillow, "pillow draft": pillow_draft}
+    for name, module, path in (("cykooz", "cykooz_resizer", cykooz), ("pyvips", "pyvips", pyvips)):
+        with suppress(ImportError):
+            import_module(module)
+            found[name] = path
+    return {name: (partial(encoded, path), path) for name, path in found.items()} | {
+        "ours": (ours, our_pixels)
+    }
+
+
+def psnr_db(one: Image.Image, other: Image.Image) -> float:
+    """Peak signal to noise over all RGB values."""
+    square = float(np.square(np.asarray(one, np.float64) - np.asarray(other, np.float64)).mean())
+    return math.inf if square == 0 else 10 * math.log10(255**2 / square)
