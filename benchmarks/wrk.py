@@ -57,10 +57,9 @@ class Answered:
     p50_us: float
 
 
-def require_wrk() -> None:
-    """Raises SystemExit where wrk is not installed."""
-    if shutil.which("wrk") is None:
-        raise SystemExit("this benchmark needs wrk on PATH (Debian: apt-get install wrk)")
+def is_installed() -> bool:
+    """Whether there is a wrk on PATH."""
+    return shutil.which("wrk") is not None
 
 
 def load(url: str, requests: Requests, seconds: int) -> Answered:

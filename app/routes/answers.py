@@ -32,7 +32,7 @@ def prefers_csv(accept: str) -> bool:
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """The first of the request's headers of this name, in lower case; "" where there is none."""
+    """The first of the request's headers of this name (lower case); "" where there is none."""
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
