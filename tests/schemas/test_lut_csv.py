@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from support.profiles import entry, profile
 from support.strategies import configs, sizes
 
-from app.core.latency import latency_from_profile
 from app.core.lut import lookup_table
+from app.core.predictions import predict
 from app.schemas.lut_csv import lut_csv
 from app.schemas.resize import LutAnswer
 
@@ -28,9 +28,7 @@ PROFILE = profile(entry(1, 1, 20.0), entry(2, 2, 50.0), entry(2, 3, 70.5))
 
 def table(config, image=None, aspect=None) -> LutAnswer:
     rows = lookup_table(config, image=image, aspect=aspect)
-    return LutAnswer.of(
-        config, rows, PROFILE, lambda plan: latency_from_profile(PROFILE, plan, "none")
-    )
+    return LutAnswer.of(config, rows, PROFILE, lambda plan: predict(PROFILE, plan, "none"))
 
 
 def told(answer, row, index) -> dict:
@@ -68,6 +66,7 @@ def read(name: str, text: str) -> object:
     return text if name in WORDS else float(text)
 
 
+@settings(deadline=None)
 @given(configs(largest=12), st.one_of(st.none(), sizes), st.booleans())
 def test_lines_are_the_options(config, size, as_aspect):
     """In their order, nothing rounded or lost; numbers are finite, what there is not is empty."""
@@ -92,6 +91,7 @@ def test_columns_are_always_the_same(config):
     assert {len(row) for row in csv.reader(io.StringIO(text, newline=""))} == {27}
 
 
+@settings(deadline=None)
 @given(configs(largest=12))
 def test_the_table_for_all_has_every_factorisation(config):
     """Each rows × cols within max_crops, once."""
