@@ -66,6 +66,7 @@ def read(name: str, text: str) -> object:
     return text if name in WORDS else float(text)
 
 
+@settings(deadline=None)
 @given(configs(largest=12), st.one_of(st.none(), sizes), st.booleans())
 def test_lines_are_the_options(config, size, as_aspect):
     """In their order, nothing rounded or lost; numbers are finite, what there is not is empty."""
@@ -90,6 +91,7 @@ def test_columns_are_always_the_same(config):
     assert {len(row) for row in csv.reader(io.StringIO(text, newline=""))} == {27}
 
 
+@settings(deadline=None)
 @given(configs(largest=12))
 def test_the_table_for_all_has_every_factorisation(config):
     """Each rows × cols within max_crops, once."""
