@@ -15,7 +15,7 @@ from app.core.families import FAMILIES
 from app.core.geometry import Size
 from app.core.plan import make_plan
 from app.core.sizing import Target, decide_resize
-from app.imaging.finish import make_file
+from app.imaging.finish import make_file, may_stay
 from app.imaging.look import look
 from app.imaging.render import write
 
@@ -27,7 +27,9 @@ def made_from(data: bytes, form="png", resample="lanczos", **wanted):
     """The decision and the file."""
     facts = look(data, max_pixels=LIMIT)
     mode = wanted.pop("mode", "auto")
-    decision = decide_resize(facts.size, CONFIG, Target(**wanted), mode=mode).decision
+    decision = decide_resize(
+        facts.size, CONFIG, Target(**wanted), mode=mode, may_stay=may_stay(facts, form, None)
+    ).decision
     made = make_file(
         data, facts, decision, CONFIG, form=form, quality=None, resample=resample, max_pixels=LIMIT
     )
