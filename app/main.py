@@ -128,6 +128,7 @@ def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Se
             max_upload_bytes=settings.max_upload_bytes,
             max_pixels=settings.max_pixels,
             upload_timeout_s=settings.upload_timeout_s,
+            adapt_timeout_s=settings.adapt_timeout_s,
             measure_timeout_s=settings.measure_timeout_s,
             max_repeats=settings.max_repeats,
         ),

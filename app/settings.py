@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     encode_timeout_s: float = Field(
         120, gt=0, description="Time an uploaded image may wait and be encoded, then 504."
     )
+    adapt_timeout_s: float = Field(
+        30, gt=0, description="Time `/adapt` may measure the quality of candidates, then 504."
+    )
     measure_timeout_s: float = Field(
         120, gt=0, description="Time a measurement may wait and run, then 504."
     )

@@ -39,7 +39,7 @@ class Budget:
         tokens: prompt tokens of the image.
 
     Raises:
-        InvalidConfig: neither limit.
+        InvalidConfig: neither limit, or a value that is none.
     """
 
     latency_ms: float | None = None
@@ -49,6 +49,12 @@ class Budget:
     def __post_init__(self) -> None:
         if self.latency_ms is None and self.tokens is None:
             raise InvalidConfig("give latency_budget_ms, max_tokens or both")
+        if self.latency_ms is not None and not 0 < self.latency_ms < inf:
+            raise _refused("latency_budget_ms", "above 0 and finite", self.latency_ms)
+        if self.tokens is not None and self.tokens < 1:
+            raise _refused("max_tokens", "at least 1", self.tokens)
+        if not 0 < self.percentile < 100:
+            raise _refused("percentile", "above 0 and below 100", self.percentile)
 
     def holds(self, plan: CropPlan, latency_ms: float | None) -> bool:
         """Whether a plan of that latency stays within. An unknown latency never does."""
@@ -109,13 +115,26 @@ class Candidate:
         ), self.decision.source
 
 
-def unchanged(image: Size, config: CropConfig, latency_of: LatencyOf) -> Candidate | None:
-    """The image left alone; None if Molmo cannot take it as it is."""
+def as_it_is(
+    image: Size,
+    config: CropConfig,
+    budget: Budget,
+    latency_of: LatencyOf,
+    *,
+    strategy: Strategy = "best",
+) -> Candidate | None:
+    """The image left alone; None if Molmo cannot take it.
+
+    Under ``hybrid`` it is planned with the limit that holds for all images, and counts as
+    unchanged only where that limit takes nothing from it.
+    """
+    limited = _config(config, budget, latency_of, strategy)
     try:
-        plan = make_plan(image, config)
+        plan = make_plan(image, limited)
     except CollapsedImage:
         return None
-    return Candidate("unchanged", leave_alone(image, plan.grid), plan, latency_of(plan))
+    mode: AdaptMode = "unchanged" if plan.grid == select_tiling(image, config) else "max_crops"
+    return Candidate(mode, leave_alone(image, plan.grid), plan, latency_of(plan))
 
 
 def candidates(
@@ -134,33 +153,31 @@ def candidates(
     model's own limit. ``best`` has both. ``hybrid`` lowers the limit until no image of any shape
     breaks the budget, and resizes within it.
 
-    The image as it is comes along, for comparison. What saves neither crops nor tokens does not.
+    The image as it is comes along, for comparison. What saves neither crops nor tokens against
+    what ``config`` makes of it does not.
     """
-    whole = unchanged(image, config, latency_of)
-    if strategy == "hybrid":
-        bound = highest_safe_limit(config, budget, latency_of)
-        if bound is None:
-            return () if whole is None else (whole,)
-        config = replace(config, max_crops=bound)
+    limited = _config(config, budget, latency_of, strategy)
     found: list[Candidate] = []
     if strategy != "max_crops":
-        found += _resized(image, config, latency_of, modes, upscale)
-    if strategy == "hybrid":
-        found += _limited(image, config, latency_of, (config.max_crops,))
-    elif strategy != "resize":
-        found += _limited(image, config, latency_of, range(1, config.max_crops))
-    if whole is not None:
-        found = [one for one in found if _saves(one.plan, whole.plan)] + [whole]
+        found += _resized(image, limited, latency_of, modes, upscale)
+    if strategy in ("best", "max_crops"):
+        found += _under_lower_limits(image, config, latency_of)
+    if (unlimited := as_it_is(image, config, budget, latency_of)) is not None:
+        found = [one for one in found if _saves(one.plan, unlimited.plan)]
+    if (whole := as_it_is(image, config, budget, latency_of, strategy=strategy)) is not None:
+        found.append(whole)
     return tuple(sorted(found, key=cost))
 
 
-def highest_safe_limit(config: CropConfig, budget: Budget, latency_of: LatencyOf) -> int | None:
-    """The largest ``max_crops`` under which no image at all breaks the budget; None: not even 1."""
-    safe = None
+def safe_limit(config: CropConfig, budget: Budget, latency_of: LatencyOf) -> int:
+    """The largest ``max_crops`` under which no image of any shape breaks the budget.
+
+    1 where even that breaks it.
+    """
+    safe = 1
     for crops in range(1, config.max_crops + 1):
-        limited = replace(config, max_crops=crops)
-        for grid in canvas_grids(limited).get(crops, ()):
-            plan = plan_with_grid(canvas_size(grid, limited), grid, limited)
+        for grid in canvas_grids(config).get(crops, ()):
+            plan = plan_with_grid(canvas_size(grid, config), grid, config)
             if not budget.holds(plan, latency_of(plan)):
                 return safe
         safe = crops
@@ -184,17 +201,17 @@ def _resized(
     for mode in modes:
         for decision in ways_to_resize(image, config, mode, upscale=upscale):
             if mode == "fit" and decision.size == image:
-                continue  # that is leaving it alone, or, under a lower limit, limiting it
+                continue  # that is leaving it alone
             plan = plan_with_grid(decision.size, decision.grid, config)
             yield Candidate(mode, decision, plan, latency_of(plan))
 
 
-def _limited(
-    image: Size, config: CropConfig, latency_of: LatencyOf, limits: Iterable[int]
+def _under_lower_limits(
+    image: Size, config: CropConfig, latency_of: LatencyOf
 ) -> Iterator[Candidate]:
-    """The image as it is under lower limits; of those that come to the same plan the lowest."""
+    """The image as it is; of the limits that come to the same plan the lowest."""
     grids: set[Grid] = set()
-    for max_crops in limits:
+    for max_crops in range(1, config.max_crops):
         limited = replace(config, max_crops=max_crops)
         grid = select_tiling(image, limited)
         if grid in grids:
@@ -207,9 +224,25 @@ def _limited(
         yield Candidate("max_crops", leave_alone(image, grid), plan, latency_of(plan))
 
 
+def _config(
+    config: CropConfig, budget: Budget, latency_of: LatencyOf, strategy: Strategy
+) -> CropConfig:
+    """What the model runs with, if it is the same for every image."""
+    if strategy != "hybrid":
+        return config
+    return replace(config, max_crops=safe_limit(config, budget, latency_of))
+
+
 def _saves(plan: CropPlan, whole: CropPlan) -> bool:
     return plan.total_crops < whole.total_crops or plan.tokens.prompt < whole.tokens.prompt
 
 
 def _not_enlarged(side_px: float, scale: float) -> int:
     return max(1, round(side_px * min(1.0, scale)))
+
+
+def _refused(parameter: str, must_be: str, value: float) -> InvalidConfig:
+    # As text, because JSON has no infinity.
+    return InvalidConfig(
+        f"{parameter} must be {must_be}, not {value:g}", parameter=parameter, actual=str(value)
+    )

@@ -33,11 +33,16 @@ class Judged:
         """As it is shown and compared; below all others where it was not measured."""
         return -1.0 if self.quality is None else round(self.quality.ssim, SSIM_DIGITS)
 
-    def may_be_taken(self, quality_threshold: float | None) -> bool:
+    @property
+    def is_made(self) -> bool:
+        """Whether another image is sent than the one that came."""
+        return self.candidate.mode not in ("unchanged", "max_crops")
+
+    def passes(self, quality_threshold: float | None) -> bool:
         """Whether a threshold lets it pass. What touches no pixel makes no image worse."""
-        if quality_threshold is None or self.candidate.mode in ("unchanged", "max_crops"):
+        if quality_threshold is None or not self.is_made:
             return True
-        return self.ssim >= quality_threshold
+        return self.quality is not None and self.quality.ssim >= quality_threshold
 
 
 def choose(
@@ -54,7 +59,7 @@ def choose(
     within = [one for one in judged if one.within_budget]
     if not within:
         raise _too_dear([one.candidate for one in judged], budget)
-    good = [one for one in within if one.may_be_taken(quality_threshold)]
+    good = [one for one in within if one.passes(quality_threshold)]
     if not good:
         raise _too_poor(max(within, key=_rank), budget, quality_threshold)
     best = max(good, key=_rank)
@@ -84,18 +89,16 @@ def _too_dear(found: Sequence[Candidate], budget: Budget) -> BudgetUnreachable:
     if not found:
         return BudgetUnreachable(f"nothing that could be done keeps {budget}")
     cheapest = min(found, key=cost)
-    over_tokens = budget.tokens is not None and cheapest.plan.tokens.prompt > budget.tokens
-    limit, actual = (
-        (budget.tokens, cheapest.plan.tokens.prompt)
-        if over_tokens
-        else (budget.latency_ms, cheapest.latency_ms)
-    )
-    took = f"takes {cheapest.plan.tokens.prompt} prompt tokens"
-    if budget.latency_ms is not None:
-        known = cheapest.latency_ms
-        took += f" and {known:.1f} ms" if known is not None else " and a latency that is not known"
+    tokens, latency_ms = cheapest.plan.tokens.prompt, cheapest.latency_ms
+    many_tokens = budget.tokens is not None and tokens > budget.tokens
+    limit = budget.tokens if many_tokens else budget.latency_ms
+    actual = tokens if many_tokens else latency_ms
+    took = f"{tokens} prompt tokens" if many_tokens else _ms(latency_ms)
+    unknown = sum(one.latency_ms is None for one in found)
+    besides = f"; the latency of {unknown} of {len(found)} candidates is not known"
     return BudgetUnreachable(
-        f"nothing keeps {budget}: the cheapest, {_words(cheapest)}, {took}",
+        f"nothing keeps {budget}: the cheapest, {_words(cheapest)}, takes {took}"
+        + (besides if unknown and budget.latency_ms is not None else ""),
         limit=limit,
         actual=actual,
         best=_facts(cheapest),
@@ -103,14 +106,20 @@ def _too_dear(found: Sequence[Candidate], budget: Budget) -> BudgetUnreachable:
 
 
 def _too_poor(best: Judged, budget: Budget, quality_threshold: float | None) -> BudgetUnreachable:
+    assert best.quality is not None  # measured, as it is within the budget
+    ssim = best.quality.ssim
     return BudgetUnreachable(
-        f"within {budget} the best is {_words(best.candidate)} with an SSIM of {best.ssim:.3f}, "
+        f"within {budget} the best is {_words(best.candidate)} with an SSIM of {ssim:.4g}, "
         f"below the threshold of {quality_threshold}",
         parameter="quality_threshold",
         limit=quality_threshold,
-        actual=best.ssim,
-        best={**_facts(best.candidate), "ssim": best.ssim},
+        actual=ssim,
+        best={**_facts(best.candidate), "ssim": ssim},
     )
+
+
+def _ms(latency_ms: float | None) -> str:
+    return "a latency that is not known" if latency_ms is None else f"{latency_ms:.1f} ms"
 
 
 def _words(candidate: Candidate) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 
 from app.core.errors import InvalidConfig
+
+MOST_MS = 1e9
+"""Largest cost that is taken, 11 days: sums of such costs are still finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,17 +17,17 @@ class PrefillCost:
     The base may be below 0: times that rise faster than a line leave it there.
 
     Raises:
-        InvalidConfig: a slope below 0, or a number that is not finite.
+        InvalidConfig: a slope below 0, or a number that is none or beyond ``MOST_MS``.
     """
 
     ms_per_token: float
     base_ms: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (isfinite(self.ms_per_token) and self.ms_per_token >= 0):
-            raise _refused("prefill_ms_per_token", "finite and at least 0", self.ms_per_token)
-        if not isfinite(self.base_ms):
-            raise _refused("prefill_base_ms", "finite", self.base_ms)
+        if not 0 <= self.ms_per_token <= MOST_MS:
+            raise _refused("prefill_ms_per_token", f"from 0 to {MOST_MS:g}", self.ms_per_token)
+        if not -MOST_MS <= self.base_ms <= MOST_MS:
+            raise _refused("prefill_base_ms", f"from -{MOST_MS:g} to {MOST_MS:g}", self.base_ms)
 
     def ms(self, prompt_tokens: int) -> float:
         """Time until the first token of the answer, in ms; never below 0."""

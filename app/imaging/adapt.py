@@ -12,8 +12,8 @@ from app.core.adapting import (
     LatencyOf,
     ResizingMode,
     Strategy,
+    as_it_is,
     candidates,
-    unchanged,
 )
 from app.core.choosing import Judged, choose
 from app.core.config import CropConfig
@@ -96,6 +96,8 @@ def adapt_file(
     max_pixels: int,
     measure_all: bool,
     make: bool,
+    all_known: bool = False,
+    before_each: Callable[[], None] = lambda: None,
 ) -> AdaptedFile:
     """Find what keeps the budget and loses least, and make it.
 
@@ -105,10 +107,12 @@ def adapt_file(
         max_pixels: most of the file and of the result.
         measure_all: measure the quality of candidates beyond the budget, too.
         make: make the image, and not only the decision.
+        all_known: with a limit on latency, refuse if that of any candidate is not known.
+        before_each: called before each quality is measured; what it raises ends all.
 
     Raises:
         BudgetUnreachable: nothing keeps it.
-        LatencyUnknown: it limits latency, and that of no candidate is known.
+        LatencyUnknown: it limits latency, and that of no candidate, or not of all, is known.
         UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding says.
         InvalidConfig: the format cannot hold the result.
     """
@@ -123,8 +127,10 @@ def adapt_file(
         config,
         wish,
         latency,
-        lambda: QualityMeter(picture().pixels),
+        lambda: QualityMeter(picture().pixels, resample=output.resample),
         measure_all=measure_all,
+        all_known=all_known,
+        before_each=before_each,
     )
     stays = may_stay(facts, output.form, output.quality)
     adaptation = _as_written(adaptation, stays)
@@ -152,6 +158,8 @@ def adapt(
     meter: Callable[[], QualityMeter],
     *,
     measure_all: bool,
+    all_known: bool,
+    before_each: Callable[[], None],
 ) -> Adaptation:
     """Find what keeps the budget and loses least.
 
@@ -159,16 +167,16 @@ def adapt(
         image: the upright original's size.
         latency: of a plan's vision tokens, predicted.
         meter: decodes the picture; not called where its pixels decide nothing.
-        measure_all: measure the quality of candidates beyond the budget, too.
+        measure_all, all_known, before_each: as for :func:`adapt_file`.
 
     Raises:
-        BudgetUnreachable: nothing keeps it.
-        LatencyUnknown: it limits latency, and that of no candidate is known.
+        BudgetUnreachable, LatencyUnknown: as :func:`adapt_file` says.
     """
     budget = wish.budget
     latency_of = _priced(latency, wish)
-    whole = unchanged(image, config, latency_of)
-    if whole is not None and budget.holds(whole.plan, whole.latency_ms):
+    whole = as_it_is(image, config, budget, latency_of, strategy=wish.strategy)
+    stays = whole is not None and whole.mode == "unchanged"
+    if whole is not None and stays and budget.holds(whole.plan, whole.latency_ms):
         kept = Judged(whole, None, within_budget=True, pareto=True, chosen=True)
         return Adaptation((kept,), None)
     found = candidates(
@@ -180,17 +188,20 @@ def adapt(
         modes=wish.modes,
         upscale=wish.upscale,
     )
-    _check_known(found, budget, latency)
+    if budget.latency_ms is not None:
+        _check_known(found, budget, latency, all_known)
     judged = [Judged(one, None, budget.holds(one.plan, one.latency_ms)) for one in found]
     if not any(one.within_budget for one in judged):
         choose(judged, budget)  # says so, before a pixel is decoded
     measured = meter()
-    judged = [
-        replace(one, quality=measured.at(*one.candidate.kept))
-        if one.within_budget or measure_all
-        else one
-        for one in judged
-    ]
+
+    def measure(one: Judged) -> Judged:
+        if not (one.within_budget or measure_all):
+            return one
+        before_each()
+        return replace(one, quality=measured.at(*one.candidate.kept))
+
+    judged = [measure(one) for one in judged]
     table = choose(judged, budget, quality_threshold=wish.quality_threshold)
     return Adaptation(table, measured.compared_px)
 
@@ -210,12 +221,16 @@ def _priced(latency: PredictLatency, wish: Wish) -> LatencyOf:
     return latency_of
 
 
-def _check_known(found: Sequence[Candidate], budget: Budget, latency: PredictLatency) -> None:
-    if budget.latency_ms is None or any(one.latency_ms is not None for one in found):
-        return
-    if found:
-        why = latency(found[0].plan).why_not(budget.percentile)
-        raise LatencyUnknown(f"no latency to hold {budget} against: {why}")
+def _check_known(
+    found: Sequence[Candidate], budget: Budget, latency: PredictLatency, all_known: bool
+) -> None:
+    unknown = [one for one in found if one.latency_ms is None]
+    if unknown and (all_known or len(unknown) == len(found)):
+        why = latency(unknown[0].plan).why_not(budget.percentile)
+        raise LatencyUnknown(
+            f"no latency of {unknown[0].plan.grid} to hold {budget} against: {why}",
+            parameter="latency_budget_ms",
+        )
 
 
 def _as_written(adaptation: Adaptation, stays: bool) -> Adaptation:

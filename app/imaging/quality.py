@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil, floor, log10
 from statistics import fmean
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 
 from app.core.geometry import Box, Size
 from app.core.kept import ImageQuality
+from app.imaging.resample import Resample
 from app.imaging.sampling import spread_tiles
 
 Luma = NDArray[np.uint8]
@@ -30,8 +32,9 @@ _WANG_2004: dict[str, Any] = {
 }
 """SSIM as Wang et al. (2004) define it, in scikit-image's words."""
 
-_FILTER = Image.Resampling.LANCZOS
+_BACK = Image.Resampling.LANCZOS
 _FILTER_SUPPORT_PX = 3
+"""Of the widest filter, Lanczos; to the others a px more makes no difference."""
 
 
 class QualityMeter:
@@ -41,9 +44,21 @@ class QualityMeter:
     than ``most_px`` is compared at tiles spread over it, at its own scale: there the values are
     those of the whole picture, and ``compared_px`` says how many pixels they stand for. For one
     thread at a time; it starts none.
+
+    Args:
+        pixels: the picture, upright.
+        resample: filter that it is resized with; it is brought back with Lanczos.
+        most_px: most pixels that are compared.
     """
 
-    def __init__(self, pixels: Image.Image, *, most_px: int = COMPARED_PX) -> None:
+    def __init__(
+        self,
+        pixels: Image.Image,
+        *,
+        resample: Resample = "lanczos",
+        most_px: int = COMPARED_PX,
+    ) -> None:
+        self._filter = Image.Resampling[resample.upper()]
         self.size = Size(pixels.width, pixels.height)
         self._luma = pixels.convert("L")
         self._whole = Box(0, 0, pixels.width, pixels.height)
@@ -84,7 +99,7 @@ class QualityMeter:
             tiles = self._tiles(part)
             before = [np.asarray(self._luma.crop(_whole_px(tile))) for tile in tiles]
             if part == kept:
-                after = [self._brought_back(tile, size, source) for tile in tiles]
+                after = self._brought_back(tiles, size, source)
             else:
                 after = [np.zeros_like(tile) for tile in before]
             ssim += share * fmean(map(_ssim, before, after))
@@ -100,31 +115,55 @@ class QualityMeter:
         share = part.area / self._whole.area * min(1.0, narrowest / _WINDOW_PX)
         return spread_tiles(part, round(share * self._most_px))
 
-    def _brought_back(self, tile: Box, size: Size, source: Box) -> Luma:
-        """What ``tile`` looks like once ``source`` was resized to ``size`` and back.
+    def _brought_back(self, tiles: Sequence[Box], size: Size, source: Box) -> list[Luma]:
+        """What ``tiles`` look like once ``source`` was resized to ``size`` and back.
 
-        Only the pixels of the resized picture that it is made from are computed. Pillow filters
-        across the edges of a box that it is given, so they come out as they would in the whole.
+        Only the pixels of the resized picture that they are made from are computed, and none of
+        them more often than all of the picture would take.
         """
-        x0, x1, left, right = _resized_span(tile.x0, tile.x1, source.x0, source.x1, size.width)
-        y0, y1, top, bottom = _resized_span(tile.y0, tile.y1, source.y0, source.y1, size.height)
+        needed = [_needed(tile, size, source) for tile in tiles]
+        whole: Image.Image | None = None
+        if sum(around.area for _, around in needed) >= size.pixels:
+            whole = self._resized(Box(0, 0, size.width, size.height), size, source)
+        after = []
+        for tile, (place, around) in zip(tiles, needed, strict=True):
+            if whole is not None:
+                resized = whole.crop(_whole_px(around))
+            else:
+                resized = self._resized(around, size, source)
+            box = (
+                place.x0 - around.x0,
+                place.y0 - around.y0,
+                min(place.x1 - around.x0, resized.width),
+                min(place.y1 - around.y0, resized.height),
+            )
+            side = (int(tile.x1 - tile.x0), int(tile.y1 - tile.y0))
+            after.append(np.asarray(resized.resize(side, _BACK, box=box)))
+        return after
+
+    def _resized(self, part: Box, size: Size, source: Box) -> Image.Image:
+        """A part, in whole px of the result, of ``source`` resized to ``size``.
+
+        Pillow filters across the edges of a box that it is given, so they come out as they would in
+        the whole.
+        """
         px_wide = (source.x1 - source.x0) / size.width
         px_high = (source.y1 - source.y0) / size.height
-        needed = (
-            source.x0 + left * px_wide,
-            source.y0 + top * px_high,
-            min(source.x0 + right * px_wide, self.size.width),
-            min(source.y0 + bottom * px_high, self.size.height),
+        box = (
+            source.x0 + part.x0 * px_wide,
+            source.y0 + part.y0 * px_high,
+            min(source.x0 + part.x1 * px_wide, self.size.width),
+            min(source.y0 + part.y1 * px_high, self.size.height),
         )
-        resized = self._luma.resize((right - left, bottom - top), _FILTER, box=needed)
-        place = (
-            x0 - left,
-            y0 - top,
-            min(x1 - left, resized.width),
-            min(y1 - top, resized.height),
-        )
-        side = (int(tile.x1 - tile.x0), int(tile.y1 - tile.y0))
-        return np.asarray(resized.resize(side, _FILTER, box=place))
+        side = (int(part.x1 - part.x0), int(part.y1 - part.y0))
+        return self._luma.resize(side, self._filter, box=box)
+
+
+def _needed(tile: Box, size: Size, source: Box) -> tuple[Box, Box]:
+    """A tile in px of the resized picture, and the whole px around that it is made from."""
+    x0, x1, left, right = _resized_span(tile.x0, tile.x1, source.x0, source.x1, size.width)
+    y0, y1, top, bottom = _resized_span(tile.y0, tile.y1, source.y0, source.y1, size.height)
+    return Box(x0, y0, x1, y1), Box(left, top, right, bottom)
 
 
 def _resized_span(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,7 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from app.core.adapting import Budget, Strategy
+from app.core.errors import DeadlineExceeded, EncoderUnavailable, LatencyUnknown
+from app.core.latency import Latency
 from app.core.notation import parse_modes
+from app.core.predictions import Predictions
 from app.core.prefill import PrefillCost, asked_prefill
 from app.core.sizing import Upscale
 from app.imaging.adapt import AdaptedFile, Wish, adapt_file
@@ -26,7 +30,10 @@ router = APIRouter(tags=["control"])
 
 class AdaptParameters(OutputParameters):
     latency_budget_ms: float | None = Field(
-        None, gt=0, description="Most ms that the vision tokens may take, and prefill if given."
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Most ms that the vision tokens may take, and prefill if given.",
     )
     max_tokens: int | None = Field(None, ge=1, description="Most prompt tokens of the image.")
     percentile: float = Field(95, gt=0, lt=100, description="Of the latency that is predicted.")
@@ -85,11 +92,18 @@ async def adapt(
     """Leave the image alone if it keeps the budget, else take what keeps most of the picture."""
     config, wish = parameters.config(service), parameters.wish(service.prefill)
     as_json = wants_json(request)
-    known = service.encoder.predictions()
-    if wish.budget.latency_ms is not None:
-        service.encoder.check_predictable(known)
+    known, still_measured = service.encoder.predictions(), service.encoder.is_profiling
+    limit_s = service.limits.adapt_timeout_s
 
     def work() -> Response:
+        deadline = time.monotonic() + limit_s
+
+        def before_each() -> None:
+            if time.monotonic() > deadline:
+                raise DeadlineExceeded(
+                    f"the candidates' qualities were not measured in {limit_s:g} s", limit=limit_s
+                )
+
         adapted = adapt_file(
             data,
             config,
@@ -99,18 +113,26 @@ async def adapt(
             max_pixels=service.limits.max_pixels,
             measure_all=as_json,
             make=not as_json,
+            all_known=still_measured,
+            before_each=before_each,
         )
         if adapted.data is None:
             answer = AdaptAnswer.of(adapted, wish, known, datetime.now(UTC))
             return Response(answer.model_dump_json(), media_type="application/json")
-        return _image(adapted, adapted.data, wish)
+        return _image(adapted, adapted.data, wish, known)
 
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        return await while_connected(request, service.images.run(work))
+        try:
+            return await while_connected(request, service.images.run(work))
+        except LatencyUnknown as error:
+            if not still_measured:
+                raise
+            told = f"{error.detail}; the profile is still being measured"
+            raise EncoderUnavailable(told, state=service.encoder.status().state) from None
 
 
-def _image(adapted: AdaptedFile, data: bytes, wish: Wish) -> Response:
+def _image(adapted: AdaptedFile, data: bytes, wish: Wish, known: Predictions) -> Response:
     chosen = adapted.adaptation.chosen
     candidate = chosen.candidate
     headers = image_headers(candidate.plan, candidate.mode)
@@ -118,6 +140,17 @@ def _image(adapted: AdaptedFile, data: bytes, wish: Wish) -> Response:
     if candidate.latency_ms is not None:
         headers["X-Latency-Ms"] = f"{candidate.latency_ms:.3f}"
         headers["X-Latency-Percentile"] = f"{wish.budget.percentile:g}"
+        headers |= _device_headers(known.latency(candidate.plan))
     if chosen.quality is not None:
         headers["X-Ssim"] = f"{chosen.ssim:.3f}"
     return Response(data, media_type=MEDIA_TYPES[adapted.form], headers=headers)
+
+
+def _device_headers(latency: Latency) -> dict[str, str]:
+    """Whose latency it is: never another device's without saying so."""
+    here = "unknown" if latency.this_device is None else str(latency.this_device).lower()
+    device = f"{latency.device}, {latency.dtype}, {latency.runtime}"
+    return {
+        "X-Latency-Device": device.encode("ascii", "replace").decode(),
+        "X-Latency-This-Device": here,
+    }

@@ -15,7 +15,7 @@ from app.schemas.plan import PlanAnswer, TilingAnswer
 from app.schemas.profile_use import ProfileInUseSummary
 
 
-class PrefillAnswer(Mirror):
+class PrefillCostAnswer(Mirror):
     """The language model's part of a budget, as it was given."""
 
     ms_per_token: float
@@ -31,7 +31,7 @@ class BudgetAnswer(BaseModel):
     quality_threshold: float | None = Field(description="Least SSIM of an image that is made.")
     strategy: Strategy
     modes: list[ResizingMode]
-    prefill: PrefillAnswer | None = Field(description="Part of `latency_ms` where it is given.")
+    prefill: PrefillCostAnswer | None = Field(description="Part of `latency_ms` where it is given.")
 
     @classmethod
     def of(cls, wish: Wish) -> BudgetAnswer:
@@ -42,7 +42,7 @@ class BudgetAnswer(BaseModel):
             quality_threshold=wish.quality_threshold,
             strategy=wish.strategy,
             modes=list(wish.modes),
-            prefill=PrefillAnswer.of(wish.prefill) if wish.prefill else None,
+            prefill=PrefillCostAnswer.of(wish.prefill) if wish.prefill else None,
         )
 
 
@@ -138,20 +138,18 @@ class AdaptAnswer(BaseModel):
 def why(adaptation: Adaptation, wish: Wish) -> str:
     """The decision in a sentence."""
     chosen, table = adaptation.chosen, adaptation.table
-    if chosen.candidate.mode == "unchanged":
-        return f"as it is, it keeps {wish.budget}"
-    within = sum(one.within_budget for one in table)
-    told = f"the best of {within} candidates that keep {wish.budget}, of {len(table)} in all"
-    if chosen.candidate.mode == "max_crops":
+    mode, budget = chosen.candidate.mode, wish.budget
+    if adaptation.compared_px is None:
+        written = "" if mode == "unchanged" else "; it is only written anew"
+        return f"as it is, it keeps {budget}{written}"
+    within = [one for one in table if one.within_budget]
+    told = f"the best of {len(within)} candidates that keep {budget}, of {len(table)} in all"
+    made = [one for one in within if one.is_made]
+    if made and not any(one.passes(wish.quality_threshold) for one in made):
+        told = f"no image that could be made to keep {budget} has an SSIM of "
+        told += f"{wish.quality_threshold:g}"
+    if mode == "max_crops":
         limit = chosen.candidate.max_crops
-        refused = any(
-            one.within_budget and not one.may_be_taken(wish.quality_threshold) for one in table
-        )
-        if refused:
-            told = (
-                f"every image that could be made to keep {wish.budget} is below an SSIM of "
-                f"{wish.quality_threshold:g}"
-            )
         told += f"; leave the image alone and run the model with max_crops={limit}"
     return told
 

@@ -72,6 +72,7 @@ class EncoderService:
         self._state: EncoderState = "off" if load is None else "loading"
         self._reason: str | None = None
         self.profiling = Profiling(worker)
+        self._profile_is_given = given_profile is not None
         self._predictor = Predictor(given_profile, clock)
         self._background = threading.Thread(target=self._prepare, name="profiler", daemon=True)
 
@@ -106,15 +107,11 @@ class EncoderService:
         """
         return self._predictor.now(self.profiling.profile, self._encoder, self._why_no_profile())
 
-    def check_predictable(self, known: Predictions) -> None:
-        """Refuse what needs a profile while the first one is still to come.
-
-        Raises:
-            EncoderUnavailable: it helps to ask again.
-        """
+    @property
+    def is_profiling(self) -> bool:
+        """Whether predictions are by a profile that is still to come, or not whole yet."""
         coming = self._state == "loading" or self.profiling.state in ("waiting", "measuring")
-        if known.profile is None and coming:
-            raise EncoderUnavailable(known.missing, state=self._state)
+        return coming and not self._profile_is_given
 
     def status(self) -> EncoderStatus:
         profiled, to_profile = self.profiling.progress(self._encoder) if self._encoder else (0, 0)

@@ -26,6 +26,7 @@ class Limits:
     max_upload_bytes: int
     max_pixels: int
     upload_timeout_s: float
+    adapt_timeout_s: float
     measure_timeout_s: float
     max_repeats: int
 
