@@ -108,7 +108,7 @@ def _front(service: Service, answers: Answers) -> list[BaseRoute]:
         return await analyze.analyze_upload(request, asked, service, answers)
 
     return [
-        KeptAnswers(answers, service.encoder, frozenset({"/plan", "/lut"})),
+        KeptAnswers(answers, service.encoder, frozenset({"/plan", "/plan/methods", "/lut"})),
         KnownQueries(answers, "/analyze", analyze_known),
     ]
 

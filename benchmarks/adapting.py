@@ -208,13 +208,14 @@ def _shares(rows: Sequence[Mapping[str, Any]], *, corrected: bool) -> dict[str, 
 
 
 def _print_shares(shares: Mapping[str, Any]) -> None:
-    print(
-        f"    {shares['rows']} predictions: "
-        f"p50 within 10 % in {shares['p50_within_10_percent']:.0%} (off by {shares['p50_error_median']:.1%} at the median, {shares['p50_error_max']:.1%} at "
-        f"most), p95 within 20 % in {shares['p95_within_20_percent']:.0%} "
-        f"({shares['p95_error_median']:.1%}, {shares['p95_error_max']:.1%}); "
-        f"the measured p95 kept the budget in {shares['measured_p95_within_budget']:.0%}"
-    )
+    for percentile, within in (("p50", 10), ("p95", 20)):
+        print(
+            f"    {percentile}: within {within} % in "
+            f"{shares[f'{percentile}_within_{within}_percent']:.0%} of {shares['rows']}, "
+            f"off by {shares[f'{percentile}_error_median']:.1%} at the median and "
+            f"{shares[f'{percentile}_error_max']:.1%} at most"
+        )
+    print(f"    the measured p95 kept the budget in {shares['measured_p95_within_budget']:.0%}")
 
 
 if __name__ == "__main__":

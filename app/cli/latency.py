@@ -52,7 +52,7 @@ def saved_predictions(config: CropConfig, settings: Settings) -> Predictions:
         )
     except InvalidProfile as error:
         return Predictions(None, f"the saved profile cannot be used: {error.detail}")
-    return Predictions(LatencyModel(profile) if profile else None, missing, this_device=True)
+    return Predictions(LatencyModel(profile) if profile else None, missing)
 
 
 def measured_latency(

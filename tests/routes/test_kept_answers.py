@@ -14,7 +14,12 @@ from app.routes import answers, lut
 from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
-GETS = ["/plan?width=640&height=480", "/lut", "/lut?aspect=4:3&format=csv"]
+GETS = [
+    "/plan?width=640&height=480",
+    "/plan/methods?width=640&height=480",
+    "/lut",
+    "/lut?aspect=4:3&format=csv",
+]
 
 
 def client_of(app) -> httpx.AsyncClient:
@@ -41,8 +46,12 @@ queries = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.sampled_from(["/plan", "/lut"]), queries, st.sampled_from(["*/*", "text/csv"]))
+@settings(max_examples=60)
+@given(
+    st.sampled_from(["/plan", "/plan/methods", "/lut"]),
+    queries,
+    st.sampled_from(["*/*", "text/csv"]),
+)
 def test_asking_again_changes_nothing(path, query, accept):
     """Whatever is asked, right or wrong: as the first time, and as where nothing is kept."""
     keeping = create_app(Settings(encoder=False))
