@@ -18,7 +18,7 @@ LONGEST_SEARCHED_PX = 16_384
 request for a million px would cost seconds."""
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def fitting_sizes(image: Size, config: CropConfig) -> Mapping[Grid, Size]:
     """For every grid that keeping the aspect can reach, the best size that reaches it.
 
