@@ -15,7 +15,6 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute
 
 from app import __version__
-from app.core.cores import available_cores
 from app.core.families import family_named
 from app.core.profile_file import load_profile
 from app.routes import (
@@ -53,6 +52,9 @@ measured on this device, and changed on purpose.
 given as `total_crops`. Errors are RFC 9457 problem details.
 """
 
+TAGS = ("planning", "control", "encoding", "latency", "service")
+"""The order of the documentation page, whatever that of the routes."""
+
 
 def create_app(
     settings: Settings, load_encoder: Callable[[], ServedEncoder] | None = None
@@ -88,16 +90,19 @@ def create_app(
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
+        openapi_tags=[{"name": name} for name in TAGS],
         redoc_url=None,
     )
     app.state.service, app.state.answers = service, answers
     problems.install(app)
     app.router.routes[:0] = _front(service, answers)
+    # Routes are tried in turn, and health is asked every few seconds. It and the page do not mind
+    # repeated parameters: machines and browsers add some of their own.
+    app.include_router(health.router)
     resources = (plan, analyze, methods, resize, adapt, encode, lut, latency, measurement, models)
     for resource in resources:
         app.include_router(resource.router, dependencies=[Depends(refuse_repeats)])
-    for probed in (health, page):  # by machines and browsers that add parameters of their own
-        app.include_router(probed.router)
+    app.include_router(page.router)
     return app
 
 
@@ -132,9 +137,7 @@ def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Se
             measure_timeout_s=settings.measure_timeout_s,
             max_repeats=settings.max_repeats,
         ),
-        images=ImageWorkers(
-            workers=settings.image_workers or available_cores(), queue_limit=settings.image_queue
-        ),
+        images=ImageWorkers(workers=settings.workers, queue_limit=settings.image_queue),
         encoder=encoder,
         encoding=Encoding(
             encoder,

@@ -13,11 +13,15 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.choices import DeviceChoice, DtypeChoice, RuntimeChoice
+from app.core.cores import available_cores
 from app.core.families import DEFAULT_FAMILY
 from app.core.prefill import PrefillCost
 
 PILLOW_MAX_PIXELS = 178_956_970
 """Pillow itself refuses larger images (twice ``MAX_IMAGE_PIXELS``), and we leave its guard on."""
+
+MOST_DEFAULT_WORKERS = 4
+"""Memory grows with workers, cores or not; docs/docker.md has what four can take."""
 
 
 def _cache_folder() -> Path:
@@ -56,7 +60,7 @@ class Settings(BaseSettings):
         None,
         ge=1,
         description="Images decoded, resized and encoded at the same time, each on one core; "
-        "by default the cores that the process may use.",
+        "by default the cores that the process may use, but at most 4.",
     )
     image_queue: int = Field(
         32, ge=0, description="Uploads that may wait for a worker or be arriving; then 429."
@@ -141,6 +145,11 @@ class Settings(BaseSettings):
     prefill_base_ms: float = Field(
         0, allow_inf_nan=False, description="ms of the prefill that any prompt costs."
     )
+
+    @property
+    def workers(self) -> int:
+        """Images in work at the same time: as set, else one on each core, up to four."""
+        return self.image_workers or min(available_cores(), MOST_DEFAULT_WORKERS)
 
     @property
     def prefill(self) -> PrefillCost | None:

@@ -22,9 +22,13 @@ def conditions(device: torch.device) -> dict[str, Any]:
     }
 
 
+def device_slug(device: torch.device) -> str:
+    """The device's name as it is part of a file's: ``amd-epyc-2-cores``."""
+    return re.sub(r"[^a-z0-9]+", "-", device_name(device).lower()).strip("-")
+
+
 def result_name(benchmark: str, device: torch.device) -> str:
     """A file name: benchmark, device and versions."""
-    slug = re.sub(r"[^a-z0-9]+", "-", device_name(device).lower()).strip("-")
     python = ".".join(platform.python_version_tuple()[:2])
     version = torch.__version__.partition("+")[0]
-    return f"{benchmark}_{device.type}_{slug}_torch-{version}_python-{python}"
+    return f"{benchmark}_{device.type}_{device_slug(device)}_torch-{version}_python-{python}"

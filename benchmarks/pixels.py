@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -25,6 +24,7 @@ from app.encoder.device import device_name
 from app.imaging.look import look
 from app.imaging.raster import HALF_FROM, QUARTER_FROM, load_raster
 from app.imaging.render import write
+from benchmarks.conditions import device_slug
 from benchmarks.photos import Photos, find_photos, megapixels
 from benchmarks.pixel_paths import LIMIT_PX, pillow, psnr_db, ways
 from benchmarks.timing import rounds, save
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
         "uploads": measure_uploads(photos, options.upload_rounds) if options.upload_rounds else [],
     }
     path = save(
-        _name(device),
+        f"pixels_{device_slug(torch.device('cpu'))}_pillow-{metadata.version('pillow')}",
         {"device": device, "versions": _versions(), "photos": photos.names, **result},
     )
     print(f"  saved as benchmarks/results/{path.name}")
@@ -172,11 +172,6 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _name(device: str) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
-    return f"pixels_{slug}_pillow-{metadata.version('pillow')}"
 
 
 if __name__ == "__main__":

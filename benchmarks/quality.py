@@ -25,9 +25,9 @@ from app.core.geometry import Box, Size
 from app.core.sizing import DecidedMode, ResizeDecision, Target, decide_resize
 from app.encoder.device import device_name
 from app.imaging.quality import COMPARED_PX, QualityMeter
+from benchmarks.photos import SAMPLE
 from benchmarks.timing import rounds, save
 
-SAMPLE = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"
 TIMED = (Size(640, 427), Size(1632, 1224), Size(4000, 3000))
 TIMED_TO = (336, 1008, 2000)
 ROUNDS = 9

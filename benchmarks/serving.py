@@ -45,7 +45,7 @@ class Server:
             if told["encoder"]["profile"] in ("complete", "partial"):
                 profile: dict[str, Any] = told["profile"]
                 return profile
-            time.sleep(1)
+            time.sleep(5)  # as asking takes time from what is measured
         raise TimeoutError(f"the profile was not measured in {timeout_s:g} s")
 
 

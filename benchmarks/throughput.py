@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import argparse
 import io
-import re
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,11 +28,12 @@ from app.encoder.device import choose_device, choose_dtype, device_name, dtype_n
 from app.encoder.encoder import Encoder, PreparedCrops
 from app.encoder.loading import load_encoder
 from app.serving.batching import near_best
+from benchmarks.conditions import device_slug
 from benchmarks.direct import FixedBatch, in_turn, run_all
+from benchmarks.photos import SAMPLE
 from benchmarks.serving import Load, Server, ask_alone, ask_together, serving
 from benchmarks.timing import save
 
-PHOTO = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"
 SIZES = (Size(336, 224), Size(504, 336))
 """One and two grid crops: a server of many small images, where batching has most to do."""
 
@@ -104,7 +103,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _jpeg(size: Size) -> bytes:
     buffer = io.BytesIO()
-    with Image.open(PHOTO) as photo:
+    with Image.open(SAMPLE) as photo:
         photo.resize((size.width, size.height)).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
@@ -214,8 +213,8 @@ def _print_summary(result: dict[str, Any], clients: int) -> None:
 
 
 def _name(family: Family, device: torch.device) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "-", device_name(device).lower()).strip("-")
-    return f"throughput_{family.name}_{slug}_torch-{torch.__version__.partition('+')[0]}"
+    version = torch.__version__.partition("+")[0]
+    return f"throughput_{family.name}_{device_slug(device)}_torch-{version}"
 
 
 if __name__ == "__main__":

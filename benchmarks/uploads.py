@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from app.core.cores import available_cores
 from app.core.geometry import Size
 from app.core.rounds import shuffled_rounds
+from app.settings import Settings
 from benchmarks.photos import Photos
 from benchmarks.serving import Server, serving
 
@@ -26,7 +26,7 @@ def measure_uploads(photos: Photos, count: int) -> list[dict[str, Any]]:
     image = photos.single(Size(4032, 3024))
     rows = [
         _measure(image, workers)
-        for order in shuffled_rounds([MANY_WORKERS, available_cores()], count)
+        for order in shuffled_rounds([MANY_WORKERS, Settings().workers], count)
         for workers in order
     ]
     for row in rows:

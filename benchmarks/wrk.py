@@ -13,7 +13,7 @@ from pathlib import Path
 CONNECTIONS = 2
 
 _LUA = """
-local paths, post = {paths}, {post}
+local paths, post, at_byte, changes = {paths}, {post}, {at_byte}, {changes}
 wrk.method = post and "POST" or "GET"
 for name, value in pairs({headers}) do wrk.headers[name] = value end
 if post then
@@ -25,9 +25,13 @@ local built, at = {{}}, 0
 function init()
   for number, path in ipairs(paths) do built[number] = wrk.format(nil, path) end
 end
+local function changed(change)
+  local rest = wrk.body:sub(at_byte + #change + 1)
+  return wrk.format(nil, paths[1], nil, wrk.body:sub(1, at_byte) .. change .. rest)
+end
 function request()
-  at = at % #built + 1
-  return built[at]
+  at = at % (changes and #changes or #built) + 1
+  return changes and changed(changes[at]) or built[at]
 end
 function done(summary, latency)
   local failed = summary.errors
@@ -41,11 +45,20 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What to send: these paths in turn, again and again; with ``body``, as POSTs."""
+    """What to send: these paths in turn, again and again; with ``body``, as POSTs.
+
+    With ``changes`` to the first path alone, each body with other bytes from ``at_byte`` on.
+    """
 
     paths: Sequence[str]
     body: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    at_byte: int = 0
+    changes: Sequence[bytes] = ()
+
+    def __len__(self) -> int:
+        """How many are sent before the first comes again."""
+        return len(self.changes or self.paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +104,15 @@ def _script(requests: Requests, folder: Path) -> str:
         post = json.dumps(str(folder / "body"))
     paths = ", ".join(json.dumps(path) for path in requests.paths)
     headers = ", ".join(f"[{json.dumps(k)}] = {json.dumps(v)}" for k, v in requests.headers.items())
-    return _LUA.format(paths=f"{{{paths}}}", post=post, headers=f"{{{headers}}}")
+    changes = ", ".join(_lua_bytes(change) for change in requests.changes)
+    return _LUA.format(
+        paths=f"{{{paths}}}",
+        post=post,
+        headers=f"{{{headers}}}",
+        at_byte=requests.at_byte,
+        changes=f"{{{changes}}}" if changes else "nil",
+    )
+
+
+def _lua_bytes(value: bytes) -> str:
+    return '"' + "".join(f"\\{byte:03}" for byte in value) + '"'

@@ -92,22 +92,27 @@ class AspectRow:
 
         And whether a size can be planned is, too: so all of them where one may collapse.
         """
+        return sorted({px for span in self._spans(longest_px, config) for px in span})
+
+    def most_places(self, longest_px: int, config: CropConfig) -> int:
+        """No fewer than :meth:`places` has, without listing them: what is in two spans counts."""
+        return sum(len(span) for span in self._spans(longest_px, config))
+
+    def _spans(self, longest_px: int, config: CropConfig) -> Iterator[range]:
+        """The places in runs, some of which may overlap."""
         if self.may_collapse(config):
-            return list(range(1, longest_px + 1))
-        sides = list(side_crossings(config))
+            yield range(1, longest_px + 1)
+            return
         reach = slack(longest_px, config)
         # A short side is crossed where it rounds over: half a px each way, seen from the long side.
         per_short = self.long_px / self.short_px
         short_reach = int(per_short) + reach + 1
-        return sorted(
-            {
-                *around(sides, reach, 1, longest_px),
-                *around((int(side * per_short) for side in sides), short_reach, 1, longest_px),
-                *self._drift(longest_px, reach, config),
-            }
-        )
+        for side in side_crossings(config):
+            yield _span(side, side, reach, longest_px)
+            yield _span(int(side * per_short), int(side * per_short), short_reach, longest_px)
+        yield from self._drift(longest_px, reach, config)
 
-    def _drift(self, longest_px: int, reach: int, config: CropConfig) -> Iterator[int]:
+    def _drift(self, longest_px: int, reach: int, config: CropConfig) -> Iterator[range]:
         """Longer sides at which rounding the shorter one decides a ratio comparison.
 
         ``a·(short - m)`` against ``b·(long - m)`` with ``short = q·long ± ½``: undecided while
@@ -120,15 +125,18 @@ class AspectRow:
                 # The shorter side never exceeds the longer: they differ from one size on, for good.
                 if self.short_px < self.long_px:
                     differ = self.long_px // (2 * (self.long_px - self.short_px))
-                    yield from around([differ], reach + 1, 1, longest_px)
+                    yield _span(differ, differ, reach + 1, longest_px)
                 continue
             slope = a * aspect - b
             centre, spread = margin * (a - b), a / 2
             if abs(slope) * longest_px < 1e-9:
                 if abs(centre) <= spread:
-                    yield from range(1, longest_px + 1)
+                    yield range(1, longest_px + 1)
                 continue
-            ends = sorted(((centre - spread) / slope, (centre + spread) / slope))
-            first = max(1, int(max(ends[0], 0)) - reach)
-            last = min(longest_px, int(min(ends[1], longest_px)) + reach + 1)
-            yield from range(first, last + 1)
+            first, last = sorted(((centre - spread) / slope, (centre + spread) / slope))
+            yield _span(int(max(first, 0)), int(min(last, longest_px)) + 1, reach, longest_px)
+
+
+def _span(first: int, last: int, reach: int, longest_px: int) -> range:
+    """The px from ``reach`` before the first to ``reach`` behind the last, inside 1 to longest."""
+    return range(max(1, first - reach), min(longest_px, last + reach) + 1)

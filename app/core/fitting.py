@@ -28,8 +28,7 @@ def fitting_sizes(image: Size, config: CropConfig) -> Mapping[Grid, Size]:
     is looked for above ``LONGEST_SEARCHED_PX``; the image itself is one of its sizes in any case.
     """
     row = AspectRow(image)
-    longest = min(max(row.long_px, _longest_canvas(config)), LONGEST_SEARCHED_PX)
-    down, up = _runs(row, longest, config)
+    down, up = _runs(row, _longest_searched(row, config), config)
     return MappingProxyType({**up, **down})
 
 
@@ -51,6 +50,13 @@ def sizes_within_canvas(aspect: Size, config: CropConfig) -> dict[Grid, Size]:
         if (grid not in best or inside) and _can_be_planned(size, grid, config):
             best[grid] = size
     return best
+
+
+def most_sizes_tried(image: Size, config: CropConfig) -> int:
+    """No fewer than either search above looks at, and found without looking at any."""
+    row = AspectRow(image)
+    own_and_next = 2
+    return row.most_places(_longest_searched(row, config), config) + own_and_next
 
 
 @lru_cache(maxsize=128)
@@ -87,6 +93,10 @@ def _runs(
         if not may_collapse or _can_be_planned(size, grid, config):
             (down if long_px <= row.long_px else up)[grid] = size
     return down, up
+
+
+def _longest_searched(row: AspectRow, config: CropConfig) -> int:
+    return min(max(row.long_px, _longest_canvas(config)), LONGEST_SEARCHED_PX)
 
 
 def _longest_canvas(config: CropConfig) -> int:

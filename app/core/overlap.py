@@ -33,9 +33,12 @@ class Overlap:
     max_overlap_count: int
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def axis_coverage(count: int, config: CropConfig) -> tuple[int, ...]:
-    """For each patch along one axis of the canvas, how many of ``count`` crops hold it."""
+    """For each patch along one axis of the canvas, how many of ``count`` crops hold it.
+
+    Kept are so few as the longest takes 150 KB: 64 crops of 292 patches.
+    """
     coverage = [0] * (count * config.window_patches + config.margin_patches)
     for crop in range(count):
         first = crop * config.window_patches

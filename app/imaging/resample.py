@@ -7,7 +7,8 @@ one value in a hundred differs, by one level; docs/pixels.md has the figures.
 from __future__ import annotations
 
 import math
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from types import ModuleType
 from typing import Literal
 
@@ -16,6 +17,7 @@ from PIL import Image
 from app.core.geometry import Box, Size
 
 Resample = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+_Pass = Callable[[Image.Image, Size, Box, Resample], Image.Image]
 
 _FAST_FILTERS: dict[Resample, str] = {
     "bilinear": "bilinear",
@@ -44,15 +46,23 @@ def resize(
         vertical_first: for an image that is turned only later, as which way is resized first
             shows in the last bit. Pillow chooses for itself, and lets nobody ask.
     """
-    library = fast_library()
-    if library is None or resample not in _FAST_FILTERS:
-        filter_ = Image.Resampling[resample.upper()]
-        return image.resize((size.width, size.height), filter_, box=box.as_tuple())
-    return _in_two_passes(library, image, size, box, resample, vertical_first)
+    library = fast_library() if resample in _FAST_FILTERS else None
+    if library is not None:
+        one_pass: _Pass = partial(_by_library, library)
+    elif resample == "nearest" or not _is_mixed(size, box):
+        return _by_pillow(image, size, box, resample)
+    else:  # Pillow alone would choose the order, and not always the one that takes less memory
+        one_pass = _by_pillow
+    return _in_two_passes(one_pass, image, size, box, resample, vertical_first)
+
+
+def _is_mixed(size: Size, box: Box) -> bool:
+    """Whether one way is enlarged and the other is not."""
+    return (size.height > box.y1 - box.y0) != (size.width > box.x1 - box.x0)
 
 
 def _in_two_passes(
-    library: ModuleType,
+    one_pass: _Pass,
     image: Image.Image,
     size: Size,
     box: Box,
@@ -64,10 +74,9 @@ def _in_two_passes(
     In one call the library goes down first and then across, Pillow the other way round. In two
     the order is ours, and so is the result; across first is also the faster.
     """
-    enlarged_down = size.height > box.y1 - box.y0
-    if enlarged_down != (size.width > box.x1 - box.x0):
+    if _is_mixed(size, box):
         # The smaller way first, or what lies between could be larger than any limit.
-        vertical_first = not enlarged_down
+        vertical_first = size.height <= box.y1 - box.y0
     if vertical_first:
         start, end = _needed(box.x0, box.x1, size.width, image.width)
         between = Size(end - start, size.height)
@@ -78,8 +87,7 @@ def _in_two_passes(
         between = Size(size.width, end - start)
         first = Box(box.x0, start, box.x1, end)
         second = Box(0, box.y0 - start, size.width, box.y1 - start)
-    image = _one_pass(library, image, between, first, resample)
-    return _one_pass(library, image, size, second, resample)
+    return one_pass(one_pass(image, between, first, resample), size, second, resample)
 
 
 def _needed(start: float, end: float, made: int, length: int) -> tuple[int, int]:
@@ -88,7 +96,12 @@ def _needed(start: float, end: float, made: int, length: int) -> tuple[int, int]
     return max(0, math.floor(start - support)), min(length, math.ceil(end + support))
 
 
-def _one_pass(
+def _by_pillow(image: Image.Image, size: Size, box: Box, resample: Resample) -> Image.Image:
+    filter_ = Image.Resampling[resample.upper()]
+    return image.resize((size.width, size.height), filter_, box=box.as_tuple())
+
+
+def _by_library(
     library: ModuleType, image: Image.Image, size: Size, box: Box, resample: Resample
 ) -> Image.Image:
     made = Image.new("RGB", (size.width, size.height))

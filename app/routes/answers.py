@@ -22,7 +22,17 @@ QueryKey = tuple[str, bytes, bool]
 
 def query_key(scope: Scope) -> QueryKey:
     """What an answer to this request is kept by."""
-    return scope["path"], scope["query_string"], prefers_csv(header(scope, b"accept"))
+    return route_path(scope), scope["query_string"], prefers_csv(header(scope, b"accept"))
+
+
+def route_path(scope: Scope) -> str:
+    """The path as routes name it: without the ``root_path`` that a proxy or a mount puts before.
+
+    Servers include it in the path, proxies may have cut it off already; as Starlette looks at it.
+    """
+    path: str = scope["path"]
+    rest = path.removeprefix(scope.get("root_path", ""))
+    return rest if rest.startswith("/") else path
 
 
 def prefers_csv(accept: str) -> bool:
@@ -72,12 +82,12 @@ class Answers:
 
     def meaning(self, scope: Scope) -> Any:
         """What this path and query were found to mean; None: they were not asked before."""
-        return self._meanings.get((scope["path"], scope["query_string"]))
+        return self._meanings.get((route_path(scope), scope["query_string"]))
 
     def keep_meaning(self, scope: Scope, meaning: object) -> None:
         """Keep what path and query mean, now that FastAPI has checked them."""
         query = scope["query_string"]
-        self._meanings.keep((scope["path"], query), meaning, len(query))
+        self._meanings.keep((route_path(scope), query), meaning, len(query))
 
     async def plan(self, size: Size, config: CropConfig) -> PlanJson:
         """The plan of a size.

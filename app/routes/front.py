@@ -16,8 +16,15 @@ from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
-from app.routes.answers import Answers, query_key
+from app.routes.answers import Answers, query_key, route_path
 from app.serving.encoder import EncoderService
+
+
+def _called(scope: Scope, method: str) -> str | None:
+    """The path that is called by this method; None if it is by another."""
+    if scope["type"] != "http" or scope["method"] != method:
+        return None
+    return route_path(scope)
 
 
 class _Unnamed(BaseRoute):
@@ -36,7 +43,7 @@ class KeptAnswers(_Unnamed):
         self._paths = paths
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] == "http" and scope["method"] == "GET" and scope["path"] in self._paths:
+        if _called(scope, "GET") in self._paths:
             answer = self._answers.find(self._encoder.revision, query_key(scope))
             if answer is not None:
                 return Match.FULL, {"kept_answer": answer}
@@ -58,7 +65,7 @@ class KnownQueries(_Unnamed):
         self._handler = handler
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == self._path:
+        if _called(scope, "POST") == self._path:
             meaning = self._answers.meaning(scope)
             if meaning is not None:
                 return Match.FULL, {"meaning": meaning}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -23,10 +24,12 @@ from app.schemas.resize import LutAnswer
 from app.serving.planning import is_brief
 from app.serving.service import Service
 
+log = logging.getLogger(__name__)
 router = APIRouter(tags=["control"])
 
-CACHE_CONTROL = "public, max-age=60"
-"""The sizes never change; the latencies do while a profile is measured, so not for long."""
+CACHE_CONTROL = "no-cache"
+"""May be kept, but is asked for again, by its ``ETag``: latencies change while a profile is
+measured, and a 304 costs next to nothing."""
 
 LOOK_AGAIN_S = 1.0
 """Until a change of the predictions is noticed where nobody asks; who asks sees it at once."""
@@ -95,7 +98,10 @@ async def keep_ready(service: Service, answers: Answers) -> None:
     while True:
         if (newest := service.encoder.revision) != revision:
             revision = newest
-            await _answer(LutParameters(), ("/lut", b"", False), False, service, answers)
+            try:
+                await _answer(LutParameters(), ("/lut", b"", False), False, service, answers)
+            except Exception:  # who asks for it is told; the next change may be a good one
+                log.exception("the table could not be made ready")
         await asyncio.sleep(LOOK_AGAIN_S)
 
 

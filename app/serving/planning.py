@@ -8,9 +8,9 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from app.core.breakpoints import AspectRow
 from app.core.config import CropConfig
 from app.core.errors import QueueFull
+from app.core.fitting import most_sizes_tried
 from app.core.geometry import Size
 
 T = TypeVar("T")
@@ -18,16 +18,19 @@ T = TypeVar("T")
 BRIEF_CROPS = 12
 """Up to so many crops, work is a few ms at most; it grows faster than the crops do."""
 
+BRIEF_SIZES = 1_500
+"""So many sizes are tried in about 3 ms; those of a photo are some hundred."""
+
 
 def is_brief(config: CropConfig, aspect: Size | None = None) -> bool:
     """Whether a plan of a size of this aspect, or a table for it, takes a few ms at most.
 
-    Not where a search cannot skip sizes: with hardly a margin all sizes of some aspects are looked
-    at, and so are those of an image so narrow that it may collapse.
+    Not where a search can skip few sizes: with hardly a margin nearly all sizes of some aspects are
+    looked at, and so are those of an image so narrow that it may collapse.
     """
-    if config.max_crops > BRIEF_CROPS or config.margin_px <= config.max_crops:
+    if config.max_crops > BRIEF_CROPS:
         return False
-    return aspect is None or not AspectRow(aspect).may_collapse(config)
+    return aspect is None or most_sizes_tried(aspect, config) <= BRIEF_SIZES
 
 
 class Planning:

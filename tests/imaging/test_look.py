@@ -1,6 +1,8 @@
 """Facts from the header: those that decoding gives, whatever the file."""
 
 import struct
+import sys
+import tracemalloc
 import warnings
 import zlib
 
@@ -14,6 +16,8 @@ from support.images import file_of
 from app.core.errors import CropPlannerError, TooManyPixels, UndecodableImage
 from app.core.geometry import Size
 from app.imaging.decode import decode
+from app.imaging.headers import unusual
+from app.imaging.headers.jpeg import _segments
 from app.imaging.look import glance, look
 
 LIMIT = 4_000_000
@@ -224,25 +228,105 @@ def test_pixel_limit_is_exact_and_refused_as_by_decoding(name):
             read(FILES[name], max_pixels=pixels - 1)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        metadata.with_segments(FILES["JPEG RGB {}"], [metadata.segment(0xE5, b"")] * 10_001),
-        metadata.with_chunks(FILES["PNG RGB {}"], [], [metadata.chunk(b"prVt", b"")] * 10_001),
-        metadata.with_chunks(
-            FILES["PNG RGB {}"],
-            [metadata.chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(400_000)))] * 3,
-            [],
-        ),
-        metadata.with_segments(
-            FILES["JPEG RGB {}"],
-            [metadata.segment(0xE1, b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 1001)
-                              + bytes(12) * 1001 + bytes(4))],
-        ),
-    ],
-    ids=["segments", "chunks", "inflated text", "EXIF tags"],
-)  # fmt: skip
-def test_work_at_a_glance_is_bounded(data):
-    """More parts than any usual file has are left to a worker, where the answer is the same."""
-    assert glance(data, max_pixels=LIMIT) is None
-    check_same(data)
+def jpeg_of(segments: int, body: bytes = b"") -> bytes:
+    """A JPEG of just so many segments."""
+    plain = FILES["JPEG RGB {}"]
+    own = len(_segments(plain)[0])
+    return metadata.with_segments(plain, [metadata.segment(0xE5, body)] * (segments - own))
+
+
+def jpeg_with_tags(count: int) -> bytes:
+    """A JPEG with so many EXIF entries."""
+    entries = struct.pack("<H", count) + struct.pack("<HHLL", 0x9000, 3, 1, 0) * count + bytes(4)
+    block = b"Exif\0\0II*\0\x08\0\0\0" + entries
+    return metadata.with_segments(FILES["JPEG RGB {}"], [metadata.segment(0xE1, block)])
+
+
+def png_of(*chunks: bytes) -> bytes:
+    """A PNG with these chunks behind its image."""
+    return metadata.with_chunks(FILES["PNG RGB {}"], [], list(chunks))
+
+
+def png_in_parts(count: int) -> bytes:
+    """A PNG of just so many chunks, almost all of them of the image, and empty."""
+    empty = [metadata.chunk(b"IDAT", b"")] * (count - 3)
+    return metadata.with_chunks(FILES["PNG RGB {}"], [], empty)
+
+
+def compressed(text: bytes, key: bytes = b"a") -> bytes:
+    return metadata.chunk(b"zTXt", key + b"\0\0" + zlib.compress(text))
+
+
+def empty_blocks(byte_count: int) -> bytes:
+    """Text that is nothing, in a zlib stream of just so many bytes."""
+    stored = b"\0\0\0\xff\xff"
+    fill = byte_count - 2 - 5 - 4
+    stream = b"\x78\x01" + stored * (fill // 5) + b"\x01\0\0\xff\xff" + b"\0\0\0\1"
+    return metadata.chunk(b"zTXt", b"a\0\0" + stream)
+
+
+def exif_lines(byte_count: int) -> bytes:
+    return compressed(b"\n" * byte_count, b"Raw profile type exif")
+
+
+def xmp_of(byte_count: int) -> bytes:
+    return metadata.xmp_chunk((b"tiff:Orientation" * byte_count)[:byte_count], compressed=True)
+
+
+AT_THE_LIMIT = {
+    "segments": (jpeg_of, unusual.MOST_SEGMENTS),
+    "EXIF tags": (jpeg_with_tags, unusual.MOST_TAGS),
+    "chunks": (png_in_parts, unusual.MOST_CHUNKS),
+    "metadata chunks": (
+        lambda count: png_of(*[compressed(b"")] * (count - 1)), unusual.MOST_METADATA_CHUNKS
+    ),
+    "metadata": (
+        lambda size: png_of(metadata.chunk(b"tEXt", b"a".ljust(size - 13, b"\0"))),
+        unusual.MOST_METADATA_BYTES,
+    ),
+    "inflated text": (
+        lambda size: png_of(*[compressed(b" " * (size // 4))] * 3, compressed(b" " * (size // 4))),
+        unusual.MOST_METADATA_BYTES - 4,
+    ),
+    "empty blocks": (lambda size: png_of(empty_blocks(size)), unusual.MOST_COMPRESSED_BYTES - 2),
+    "lines of EXIF in text": (lambda size: png_of(exif_lines(size)), unusual.MOST_TEXT_BYTES),
+    "XMP": (lambda size: png_of(xmp_of(size)), unusual.MOST_TEXT_BYTES),
+}  # fmt: skip
+"""The dearest files that are read at a glance, each by what makes it dear and how much of it."""
+
+
+@pytest.mark.parametrize("name", AT_THE_LIMIT)
+def test_the_dearest_files_take_bounded_work_and_those_beyond_are_left_to_a_worker(name):
+    """Counted in lines of Python and in memory; the answer is the same either way."""
+    make, limit = AT_THE_LIMIT[name]
+    data = make(limit)
+    lines, peak_bytes, facts = work_of(lambda: glance(data, max_pixels=LIMIT))
+    assert facts is not None
+    assert lines < 100_000
+    assert peak_bytes < 3 * unusual.MOST_METADATA_BYTES
+    beyond = make(limit + 8)
+    assert glance(beyond, max_pixels=LIMIT) is None
+    for either in (data, beyond):
+        check_same(either)
+
+
+def work_of(call):
+    """Lines of Python that a call runs, bytes it has at most besides what was there, its answer."""
+    lines = 0
+
+    def count(frame, event, argument):
+        nonlocal lines
+        lines += event == "line"
+        return count
+
+    tracemalloc.start()
+    before, outer = tracemalloc.get_traced_memory()[0], sys.gettrace()
+    try:
+        answer = call()
+        peak = tracemalloc.get_traced_memory()[1]
+        sys.settrace(count)
+        call()
+    finally:
+        sys.settrace(outer)
+        tracemalloc.stop()
+    return lines, peak - before, answer

@@ -88,24 +88,43 @@ def test_sizes_are_exact_and_one_colour_stays_it(original, size, edges, filter_,
     assert made.getcolors() == [(size[0] * size[1], (200, 30, 90))]
 
 
-@needs_the_library
-@settings(deadline=None, max_examples=200)
+@pytest.mark.parametrize("library", [fast_library(), None], ids=["as installed", "Pillow alone"])
+@settings(max_examples=150)
 @given(
     st.tuples(st.integers(1, 400), st.integers(1, 400)),
     st.tuples(st.integers(1, 400), st.integers(1, 400)),
     st.tuples(shares, shares),
+    st.sampled_from(["box", "bilinear", "hamming", "bicubic", "lanczos"]),
     st.booleans(),
 )
-def test_what_lies_between_is_no_larger_than_both(original, size, edges, vertical_first):
+def test_what_lies_between_is_no_larger_than_both(
+    library, original, size, edges, filter_, vertical_first
+):
     """A long strip made wide and low would else take gigabytes on its way."""
     image = Image.new("RGB", original)
     y0, y1 = sorted(share * original[1] for share in edges)
     box = Box(0, y0, original[0], y1) if y1 - y0 > 0.01 else whole(image)
-    with patch.object(resample, "_one_pass", wraps=resample._one_pass) as passes:
-        resize(image, Size(*size), box, "lanczos", vertical_first=vertical_first)
-    between = passes.call_args_list[0].args[2]
+    with (
+        patch.object(resample, "fast_library", lambda: library),
+        patch.object(resample, "_by_library", wraps=resample._by_library) as by_library,
+        patch.object(resample, "_by_pillow", wraps=resample._by_pillow) as by_pillow,
+    ):
+        made = resize(image, Size(*size), box, filter_, vertical_first=vertical_first)
+    assert made.size == size
+    passes = [call.args[-3] for call in by_library.call_args_list + by_pillow.call_args_list]
+    if len(passes) == 1:  # both ways in one call of Pillow: what lies between is no larger either
+        assert (size[0] > original[0]) == (size[1] > box.y1 - box.y0)
     a_filter_more = 8 * max(size)
-    assert between.pixels <= max(original[0] * original[1], size[0] * size[1]) + a_filter_more
+    assert passes[0].pixels <= max(original[0] * original[1], size[0] * size[1]) + a_filter_more
+
+
+@pytest.mark.parametrize("filter_", ["box", "bilinear", "hamming", "bicubic", "lanczos"])
+@pytest.mark.parametrize("size", [Size(900, 30), Size(40, 700)])
+def test_pillow_in_two_calls_makes_what_it_makes_in_one(photo, filter_, size, monkeypatch):
+    """One way enlarged, the other reduced; only which is rounded first differs."""
+    monkeypatch.setattr(resample, "fast_library", lambda: None)
+    box = Box(17.3, 40.6, 611.9, 399.25)
+    assert psnr_db(resize(photo, size, box, filter_), pillow(photo, size, box, filter_)) > 50
 
 
 @pytest.mark.parametrize("filter_", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"])

@@ -22,8 +22,9 @@ GETS = [
 ]
 
 
-def client_of(app) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+def client_of(app, root_path="") -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, root_path=root_path)
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
 
 
 def essence(answer: httpx.Response):
@@ -92,6 +93,32 @@ async def test_what_is_kept_is_answered_without_fastapi(serve, monkeypatch, call
         first = await client.get(call)
         monkeypatch.setattr("fastapi.routing.solve_dependencies", None)
         assert essence(await client.get(call)) == essence(first)
+
+
+@pytest.mark.parametrize("prefix", ["/api", ""])
+async def test_behind_a_root_path_it_is_answered_without_fastapi_too(
+    monkeypatch, photo_bytes, prefix
+):
+    """Whether the server put it before the path or a proxy cut it off."""
+    async with client_of(create_app(Settings(encoder=False)), root_path="/api") as client:
+
+        async def ask():
+            photo = {"content": photo_bytes, "headers": JPEG}
+            analyzed = await client.post(f"{prefix}/analyze", **photo)
+            return [essence(await client.get(prefix + call)) for call in GETS] + [essence(analyzed)]
+
+        first = await ask()
+        monkeypatch.setattr("fastapi.routing.solve_dependencies", None)
+        assert await ask() == first
+    assert {status for status, *_ in first} == {200}
+
+
+@pytest.mark.parametrize("path", ["/apiplan", "/apiplan/plan", "/api/api/plan"])
+async def test_what_only_begins_like_the_root_path_is_no_kept_path(path):
+    async with client_of(create_app(Settings(encoder=False)), root_path="/api") as client:
+        query = "?width=640&height=480"
+        assert (await client.get(f"/api/plan{query}")).status_code == 200
+        assert (await client.get(path + query)).status_code == 404
 
 
 @pytest.mark.parametrize("call", GETS)
@@ -199,6 +226,32 @@ async def test_the_table_is_there_before_anyone_asks(serve, monkeypatch, fake_en
         table = (await client.get("/lut")).json()
         assert made.empty()
     assert table["rows"][0]["options"][0]["latency"]["source"] == "profile"
+
+
+async def test_a_table_that_cannot_be_made_ready_is_made_ready_at_the_next_change(
+    serve, monkeypatch, fake_encoder, caplog
+):
+    """And said in the log."""
+    monkeypatch.setattr(lut, "LOOK_AGAIN_S", 0.001)
+    made, tabled = asyncio.Queue(), lut._table
+
+    def fails_without_a_profile(*arguments):
+        made.put_nowait(arguments[2].profile)
+        if arguments[2].profile is None:
+            raise RuntimeError("for once")
+        return tabled(*arguments)
+
+    monkeypatch.setattr(lut, "_table", fails_without_a_profile)
+    fake_encoder.gate.clear()
+    async with serve(profile_on_start=True) as client:
+        kept = client._transport.app.state.answers
+        assert await asyncio.wait_for(made.get(), 10) is None
+        assert not kept.kept_bytes
+        fake_encoder.gate.set()
+        while await asyncio.wait_for(made.get(), 10) is None:
+            pass  # another reason why there is none yet
+        assert kept.kept_bytes
+    assert "for once" in caplog.text
 
 
 async def test_large_plans_wait_in_turn_and_too_many_are_refused(serve, monkeypatch):

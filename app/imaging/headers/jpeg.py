@@ -8,7 +8,7 @@ from __future__ import annotations
 from app.core.geometry import Size
 from app.imaging.facts import Header
 from app.imaging.headers.orientation import EXIF_PREFIX, orientation_of
-from app.imaging.headers.unusual import MOST_PARTS, Unusual
+from app.imaging.headers.unusual import MOST_SEGMENTS, Unusual
 
 _SOF = (0xC0, 0xC1, 0xC2)
 _DHT, _SOS, _DQT, _DRI = 0xC4, 0xDA, 0xDB, 0xDD
@@ -54,7 +54,7 @@ def _segments(data: bytes) -> tuple[_Segments, int]:
     """The segments up to and with the first scan's header, and where that scan's data begin."""
     segments = []
     position = 2  # behind the start of the image
-    for _ in range(MOST_PARTS):
+    for _ in range(MOST_SEGMENTS):
         marker = data[position + 1]
         if data[position] != 0xFF or marker not in _TAKEN:
             raise Unusual("not a marker of baseline or progressive JPEG")
