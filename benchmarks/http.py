@@ -8,7 +8,8 @@ latency comes from a saved profile.
 There are two of each server, as what reading 200 KB costs depends on what was read before: once the
 C library's allocator has freed a larger buffer, it no longer asks the kernel for the memory of each
 body anew, and the same endpoint takes less than half. One of each reads 200 KB at most, the other
-every kind of body, and like is compared with like.
+every kind of body. Page faults tell which of two rows had its memory kept: like is compared with
+like only where they are alike.
 """
 
 from __future__ import annotations
@@ -27,9 +28,14 @@ from app.encoder.device import device_name
 from benchmarks import wrk
 from benchmarks.conditions import device_slug
 from benchmarks.http_rows import RATIOS, Row, rows_of, started
+from benchmarks.serving import Server
 from benchmarks.timing import RESULTS, save
 
 CPU = torch.device("cpu")
+FEW_FAULTS = 5
+"""For each request. One takes about 2 µs, so these do not decide a comparison."""
+WARM_UP_S = 3
+"""What is measured is a server that has been at work; and COCO's 603 sizes take 2 s to plan."""
 PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "pydantic")
 
 
@@ -41,8 +47,8 @@ def main(arguments: list[str] | None = None) -> None:
         return
     with started(options.profile) as servers:
         rows = rows_of(servers)
-        for row in rows.values():  # what is measured is a server that has been at work
-            _measure(row, 1)
+        for row in rows.values():
+            _measure(row, WARM_UP_S)
         figures: dict[str, list[dict[str, float]]] = {name: [] for name in rows}
         for order in shuffled_rounds(list(rows), options.rounds):
             for name in order:
@@ -70,31 +76,42 @@ def _measure(row: Row, seconds: int) -> dict[str, float]:
         RuntimeError: some requests that were to be new may have been sent twice.
     """
     requests = row.requests_for(seconds)
-    before = row.server.cpu_s()
+    cpu_s, faults = _spent(row.server)
     answered = wrk.load(row.server.url, requests, seconds)
-    after = row.server.cpu_s()
-    if before is None or after is None:
-        raise SystemExit("this benchmark reads CPU time from Linux's /proc")
+    cpu_s_after, faults_after = _spent(row.server)
     # wrk makes one to look at, and has one on its way on each connection when the time is over.
     if row.new and answered.requests + wrk.CONNECTIONS + 1 > len(requests):
         raise RuntimeError(f"{answered.requests} answers, but only {len(requests)} new requests")
     return {
-        "cpu_us": (after - before) / answered.requests * 1e6,
+        "cpu_us": (cpu_s_after - cpu_s) / answered.requests * 1e6,
+        "page_faults": (faults_after - faults) / answered.requests,
         "requests_per_s": answered.requests / answered.seconds,
         "p50_us": answered.p50_us,
     }
 
 
+def _spent(server: Server) -> tuple[float, int]:
+    cpu_s, faults = server.cpu_s(), server.page_faults()
+    if cpu_s is None or faults is None:
+        raise SystemExit("this benchmark reads CPU time from Linux's /proc")
+    return cpu_s, faults
+
+
 def _report(figures: Mapping[str, Sequence[dict[str, float]]], options: argparse.Namespace) -> None:
     print(f"HTTP, {wrk.CONNECTIONS} connections, {options.rounds} rounds of {options.seconds} s")
     cpu_us = {name: [one["cpu_us"] for one in rounds] for name, rounds in figures.items()}
-    for name, values in cpu_us.items():
-        rate = statistics.median(one["requests_per_s"] for one in figures[name])
-        print(f"  {name:<46}{statistics.median(values):9.1f} µs of CPU{rate:9.0f} requests/s")
+    faults = {name: _median(rounds, "page_faults") for name, rounds in figures.items()}
+    for name, rounds in figures.items():
+        print(
+            f"  {name:<46}{_median(rounds, 'cpu_us'):9.1f} µs of CPU"
+            f"{_median(rounds, 'requests_per_s'):9.0f} requests/s{faults[name]:8.1f} page faults"
+        )
     ratios = []
     for name, over, most in RATIOS:
         found = Comparison.paired(cpu_us[name], cpu_us[over])
         verdict = f"; {_verdict(found, most)}" if most else ""
+        if most and abs(faults[name] - faults[over]) > FEW_FAULTS:
+            verdict += f", but with {faults[name]:.0f} page faults over {faults[over]:.0f}"
         print(
             f"  {name} / {over}: {found.ratio:.2f} ({found.low:.2f} to {found.high:.2f}){verdict}"
         )
@@ -119,6 +136,10 @@ def _report(figures: Mapping[str, Sequence[dict[str, float]]], options: argparse
     }
     path = save(f"http_{device_slug(CPU)}_uvicorn-{version('uvicorn')}", result)
     print(f"  saved as benchmarks/results/{path.name}")
+
+
+def _median(rounds: Sequence[dict[str, float]], key: str) -> float:
+    return statistics.median(one[key] for one in rounds)
 
 
 def _verdict(found: Comparison, most: float) -> str:

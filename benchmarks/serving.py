@@ -30,12 +30,21 @@ class Server:
 
     def cpu_s(self) -> float | None:
         """CPU time of all its threads so far; None where there is no Linux /proc."""
+        stat = self._stat()
+        return None if stat is None else (stat[13] + stat[14]) / os.sysconf("SC_CLK_TCK")
+
+    def page_faults(self) -> int | None:
+        """Pages of memory that the kernel has given it so far; None where there is no /proc."""
+        stat = self._stat()
+        return None if stat is None else stat[9]
+
+    def _stat(self) -> list[int] | None:
+        """The fields of proc(5)'s ``stat``, from 0; those before the fourth, no numbers, are 0."""
         stat = Path(f"/proc/{self.process_id}/stat")
         if not stat.exists():
             return None
-        after_name = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
-        user, system = after_name[11:13]  # fields 14 and 15 of proc(5)
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        after_state = stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1:]
+        return [0, 0, 0, *map(int, after_state)]
 
     def wait_for_profile(self, timeout_s: float) -> dict[str, Any]:
         """The profile that is measured from the start, once it is done."""
