@@ -44,6 +44,9 @@ from app.serving.service import Limits, Service
 from app.serving.worker import DeviceWorker
 from app.settings import Settings
 
+_KEPT_BYTES = 16 * 2**20
+"""Buffers up to this size are kept, in a heap that may stay twice as large. glibc allows 32 MiB."""
+
 DESCRIPTION = """
 What an image costs a Molmo vision-language model: planned exactly,
 measured on this device, and changed on purpose.
@@ -183,6 +186,7 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    _keep_freed_memory()
     uvicorn.run(
         create_app(settings),
         host=settings.host,
@@ -191,6 +195,15 @@ def serve(settings: Settings) -> None:
         log_config=None,
         timeout_graceful_shutdown=30,
     )
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep the memory of uploads instead of asking the kernel for it anew each time.
+
+    It does so from the first time on that a buffer this large is freed: mallopt(3) on the dynamic
+    M_MMAP_THRESHOLD. Page faults are more than half of what reading 200 KB costs otherwise.
+    """
+    bytearray(_KEPT_BYTES)
 
 
 def _exit(code: int, *_: object) -> None:
