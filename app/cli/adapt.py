@@ -10,12 +10,18 @@ import typer
 
 from app.cli.arguments import (
     CropSizeOption,
+    DryRunOption,
+    ForceOption,
+    FormatOption,
     ImageArgument,
     JsonOption,
     MarginsOption,
     MaxCropsOption,
     ModelOption,
+    OutOption,
     ProfileOption,
+    QualityOption,
+    ResampleOption,
 )
 from app.cli.files import check_output, default_output, suffix_format, write_output
 from app.cli.inputs import (
@@ -33,8 +39,6 @@ from app.core.predictions import Predictions
 from app.core.prefill import asked_prefill
 from app.core.sizing import Upscale
 from app.imaging.adapt import Output, Wish, adapt_file
-from app.imaging.render import DEFAULT_QUALITY, OutputFormat
-from app.imaging.resample import Resample
 from app.settings import Settings
 
 
@@ -72,29 +76,12 @@ def adapt(
     prefill_base_ms: Annotated[
         float | None, typer.Option(metavar="MS", help="What prefill takes besides.")
     ] = None,
-    form: Annotated[
-        OutputFormat | None,
-        typer.Option("--format", help="By default what OUT ends in, else the image's own or PNG."),
-    ] = None,
-    quality: Annotated[
-        int | None,
-        typer.Option(min=1, max=100, help=f"Of jpeg and webp; by default {DEFAULT_QUALITY}."),
-    ] = None,
-    resample: Annotated[Resample, typer.Option(help="Filter of the resize.")] = "lanczos",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="OUT",
-            dir_okay=False,
-            help="File to write; by default beside the image, as in photo.4crops.jpg.",
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite OUT.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done; write nothing.")
-    ] = False,
+    form: FormatOption = None,
+    quality: QualityOption = None,
+    resample: ResampleOption = "lanczos",
+    out: OutOption = None,
+    force: ForceOption = False,
+    dry_run: DryRunOption = False,
     model: ModelOption = None,
     max_crops: MaxCropsOption = None,
     overlap_margins: MarginsOption = None,

@@ -13,6 +13,8 @@ from app.core import notation
 from app.core.config import MAX_CROPS_LIMIT
 from app.core.errors import InvalidConfig
 from app.core.geometry import Grid, Size
+from app.imaging.render import DEFAULT_QUALITY, OutputFormat
+from app.imaging.resample import Resample
 
 T = TypeVar("T")
 
@@ -120,4 +122,27 @@ ImageArgument = Annotated[
     typer.Argument(
         metavar="FILE", exists=True, dir_okay=False, readable=True, help="The image file."
     ),
+]
+FormatOption = Annotated[
+    OutputFormat | None,
+    typer.Option("--format", help="By default what OUT ends in, else the image's own or PNG."),
+]
+QualityOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=100, help=f"Of jpeg and webp; by default {DEFAULT_QUALITY}."),
+]
+ResampleOption = Annotated[Resample, typer.Option(help="Filter of the resize.")]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="OUT",
+        dir_okay=False,
+        help="File to write; by default beside the image, as in photo.4crops.jpg.",
+    ),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite OUT.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would be done; write nothing.")
 ]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.arguments import (
     CropSizeOption,
+    DryRunOption,
+    ForceOption,
+    FormatOption,
     ImageArgument,
     JsonOption,
     MarginsOption,
     MaxCropsOption,
     ModelOption,
+    OutOption,
     ProfileOption,
+    QualityOption,
+    ResampleOption,
     parse_grid,
 )
 from app.cli.files import check_output, default_output, suffix_format, write_output
@@ -33,8 +38,7 @@ from app.core.profile import Profile
 from app.core.sizing import ResizeMode, Resizing, Target, Upscale, decide_resize
 from app.imaging.finish import check_result, make_file, may_stay
 from app.imaging.look import look
-from app.imaging.render import DEFAULT_QUALITY, OutputFormat, output_format, output_quality
-from app.imaging.resample import Resample
+from app.imaging.render import output_format, output_quality
 
 if TYPE_CHECKING:
     from app.schemas.resize import ResizeAnswer
@@ -61,29 +65,12 @@ def resize(
         ),
     ] = "auto",
     upscale: Annotated[Upscale, typer.Option(help="`never`: no pixel is enlarged.")] = "allow",
-    form: Annotated[
-        OutputFormat | None,
-        typer.Option("--format", help="By default what OUT ends in, else the image's own or PNG."),
-    ] = None,
-    quality: Annotated[
-        int | None,
-        typer.Option(min=1, max=100, help=f"Of jpeg and webp; by default {DEFAULT_QUALITY}."),
-    ] = None,
-    resample: Annotated[Resample, typer.Option(help="Filter of the resize.")] = "lanczos",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="OUT",
-            dir_okay=False,
-            help="File to write; by default beside the image, as in photo.4crops.jpg.",
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite OUT.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done; write nothing.")
-    ] = False,
+    form: FormatOption = None,
+    quality: QualityOption = None,
+    resample: ResampleOption = "lanczos",
+    out: OutOption = None,
+    force: ForceOption = False,
+    dry_run: DryRunOption = False,
     model: ModelOption = None,
     max_crops: MaxCropsOption = None,
     overlap_margins: MarginsOption = None,
