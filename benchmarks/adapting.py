@@ -20,10 +20,10 @@ import httpx
 from app.core.families import DEFAULT_FAMILY
 from app.encoder.device import choose_device
 from benchmarks.conditions import conditions, result_name
+from benchmarks.photos import SAMPLE
 from benchmarks.serving import ANSWER_TIMEOUT_S, Server, serving
 from benchmarks.timing import save
 
-SAMPLE = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"
 SHARES = (0.2, 0.5, 0.8)
 """Budgets: how far from the cheapest that can be done to what the photo takes as it is."""
 

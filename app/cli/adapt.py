@@ -27,13 +27,12 @@ from app.cli.files import check_output, default_output, suffix_format, write_out
 from app.cli.inputs import (
     NO_PROFILE,
     effective_config,
+    named_or_saved,
     read_bytes,
-    read_profile,
     read_settings,
 )
 from app.core.adapting import Budget, Strategy
 from app.core.config import CropConfig
-from app.core.latency_model import LatencyModel
 from app.core.notation import parse_modes
 from app.core.predictions import Predictions
 from app.core.prefill import asked_prefill
@@ -132,12 +131,7 @@ def adapt(
 def _known(
     config: CropConfig, settings: Settings, profile: Path | None, budget: Budget
 ) -> Predictions:
-    """By the profile that is named; for a latency budget else by the one saved for this device."""
-    timings = read_profile(profile, settings)
-    if timings is not None:
-        return Predictions(LatencyModel(timings), "")
-    if budget.latency_ms is None:
+    """A budget of tokens alone needs no latency, nor the wait for what finds the saved profile."""
+    if budget.latency_ms is None and profile is None and settings.profile is None:
         return Predictions(None, NO_PROFILE)
-    from app.cli.latency import saved_predictions  # needs torch, which takes seconds to import
-
-    return saved_predictions(config, settings)
+    return named_or_saved(profile, config, settings)

@@ -14,8 +14,9 @@ from app.core.config import CropConfig, make_config
 from app.core.errors import MalformedRequest, PayloadTooLarge
 from app.core.families import family_named
 from app.core.latency import Latency
+from app.core.latency_model import LatencyModel
 from app.core.plan import CropPlan
-from app.core.predictions import predict
+from app.core.predictions import Predictions, predict
 from app.core.profile import Profile
 from app.core.profile_file import load_profile
 
@@ -122,6 +123,20 @@ def read_profile(path: Path | None, settings: Settings) -> Profile | None:
     """
     file = path or settings.profile
     return load_profile(file) if file else None
+
+
+def named_or_saved(path: Path | None, config: CropConfig, settings: Settings) -> Predictions:
+    """By the profile that is named, or else by the one saved for this device.
+
+    Raises:
+        InvalidProfile: the named one cannot be used.
+    """
+    profile = read_profile(path, settings)
+    if profile is not None:
+        return Predictions(LatencyModel(profile), "")
+    from app.cli.latency import saved_predictions  # needs torch, which takes seconds to import
+
+    return saved_predictions(config, settings)
 
 
 def given_latency(profile: Profile | None, plan: CropPlan) -> Latency:

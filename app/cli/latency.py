@@ -27,11 +27,6 @@ def checkpoint_for(family: Family, settings: Settings) -> Path | None:
     return settings.checkpoint if family.name == settings.model else None
 
 
-def saved_latency(plan: CropPlan, settings: Settings) -> Latency:
-    """The plan's latency by the profile saved for this device, if there is one."""
-    return saved_predictions(plan.config, settings).latency(plan)
-
-
 def saved_predictions(config: CropConfig, settings: Settings) -> Predictions:
     """What the profile saved for this device predicts, if there is one."""
     family = config.family

@@ -19,6 +19,7 @@ from app.cli.arguments import (
 from app.cli.inputs import (
     effective_config,
     given_latency,
+    named_or_saved,
     read_image,
     read_profile,
     read_settings,
@@ -99,17 +100,13 @@ def analyze(
     stages = StagesMs(decode=image.decode_ms)
     if latency == "none":
         known = Latency("none", "not asked for")
-    elif latency == "profile" and (timings := read_profile(profile, settings)) is not None:
-        known = given_latency(timings, planned)
+    elif latency == "profile":
+        known = named_or_saved(profile, config, settings).latency(planned)
     else:
-        # Only here: these need torch, which takes seconds to import.
-        from app.cli.latency import measured_latency, saved_latency
+        from app.cli.latency import measured_latency  # needs torch, which takes seconds to import
 
-        if latency == "profile":
-            known = saved_latency(planned, settings)
-        else:
-            known, spent = measured_latency(image.picture, planned, settings, repeats)
-            stages.queue, stages.preprocess = spent.queue_ms, spent.preprocess_ms
+        known, spent = measured_latency(image.picture, planned, settings, repeats)
+        stages.queue, stages.preprocess = spent.queue_ms, spent.preprocess_ms
     answer = PlanAnswer.of(planned, known, facts=image.picture.facts, stages_ms=stages)
     if as_json:
         print_json(answer)

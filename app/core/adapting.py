@@ -128,13 +128,7 @@ def as_it_is(
     Under ``hybrid`` it is planned with the limit that holds for all images, and counts as
     unchanged only where that limit takes nothing from it.
     """
-    limited = _config(config, budget, latency_of, strategy)
-    try:
-        plan = make_plan(image, limited)
-    except CollapsedImage:
-        return None
-    mode: AdaptMode = "unchanged" if plan.grid == select_tiling(image, config) else "max_crops"
-    return Candidate(mode, leave_alone(image, plan.grid), plan, latency_of(plan))
+    return _left_alone(image, config, _config(config, budget, latency_of, strategy), latency_of)
 
 
 def candidates(
@@ -162,9 +156,9 @@ def candidates(
         found += _resized(image, limited, latency_of, modes, upscale)
     if strategy in ("best", "max_crops"):
         found += _under_lower_limits(image, config, latency_of)
-    if (unlimited := as_it_is(image, config, budget, latency_of)) is not None:
+    if (unlimited := _left_alone(image, config, config, latency_of)) is not None:
         found = [one for one in found if _saves(one.plan, unlimited.plan)]
-    if (whole := as_it_is(image, config, budget, latency_of, strategy=strategy)) is not None:
+    if (whole := _left_alone(image, config, limited, latency_of)) is not None:
         found.append(whole)
     return tuple(sorted(found, key=cost))
 
@@ -189,6 +183,18 @@ def cost(candidate: Candidate) -> tuple[float, ...]:
     plan, latency_ms = candidate.plan, candidate.latency_ms
     known = inf if latency_ms is None else latency_ms
     return known, plan.tokens.prompt, plan.total_crops, candidate.change
+
+
+def _left_alone(
+    image: Size, config: CropConfig, limited: CropConfig, latency_of: LatencyOf
+) -> Candidate | None:
+    """The image as it is under ``limited``, which may take something from what ``config`` gives."""
+    try:
+        plan = make_plan(image, limited)
+    except CollapsedImage:
+        return None
+    mode: AdaptMode = "unchanged" if plan.grid == select_tiling(image, config) else "max_crops"
+    return Candidate(mode, leave_alone(image, plan.grid), plan, latency_of(plan))
 
 
 def _resized(

@@ -55,10 +55,8 @@ class LatencyCurve:
         part = (total_crops - lower.total_crops) / span if span else 0.0
         connector_ms = _on_line(lower.connector_ms.p50, upper.connector_ms.p50, part)
         tokens = _on_line(lower.patch_tokens, upper.patch_tokens, part)
-        shift_ms = self.token_ms * (patch_tokens - tokens)
-        shift_ms = max(
-            shift_ms, -connector_ms
-        )  # however few the tokens, no stage takes less than 0
+        # However few the tokens, no stage takes less than 0.
+        shift_ms = max(self.token_ms * (patch_tokens - tokens), -connector_ms)
         return VisionLatency(
             Distribution(
                 self._samples[lower.total_crops], self._samples[upper.total_crops], part, shift_ms

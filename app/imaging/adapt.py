@@ -24,12 +24,10 @@ from app.core.plan import CropPlan
 from app.core.prefill import PrefillCost
 from app.core.sizing import Upscale
 from app.imaging.decode import Picture, decode
-from app.imaging.facts import ImageFacts
-from app.imaging.finish import check_result, make_file, may_stay, write_verified
+from app.imaging.finish import check_result, make_file, may_stay
 from app.imaging.look import look
 from app.imaging.quality import QualityMeter
-from app.imaging.raster import as_raster
-from app.imaging.render import OutputFormat, output_format, output_quality, render
+from app.imaging.render import OutputFormat, output_format, output_quality
 from app.imaging.resample import Resample
 
 PredictLatency = Callable[[CropPlan], Latency]
@@ -132,22 +130,27 @@ def adapt_file(
         all_known=all_known,
         before_each=before_each,
     )
-    stays = may_stay(facts, output.form, output.quality)
-    adaptation = _as_written(adaptation, stays)
+    if not may_stay(facts, output.form, output.quality):
+        adaptation = _written_anew(adaptation)
     candidate = adaptation.chosen.candidate
     form = output.form or output_format(facts.format)
     check_result(candidate.decision, form, max_pixels=max_pixels)
-    stays = candidate.decision.mode == "unchanged"
     made = None
     if make:
-        decoded = picture() if adaptation.compared_px is not None else None
-        made = _make(data, facts, decoded, candidate, form, output, max_pixels)
-    return AdaptedFile(
-        adaptation,
-        made,
-        facts.format if stays else form,
-        None if stays else output_quality(form, output.quality),
-    )
+        made = make_file(
+            data,
+            facts,
+            candidate.decision,
+            candidate.plan.config,
+            form=form,
+            quality=output.quality,
+            resample=output.resample,
+            max_pixels=max_pixels,
+            picture=None if adaptation.compared_px is None else picture(),
+        )
+    if candidate.decision.mode == "unchanged":
+        return AdaptedFile(adaptation, made, facts.format, quality=None)
+    return AdaptedFile(adaptation, made, form, output_quality(form, output.quality))
 
 
 def adapt(
@@ -233,10 +236,8 @@ def _check_known(
         )
 
 
-def _as_written(adaptation: Adaptation, stays: bool) -> Adaptation:
+def _written_anew(adaptation: Adaptation) -> Adaptation:
     """An image that is left alone but must be written anew is a fit of its own size."""
-    if stays:
-        return adaptation
 
     def rewritten(one: Judged) -> Judged:
         candidate = one.candidate
@@ -247,38 +248,3 @@ def _as_written(adaptation: Adaptation, stays: bool) -> Adaptation:
         return replace(one, candidate=replace(candidate, mode=mode, decision=decision))
 
     return replace(adaptation, table=tuple(rewritten(one) for one in adaptation.table))
-
-
-def _make(
-    data: bytes,
-    facts: ImageFacts,
-    picture: Picture | None,
-    candidate: Candidate,
-    form: OutputFormat,
-    output: Output,
-    max_pixels: int,
-) -> bytes:
-    """The file that was decided on, verified, of the ``picture`` if it is decoded already."""
-    decision, config = candidate.decision, candidate.plan.config
-    if picture is None:
-        return make_file(
-            data,
-            facts,
-            decision,
-            config,
-            form=form,
-            quality=output.quality,
-            resample=output.resample,
-            max_pixels=max_pixels,
-        )
-    if decision.mode == "unchanged":
-        return data
-    image = render(as_raster(picture), decision, output.resample)
-    return write_verified(
-        image,
-        decision,
-        config,
-        form=form,
-        quality=output.quality,
-        icc_profile=picture.icc_profile,
-    )

@@ -12,8 +12,9 @@ from app.core.errors import InvalidConfig, TooManyPixels, UnreachableTarget
 from app.core.geometry import Size
 from app.core.plan import make_plan
 from app.core.sizing import ResizeDecision
+from app.imaging.decode import Picture
 from app.imaging.facts import ImageFacts
-from app.imaging.raster import load_raster
+from app.imaging.raster import as_raster, load_raster
 from app.imaging.render import OutputFormat, output_format, output_quality, render, write
 from app.imaging.resample import Resample
 
@@ -65,6 +66,7 @@ def make_file(
     quality: int | None,
     resample: Resample,
     max_pixels: int,
+    picture: Picture | None = None,
 ) -> bytes:
     """The file that was decided on, verified; the bytes as they came where they may stay.
 
@@ -80,6 +82,7 @@ def make_file(
         quality: of a lossy one, 1 to 100; None for the default.
         resample: filter of the resize.
         max_pixels: most of the file and of the result.
+        picture: the file decoded, where it is already.
 
     Raises:
         UndecodableImage: the file is damaged.
@@ -87,31 +90,21 @@ def make_file(
         UnreachableTarget: what was written gets another tiling than decided.
     """
     check_result(decision, form, max_pixels=max_pixels)
-    reduction = inf if decision.mode == "unchanged" else _reduction(decision, resample)
-    raster = load_raster(data, facts, max_pixels=max_pixels, reduction=reduction)
-    if decision.mode == "unchanged":
+    unchanged = decision.mode == "unchanged"
+    if picture is not None:
+        raster = as_raster(picture)
+    else:
+        reduction = inf if unchanged else _reduction(decision, resample)
+        raster = load_raster(data, facts, max_pixels=max_pixels, reduction=reduction)
+    if unchanged:
         return data
-    image = render(raster, decision, resample)
-    return write_verified(
-        image, decision, config, form=form, quality=quality, icc_profile=raster.icc_profile
-    )
+    made = write(render(raster, decision, resample), form, quality, raster.icc_profile)
+    _verify(made, decision, config, form)
+    return made
 
 
-def write_verified(
-    image: Image.Image,
-    decision: ResizeDecision,
-    config: CropConfig,
-    *,
-    form: OutputFormat,
-    quality: int | None,
-    icc_profile: bytes | None,
-) -> bytes:
-    """Write what was rendered, then read the size back from the file and plan it again.
-
-    Raises:
-        UnreachableTarget: what was written gets another tiling than decided.
-    """
-    data = write(image, form, quality, icc_profile)
+def _verify(data: bytes, decision: ResizeDecision, config: CropConfig, form: OutputFormat) -> None:
+    """Read the size back from what was written and plan it again. Raises UnreachableTarget."""
     with Image.open(io.BytesIO(data), formats=[form]) as made:
         size = Size(made.width, made.height)
     grid = make_plan(size, config).grid
@@ -122,7 +115,6 @@ def write_verified(
             actual=str(grid),
             reachable=[],
         )
-    return data
 
 
 def _reduction(decision: ResizeDecision, resample: Resample) -> float:

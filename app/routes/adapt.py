@@ -19,7 +19,7 @@ from app.core.sizing import Upscale
 from app.imaging.adapt import AdaptedFile, Wish, adapt_file
 from app.imaging.render import MEDIA_TYPES
 from app.routes.disconnect import while_connected
-from app.routes.output import OutputParameters, image_headers, wants_json
+from app.routes.output import OutputParameters, image_headers, image_or, wants_json
 from app.routes.parameters import ServiceDependency
 from app.routes.problems import responses
 from app.routes.upload import OPENAPI_BODY, read_upload
@@ -75,13 +75,7 @@ class AdaptParameters(OutputParameters):
     "/adapt",
     summary="The image that keeps a budget and loses least",
     response_model=AdaptAnswer,
-    responses={
-        200: {
-            "description": "The image; or what was weighed, with `Accept: application/json`.",
-            "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
-        },
-        **responses(400, 413, 415, 422, 429, 503, 504),
-    },
+    responses={**image_or("what was weighed"), **responses(400, 413, 415, 422, 429, 503, 504)},
     openapi_extra=OPENAPI_BODY,
 )
 async def adapt(

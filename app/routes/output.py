@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import Request
 from pydantic import Field
 
@@ -26,6 +28,16 @@ class OutputParameters(PlanParameters):
     def output(self) -> Output:
         """The three as one value."""
         return Output(self.format, self.quality, self.resample)
+
+
+def image_or(facts: str) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entry of an answer that is an image, or ``facts`` as JSON."""
+    return {
+        200: {
+            "description": f"The image; or {facts}, with `Accept: application/json`.",
+            "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    }
 
 
 def wants_json(request: Request) -> bool:

@@ -18,7 +18,7 @@ from app.imaging.render import (
     output_format,
     output_quality,
 )
-from app.routes.output import OutputParameters, image_headers, wants_json
+from app.routes.output import OutputParameters, image_headers, image_or, wants_json
 from app.routes.parameters import ServiceDependency
 from app.routes.problems import responses
 from app.routes.upload import OPENAPI_BODY, read_upload
@@ -54,13 +54,7 @@ class ResizeParameters(OutputParameters):
     "/resize",
     summary="The image that costs just so much",
     response_model=ResizeAnswer,
-    responses={
-        200: {
-            "description": "The image; or the decision, with `Accept: application/json`.",
-            "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
-        },
-        **responses(400, 413, 415, 422, 429, 504),
-    },
+    responses={**image_or("the decision"), **responses(400, 413, 415, 422, 429, 504)},
     openapi_extra=OPENAPI_BODY,
 )
 async def resize(
