@@ -39,6 +39,8 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.EncoderMismatch: 422,
     errors.OutOfDeviceMemory: 507,
     errors.InvalidProfile: 500,
+    errors.InvalidDataset: 422,
+    errors.InvalidProfiling: 422,
     errors.MeasurementRunning: 409,
     errors.UnknownMeasurement: 404,
     errors.ModelServerError: 502,

@@ -85,6 +85,7 @@ ALLOWED = {
     "prefill": {"core"},
     "serving": {"core", "imaging", "encoder"},
     "schemas": {"core", "imaging", "serving"},
+    "report": {"core", "imaging", "schemas", "encoder"},
     "routes": {"core", "imaging", "serving", "schemas"},
 }
 

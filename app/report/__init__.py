@@ -1,0 +1,1 @@
+"""Experiments over data sets: what they are about, what was measured of them, what is written."""

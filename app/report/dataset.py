@@ -1,0 +1,330 @@
+"""The images that an experiment is about: sizes always, files where there are any.
+
+A data set is a folder of images, a COCO-style annotation file with or without its images, or a
+folder that has several of either ("splits") in it. Pixels are not decoded here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from app.core.errors import CropPlannerError, InvalidDataset
+from app.core.geometry import Size
+from app.imaging.look import look
+from app.report.annotations import Annotated, BadEntry, read_annotations
+from app.report.identity import IMAGE_SUFFIXES, file_ids, safe, spoken_number, without_suffix
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetImage:
+    """An image of a data set.
+
+    Attributes:
+        image_id: the annotation's id, a string in safe characters; in a folder the relative path
+            without its suffix. No two of a data set are equal, and each can be part of a file name.
+        file_name: as annotated, or relative to the folder, with ``/``.
+        size: upright px.
+        path: None if only the size is known.
+    """
+
+    image_id: int | str
+    file_name: str
+    size: Size
+    path: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An image that is not part of the data set, and one sentence why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Images by rising id if annotated, else by path; the same on every machine but for ``path``.
+
+    ``name`` is the last part of the source's path, never all of it.
+    """
+
+    name: str
+    split: str | None
+    kind: Literal["folder", "annotations"]
+    images: tuple[DatasetImage, ...]
+    skipped: tuple[Skipped, ...]
+    _found: tuple[Mapping[str, DatasetImage | None], ...] = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_found", tuple(_index(self.images, names) for names in _NAMES))
+
+    def find(self, image_id: int | str) -> DatasetImage | None:
+        """The image that an id or a name of another file stands for, None if none or several do.
+
+        By id; else by file name; by its last part; by that without its suffix; by the number that
+        this is, so that 139 finds ``000000000139.jpg`` and the other way round.
+        """
+        asked = str(image_id)
+        names = (safe(asked), asked, _last(asked), _stem(asked), _number(asked))
+        for name, index in zip(names, self._found, strict=True):
+            if name is not None and name in index:
+                return index[name]
+        return None
+
+
+def open_dataset(
+    source: Path,
+    split: str | None = None,
+    *,
+    images: Path | None = None,
+    max_pixels: int,
+    progress: Progress = lambda done, total: None,
+) -> Dataset:
+    """Read what a data set consists of.
+
+    Args:
+        source: a folder that is searched to its depths for files with an image's suffix (hidden
+            ones are not looked at); an annotation file; or a folder that has the split in it.
+        split: of a folder, the subfolder of that name, also in ``images/``; or, where that has no
+            image, ``annotations/*_{split}.json``. Of an annotation file, a part of its name.
+        images: the folder with the files of an annotation file; by default looked for beside it.
+            Where a file is there, its own upright size counts, not the annotated one.
+        max_pixels: larger files are skipped; a size alone is not.
+        progress: called with how many images were looked at, and of how many.
+
+    Raises:
+        InvalidDataset: nothing there, no image in it, no annotation file, or no such split.
+    """
+    split = split or None
+    if not source.exists():
+        raise InvalidDataset(f"there is nothing at {source}", actual=str(source))
+    chosen = _chosen(source, split)
+    if chosen.is_dir():
+        if images is not None:
+            raise InvalidDataset("a folder of images has its files itself: leave `images` out")
+        kind: Literal["folder", "annotations"] = "folder"
+        found, skipped = _of_folder(chosen, max_pixels, progress)
+    else:
+        kind = "annotations"
+        entries = read_annotations(chosen)
+        folder = _images_folder(chosen, entries, split, images)
+        found, skipped = _of_annotations(entries, folder, max_pixels, progress)
+    if not found:
+        raise _nothing(source, chosen, skipped)
+    return Dataset(_name(source), split, kind, tuple(found), tuple(skipped))
+
+
+def image_files(folder: Path, unreadable: Callable[[OSError], None]) -> Iterator[Path]:
+    """The files with an image's suffix below ``folder``, hidden ones left out; links are followed,
+    but into no folder twice.
+    """
+    entered: set[str] = set()
+    for here, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
+        real = os.path.realpath(here)
+        folders[:] = [] if real in entered else sorted(f for f in folders if f[0] != ".")
+        if real in entered:
+            continue
+        entered.add(real)
+        for file in sorted(files):
+            if file[0] != "." and Path(file).suffix.lower() in IMAGE_SUFFIXES:
+                yield Path(here, file)
+
+
+def _of_folder(
+    folder: Path, max_pixels: int, progress: Progress
+) -> tuple[list[DatasetImage], list[Skipped]]:
+    skipped: list[Skipped] = []
+
+    def unreadable(error: OSError) -> None:
+        name = Path(error.filename).relative_to(folder).as_posix()
+        skipped.append(Skipped(_shown(name), f"the folder cannot be read: {error.strerror}"))
+
+    files = {path.relative_to(folder).as_posix(): path for path in image_files(folder, unreadable)}
+    sizes: dict[str, Size] = {}
+    for done, name in enumerate(sorted(files), 1):
+        size = _size_of(files[name], max_pixels)
+        if isinstance(size, Size) and _shown(name) == name:
+            sizes[name] = size
+        else:
+            reason = size if isinstance(size, str) else "its name is not valid Unicode"
+            skipped.append(Skipped(_shown(name), reason))
+        progress(done, len(files))
+    ids = file_ids(list(sizes))
+    images = [
+        DatasetImage(image_id, name, size, files[name])
+        for image_id, (name, size) in zip(ids, sizes.items(), strict=True)
+    ]
+    return images, skipped
+
+
+def _of_annotations(
+    entries: Sequence[Annotated | BadEntry],
+    folder: Path | None,
+    max_pixels: int,
+    progress: Progress,
+) -> tuple[list[DatasetImage], list[Skipped]]:
+    images: dict[str, DatasetImage] = {}
+    skipped: list[Skipped] = []
+    for done, entry in enumerate(entries, 1):
+        progress(done, len(entries))
+        if not isinstance(entry, Annotated):
+            skipped.append(Skipped(_shown(entry.name), entry.reason))
+            continue
+        path = _file_of(entry.file_name, folder) if folder else None
+        size = _size_of(path, max_pixels) if path else entry.size
+        image_id = entry.image_id if isinstance(entry.image_id, int) else safe(entry.image_id)
+        if isinstance(size, str):
+            skipped.append(Skipped(_shown(entry.file_name), size))
+        elif str(image_id) in images:
+            skipped.append(Skipped(_shown(entry.file_name), f"another id is {image_id}, too"))
+        else:
+            images[str(image_id)] = DatasetImage(image_id, entry.file_name, size, path)
+    rising = sorted(images.values(), key=lambda i: (isinstance(i.image_id, str), i.image_id))
+    return rising, skipped
+
+
+def _size_of(path: Path, max_pixels: int) -> Size | str:
+    """The upright size of an image file, or why it has none."""
+    if not path.is_file():  # a pipe would be waited for
+        return "it is not a file"
+    try:
+        return look(path.read_bytes(), max_pixels=max_pixels).size
+    except CropPlannerError as error:
+        return error.detail
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    except MemoryError:
+        return "the memory is too small for it"
+
+
+def _chosen(source: Path, split: str | None) -> Path:
+    """The folder or the annotation file that is meant."""
+    if split is None:
+        return source
+    if source.is_file():
+        if split in source.stem:
+            return source
+        raise InvalidDataset(f"{source.name} is one split, and not {split}", actual=split)
+    folders = [source / split, source / "images" / split]
+    for folder in folders if split == Path(split).name else []:
+        if folder.is_dir() and next(image_files(folder, lambda _: None), None):
+            return folder
+    files = [file for file in _annotation_files(source) if _split_of(file) == split]
+    if files:
+        # COCO has several files of a split, and this is the one about objects in images.
+        return next((file for file in files if file.name.startswith("instances_")), files[0])
+    known = sorted(_splits(source))
+    there = f"there are {', '.join(known)}" if known else "there is none at all"
+    raise InvalidDataset(
+        f"{source.name or source} has no split {split} with images in it: {there}",
+        actual=split,
+        known=known,
+    )
+
+
+def _splits(source: Path) -> set[str]:
+    places = [place for place in (source, source / "images") if place.is_dir()]
+    folders = (one for place in places for one in place.iterdir() if one.is_dir())
+    with_images = {
+        one.name
+        for one in folders
+        if one.name[0] != "." and next(image_files(one, lambda _: None), None)
+    }
+    return (with_images - {"images"}) | {_split_of(file) for file in _annotation_files(source)}
+
+
+def _annotation_files(source: Path) -> list[Path]:
+    return [file for file in sorted((source / "annotations").glob("*_*.json")) if file.is_file()]
+
+
+def _split_of(file: Path) -> str:
+    """``val2017`` of ``instances_val2017.json``."""
+    return file.stem.rpartition("_")[2]
+
+
+def _images_folder(
+    file: Path, entries: Sequence[Annotated | BadEntry], split: str | None, images: Path | None
+) -> Path | None:
+    """Where the files of an annotation file are: as told, or the first place that has one."""
+    if images is not None:
+        if not images.is_dir():
+            raise InvalidDataset(f"there is no folder {images}", actual=str(images))
+        return images
+    names = [entry.file_name for entry in entries if isinstance(entry, Annotated)]
+    named = dict.fromkeys(name for name in (split, _split_of(file)) if name)
+    for base in (file.parent, file.absolute().parent.parent):
+        for place in (base, base / "images"):
+            for folder in (*(place / name for name in named), place):
+                if folder.is_dir() and any(_file_of(name, folder) for name in names):
+                    return folder
+    return None
+
+
+def _file_of(name: str, folder: Path) -> Path | None:
+    """The file in ``folder`` that an annotation names; never one outside of it."""
+    relative = PurePosixPath(name)
+    if relative.is_absolute() or ".." in relative.parts or "\0" in name:
+        return None
+    candidates = (folder / relative, folder / relative.name)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _nothing(source: Path, chosen: Path, skipped: list[Skipped]) -> InvalidDataset:
+    said = f"{chosen.name or chosen} holds no image that can be used"
+    if skipped:
+        first = skipped[0]
+        said += f"; {len(skipped)} skipped, the first is {first.name}: {first.reason}"
+    elif chosen.is_dir() and (splits := sorted(_splits(source))):
+        said += f"; but there are the splits {', '.join(splits)}"
+    return InvalidDataset(said, actual=str(source))
+
+
+def _name(source: Path) -> str:
+    return (source if source.name not in ("", "..") else source.resolve()).name or "root"
+
+
+def _shown(name: str) -> str:
+    """``name``, and bytes of it that are no text as question marks."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _last(name: str) -> str:
+    return PurePosixPath(name).name
+
+
+def _stem(name: str) -> str:
+    return without_suffix(_last(name))
+
+
+def _number(name: str) -> str | None:
+    number = spoken_number(name)
+    return None if number is None else str(number)
+
+
+_NAMES: tuple[Callable[[DatasetImage], str | None], ...] = (
+    lambda image: str(image.image_id),
+    lambda image: image.file_name,
+    lambda image: _last(image.file_name),
+    lambda image: _stem(image.file_name),
+    lambda image: _number(image.file_name),
+)
+
+
+def _index(
+    images: tuple[DatasetImage, ...], name_of: Callable[[DatasetImage], str | None]
+) -> Mapping[str, DatasetImage | None]:
+    """Images by a kind of name; None stands for several of that name."""
+    index: dict[str, DatasetImage | None] = {}
+    for image in images:
+        name = name_of(image)
+        if name is not None:
+            index[name] = None if name in index else image
+    return index

@@ -1,0 +1,28 @@
+"""Files that are whole or not there, whenever the writing ends."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+
+def write_whole(path: Path, data: bytes | str) -> None:
+    """Write ``data`` (text as UTF-8) to ``path``, making its folder; an older file is replaced.
+
+    Readers see the old file or the new one, never a part; so does whoever interrupts. The file gets
+    the permissions that any new file gets here. A crash of the whole machine is not provided for.
+
+    Raises:
+        OSError: it cannot be written; then nothing of it is left.
+    """
+    content = data.encode("utf-8") if isinstance(data, str) else data
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, as only within one file system a file is replaced in one step.
+    temporary = path.with_name(f".writing-{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
