@@ -27,6 +27,20 @@ NEEDS: Mapping[Method, Needs] = {
 model as well."""
 
 
+def is_as_trained(plan: CropPlan) -> bool:
+    """Whether the released weights were trained with such plans.
+
+    That is the family's own margins and crop side, and no more crops than its ``max_crops``.
+    For all others quality is unknown.
+    """
+    config, family = plan.config, plan.config.family
+    return (
+        config.is_native
+        and config.overlap_margins == family.overlap_margins
+        and plan.grid.crops <= family.default_max_crops
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class MethodRow:
     """One setting of one method; all else is as in ``current``, the plan that was asked about.
@@ -65,18 +79,8 @@ class MethodRow:
 
     @property
     def as_trained(self) -> bool:
-        """Whether the released weights were trained with such plans.
-
-        That is the family's own margins and crop side, and no more crops than its ``max_crops``.
-        For all others quality is unknown.
-        """
-        config = self.plan.config
-        family = config.family
-        return (
-            config.is_native
-            and config.overlap_margins == family.overlap_margins
-            and self.plan.grid.crops <= family.default_max_crops
-        )
+        """As :func:`is_as_trained` says of the plan."""
+        return is_as_trained(self.plan)
 
     @property
     def scale_x(self) -> float:

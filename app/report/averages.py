@@ -1,0 +1,120 @@
+"""What the images of a set cost on average under one configuration."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.core.config import CropConfig
+from app.core.cost import plan_flops
+from app.core.errors import CollapsedImage
+from app.core.geometry import Grid, Size
+from app.core.kept import kept_pixels
+from app.core.latency import Latency
+from app.core.plan import CropPlan, make_plan
+
+PredictLatency = Callable[[CropPlan], Latency]
+"""The latency of a plan's vision tokens that a profile predicts, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One size of the set, planned: ``images`` have it.
+
+    ``original`` is their own size, and the plan's unless they were resized before.
+    """
+
+    images: int
+    original: Size
+    plan: CropPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Averages:
+    """Means over images, each counted once.
+
+    Overlap and redundancy are of the whole canvas. ``kept_ratio`` is the share of the image's own
+    pixels that reach the grid crops (``app.core.kept``). ``latency_ms`` is the median that a
+    profile predicts; None where it predicts none for some image.
+    """
+
+    total_crops: float
+    patch_tokens: float
+    prompt_tokens: float
+    gflop: float
+    overlap_ratio: float
+    redundancy_ratio: float
+    kept_ratio: float
+    latency_ms: float | None
+
+
+def plan_all(
+    sizes: Mapping[Size, int],
+    config: CropConfig,
+    resized: Callable[[Size], Size] = lambda size: size,
+) -> tuple[Planned, ...]:
+    """The plan of every size that has one: an image so narrow that it collapses has none.
+
+    Args:
+        sizes: how many images have each size.
+        config: what all are planned under.
+        resized: what becomes of a size before.
+    """
+    planned = []
+    for size, images in sizes.items():
+        try:
+            planned.append(Planned(images, size, make_plan(resized(size), config)))
+        except CollapsedImage:
+            continue
+    return tuple(planned)
+
+
+def averages(planned: Sequence[Planned], latency: PredictLatency) -> Averages:
+    """Means over the images of a set, all planned under one configuration.
+
+    Raises:
+        ValueError: there is no image.
+    """
+    images: Counter[Grid] = Counter()
+    for one in planned:
+        images[one.plan.grid] += one.images
+    plans = {one.plan.grid: one.plan for one in planned}  # any of a grid: they cost the same
+    times = {grid: latency(plan).at(50) for grid, plan in plans.items()}
+
+    def mean(of: Callable[[CropPlan], float]) -> float:
+        return weighted_mean((of(plans[grid]), count) for grid, count in images.items())
+
+    return Averages(
+        total_crops=mean(lambda plan: plan.total_crops),
+        patch_tokens=mean(lambda plan: plan.tokens.patch),
+        prompt_tokens=mean(lambda plan: plan.tokens.prompt),
+        gflop=mean(lambda plan: plan_flops(plan) / 1e9),
+        overlap_ratio=mean(lambda plan: plan.overlap().overlap_ratio),
+        redundancy_ratio=mean(lambda plan: plan.overlap().redundancy_ratio),
+        kept_ratio=weighted_mean(
+            (kept_pixels(one.plan) / one.original.pixels, one.images) for one in planned
+        ),
+        latency_ms=None if None in times.values() else mean(lambda plan: times[plan.grid] or 0.0),
+    )
+
+
+def weighted_mean(pairs: Iterable[tuple[float, int]]) -> float:
+    """The mean of (value, weight) pairs.
+
+    Raises:
+        ValueError: they have no weight.
+    """
+    total = weight = 0.0
+    for value, of_it in pairs:
+        total += value * of_it
+        weight += of_it
+    if not weight:
+        raise ValueError("a mean needs something to be the mean of")
+    return total / weight
+
+
+def padding_ratio(plan: CropPlan) -> float:
+    """The share of the canvas that shows no image."""
+    canvas = plan.canvas
+    return 1 - canvas.content.area / (canvas.width * canvas.height)

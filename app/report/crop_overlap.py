@@ -1,0 +1,239 @@
+"""The crop-overlap experiment, from a set of images to its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from app.core.config import CropConfig, make_config
+from app.core.errors import CollapsedImage, CropPlannerError, InvalidDataset
+from app.core.geometry import Size
+from app.core.latency import Latency
+from app.core.methods import compare_methods
+from app.core.plan import CropPlan, make_plan
+from app.imaging.decode import decode
+from app.report.answer import EXPERIMENT, to_json
+from app.report.averages import PredictLatency
+from app.report.candidates import Candidate, Candidates, all_candidates, profiled_candidates
+from app.report.dataset import Dataset, Skipped, open_dataset
+from app.report.drawing import Drawing, draw_all, files_of
+from app.report.experiment import Examined, Experiment, SelectionFacts
+from app.report.html import render_report
+from app.report.measured import measured_counts
+from app.report.model import family_at
+from app.report.selection import Selection, select
+from app.report.set_statistics import set_statistics
+from app.report.writing import write_whole
+
+JSON_FILE = f"{EXPERIMENT}.json"
+REPORT_FILE = f"{EXPERIMENT}.html"
+
+MAX_PIXELS = 64_000_000
+"""Larger images are skipped; as the service's setting has it."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and of how much."""
+
+
+def no_profile(_: CropPlan) -> Latency:
+    """What is known of a latency without a profile."""
+    return Latency("none", "no profile was named")
+
+
+class CropOverlapAnalysis:
+    """The experiment on one model and into one folder; :meth:`run` does it for a set of images.
+
+    The same input writes the same bytes.
+
+    Args:
+        model_path: a family's name, a hub's ``owner/name`` or a checkpoint's folder. No weights are
+            read.
+        output_dir: where the files go; older ones of the same names are replaced.
+        max_crops, overlap_margins, crop_size_px: the family's own by default.
+        latency: predicts latencies, as a profile's ``Predictions.latency``.
+        max_pixels: larger images are skipped.
+        workers: processes that draw. With more than one, a script that calls :meth:`run` needs the
+            guard ``if __name__ == "__main__"``, as always with ``multiprocessing``.
+        progress: told how far it is.
+
+    Raises:
+        UnknownModel: the path names no family.
+        InvalidConfig: as :func:`app.core.config.make_config` says.
+    """
+
+    def __init__(
+        self,
+        model_path: str | Path,
+        output_dir: str | Path,
+        *,
+        max_crops: int | None = None,
+        overlap_margins: tuple[int, int] | None = None,
+        crop_size_px: int | None = None,
+        latency: PredictLatency = no_profile,
+        max_pixels: int = MAX_PIXELS,
+        workers: int = 1,
+        progress: Progress = lambda what, done, total: None,
+    ) -> None:
+        self.config: CropConfig = make_config(
+            family_at(model_path),
+            max_crops=max_crops,
+            overlap_margins=overlap_margins,
+            crop_size_px=crop_size_px,
+        )
+        self.output_dir = Path(output_dir)
+        self._latency = latency
+        self._max_pixels = max_pixels
+        self._workers = workers
+        self._progress = progress
+
+    def run(
+        self,
+        dataset_name: str | Path,
+        split: str | None = None,
+        exp2_results_path: str | Path | None = None,
+        num_images: int = 5,
+        target_max_crops: int = 12,
+        save_crop_images: bool = True,
+        *,
+        images: str | Path | None = None,
+    ) -> Experiment:
+        """Analyse a set, look at some of its images closely, and write all files.
+
+        Args:
+            dataset_name: a folder of images or a COCO-style annotation file.
+            split: one of several in it, such as ``val2017``.
+            exp2_results_path: a profiling; the images that are looked at are then among its.
+            num_images: how many images are looked at.
+            target_max_crops: grid crops; of the images with the number nearest to it one is taken.
+            save_crop_images: write the originals and their crops, too.
+            images: the folder with the files of an annotation file, where it is not beside it.
+
+        Returns:
+            What was found; ``skipped`` says what could not be taken, and why.
+
+        Raises:
+            InvalidDataset, InvalidProfiling: they cannot be used.
+            ValueError: fewer than one image wanted.
+            OSError: a file cannot be written.
+        """
+        if num_images < 1:
+            raise ValueError(f"num_images must be at least 1, got {num_images}")
+        dataset = open_dataset(
+            Path(dataset_name),
+            split,
+            images=Path(images) if images is not None else None,
+            max_pixels=self._max_pixels,
+            progress=lambda done, total: self._progress("reading sizes", done, total),
+        )
+        plans, collapsed = self._plan(dataset)
+        candidates = self._candidates(dataset, plans, exp2_results_path)
+        damaged: list[Skipped] = []
+        chosen = select(
+            candidates.by_crops, num_images, target_max_crops, self._is_whole_or_in(damaged)
+        )
+        experiment = Experiment(
+            config=self.config,
+            latency=self._latency,
+            dataset=dataset,
+            selection=_facts(chosen, num_images, candidates),
+            examined=tuple(self._examine(one, save_crop_images) for one in chosen.items),
+            skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *damaged),
+            plans=plans,
+            statistics=set_statistics(
+                (plan.image for plan in plans.values()), self.config, self._latency
+            ),
+            measured=measured_counts(candidates.profiled),
+        )
+        self._write(experiment)
+        return experiment
+
+    def _plan(self, dataset: Dataset) -> tuple[dict[int | str, CropPlan], list[Skipped]]:
+        """The plan of each image by its id; images of one size share one. And who has none."""
+        by_size: dict[Size, CropPlan | str] = {}
+        plans: dict[int | str, CropPlan] = {}
+        collapsed = []
+        for image in dataset.images:
+            if image.size not in by_size:
+                by_size[image.size] = self._plan_or_reason(image.size)
+            plan = by_size[image.size]
+            if isinstance(plan, str):
+                collapsed.append(Skipped(image.file_name, plan))
+            else:
+                plans[image.image_id] = plan
+        if not plans:
+            raise InvalidDataset(
+                f"no image of {dataset.name} can be planned; the first: {collapsed[0].reason}",
+                actual=dataset.name,
+            )
+        return plans, collapsed
+
+    def _plan_or_reason(self, size: Size) -> CropPlan | str:
+        try:
+            return make_plan(size, self.config)
+        except CollapsedImage as error:
+            return error.detail
+
+    def _candidates(
+        self, dataset: Dataset, plans: dict[int | str, CropPlan], profiling: str | Path | None
+    ) -> Candidates:
+        if profiling is None:
+            return all_candidates(dataset, plans)
+        return profiled_candidates(dataset, plans, Path(profiling))
+
+    def _is_whole_or_in(self, damaged: list[Skipped]) -> Callable[[Candidate], bool]:
+        """Whether an image can be decoded; one that cannot is added to ``damaged``."""
+
+        def is_whole(candidate: Candidate) -> bool:
+            path = candidate.image.path
+            if path is None:
+                return True
+            try:
+                decode(path.read_bytes(), max_pixels=self._max_pixels)
+            except CropPlannerError as error:
+                damaged.append(Skipped(candidate.image.file_name, error.detail))
+            except OSError as error:
+                reason = f"it cannot be read: {error.strerror}"
+                damaged.append(Skipped(candidate.image.file_name, reason))
+            else:
+                return True
+            return False
+
+        return is_whole
+
+    def _examine(self, candidate: Candidate, save_crop_images: bool) -> Examined:
+        image, plan = candidate.image, candidate.plan
+        return Examined(
+            image=image,
+            plan=plan,
+            methods=compare_methods(plan),
+            profiled=candidate.profiled,
+            files=files_of(
+                image.image_id, plan, is_there=image.path is not None, crops=save_crop_images
+            ),
+        )
+
+    def _write(self, experiment: Experiment) -> None:
+        """Pictures first: whoever finds the JSON file or the report finds what they name."""
+        drawings = [
+            Drawing(one.plan, one.image.path, one.files, self.output_dir, self._max_pixels)
+            for one in experiment.examined
+        ]
+        draw_all(
+            drawings,
+            self._workers,
+            lambda done, total: self._progress("drawing pictures", done, total),
+        )
+        write_whole(self.output_dir / JSON_FILE, to_json(experiment))
+        write_whole(self.output_dir / REPORT_FILE, render_report(experiment, self.output_dir))
+
+
+def _facts(chosen: Selection[Candidate], wanted: int, candidates: Candidates) -> SelectionFacts:
+    if chosen.closest_crops is None:
+        raise InvalidDataset("no image can be looked at: none of them could be decoded")
+    return SelectionFacts(
+        source=candidates.source,
+        wanted=wanted,
+        target_crops=chosen.target_crops,
+        closest_crops=chosen.closest_crops,
+        agreement=candidates.agreement,
+    )

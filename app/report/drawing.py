@@ -1,0 +1,143 @@
+"""The files of the images that are looked at: drawn pictures, and their crops."""
+
+from __future__ import annotations
+
+import io
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from PIL import Image
+
+from app.core.plan import CropPlan
+from app.imaging.decode import decode
+from app.imaging.pictures import Kind, draw
+from app.report.crop_images import crop_images
+from app.report.experiment import ImageFiles
+from app.report.writing import write_whole
+
+_COMPRESSION = 1
+"""Of PNG files: level 6 takes five times as long for a few percent (docs/pixels.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """One image to be drawn into a folder. ``path`` None: only its size is known."""
+
+    plan: CropPlan
+    path: Path | None
+    files: ImageFiles
+    folder: Path
+    max_pixels: int
+
+
+def files_of(image_id: int | str, plan: CropPlan, *, is_there: bool, crops: bool) -> ImageFiles:
+    """The names of what is written for an image.
+
+    Args:
+        image_id: as it can be part of a file name.
+        plan: of the image.
+        is_there: whether there is a file of it, and not only a size.
+        crops: whether the original and each of its crops are written, too.
+    """
+    name, prefix = f"exp6_crop_overlap_image_{image_id}", f"crops/image_{image_id}"
+    drawn = ImageFiles(crops=f"{name}_crops.png", statistics=f"{name}_statistics.png")
+    if not is_there:
+        return drawn
+    grid = tuple(f"{prefix}_crop_{index:02d}.png" for index in range(plan.grid.crops))
+    return ImageFiles(
+        crops=drawn.crops,
+        statistics=drawn.statistics,
+        comparison=f"{name}_comparison.png",
+        original=f"{prefix}_original.png" if crops else None,
+        global_crop=f"{prefix}_global.png" if crops else None,
+        grid_crops=grid if crops else (),
+    )
+
+
+def draw_all(
+    drawings: Sequence[Drawing], workers: int, progress: Callable[[int, int], None]
+) -> None:
+    """Write the files of every image; what is interrupted is not there.
+
+    Args:
+        drawings: of distinct images.
+        workers: processes; 1 draws here.
+        progress: called with how many images are done, and of how many.
+    """
+    workers = min(workers, len(drawings))
+    if workers <= 1:
+        for done, drawing in enumerate(drawings, 1):
+            draw_pictures(drawing)
+            write_crops(drawing)
+            progress(done, len(drawings))
+        return
+    with _processes(workers) as pool:
+        drawn = [pool.submit(draw_pictures, drawing) for drawing in drawings]
+        for drawing in drawings:  # here meanwhile, as it takes torch, which is slow to import
+            write_crops(drawing)
+        for done, future in enumerate(as_completed(drawn), 1):
+            future.result()
+            progress(done, len(drawings))
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool that ends early when something goes wrong, after what is being drawn just then.
+
+    New processes, not copies of this one: torch's threads do not survive that.
+    """
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_interrupts)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; the parent alone decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def draw_pictures(drawing: Drawing) -> None:
+    """Write the drawn pictures of one image."""
+    image = _load(drawing)
+    kinds: tuple[tuple[Kind, str | None], ...] = (
+        ("crops", drawing.files.crops),
+        ("comparison", drawing.files.comparison),
+        ("statistics", drawing.files.statistics),
+    )
+    for kind, name in kinds:
+        if name is not None:
+            write_whole(drawing.folder / name, draw(kind, drawing.plan, image))
+
+
+def write_crops(drawing: Drawing) -> None:
+    """Write the original and its crops, where they are wanted."""
+    files = drawing.files
+    if files.original is None or files.global_crop is None:
+        return
+    image = _load(drawing)
+    assert image is not None, "an original is written only of an image that is there"
+    images = [image, *crop_images(image, drawing.plan)]
+    names = [files.original, files.global_crop, *files.grid_crops]
+    for name, one in zip(names, images, strict=True):
+        write_whole(drawing.folder / name, _png(one))
+
+
+def _load(drawing: Drawing) -> Image.Image | None:
+    if drawing.path is None:
+        return None
+    return decode(drawing.path.read_bytes(), max_pixels=drawing.max_pixels).pixels
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=_COMPRESSION)
+    return buffer.getvalue()
