@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from app import __version__
 from app.cli.adapt import adapt
+from app.cli.experiment import experiment
 from app.cli.lut import lut
 from app.cli.measure import measure
 from app.cli.methods import methods
@@ -46,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (plan, methods, analyze, resize, adapt, lut, measure, prefill, serve):
+for command in (plan, methods, analyze, resize, adapt, lut, measure, experiment, prefill, serve):
     app.command()(command)
 
 

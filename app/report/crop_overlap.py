@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from app.core.config import CropConfig, make_config
@@ -21,6 +23,7 @@ from app.report.experiment import Examined, Experiment, SelectionFacts
 from app.report.html import render_report
 from app.report.measured import measured_counts
 from app.report.model import family_at
+from app.report.progress import Progress, bars
 from app.report.selection import Selection, select
 from app.report.set_statistics import set_statistics
 from app.report.writing import write_whole
@@ -30,9 +33,6 @@ REPORT_FILE = f"{EXPERIMENT}.html"
 
 MAX_PIXELS = 64_000_000
 """Larger images are skipped; as the service's setting has it."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and of how much."""
 
 
 def no_profile(_: CropPlan) -> Latency:
@@ -54,7 +54,7 @@ class CropOverlapAnalysis:
         max_pixels: larger images are skipped.
         workers: processes that draw. With more than one, a script that calls :meth:`run` needs the
             guard ``if __name__ == "__main__"``, as always with ``multiprocessing``.
-        progress: told how far it is.
+        progress: told how far it is; by default bars are shown on a terminal.
 
     Raises:
         UnknownModel: the path names no family.
@@ -72,7 +72,7 @@ class CropOverlapAnalysis:
         latency: PredictLatency = no_profile,
         max_pixels: int = MAX_PIXELS,
         workers: int = 1,
-        progress: Progress = lambda what, done, total: None,
+        progress: Progress | None = None,
     ) -> None:
         self.config: CropConfig = make_config(
             family_at(model_path),
@@ -84,7 +84,9 @@ class CropOverlapAnalysis:
         self._latency = latency
         self._max_pixels = max_pixels
         self._workers = workers
-        self._progress = progress
+        self._showing: Callable[[], AbstractContextManager[Progress]] = (
+            bars if progress is None else lambda: nullcontext(progress)
+        )
 
     def run(
         self,
@@ -118,20 +120,35 @@ class CropOverlapAnalysis:
         """
         if num_images < 1:
             raise ValueError(f"num_images must be at least 1, got {num_images}")
-        dataset = open_dataset(
-            Path(dataset_name),
-            split,
-            images=Path(images) if images is not None else None,
-            max_pixels=self._max_pixels,
-            progress=lambda done, total: self._progress("reading sizes", done, total),
-        )
+        with self._showing() as progress:
+            dataset = open_dataset(
+                Path(dataset_name),
+                split,
+                images=Path(images) if images is not None else None,
+                max_pixels=self._max_pixels,
+                progress=partial(progress, "reading sizes"),
+            )
+            experiment = self._analyse(
+                dataset, exp2_results_path, num_images, target_max_crops, save_crop_images
+            )
+            self._write(experiment, partial(progress, "drawing pictures"))
+        return experiment
+
+    def _analyse(
+        self,
+        dataset: Dataset,
+        profiling: str | Path | None,
+        num_images: int,
+        target_max_crops: int,
+        save_crop_images: bool,
+    ) -> Experiment:
         plans, collapsed = self._plan(dataset)
-        candidates = self._candidates(dataset, plans, exp2_results_path)
+        candidates = self._candidates(dataset, plans, profiling)
         damaged: list[Skipped] = []
         chosen = select(
             candidates.by_crops, num_images, target_max_crops, self._is_whole_or_in(damaged)
         )
-        experiment = Experiment(
+        return Experiment(
             config=self.config,
             latency=self._latency,
             dataset=dataset,
@@ -144,8 +161,6 @@ class CropOverlapAnalysis:
             ),
             measured=measured_counts(candidates.profiled),
         )
-        self._write(experiment)
-        return experiment
 
     def _plan(self, dataset: Dataset) -> tuple[dict[int | str, CropPlan], list[Skipped]]:
         """The plan of each image by its id; images of one size share one. And who has none."""
@@ -212,17 +227,13 @@ class CropOverlapAnalysis:
             ),
         )
 
-    def _write(self, experiment: Experiment) -> None:
+    def _write(self, experiment: Experiment, progress: Callable[[int, int], None]) -> None:
         """Pictures first: whoever finds the JSON file or the report finds what they name."""
         drawings = [
             Drawing(one.plan, one.image.path, one.files, self.output_dir, self._max_pixels)
             for one in experiment.examined
         ]
-        draw_all(
-            drawings,
-            self._workers,
-            lambda done, total: self._progress("drawing pictures", done, total),
-        )
+        draw_all(drawings, self._workers, progress)
         write_whole(self.output_dir / JSON_FILE, to_json(experiment))
         write_whole(self.output_dir / REPORT_FILE, render_report(experiment, self.output_dir))
 

@@ -14,6 +14,9 @@ from app.report.settings_compared import SettingRow
 
 Number = int | float | str
 
+ENOUGH_IMAGES = 30
+"""From so many on it is worth saying what does not occur."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -88,6 +91,9 @@ def _at_the_limit(found: SetStatistics, config: CropConfig) -> Iterator[Finding]
 
 
 def _unused_counts(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
+    """Of a few images nobody expects every count."""
+    if found.images < ENOUGH_IMAGES:
+        return
     seen = {row.crops for row in found.counts}
     unused = [crops for crops in range(1, config.max_crops + 1) if crops not in seen]
     if unused and len(seen) > 1:

@@ -1,0 +1,175 @@
+"""``experiment``: what the crops of a set of images cost, and where they overlap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.arguments import (
+    CropSizeOption,
+    JsonOption,
+    MarginsOption,
+    MaxCropsOption,
+    ModelOption,
+    ProfileOption,
+)
+from app.cli.inputs import NO_PROFILE, effective_config, read_profile, read_settings
+from app.cli.problems import INCOMPLETE
+from app.core.cores import available_cores
+from app.core.latency_model import LatencyModel
+from app.core.predictions import Predictions
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from app.report.experiment import Experiment
+
+MOST_SHOWN = 10
+"""Skipped images that are named on the terminal; all of them are in the JSON file."""
+
+
+def experiment(
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATASET",
+            exists=True,
+            help="A folder of images, a COCO-style annotation file, or a folder with splits.",
+        ),
+    ],
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One of several, such as val2017.")
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            exists=True,
+            file_okay=False,
+            help="The files of an annotation file; by default looked for beside it.",
+        ),
+    ] = None,
+    exp2: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="A profiling, as `profile` writes it: images are then chosen of its.",
+        ),
+    ] = None,
+    num_images: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Images that are looked at closely.")
+    ] = 5,
+    target_max_crops: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Grid crops that one of them has, or the nearest."),
+    ] = 12,
+    crops: Annotated[
+        bool, typer.Option(help="Write these images and each of their crops, too.")
+    ] = True,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", file_okay=False, help="For all files.")
+    ] = Path("exp6_crop_overlap"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the files of an earlier run.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes that draw; by default one a core."),
+    ] = None,
+    model: ModelOption = None,
+    max_crops: MaxCropsOption = None,
+    overlap_margins: MarginsOption = None,
+    crop_size_px: CropSizeOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Analyse the crops of a set of images: tilings, overlap, cost, and what would change them.
+
+    Writes a report (HTML), its figures (JSON) and pictures of some images. Exit code 3: all was
+    written, but some images had to be skipped.
+    """
+    from app.cli.output import console
+    from app.report.answer import to_json
+    from app.report.crop_overlap import JSON_FILE, CropOverlapAnalysis
+
+    settings = read_settings()
+    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    earlier = out / JSON_FILE
+    if earlier.exists() and not force:
+        raise typer.BadParameter(
+            f"{earlier} exists already; --force replaces it and what belongs to it",
+            param_hint="--out",
+        )
+    timings = read_profile(profile, settings)
+    known = Predictions(LatencyModel(timings) if timings else None, NO_PROFILE)
+    analysis = CropOverlapAnalysis(
+        config.family.name,
+        out,
+        max_crops=config.max_crops,
+        overlap_margins=config.overlap_margins,
+        crop_size_px=config.crop_size_px,
+        latency=known.latency,
+        max_pixels=settings.max_pixels,
+        workers=workers or available_cores(),
+    )
+    try:
+        found = analysis.run(
+            dataset,
+            split,
+            exp2,
+            num_images,
+            target_max_crops,
+            crops,
+            images=images,
+        )
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{error.filename or out} cannot be written: {error.strerror}", param_hint="--out"
+        ) from None
+    if as_json:
+        typer.echo(to_json(found), nl=False)
+    else:
+        _print(console(), found, out)
+    if found.skipped:
+        _print_skipped(console(stderr=True), found)
+        raise typer.Exit(INCOMPLETE)
+
+
+def _print(shown: Console, found: Experiment, folder: Path) -> None:
+    """The findings, which images were looked at, and where everything is."""
+    from app.cli.tables import columns, heading
+    from app.report.crop_overlap import REPORT_FILE
+    from app.report.findings import findings
+    from app.schemas.plan import ConfigAnswer
+
+    shown.print(heading(found.config.family.name, ConfigAnswer.of(found.config)))
+    shown.print()
+    for finding in findings(found.statistics, found.config):
+        shown.print(f"• {finding.text}")
+    shown.print()
+    table = columns("Looked at closely", "Image", "Size", "Tiling", "Crops>", "Prompt tokens>")
+    for one in found.examined:
+        tokens = f"{one.plan.tokens.prompt:,}"
+        row = (one.image.file_name, str(one.image.size), str(one.plan.grid))
+        table.add_row(*row, f"{one.plan.grid.crops} + 1", tokens)
+    shown.print(table)
+    chosen = found.selection
+    if not chosen.target_is_there:
+        shown.print(
+            f"No image gets {chosen.target_crops} grid crops; nearest are {chosen.closest_crops}."
+        )
+    shown.print()
+    shown.print(f"Report: {folder / REPORT_FILE}")
+
+
+def _print_skipped(shown: Console, found: Experiment) -> None:
+    images = "image" if len(found.skipped) == 1 else "images"
+    shown.print(f"{len(found.skipped):,} {images} skipped:", style="yellow")
+    for one in found.skipped[:MOST_SHOWN]:
+        shown.print(f"  {one.name}: {one.reason}")
+    if len(found.skipped) > MOST_SHOWN:
+        shown.print(f"  … and {len(found.skipped) - MOST_SHOWN:,} more, named in the JSON file")

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from app.core.errors import InvalidDataset, InvalidProfiling
+from app.report.crop_overlap import JSON_FILE, REPORT_FILE, CropOverlapAnalysis
+
+MODEL = "molmo-7b-d-0924"
+PHOTO = Path(__file__).parents[2] / "docs" / "samples" / "rocket.jpg"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A photo of 2x3 crops, one of 1x1 in a folder below, a damaged one, and a text."""
+    folder = tmp_path_factory.mktemp("photos")
+    shutil.copy(PHOTO, folder / "rocket.jpg")
+    (folder / "below").mkdir()
+    with Image.open(PHOTO) as photo:
+        photo.resize((300, 200)).save(folder / "below" / "small.png")
+    whole = PHOTO.read_bytes()
+    # Damaged inside: its header and its end are whole, so only decoding finds it.
+    (folder / "a_damaged.jpg").write_bytes(whole[:60_000] + whole[-2:])
+    (folder / "text.png").write_text("no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ran(photos, tmp_path_factory):
+    """The experiment on that folder, and where its files are."""
+    out = tmp_path_factory.mktemp("out")
+    return CropOverlapAnalysis(MODEL, out).run(photos), out
+
+
+def hashes(folder):
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def result(folder):
+    return json.loads((folder / JSON_FILE).read_text())
+
+
+def test_every_image_that_can_be_taken_is_looked_at(ran):
+    found, _ = ran
+    assert [one.image.image_id for one in found.examined] == ["below_small", "rocket"]
+    assert [str(one.plan.grid) for one in found.examined] == ["1x1", "2x3"]
+    assert found.selection.closest_crops == 6
+
+
+def test_what_cannot_be_taken_is_named_with_its_reason(ran):
+    """A damaged one, too, which has a size, and is found when it is decoded."""
+    found, out = ran
+    skipped = {one["name"]: one["reason"] for one in result(out)["skipped"]}
+    assert set(skipped) == {"a_damaged.jpg", "text.png"}
+    assert "decoded" in skipped["a_damaged.jpg"]
+    assert "not a JPEG" in skipped["text.png"]
+    assert len(found.skipped) == 2
+
+
+def test_the_files_researchers_know_are_there_and_nothing_else(ran):
+    """Pictures that open, of the names that the JSON file gives."""
+    _, out = ran
+    expected = {JSON_FILE, REPORT_FILE}
+    for image_id, crops in (("rocket", 6), ("below_small", 1)):
+        name = f"exp6_crop_overlap_image_{image_id}"
+        expected |= {f"{name}_{kind}.png" for kind in ("crops", "comparison", "statistics")}
+        prefix = f"crops/image_{image_id}"
+        expected |= {f"{prefix}_original.png", f"{prefix}_global.png"}
+        expected |= {f"{prefix}_crop_{index:02d}.png" for index in range(crops)}
+    assert set(hashes(out)) == expected
+    for name in expected - {JSON_FILE, REPORT_FILE}:
+        with Image.open(out / name) as picture:
+            picture.load()
+    named = [
+        name
+        for one in result(out)["results"]
+        for value in one["files"].values()
+        for name in (value if isinstance(value, list) else [value])
+    ]
+    assert set(named) == expected - {JSON_FILE, REPORT_FILE}
+
+
+def test_an_original_is_written_as_it_is(ran):
+    _, out = ran
+    with (
+        Image.open(out / "crops" / "image_rocket_original.png") as made,
+        Image.open(PHOTO) as photo,
+    ):
+        assert made.tobytes() == photo.convert("RGB").tobytes()
+
+
+def test_results_have_the_names_of_the_answers(ran):
+    """Boundaries in both spaces, overlap, tokens, and the methods compared."""
+    rocket = result(ran[1])["results"][1]
+    assert rocket["tiling"] == {"rows": 2, "cols": 3, "crops": 6, "total_crops": 7}
+    assert rocket["num_crops"] == 7
+    assert rocket["num_vision_tokens"] == rocket["tokens"]["patch"] == 704
+    assert rocket["crops"][0]["canvas_box"] == [0, 0, 336, 336]
+    assert rocket["crops"][0]["image_box"][:2] == [0, 0]
+    assert rocket["overlap"]["overlap_ratio"] == pytest.approx(0.4286, abs=1e-4)
+    assert {row["method"] for row in rocket["methods"]} == {
+        "max_crops",
+        "resize",
+        "overlap_margins",
+        "crop_size_px",
+    }
+
+
+def test_counts_say_whether_the_global_crop_is_in_them(ran):
+    counts = result(ran[1])["set"]["crop_counts"]
+    assert counts == {
+        "with_global_crop": {"2": 1, "7": 2},
+        "grid_crops": {"1": 1, "6": 2},
+    }
+
+
+def test_the_same_input_writes_the_same_bytes(ran, photos, tmp_path):
+    """In another folder, and drawn by two processes."""
+    CropOverlapAnalysis(MODEL, tmp_path, workers=2).run(photos)
+    assert hashes(tmp_path) == hashes(ran[1])
+
+
+def test_nothing_of_this_machine_is_in_the_result(ran, photos):
+    """No path, so that it can be published and compared."""
+    _, out = ran
+    for name in (JSON_FILE, REPORT_FILE):
+        text = (out / name).read_text()
+        assert str(photos.parent) not in text
+        assert str(out.parent) not in text
+
+
+@pytest.fixture
+def annotations(tmp_path):
+    """Four sizes and no files."""
+    images = [
+        {"id": i, "width": w, "height": h, "file_name": f"{i:012d}.jpg"}
+        for i, (w, h) in enumerate([(640, 480), (480, 640), (300, 300), (1, 5000)], 1)
+    ]
+    file = tmp_path / "annotations" / "instances_val.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"images": images}))
+    return file
+
+
+def test_sizes_are_enough_for_everything_but_pictures_of_them(annotations, tmp_path):
+    """Boundaries and statistics are drawn on a plain ground; there is nothing to compare."""
+    found = CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations)
+    assert found.statistics.images == 3
+    assert [one.name for one in found.skipped] == ["000000000004.jpg"]
+    assert set(hashes(tmp_path / "out")) == {JSON_FILE, REPORT_FILE} | {
+        f"exp6_crop_overlap_image_{i}_{kind}.png"
+        for i in (1, 2, 3)
+        for kind in ("crops", "statistics")
+    }
+
+
+def profiling(path, rows, **top):
+    path.write_text(json.dumps({"results": rows} | top))
+    return path
+
+
+def test_images_are_selected_of_a_profiling(annotations, tmp_path):
+    """Its rows are found by id, each image once; what the images have not is skipped."""
+    rows = [
+        {"image_id": 2, "example_id": "q1", "num_crops": 7, "num_vision_tokens": 736},
+        {"image_id": 2, "example_id": "q2", "num_crops": 7},
+        {"image_id": 99, "num_crops": 3},
+    ]
+    file = profiling(tmp_path / "exp2.json", rows)
+    found = CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations, exp2_results_path=file)
+    assert [one.image.image_id for one in found.examined] == [2]
+    assert result(tmp_path / "out")["results"][0]["example_id"] == "q1"
+    assert "99" in [one.name for one in found.skipped]
+    assert found.statistics.images == 3
+    assert found.selection.source == "exp2.json"
+
+
+@pytest.mark.parametrize(
+    ("num_crops", "counts_global", "agreeing"), [(7, True, 1), (6, False, 1), (11, True, 0)]
+)
+def test_what_a_profiling_counts_is_found_by_comparing(
+    num_crops, counts_global, agreeing, annotations, tmp_path
+):
+    """Molmo's code counts the global crop; others do not, and some had another configuration."""
+    file = profiling(tmp_path / "exp2.json", [{"image_id": 1, "num_crops": num_crops}])
+    found = CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations, exp2_results_path=file)
+    agreement = found.selection.agreement
+    assert (agreement.counts_global_crop, agreement.agreeing) == (counts_global, agreeing)
+
+
+def test_a_profiling_of_other_images_is_an_error(annotations, tmp_path):
+    file = profiling(tmp_path / "exp2.json", [{"image_id": "elsewhere", "num_crops": 2}])
+    with pytest.raises(InvalidDataset, match="none of the 1 images"):
+        CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations, exp2_results_path=file)
+    with pytest.raises(InvalidProfiling):
+        CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations, exp2_results_path=annotations)
+
+
+def test_an_interrupt_leaves_whole_pictures_and_no_report(photos, tmp_path):
+    """Whoever finds the JSON file finds all that it names."""
+
+    def interrupted(what, done, total):
+        if what == "drawing pictures":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        CropOverlapAnalysis(MODEL, tmp_path, progress=interrupted).run(photos)
+    left = hashes(tmp_path)
+    assert left
+    assert JSON_FILE not in left
+    assert REPORT_FILE not in left
+    for name in left:
+        with Image.open(tmp_path / name) as picture:
+            picture.load()
+
+
+def test_a_set_of_nothing_usable_is_an_error(photos, annotations, tmp_path):
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    shutil.copy(photos / "a_damaged.jpg", damaged)
+    with pytest.raises(InvalidDataset, match="decoded"):
+        CropOverlapAnalysis(MODEL, tmp_path / "out").run(damaged)
+    thin = {"images": [{"id": 1, "width": 1, "height": 5000, "file_name": "a.jpg"}]}
+    annotations.write_text(json.dumps(thin))
+    with pytest.raises(InvalidDataset, match="planned"):
+        CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations)
+    with pytest.raises(ValueError, match="num_images"):
+        CropOverlapAnalysis(MODEL, tmp_path / "out").run(photos, num_images=0)
