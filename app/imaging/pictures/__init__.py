@@ -1,0 +1,70 @@
+"""Pictures of a plan: its crops on the image, side by side, its overlap as figures and as a map.
+
+Nothing of matplotlib is imported until something is drawn, so that services start without it.
+"""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from app.core.errors import InvalidConfig
+from app.core.plan import CropPlan
+from app.imaging.pictures.ground import load_ground
+from app.imaging.pictures.kinds import (
+    DEFAULT_SIDE_PX,
+    MAX_SIDE_PX,
+    MEDIA_TYPES,
+    MIN_SIDE_PX,
+    Kind,
+    PictureFormat,
+)
+
+__all__ = [
+    "DEFAULT_SIDE_PX",
+    "MAX_SIDE_PX",
+    "MEDIA_TYPES",
+    "MIN_SIDE_PX",
+    "Kind",
+    "PictureFormat",
+    "draw",
+    "load_ground",
+]
+
+
+def draw(
+    kind: Kind,
+    plan: CropPlan,
+    image: Image.Image | None,
+    *,
+    form: PictureFormat = "png",
+    side_px: int = DEFAULT_SIDE_PX,
+) -> bytes:
+    """A picture of a plan as a file: same arguments, same bytes.
+
+    From any thread; drawings wait for one another. To draw in parallel, use processes.
+
+    Args:
+        kind: ``crops``, ``comparison``, ``statistics`` or ``coverage`` (docs/pictures.md).
+        plan: what is shown.
+        image: the picture that was planned: upright 8-bit RGB of any size with its aspect, best
+            by :func:`load_ground`. None where only the size is known: a plain ground is drawn.
+        form: ``png``; or ``svg``, in which all but the picture is vectors, text included.
+        side_px: longer side of the drawing itself, which text beside it is added to,
+            ``MIN_SIDE_PX`` to ``MAX_SIDE_PX``. However large the picture is.
+
+    Raises:
+        InvalidConfig: ``side_px`` is outside of its bounds.
+    """
+    if not MIN_SIDE_PX <= side_px <= MAX_SIDE_PX:
+        raise InvalidConfig(
+            f"side_px must be between {MIN_SIDE_PX} and {MAX_SIDE_PX}, got {side_px}",
+            parameter="side_px",
+            limit=MAX_SIDE_PX,
+            actual=side_px,
+        )
+    from app.imaging.pictures.sheet import drawing  # matplotlib takes 0.3 s to import
+
+    with drawing():
+        from app.imaging.pictures.crops import draw_crops
+
+        return draw_crops(plan, image, form, side_px)

@@ -1,0 +1,129 @@
+"""A colour and a dash pattern for every crop, so that crops which touch never look alike.
+
+The palette is Martin Krzywinski's 15-colour palette for colour blindness
+(https://mk.bcgsc.ca/colorblind/palettes.mhtml, "15-color palette for colorblindness"), in an order
+of our own. Not all of its colours are far apart for everyone, so which crop gets which is chosen:
+those that touch differ by at least 20 in CIEDE2000, as people with any of the three kinds of
+dichromacy see them too (Machado, Oliveira and Fernandes 2009). The tests compute that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from app.core.geometry import Grid
+
+_COLOURS: tuple[tuple[str, set[int]], ...] = (
+    ("#009ffa", {3, 4, 5, 6, 7, 9}),
+    ("#ef0096", {2, 3, 6, 7, 9, 10}),
+    ("#f60239", {1, 4, 6, 13, 14}),
+    ("#00dcb5", {0, 1, 4, 5, 8}),
+    ("#00e307", {0, 2, 3, 5, 12}),
+    ("#7cfffa", {0, 3, 4, 7, 8}),
+    ("#008169", {0, 1, 2, 11, 13}),
+    ("#ff71fd", {0, 1, 5, 8}),
+    ("#ffcfe2", {3, 5, 7, 12}),
+    ("#9400e6", {0, 1, 10}),
+    ("#003c86", {1, 9, 11}),
+    ("#68023f", {6, 10, 14}),
+    ("#ffdc3d", {4, 8}),
+    ("#008607", {2, 6}),
+    ("#6a0213", {2, 11}),
+)
+"""Each colour, and which of the others are less than 20 from it for someone: never its neighbours.
+
+Those with most such come first, as a search does well to place first what is hardest to place.
+"""
+
+PALETTE = tuple(colour for colour, _ in _COLOURS)
+
+DASHES: tuple[tuple[float, ...], ...] = (
+    (),
+    (4.0, 1.6),
+    (1.5, 1.3),
+    (6.0, 1.4, 1.5, 1.4),
+    (9.0, 2.6),
+    (2.6, 3.0),
+)
+"""On and off in line widths; the first is solid. The n-th crop of a colour has the n-th."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a crop is drawn. No two crops of a plan share both colour and dash.
+
+    ``casing``: black or white, whichever is farther from the colour: of the two one shows on any
+    ground. ``ink``: what to write on the colour with.
+    """
+
+    colour: str
+    casing: str
+    dash: tuple[float, ...]
+
+    @property
+    def ink(self) -> str:
+        """Black or white, to write on the colour with."""
+        return self.casing
+
+
+@lru_cache(maxsize=256)
+def crop_styles(grid: Grid) -> tuple[Style, ...]:
+    """One style a grid crop, in row order. Each colour is used once before any is used twice.
+
+    Args:
+        grid: of at most ``len(PALETTE) * len(DASHES)`` crops, which is more than is ever planned.
+    """
+    uses = [0] * len(PALETTE)
+    styles = []
+    for colour in _assign(grid):
+        styles.append(Style(PALETTE[colour], _casing(PALETTE[colour]), DASHES[uses[colour]]))
+        uses[colour] += 1
+    return tuple(styles)
+
+
+def _assign(grid: Grid) -> list[int]:
+    """Depth first, the least used colour first; some hundred steps for most grids."""
+    count = grid.crops
+    # One more than the least possible where colours repeat: with none to spare the last crops
+    # could find only colours that are alike.
+    most = -(-count // len(PALETTE)) + (count > len(PALETTE))
+    chosen: list[int] = []
+    uses = [0] * len(PALETTE)
+    untried = [_candidates(grid, chosen, uses, most)]
+    while len(chosen) < count:
+        if untried[-1]:
+            colour = untried[-1].pop()
+            chosen.append(colour)
+            uses[colour] += 1
+            untried.append(_candidates(grid, chosen, uses, most))
+        else:  # a dead end: undo the last choice
+            untried.pop()
+            uses[chosen.pop()] -= 1
+    return chosen
+
+
+def _candidates(grid: Grid, chosen: list[int], uses: list[int], most: int) -> list[int]:
+    """Colours that the next crop may have, the best last."""
+    row, col = divmod(len(chosen), grid.cols)
+    before = [(row, col - 1), (row - 1, col - 1), (row - 1, col), (row - 1, col + 1)]
+    touching = [chosen[r * grid.cols + c] for r, c in before if r >= 0 and 0 <= c < grid.cols]
+    fit = [
+        colour
+        for colour, used in enumerate(uses)
+        if used < most
+        and not any(near == colour or near in _COLOURS[colour][1] for near in touching)
+    ]
+    return sorted(fit, key=lambda colour: (uses[colour], colour), reverse=True)
+
+
+def _casing(colour: str) -> str:
+    """Black around light colours, white around dark ones, by relative luminance (WCAG 2)."""
+    red, green, blue = (_linear(int(colour[at : at + 2], 16) / 255) for at in (1, 3, 5))
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    # Where black and white have the same contrast: (L + .05)² = 1.05 · .05.
+    return "#000000" if luminance > 0.179 else "#ffffff"
+
+
+def _linear(value: float) -> float:
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
