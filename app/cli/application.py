@@ -15,6 +15,7 @@ from app.cli.methods import methods
 from app.cli.plan import analyze, plan
 from app.cli.prefill import prefill
 from app.cli.problems import exit_code, print_problem, print_usage_problem
+from app.cli.profile import profile
 from app.cli.resize import resize
 from app.cli.serve import serve
 from app.core.errors import CropPlannerError
@@ -46,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (plan, methods, analyze, resize, adapt, lut, measure, prefill, serve):
+for command in (plan, methods, analyze, resize, adapt, lut, measure, profile, prefill, serve):
     app.command()(command)
 
 

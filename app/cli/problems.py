@@ -13,6 +13,8 @@ from app.cli.tables import columns
 from app.core import errors
 
 USAGE, FAILURE = 2, 1
+PARTLY = 3
+"""Done and written, but not for all images: what was skipped is on stderr."""
 
 _FAILURES = (
     errors.EncoderError,
