@@ -16,6 +16,7 @@ from app.cli.methods import methods
 from app.cli.plan import analyze, plan
 from app.cli.prefill import prefill
 from app.cli.problems import exit_code, print_problem, print_usage_problem
+from app.cli.profile import profile
 from app.cli.resize import resize
 from app.cli.serve import serve
 from app.core.errors import CropPlannerError
@@ -47,7 +48,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (plan, methods, analyze, resize, adapt, lut, measure, experiment, prefill, serve):
+for command in (
+    plan,
+    methods,
+    analyze,
+    resize,
+    adapt,
+    lut,
+    measure,
+    profile,
+    experiment,
+    prefill,
+    serve,
+):
     app.command()(command)
 
 

@@ -16,7 +16,7 @@ from app.cli.arguments import (
     ProfileOption,
 )
 from app.cli.inputs import NO_PROFILE, effective_config, read_profile, read_settings
-from app.cli.problems import INCOMPLETE
+from app.cli.problems import PARTLY
 from app.core.cores import available_cores
 from app.core.latency_model import LatencyModel
 from app.core.predictions import Predictions
@@ -136,7 +136,7 @@ def experiment(
         _print(console(), found, out)
     if found.skipped:
         _print_skipped(console(stderr=True), found)
-        raise typer.Exit(INCOMPLETE)
+        raise typer.Exit(PARTLY)
 
 
 def _print(shown: Console, found: Experiment, folder: Path) -> None:

@@ -7,24 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
 
+from app.cli.loading import load_here
 from app.cli.output import console
+from app.cli.progress import ProgressBar
 from app.core.config import make_config
 from app.core.errors import InvalidProfile
 from app.core.families import Family
 from app.core.profile import Profile, ProfileKey
 from app.core.profile_entry import StateEntry
 from app.core.profile_file import load_profile, profile_filename, save_profile
-from app.encoder import loading
-from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
 from app.encoder.encoder import Encoder
 from app.encoder.measure import Progress, measure_profile
 from app.encoder.recording import profile_key
 from app.encoder.scopes import SCOPES
 from app.encoder.states import cold_start_of, measure_cold, measure_idle
-from app.encoder.threads import use_fastest_threads
 from app.encoder.warmup import WarmupRule, default_warmup
 from app.settings import Settings
 
@@ -52,15 +49,14 @@ def run(request: Request, settings: Settings) -> tuple[Profile, Path | None]:
         CheckpointError, EncoderUnavailable: there is nothing to measure.
     """
     told = console(stderr=True)
-    encoder = _load(request, settings, told)
+    encoder = load_here(request.family, request.checkpoint, settings, told, doing="measuring")
     config = make_config(encoder.family, overlap_margins=request.overlap_margins)
     counts = sorted(set(request.counts or range(1, config.max_crops + 2)))
     default = default_warmup(encoder.device)
     warmup = default if request.warmup_s is None else WarmupRule(at_most_s=request.warmup_s)
     earlier = _earlier(profile_key(encoder, config), counts, request.resume, settings)
-    shown = _Shown(told)
     saved: Path | None = None
-    with shown.bar:
+    with ProgressBar(told) as bar:
         for profile in measure_profile(
             encoder,
             counts,
@@ -70,7 +66,7 @@ def run(request: Request, settings: Settings) -> tuple[Profile, Path | None]:
             earlier,
             config=config,
             scopes=SCOPES if request.full else None,
-            progress=shown.update,
+            progress=lambda progress: bar.update(progress.done, _told(progress)),
         ):
             saved = _save(profile, settings.profile_folder, told)
     if request.states:
@@ -79,23 +75,9 @@ def run(request: Request, settings: Settings) -> tuple[Profile, Path | None]:
     return profile, saved
 
 
-def _load(request: Request, settings: Settings, told: Console) -> Encoder:
-    device = choose_device(settings.device)
-    dtype = choose_dtype(settings.dtype, device)
-    where = f"{request.family.name} on {device_name(device)}, {dtype_name(dtype)}"
-    with told.status(f"loading {where}"):
-        if device.type == "cpu":
-            use_fastest_threads(dtype, settings.threads)
-        encoder = loading.load_encoder(
-            request.family,
-            checkpoint=request.checkpoint,
-            device=device,
-            dtype=dtype,
-            runtime=settings.runtime,
-            seed=settings.seed,
-        )
-    told.print(f"measuring {where}, runtime {encoder.runtime.name}, {encoder.weights} weights")
-    return encoder
+def _told(progress: Progress) -> str:
+    did = f"{progress.last_ms:.1f} ms" if progress.phase == "rounds" else "warm"
+    return f"{progress.phase}: {progress.total_crops} crops, {did}"
 
 
 def _states(
@@ -134,32 +116,3 @@ def _save(profile: Profile, folder: Path, told: Console) -> Path | None:
     except OSError as error:
         told.print(f"the profile cannot be kept in {folder}: {error.strerror}", style="yellow")
         return None
-
-
-class _Shown:
-    """The progress, in crops: a bar on a terminal, elsewhere a line each tenth of the way."""
-
-    def __init__(self, told: Console) -> None:
-        self._told, self._tenths = told, 0
-        self.bar = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=told,
-            transient=True,
-            disable=not told.is_terminal,
-        )
-        self._task = self.bar.add_task("starting", total=1.0)
-
-    def update(self, progress: Progress) -> None:
-        """Show what was done last."""
-        did = f"{progress.last_ms:.1f} ms" if progress.phase == "rounds" else "warm"
-        what = f"{progress.phase}: {progress.total_crops} crops, {did}"
-        self.bar.update(self._task, completed=progress.done, description=what)
-        tenths = int(progress.done * 10)
-        if tenths > self._tenths and not self._told.is_terminal:
-            self._told.print(f"{tenths * 10} %, {what}")
-        self._tenths = tenths

@@ -13,8 +13,8 @@ from app.cli.tables import columns
 from app.core import errors
 
 USAGE, FAILURE = 2, 1
-INCOMPLETE = 3
-"""All was done but for what had to be skipped, which was said."""
+PARTLY = 3
+"""Done and written, but not for all images: what was skipped is on stderr."""
 
 _FAILURES = (
     errors.EncoderError,

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from app.core.errors import InvalidProfile
+from app.core.json_text import json_text
 from app.core.profile import SCHEMA_VERSION, Profile, ProfileKey, Weights
 from app.core.profile_laws import check_laws
 from app.core.typed_json import read_json, require
@@ -21,13 +22,7 @@ from app.core.typed_json import read_json, require
 
 def profile_to_json(profile: Profile) -> str:
     """The profile as a JSON object with the names of the fields; lists of numbers in one line."""
-    text = json.dumps(asdict(profile), indent=2, allow_nan=False)
-    # A string of JSON holds no line break, so this never meets one.
-    return re.sub(r"\[\n([-+.\deE,\s]*)\]", _in_one_line, text) + "\n"
-
-
-def _in_one_line(numbers: re.Match[str]) -> str:
-    return f"[{' '.join(numbers[1].split())}]"
+    return json_text(asdict(profile))
 
 
 def profile_from_json(text: str) -> Profile:

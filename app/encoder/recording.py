@@ -66,12 +66,12 @@ def build_profile(
         weights=key.weights,
         overlap_margins=key.overlap_margins,
         threads=key.threads,
-        versions=_versions(key),
+        versions=versions_of(key),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         rounds=rounds,
         matmul_gflop_per_s=calibration.matmul_gflop_per_s,
         copy_gb_per_s=calibration.copy_gb_per_s,
-        fidelity=_fidelity(encoder),
+        fidelity=fidelity_of(encoder),
         machine_before=calibration.machine_before,
         machine_after=calibration.machine_after,
         contended=_contended(key, entries, calibration),
@@ -81,7 +81,8 @@ def build_profile(
     )
 
 
-def _versions(key: ProfileKey) -> dict[str, str]:
+def versions_of(key: ProfileKey) -> dict[str, str]:
+    """Of everything whose version can change a latency."""
     known = {
         "python": platform.python_version(),
         "torch": key.torch_version,
@@ -94,7 +95,8 @@ def _runs_openvino(runtime: str) -> bool:
     return runtime.startswith("openvino")
 
 
-def _fidelity(encoder: Encoder) -> Fidelity | None:
+def fidelity_of(encoder: Encoder) -> Fidelity | None:
+    """How near the encoder comes to plain float32; None if that was not checked."""
     if encoder.fidelity is None:
         return None
     tokens = encoder.fidelity.tokens

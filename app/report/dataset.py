@@ -197,12 +197,17 @@ def _size_of(path: Path, max_pixels: int) -> Size | str:
         return "it is not a file"
     try:
         return look(path.read_bytes(), max_pixels=max_pixels).size
-    except CropPlannerError as error:
+    except (CropPlannerError, OSError, MemoryError) as error:
+        return why(error)
+
+
+def why(error: CropPlannerError | OSError | MemoryError) -> str:
+    """What an image is skipped for, in words."""
+    if isinstance(error, CropPlannerError):
         return error.detail
-    except OSError as error:
+    if isinstance(error, OSError):
         return f"it cannot be read: {error.strerror}"
-    except MemoryError:
-        return "the memory is too small for it"
+    return "the memory is too small for it"
 
 
 def _chosen(source: Path, split: str | None) -> Path:

@@ -15,7 +15,8 @@ from PIL import Image
 
 from app.core.plan import CropPlan
 from app.imaging.decode import decode
-from app.imaging.pictures import Kind, draw
+from app.imaging.look import look
+from app.imaging.pictures import DEFAULT_SIDE_PX, Kind, draw, load_ground
 from app.report.crop_images import crop_images
 from app.report.experiment import ImageFiles
 from app.report.writing import write_whole
@@ -107,7 +108,7 @@ def _ignore_interrupts() -> None:
 
 def draw_pictures(drawing: Drawing) -> None:
     """Write the drawn pictures of one image."""
-    image = _load(drawing)
+    image = _load_reduced(drawing)
     kinds: tuple[tuple[Kind, str | None], ...] = (
         ("crops", drawing.files.crops),
         ("comparison", drawing.files.comparison),
@@ -123,18 +124,21 @@ def write_crops(drawing: Drawing) -> None:
     files = drawing.files
     if files.original is None or files.global_crop is None:
         return
-    image = _load(drawing)
-    assert image is not None, "an original is written only of an image that is there"
+    assert drawing.path is not None, "an original is written only of an image that is there"
+    image = decode(drawing.path.read_bytes(), max_pixels=drawing.max_pixels).pixels
     images = [image, *crop_images(image, drawing.plan)]
     names = [files.original, files.global_crop, *files.grid_crops]
     for name, one in zip(names, images, strict=True):
         write_whole(drawing.folder / name, _png(one))
 
 
-def _load(drawing: Drawing) -> Image.Image | None:
+def _load_reduced(drawing: Drawing) -> Image.Image | None:
+    """The image no larger than it is drawn; None where only its size is known."""
     if drawing.path is None:
         return None
-    return decode(drawing.path.read_bytes(), max_pixels=drawing.max_pixels).pixels
+    data, limit = drawing.path.read_bytes(), drawing.max_pixels
+    facts = look(data, max_pixels=limit)
+    return load_ground(data, facts, max_pixels=limit, side_px=DEFAULT_SIDE_PX)
 
 
 def _png(image: Image.Image) -> bytes:

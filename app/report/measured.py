@@ -38,10 +38,8 @@ def measured_counts(
 
 
 def _medians(row: Mapping[str, Any]) -> Mapping[str, float]:
-    parts = row.get("components_ms")
-    if not isinstance(parts, dict):
-        return {}
-    medians = {name: (parts.get(name) or {}).get("p50") for name in COMPONENTS}
+    times = {name: row.get(f"{name}_ms") for name in COMPONENTS}
+    medians = {name: part.get("p50") for name, part in times.items() if isinstance(part, dict)}
     return {name: ms for name, ms in medians.items() if isinstance(ms, int | float)}
 
 

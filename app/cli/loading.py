@@ -1,0 +1,40 @@
+"""Load the encoder of a command as the settings say. Imports torch, so it is imported late."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from app.core.families import Family
+from app.encoder import loading
+from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
+from app.encoder.encoder import Encoder
+from app.encoder.threads import use_fastest_threads
+from app.settings import Settings
+
+
+def load_here(
+    family: Family, checkpoint: Path | None, settings: Settings, told: Console, *, doing: str
+) -> Encoder:
+    """An encoder on this device, and a line about it; ``doing`` is what it is loaded for.
+
+    Raises:
+        CheckpointError, EncoderUnavailable: it cannot be loaded.
+    """
+    device = choose_device(settings.device)
+    dtype = choose_dtype(settings.dtype, device)
+    where = f"{family.name} on {device_name(device)}, {dtype_name(dtype)}"
+    with told.status(f"loading {where}"):
+        if device.type == "cpu":
+            use_fastest_threads(dtype, settings.threads)
+        encoder = loading.load_encoder(
+            family,
+            checkpoint=checkpoint,
+            device=device,
+            dtype=dtype,
+            runtime=settings.runtime,
+            seed=settings.seed,
+        )
+    told.print(f"{doing} {where}, runtime {encoder.runtime.name}, {encoder.weights} weights")
+    return encoder

@@ -1,0 +1,115 @@
+"""``profile``: what each component takes, over the images of a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.arguments import MarginsOption, MaxCropsOption, ModelOption
+from app.cli.inputs import effective_config, read_settings
+from app.cli.problems import PARTLY
+from app.core.choices import DeviceChoice, DtypeChoice
+from app.report.profiling_file import PROFILING_FILE
+
+
+def profile(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER|ANNOTATIONS",
+            help="A folder of images, or a COCO-style annotation file with its images beside it.",
+        ),
+    ],
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The part of the folder that is meant, as in val2017."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where the images of an annotation file are; by default looked for beside it.",
+        ),
+    ] = None,
+    num_images: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Only so many, evenly over the crop counts; by default all."
+        ),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Timed passes of each.")] = 5,
+    warmup: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="S",
+            help="Most seconds to warm a crop count up until its times settle; "
+            "by default 2 on a CPU, 10 on a GPU.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="DIR|FILE", help=f"Where {PROFILING_FILE}, or FILE.json, goes."
+        ),
+    ] = Path("results"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    device: Annotated[
+        DeviceChoice | None,
+        typer.Option(help="By default CROP_PLANNER_DEVICE, else auto."),
+    ] = None,
+    dtype: Annotated[
+        DtypeChoice | None,
+        typer.Option(help="By default CROP_PLANNER_DTYPE, else auto."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            exists=True,
+            file_okay=False,
+            help="Safetensors; by default CROP_PLANNER_CHECKPOINT, else random weights.",
+        ),
+    ] = None,
+    model: ModelOption = None,
+    max_crops: MaxCropsOption = None,
+    overlap_margins: MarginsOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what the file holds; errors as JSON, on stderr.")
+    ] = False,
+) -> None:
+    """Run the encoder over images and time its components: decode, preprocess, ViT, connector.
+
+    Exit code 3 where some images were skipped. Without a checkpoint the weights are random: the
+    times are the real ones.
+    """
+    settings = read_settings(device=device, dtype=dtype)
+    config = effective_config(settings, model, max_crops, overlap_margins, None)
+    file = out if out.suffix.lower() == ".json" and not out.is_dir() else out / PROFILING_FILE
+    if file.exists() and not force:
+        raise typer.BadParameter(
+            f"{file} exists already; --force overwrites it", param_hint="--out"
+        )
+    # Late: torch takes seconds to import.
+    from app.cli.profiling import Request, print_skipped, read_images, run
+    from app.cli.profiling_tables import print_components
+    from app.report.writing import write_whole
+
+    dataset = read_images(source, split, images, settings)
+    request = Request(dataset, config, num_images, repeats, warmup, checkpoint)
+    done = run(request, settings)
+    try:
+        write_whole(file, done.json)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{file} cannot be written: {error.strerror}", param_hint="--out"
+        ) from None
+    print_skipped(done.profiling.skipped)
+    if as_json:
+        typer.echo(done.json, nl=False)
+    else:
+        print_components(done, file)
+    if done.profiling.skipped:
+        raise typer.Exit(PARTLY)

@@ -1,0 +1,72 @@
+"""The real encoder as :mod:`app.report.component_profiling` takes it. Imported late: torch."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from app.core.config import CropConfig
+from app.core.plan import CropPlan
+from app.encoder.encoder import Encoder, PreparationTimes, PreparedCrops, StageTimes
+from app.encoder.machine import MachineWatch, contention
+from app.encoder.memory import in_device_memory
+from app.encoder.recording import fidelity_of, profile_key, versions_of
+from app.report.component_profiling import ComponentProfiling
+from app.report.component_record import Conditions
+
+
+class TorchEncoder:
+    """An encoder that refuses what does not fit its memory, and the machine around it.
+
+    Make it just before profiling: the machine's state is looked at then.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._watch = MachineWatch(encoder.device)
+
+    def check(self, plan: CropPlan) -> None:
+        """Raise EncoderMismatch if no plan of this configuration can be run."""
+        self._encoder.check(plan)
+
+    def prepare(
+        self, pixels: npt.NDArray[np.uint8], plan: CropPlan
+    ) -> tuple[PreparedCrops, PreparationTimes]:
+        """The crops of uint8 RGB [H, W, 3] on the device, once they are there.
+
+        Raises:
+            OutOfDeviceMemory: they, or the pass over them, would not fit, or turned out not to.
+        """
+        self._encoder.check_memory(plan.total_crops)
+        return in_device_memory(lambda: self._encoder.prepare_timed(pixels, plan))
+
+    def run(self, prepared: PreparedCrops) -> StageTimes:
+        """One pass over them, once its tokens are there.
+
+        Raises:
+            OutOfDeviceMemory: it turned out not to fit.
+        """
+        return in_device_memory(lambda: self._encoder.run_timed(prepared))
+
+    def conditions(self, config: CropConfig, profiling: ComponentProfiling) -> Conditions:
+        """What the profiling that has just ended was measured under."""
+        key = profile_key(self._encoder, config)
+        after = self._watch.after()
+        on_cpu = key.device_type == "cpu"
+        spent = profiling.total_ms("cpu") / profiling.total_ms("vision") / key.threads
+        return Conditions(
+            device=key.device,
+            device_type=key.device_type,
+            dtype=key.dtype,
+            runtime=key.runtime,
+            weights=key.weights,
+            threads=key.threads,
+            versions=versions_of(key),
+            measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            fidelity=fidelity_of(self._encoder),
+            machine_before=self._watch.before,
+            machine_after=after,
+            contended=contention(self._watch.before, after, cpu_share=spent if on_cpu else None),
+        )
