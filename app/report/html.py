@@ -9,4 +9,4 @@ from app.report.experiment import Experiment
 
 def render_report(experiment: Experiment, folder: Path) -> str:
     """The report of an experiment whose pictures are in ``folder``."""
-    return f"<!doctype html><title>{experiment.dataset.name}</title><p>{folder.name}</p>\n"
+    return f"<!doctype html><title>{experiment.dataset.name}</title>\n"
