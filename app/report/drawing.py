@@ -68,22 +68,31 @@ def draw_all(
     Args:
         drawings: of distinct images.
         workers: processes; 1 draws here.
-        progress: called with how many images are done, and of how many.
+        progress: called with how many steps are done, and of how many.
     """
+    parts = 2 * len(drawings)
+    done = 0
+
+    def one_more() -> None:
+        nonlocal done
+        done += 1
+        progress(done, parts)
+
     workers = min(workers, len(drawings))
-    if workers <= 1:
-        for done, drawing in enumerate(drawings, 1):
-            draw_pictures(drawing)
-            write_crops(drawing)
-            progress(done, len(drawings))
+    if workers == 1:
+        for drawing in drawings:
+            for write in (draw_pictures, write_crops):
+                write(drawing)
+                one_more()
         return
     with _processes(workers) as pool:
         drawn = [pool.submit(draw_pictures, drawing) for drawing in drawings]
         for drawing in drawings:  # here meanwhile, as it takes torch, which is slow to import
             write_crops(drawing)
-        for done, future in enumerate(as_completed(drawn), 1):
+            one_more()
+        for future in as_completed(drawn):
             future.result()
-            progress(done, len(drawings))
+            one_more()
 
 
 @contextmanager
@@ -95,10 +104,8 @@ def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_interrupts)
     try:
         yield pool
-    except BaseException:
+    finally:
         pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
 
 
 def _ignore_interrupts() -> None:
