@@ -128,7 +128,7 @@ def experiment(
         )
     except OSError as error:
         raise typer.BadParameter(
-            f"{error.filename or out} cannot be written: {error.strerror}", param_hint="--out"
+            f"{error.filename or out}: {error.strerror}", param_hint="--out"
         ) from None
     if as_json:
         typer.echo(to_json(found), nl=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from app.core.config import CropConfig
 from app.core.geometry import Grid
@@ -86,6 +87,7 @@ def axis_tokens(count: int, config: CropConfig) -> int:
     return count * config.crop_tokens - (count - 1) * (config.margin_patches // config.pooling)
 
 
+@lru_cache(maxsize=1024)
 def count_tokens(grid: Grid, config: CropConfig) -> TokenCounts:
     """Prompt tokens of a plan: ``[start] global [end] [start] grid [end]``."""
     rows, cols = axis_tokens(grid.rows, config), axis_tokens(grid.cols, config)
