@@ -8,6 +8,7 @@ from collections.abc import Callable
 from benchmarks import (
     adapting,
     encoder,
+    experiment,
     fidelity,
     headers,
     http,
@@ -21,6 +22,7 @@ from benchmarks import (
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "planning": planning.main,
+    "experiment": experiment.main,
     "headers": headers.main,
     "http": http.main,
     "pixels": pixels.main,
