@@ -97,8 +97,8 @@ def test_imports_point_one_way(package):
 
     outside = {
         "core": set(),
-        # skimage: SSIM, imported at its first use
-        "imaging": {"PIL", "numpy", "cykooz_resizer", "skimage"},
+        # skimage: SSIM, matplotlib: pictures of plans; both imported at their first use
+        "imaging": {"PIL", "numpy", "cykooz_resizer", "skimage", "matplotlib"},
         "encoder": {"torch", "numpy", "safetensors", "openvino"},
         "prefill": {"httpx"},
     }

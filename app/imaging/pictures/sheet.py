@@ -206,7 +206,7 @@ class Sheet:
         ground = Image.new("RGB", (size.width, size.height), PAPER)
         for photo, x, y in self._photos:
             ground.paste(photo, (x, y))
-        renderer = FigureCanvasAgg(figure).get_renderer()
+        renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]  # theirs
         pixels = np.asarray(renderer.buffer_rgba())
         pixels[:] = ground.convert("RGBA")
         figure.draw(renderer)
@@ -216,7 +216,7 @@ class Sheet:
         buffer = io.StringIO()
         # All of its metadata left out: a date among it would make each file another.
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]  # theirs
         points = f'width="{size.width}pt" height="{size.height}pt"'
         pixels = f'width="{size.width}" height="{size.height}"'
         paper = f'<rect {pixels} fill="{PAPER}"/>'
