@@ -10,6 +10,6 @@ PictureFormat = Literal["png", "svg"]
 DEFAULT_SIDE_PX = 1400
 MIN_SIDE_PX = 200
 MAX_SIDE_PX = 4096
-"""Bounds on the longer side of what is drawn. At the largest a picture takes some 200 MB to draw."""
+"""Bounds on the longer side of what is drawn."""
 
 MEDIA_TYPES: dict[PictureFormat, str] = {"png": "image/png", "svg": "image/svg+xml"}

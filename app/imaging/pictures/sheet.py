@@ -90,7 +90,7 @@ class Sheet:
         self._to_figure = Affine2D()
 
     def photo(self, image: Image.Image, x: float, y: float) -> None:
-        """An RGB picture, a px of it a px of the sheet, its corner at ``(x, y)``, under all else."""
+        """An RGB picture, a px of it a px of the sheet, its corner at ``(x, y)``, under it all."""
         self._photos.append((image, round(x), round(y)))
 
     def box(
