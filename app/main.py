@@ -105,7 +105,7 @@ def create_app(
     resources = (plan, analyze, methods, resize, adapt, encode, lut, latency, measurement, models)
     for resource in resources:
         app.include_router(resource.router, dependencies=[Depends(refuse_repeats)])
-    app.include_router(page.router)
+    page.install(app)
     return app
 
 

@@ -1,0 +1,328 @@
+/** The page: what is entered, what is asked for, and what is shown of the answers. */
+
+import { Latest, Problem, curlOf, getJson, postImage } from "./api.js";
+import { ChangePanel } from "./change.js";
+import { drawChart, drawTable } from "./chart.js";
+import { curlBlock } from "./curl.js";
+import { byId, h } from "./dom.js";
+import { describe, drawFigure } from "./figure.js";
+import { drawCliffs, drawFacts } from "./facts.js";
+import { filesOf } from "./files.js";
+import { isAbort, showProblem, uploadProgress } from "./messages.js";
+import { bytes, count, crops, grid, px } from "./words.js";
+
+import { PicturePanel } from "./pictures.js";
+
+/** @typedef {{width: number, height: number}} Size */
+/** @typedef {{file: File, address: string, facts: ImageAnswer}} Upload */
+
+/** Planned before anything is chosen. */
+const FIRST = { width: 1024, height: 768 };
+
+/** Typing and dragging rest so long before they are sent. */
+const REST_MS = 150;
+
+/** How often one looks whether latencies have come. */
+const POLL_MS = 3000;
+
+const inputs = byId("inputs", HTMLFormElement);
+const fields = {
+  file: byId("file", HTMLInputElement),
+  width: byId("width", HTMLInputElement),
+  height: byId("height", HTMLInputElement),
+  model: byId("model", HTMLSelectElement),
+  maxCrops: byId("max-crops", HTMLInputElement),
+  margins: byId("margins", HTMLInputElement),
+  cropSize: byId("crop-size", HTMLInputElement),
+};
+const change = new ChangePanel();
+const pictures = new PicturePanel();
+const latest = new Latest();
+
+/** @type {FamilyAnswer[]} */
+let families = [];
+/** @type {Upload | null} */
+let upload = null;
+/** What is shown. @type {{plan: PlanAnswer, lut: LutAnswer} | null} */
+let shown = null;
+/** Of the image or size that was shown last. */
+let subject = "";
+/** @type {number | undefined} */
+let timer;
+
+/** The family that is chosen. */
+const family = () => families.find((one) => one.name === fields.model.value);
+
+/** What was set of the configuration, as parameters of every call. */
+const config = () => ({
+  model: family()?.default ? null : fields.model.value,
+  max_crops: fields.maxCrops.value,
+  overlap_margins: fields.margins.value,
+  crop_size_px: fields.cropSize.value,
+});
+
+/** @returns {Size} */
+const size = () => ({ width: fields.width.valueAsNumber, height: fields.height.valueAsNumber });
+
+/** @param {number} ms */
+function soon(ms) {
+  clearTimeout(timer);
+  timer = setTimeout(refresh, ms);
+}
+
+/** Ask for the plan and the table of what is entered, and show them. */
+async function refresh() {
+  clearTimeout(timer);
+  if (!inputs.checkValidity()) return showProblem("problem", firstInvalid());
+  const signal = latest.next();
+  document.body.setAttribute("aria-busy", "true");
+  try {
+    const asked = { ...config(), ...size() };
+    const [plan, lut] = await Promise.all([
+      getJson("plan", asked, signal),
+      getJson("lut", asked, signal),
+    ]);
+    showProblem("problem");
+    await show(plan, lut, signal);
+  } catch (error) {
+    if (isAbort(error)) return; // what came after it goes on
+    showProblem("problem", error);
+  }
+  document.body.removeAttribute("aria-busy");
+}
+
+/** What is wrong with the first field that is. */
+function firstInvalid() {
+  const wrong = inputs.querySelector("input:invalid");
+  if (!(wrong instanceof HTMLInputElement)) return undefined;
+  const problem = new Problem(0, { detail: wrong.validationMessage });
+  problem.about = wrong.getAttribute("aria-label") ?? wrong.labels?.[0]?.textContent ?? wrong.id;
+  return problem;
+}
+
+/**
+ * @param {PlanAnswer} plan
+ * @param {LutAnswer} lut
+ * @param {AbortSignal} signal
+ */
+async function show(plan, lut, signal) {
+  shown = { plan, lut };
+  const isStretched = family()?.resize_law === "stretch";
+  const picture = upload?.address ?? null;
+  fields.maxCrops.placeholder = String(family()?.config.max_crops);
+  fields.cropSize.placeholder = String(family()?.config.crop_size_px);
+  fields.margins.placeholder = String(family()?.config.overlap_margins);
+  byId("plan-summary", HTMLElement).textContent = summaryOf(plan);
+  drawFigure(byId("figure", HTMLElement), plan, {
+    isStretched,
+    picture,
+    label: upload?.file.name ?? px(plan.image),
+    onSelect: showCrop,
+  });
+  showCrop(null);
+  drawTableAndChart();
+  byId("plan-curl", HTMLElement).replaceChildren(curlBlock(planCurl(plan)));
+  const another = `${upload?.address ?? ""} ${plan.image.width}x${plan.image.height}`;
+  change.update(
+    { plan, lut, file: upload?.file ?? null, picture, config: config(), isStretched },
+    another !== subject,
+  );
+  pictures.update({ size: plan.image, file: upload?.file ?? null, config: config() });
+  subject = another;
+  remember();
+  const waiting = await waitingFor(plan, signal);
+  drawFacts(byId("facts", HTMLElement), plan, waiting);
+  drawCliffs(plan, await cliffsOf(plan, signal));
+}
+
+function drawTableAndChart() {
+  if (shown === null) return;
+  const { plan, lut } = shown;
+  drawChart(byId("chart", HTMLElement), lut, { plan, onTarget: (target) => change.aim(target) });
+  drawTable(byId("table", HTMLElement), lut, plan);
+  byId("chart-summary", HTMLElement).textContent =
+    `${upload ? "This image" : px(plan.image)} is at ${crops(plan.tiling.crops)}. ` +
+    "Click a number of crops to aim at it.";
+}
+
+/** @param {PlanAnswer} plan */
+function summaryOf({ image, canvas, tiling }) {
+  const of = upload ? `${upload.file.name}, ${px(image)}, ${bytes(upload.file.size)}` : px(image);
+  const notes = upload?.facts.notes.length ? ` ${upload.facts.notes.join(" ")}` : "";
+  const turned = (upload?.facts.orientation ?? 1) > 1 ? ", turned upright" : "";
+  return `${of}${turned}: ${grid(tiling)} on a canvas of ${px(canvas)}, ${crops(tiling.crops)} and the global one.${notes}`;
+}
+
+/** @param {CropAnswer | null} crop */
+function showCrop(crop) {
+  const hint = "Point at a crop, or use the arrow keys, to see what it shows.";
+  byId("crop-detail", HTMLOutputElement).textContent = crop
+    ? `Crop ${crop.index}, ${describe(crop)}.`
+    : hint;
+}
+
+/** @param {PlanAnswer} plan */
+function planCurl({ image }) {
+  if (upload) return curlOf("analyze", config(), { file: upload.file });
+  return curlOf("plan", { width: image.width, height: image.height, ...config() });
+}
+
+/**
+ * The plans on the other side of the nearest changes of the tiling.
+ * @param {PlanAnswer} plan
+ * @param {AbortSignal} signal
+ * @returns {Promise<import("./facts.js").Cliff[]>}
+ */
+async function cliffsOf({ image, headroom }, signal) {
+  const steps = /** @type {const} */ (["width", "height"]).flatMap((side) => {
+    const { down, up } = headroom[side];
+    return [down === null ? [] : [-down - 1], up === null ? [] : [up + 1]]
+      .flat()
+      .map((by) => ({ side, by }));
+  });
+  const found = steps
+    .filter(({ side, by }) => image[side] + by >= 1)
+    .map(async ({ side, by }) => {
+      const { width, height } = image;
+      const beyond = { width, height, [side]: image[side] + by };
+      const plan = await getJson("plan", { ...config(), ...beyond }, signal).catch((error) => {
+        if (isAbort(error)) throw error;
+        return null; // Molmo itself fails there
+      });
+      return { side, by, plan };
+    });
+  return Promise.all(found);
+}
+
+/**
+ * Why latencies are still to come, and a look again later; null where nothing more will come.
+ * @param {PlanAnswer} plan
+ * @param {AbortSignal} signal
+ */
+async function waitingFor(plan, signal) {
+  if (plan.latency.source !== "none" && plan.latency.basis === "measured") return null;
+  const { encoder } = await ready(signal);
+  const measuring = encoder.profile === "measuring" || encoder.profile === "waiting";
+  if (encoder.state !== "loading" && !measuring) return null;
+  again(encoder.profiled, signal);
+  if (encoder.state === "loading") return "The encoder is being loaded; latencies follow.";
+  return `The profile is being measured: ${count(encoder.profiled)} of ${count(encoder.to_profile)} counts so far.`;
+}
+
+/**
+ * Look until more has been measured, then show it.
+ * @param {number} profiled
+ * @param {AbortSignal} signal
+ */
+async function again(profiled, signal) {
+  while (!signal.aborted) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    if (signal.aborted || document.hidden) continue;
+    const { encoder } = await ready(signal).catch(() => ({ encoder: null }));
+    if (encoder && encoder.profiled !== profiled) return soon(0);
+  }
+}
+
+/**
+ * @param {AbortSignal} signal
+ * @returns {Promise<ReadyAnswer>}
+ */
+async function ready(signal) {
+  // Not getJson: not ready is an answer, too.
+  return (await fetch(new URL("readyz", document.baseURI), { signal })).json();
+}
+
+/**
+ * Take an image: it is sent once, to learn its size, and shown from this machine.
+ * @param {File} file
+ */
+async function take(file) {
+  const signal = latest.next();
+  byId("progress-cancel", HTMLButtonElement).onclick = () => latest.stop();
+  const progress = uploadProgress("progress", "Reading the image…");
+  try {
+    const options = { accept: "application/json", signal, onProgress: progress.update };
+    const { body } = await postImage("analyze", { ...config(), latency: "none" }, file, options);
+    /** @type {PlanAnswer} */
+    const plan = JSON.parse(await body.text());
+    forget();
+    upload = { file, address: URL.createObjectURL(file), facts: plan.image };
+    fields.width.value = String(plan.image.width);
+    fields.height.value = String(plan.image.height);
+    byId("source-hint", HTMLElement).textContent = file.name;
+    soon(0);
+  } catch (error) {
+    // What was shown before stays, with its image.
+    if (error instanceof Problem) error.about = file.name;
+    showProblem("problem", error);
+  } finally {
+    progress.end();
+  }
+}
+
+/** From now on a size without an image. */
+function forget() {
+  if (upload === null) return;
+  URL.revokeObjectURL(upload.address);
+  upload = null;
+  fields.file.value = "";
+  byId("source-hint", HTMLElement).textContent = "or drop or paste one anywhere";
+}
+
+/** Put what is entered into the address, to be kept or sent; an image does not go into one. */
+function remember() {
+  const kept = new URLSearchParams();
+  for (const [name, value] of Object.entries({ ...size(), ...config() }))
+    if (value !== null && value !== "") kept.set(name, String(value));
+  history.replaceState(null, "", `#${kept}`);
+}
+
+/** Enter what an address keeps. */
+function recall() {
+  const kept = new URLSearchParams(location.hash.slice(1));
+  fields.width.value = kept.get("width") ?? String(FIRST.width);
+  fields.height.value = kept.get("height") ?? String(FIRST.height);
+  fields.maxCrops.value = kept.get("max_crops") ?? "";
+  fields.margins.value = kept.get("overlap_margins") ?? "";
+  fields.cropSize.value = kept.get("crop_size_px") ?? "";
+  const model = kept.get("model");
+  if (model && families.some((one) => one.name === model)) fields.model.value = model;
+}
+
+function listen() {
+  inputs.addEventListener("submit", (event) => event.preventDefault());
+  for (const side of [fields.width, fields.height])
+    side.addEventListener("input", () => {
+      forget();
+      soon(REST_MS);
+    });
+  for (const field of [fields.model, fields.maxCrops, fields.margins, fields.cropSize])
+    field.addEventListener("input", () => soon(REST_MS));
+  fields.file.addEventListener("change", () => {
+    const file = fields.file.files?.[0];
+    if (file) take(file);
+  });
+  filesOf(byId("drop", HTMLElement), take);
+  let width = 0;
+  new ResizeObserver(([entry]) => {
+    if (entry && entry.contentRect.width !== width) drawTableAndChart();
+    width = entry?.contentRect.width ?? 0;
+  }).observe(byId("chart", HTMLElement));
+}
+
+async function start() {
+  listen();
+  try {
+    /** @type {ModelsAnswer} */
+    const models = await getJson("models");
+    families = models.models;
+  } catch (error) {
+    return showProblem("problem", error);
+  }
+  for (const one of families)
+    fields.model.append(h("option", { value: one.name, selected: one.default }, one.name));
+  recall();
+  await refresh();
+}
+
+start();

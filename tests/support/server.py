@@ -1,0 +1,50 @@
+"""The real server, as a process of its own on a free port."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+LOG = "server.log"
+
+
+@contextmanager
+def serving(folder: Path, **settings: object) -> Iterator[tuple[subprocess.Popen, str]]:
+    """``crop-planner serve`` and its address; killed in the end, whatever it does then.
+
+    Args:
+        folder: for its profiles, and for its log, ``LOG``.
+        settings: by their names in ``Settings``.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {f"CROP_PLANNER_{name.upper()}": str(value) for name, value in settings.items()}
+    with (folder / LOG).open("wb") as log:  # a pipe would be full after some hundred requests
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
+            env={**os.environ, "CROP_PLANNER_PROFILE_FOLDER": str(folder), **environment},
+            stderr=log,
+        )
+        try:
+            yield process, f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_for(url: str, seconds: float = 20) -> httpx.Response:
+    """What a URL answers once its server is there."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return httpx.get(url)
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, "the server never came"
+            time.sleep(0.02)
