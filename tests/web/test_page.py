@@ -142,7 +142,7 @@ def test_the_slider_gives_the_crops_it_promises(open_page, photo, url, target):
     choose(page, photo)
     page.locator("#target").fill(str(target))
     expect(page.locator("#target-value")).to_have_text(f"{target} + 1")
-    expect(page.locator("#change .lead")).to_contain_text(f" {target} crop")
+    expect(page.locator("#change-summary")).to_contain_text(f" {target} crop")
     settled(page)
     made = download(page)
     plan = analysed(url, made)
@@ -186,9 +186,9 @@ def test_the_slider_goes_by_keyboard(open_page, photo):
     choose(page, photo)
     page.locator("#target").focus()
     page.keyboard.press("Home")
-    expect(page.locator("#change .lead")).to_contain_text("1×1, 1 crop,")
+    expect(page.locator("#change-summary")).to_contain_text("1×1, 1 crop,")
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#change .lead")).to_contain_text("1×2, 2 crops,")
+    expect(page.locator("#change-summary")).to_contain_text("1×2, 2 crops,")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
@@ -216,7 +216,7 @@ def test_an_unreachable_target_is_a_sentence_and_says_what_can_be_reached(open_p
     expect(alert).to_contain_text("5 crops is not reachable for a 640x427 image with mode=fit")
     alert.get_by_role("button", name="8", exact=True).click()
     expect(alert).to_be_hidden()
-    expect(page.locator("#change .lead")).to_contain_text("8 crops")
+    expect(page.locator("#change-summary")).to_contain_text("8 crops")
 
 
 def test_what_is_no_image_is_refused_in_a_sentence_and_loses_nothing(open_page, photo, tmp_path):
@@ -292,7 +292,7 @@ def test_the_chart_shows_where_the_image_is_and_sets_the_target(open_page, photo
     chart = page.locator("#chart svg")
     nine = page.locator("#chart .tick.middle", has_text=re.compile("^9$")).bounding_box()
     chart.click(position={"x": nine["x"] - chart.bounding_box()["x"] + 4, "y": 80})
-    expect(page.locator("#change .lead")).to_contain_text("3×3, 9 crops")
+    expect(page.locator("#change-summary")).to_contain_text("3×3, 9 crops")
     page.get_by_text("As a table").click()
     current = page.locator("#table tr.current")
     expect(current).to_contain_text("2×3")

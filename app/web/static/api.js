@@ -1,7 +1,5 @@
 /** Calls of the public API, relative to where the page is, so that it works behind a prefix. */
 
-import { quoted } from "./words.js";
-
 /** @typedef {Record<string, string | number | boolean | null | undefined>} Query */
 /** @typedef {(done: number, total: number) => void} OnProgress */
 
@@ -65,7 +63,7 @@ export async function getJson(path, query = {}, signal) {
  * gives none.
  * @param {File} file
  */
-const typeOf = (file) => (file.type.startsWith("image/") ? file.type : "image/unknown");
+export const typeOf = (file) => (file.type.startsWith("image/") ? file.type : "image/unknown");
 
 /**
  * Upload an image.
@@ -111,25 +109,6 @@ function problemOf(status, text) {
   } catch {
     return new Problem(status, {}); // of a proxy, say
   }
-}
-
-/**
- * The same call for a shell.
- * @param {string} path
- * @param {Query} query
- * @param {{file?: File | null, upload?: boolean, out?: string}} [options] `upload` without a file
- *   stands for any
- */
-export function curlOf(path, query, { file = null, upload = file !== null, out } = {}) {
-  const words = ["curl"];
-  if (upload) {
-    const name = file?.name ?? "photo.jpg";
-    const type = file ? typeOf(file) : "image/jpeg";
-    words.push("--data-binary", quoted(`@${name}`), "-H", quoted(`Content-Type: ${type}`));
-  }
-  words.push(`'${addressOf(path, query).href.replaceAll("'", "%27")}'`);
-  if (out) words.push("-o", quoted(out));
-  return words.join(" ");
 }
 
 /** Work of which only the latest matters: what was begun before is aborted. */

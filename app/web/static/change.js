@@ -1,36 +1,25 @@
 /** Another cost: a slider, the image that has it, what changed, and how to get it. */
 
-import { Latest, Problem, curlOf, getJson, postImage } from "./api.js";
-import { curlBlock } from "./curl.js";
+import { rangeOf } from "./aims.js";
+import { Latest, Problem, getJson, postImage } from "./api.js";
 import { byId, h } from "./dom.js";
-import { drawFigure } from "./figure.js";
 import { isAbort, showProblem, uploadProgress } from "./messages.js";
-import { bytes, count, crops, grid, percent, px, signed, time } from "./words.js";
+import { headline, resultOf } from "./result.js";
+import { crops } from "./words.js";
 
-/** @typedef {"crops" | "tokens" | "latency"} By */
-/** @typedef {{plan: PlanAnswer, lut: LutAnswer, file: File | null, picture: string | null,
- *   config: import("./api.js").Query, isStretched: boolean}} Context what is shown now */
-/** @typedef {{plan: PlanAnswer, mode: string, blob: Blob | null, header: (name: string) => string | null,
- *   call: {path: string, query: import("./api.js").Query}}} Result `blob`: null without an image */
-/** @typedef {{label: string, min: number, max: number, value: number,
- *   format: (value: number) => string}} Range */
+/** @typedef {import("./aims.js").By} By */
+/** @typedef {import("./aims.js").Range} Range */
+/** @typedef {import("./result.js").Context} Context */
+/** @typedef {import("./result.js").Result} Result */
 
 /** So long the slider rests before an image is sent. */
 const REST_MS = 200;
-
-/** @type {Record<string, string>} */
-const MODES = {
-  unchanged: "left as it is",
-  fit: "its aspect kept",
-  pad: "padded with black",
-  crop: "cut to the shape",
-  stretch: "stretched to the shape",
-};
 
 export class ChangePanel {
   #form = byId("targets", HTMLFormElement);
   #slider = byId("target", HTMLInputElement);
   #value = byId("target-value", HTMLOutputElement);
+  #summary = byId("change-summary", HTMLElement);
   #place = byId("change", HTMLElement);
   #latest = new Latest();
   /** @type {Context | null} */
@@ -135,6 +124,7 @@ export class ChangePanel {
       this.#render(context, result);
     } catch (error) {
       if (isAbort(error)) return;
+      this.#summary.replaceChildren();
       this.#place.replaceChildren();
       showProblem("change-problem", error, this.#reachable(error));
     }
@@ -210,76 +200,14 @@ export class ChangePanel {
     if (this.#made !== null) URL.revokeObjectURL(this.#made);
     this.#made = null;
     if (typeof result === "string") {
-      this.#place.replaceChildren(h("p", { class: "lead" }, result));
+      this.#summary.textContent = result;
+      this.#place.replaceChildren();
       return;
     }
     if (result.blob !== null) this.#made = URL.createObjectURL(result.blob);
-    const before = h("figure", {}, h("div", { class: "figure" }), h("figcaption", {}, "Now"));
-    const after = h("figure", {}, h("div", { class: "figure" }), h("figcaption", {}, "Then"));
-    const { isStretched } = context;
-    drawFigure(inside(before), context.plan, {
-      isStretched,
-      picture: context.picture,
-      label: "Now",
-    });
-    drawFigure(inside(after), result.plan, { isStretched, picture: this.#made, label: "Then" });
-    const out = nameOf(context.file?.name ?? "photo.jpg", result.plan, result.blob);
-    const { path, query } = result.call;
-    this.#place.replaceChildren(
-      h("p", { class: "lead" }, ...headline(context, result)),
-      h("div", { class: "compared" }, before, after, differences(context, result)),
-      ...(this.#made === null ? [] : [downloadLink(this.#made, out, result.blob)]),
-      curlBlock(curlOf(path, query, { file: context.file, upload: true, out })),
-    );
+    this.#summary.replaceChildren(...headline(context, result));
+    this.#place.replaceChildren(...resultOf(context, result, this.#made));
   }
-}
-
-/** @param {HTMLElement} figure */
-function inside(figure) {
-  const place = figure.querySelector("div");
-  if (place === null) throw new Error("the figure has no place to draw");
-  return place;
-}
-
-/**
- * What the slider goes over, and where it starts; null where there is nothing to aim at.
- * @param {By} by
- * @param {Context} context
- * @returns {Range | null}
- */
-function rangeOf(by, { plan, lut }) {
-  const options = lut.rows.flatMap((row) => row.options);
-  const start = startOf(plan);
-  if (by === "crops") {
-    const max = plan.config.max_crops;
-    return { label: "Grid crops", min: 1, max, value: start, format: (value) => `${value} + 1` };
-  }
-  const best = lut.rows.find((row) => row.target_crops === start);
-  const row = best?.options[best.best];
-  if (by === "tokens") {
-    const all = [...options.map((one) => one.tokens.prompt), plan.tokens.prompt];
-    const [min, max] = [Math.min(...all), Math.max(...all)];
-    const value = row?.tokens.prompt ?? max;
-    return { label: "At most, prompt tokens", min, max, value, format: (tokens) => count(tokens) };
-  }
-  const all = [...options.map((one) => one.latency), plan.latency].flatMap(
-    (one) => one.vision_ms?.p95 ?? [],
-  );
-  if (!all.length) return null;
-  const [min, max] = [Math.ceil(Math.min(...all)), Math.ceil(Math.max(...all))];
-  const value = Math.ceil(row?.latency.vision_ms?.p95 ?? max);
-  return { label: "At most, at p95", min, max, value, format: time };
-}
-
-/**
- * The next smaller number of crops that keeps the aspect, as something to see at once.
- * @param {PlanAnswer} plan
- */
-function startOf({ control, tiling }) {
-  const smaller = control.sizes.filter(
-    (one) => one.reached_by === "fit" && one.crops < tiling.crops,
-  );
-  return smaller.at(-1)?.crops ?? tiling.crops;
 }
 
 /**
@@ -299,124 +227,4 @@ async function sizeAlone(context, by, target, call, signal) {
   const { width, height } = size;
   const plan = await getJson("plan", { ...context.config, width, height }, signal);
   return { plan, mode: size.reached_by, blob: null, header: () => null, call };
-}
-
-/**
- * @param {Context} context
- * @param {Result} result
- */
-function headline({ plan: before }, { plan, mode, header }) {
-  const maxCrops = Number(header("X-Max-Crops") ?? before.config.max_crops);
-  const cost = `${grid(plan.tiling)}, ${crops(plan.tiling.crops)}, ${count(plan.tokens.prompt)} prompt tokens`;
-  if (maxCrops !== before.config.max_crops)
-    return [
-      `Image left as it is, but `,
-      h("code", {}, `max_crops=${maxCrops}`),
-      ` on the model server: ${cost}.`,
-    ];
-  if (mode === "unchanged") return [`The image costs just that already: ${cost}.`];
-  return [h("strong", {}, px(plan.image)), `, ${MODES[mode] ?? mode}: ${cost}.`];
-}
-
-/**
- * Before, after and the difference, row by row.
- * @param {Context} context
- * @param {Result} result
- */
-function differences({ plan: now, file }, { plan: then, blob, header }) {
-  /** @type {[string, string, string, string][]} */
-  const rows = [
-    ["Size", px(now.image), px(then.image), ""],
-    row("Grid crops", now.tiling.crops, then.tiling.crops, count),
-    row("Prompt tokens", now.tokens.prompt, then.tokens.prompt, count),
-    overlapRow(now.overlap.overlap_ratio, then.overlap.overlap_ratio),
-  ];
-  const [before, after] = [now.latency.vision_ms, then.latency.vision_ms];
-  if (before && after) {
-    rows.push(row("Latency, median", before.p50, after.p50, time));
-    rows.push(row("Latency, p95", before.p95, after.p95, time));
-  }
-  const ssim = header("X-SSIM");
-  if (ssim) rows.push(["Likeness (SSIM)", "", ssim, ""]);
-  if (file && blob) rows.push(row("File", file.size, blob.size, bytes));
-  const body = rows.map(([name, ...cells]) =>
-    h("tr", {}, h("th", { scope: "row" }, name), ...cells.map((cell) => h("td", {}, cell))),
-  );
-  const names = ["", "Now", "Then", "Change"].map((name) => h("th", { scope: "col" }, name));
-  return h(
-    "div",
-    { class: "scroll" },
-    h(
-      "table",
-      { class: "differences" },
-      h("thead", {}, h("tr", {}, ...names)),
-      h("tbody", {}, ...body),
-    ),
-  );
-}
-
-/**
- * @param {string} name
- * @param {number} before
- * @param {number} after
- * @param {(value: number) => string} format
- * @returns {[string, string, string, string]}
- */
-function row(name, before, after, format) {
-  const change = signed(after - before, format);
-  if (after === before || !before) return [name, format(before), format(after), change];
-  const share = signed((100 * (after - before)) / before, (value) => `${value.toFixed(0)} %`);
-  return [name, format(before), format(after), `${change} (${share})`];
-}
-
-/**
- * A share changes by points: percent of a percentage would be read as either.
- * @param {number} before
- * @param {number} after
- * @returns {[string, string, string, string]}
- */
-function overlapRow(before, after) {
-  const change = signed(after - before, (value) => `${(100 * value).toFixed(1)} points`);
-  return ["Overlap", percent(before), percent(after), change];
-}
-
-/**
- * @param {string} address
- * @param {string} name
- * @param {Blob | null} blob
- */
-function downloadLink(address, name, blob) {
-  const size = blob ? ` (${bytes(blob.size)})` : "";
-  return h(
-    "p",
-    {},
-    h(
-      "a",
-      { class: "button primary", href: address, download: name, id: "download" },
-      `Download ${name}${size}`,
-    ),
-  );
-}
-
-/** @type {Record<string, string>} */
-const SUFFIXES = {
-  "image/jpeg": ".jpg",
-  "image/png": ".png",
-  "image/webp": ".webp",
-  "image/gif": ".gif",
-  "image/bmp": ".bmp",
-  "image/tiff": ".tiff",
-};
-
-/**
- * `photo.4crops.jpg`, as the command line has it.
- * @param {string} original
- * @param {PlanAnswer} plan
- * @param {Blob | null} blob
- */
-function nameOf(original, plan, blob) {
-  const [, stem = original, suffix = ""] = /^(.+?)(\.\w+)?$/.exec(original) ?? [];
-  const kept = suffix.toLowerCase().replace("jpeg", "jpg").replace(/tif$/, "tiff");
-  const made = SUFFIXES[blob?.type ?? ""] ?? suffix;
-  return `${stem}.${plan.tiling.crops}crop${plan.tiling.crops > 1 ? "s" : ""}${made === kept ? suffix : made}`;
 }

@@ -1,6 +1,27 @@
-/** A command to copy. */
+/** Calls as commands for a shell. */
 
+import { addressOf, typeOf } from "./api.js";
 import { h } from "./dom.js";
+import { quoted } from "./words.js";
+
+/**
+ * The same call for a shell.
+ * @param {string} path
+ * @param {import("./api.js").Query} query
+ * @param {{file?: File | null, upload?: boolean, out?: string}} [options] `upload` without a file
+ *   stands for any
+ */
+export function curlOf(path, query, { file = null, upload = file !== null, out } = {}) {
+  const words = ["curl"];
+  if (upload) {
+    const name = file?.name ?? "photo.jpg";
+    const type = file ? typeOf(file) : "image/jpeg";
+    words.push("--data-binary", quoted(`@${name}`), "-H", quoted(`Content-Type: ${type}`));
+  }
+  words.push(`'${addressOf(path, query).href.replaceAll("'", "%27")}'`);
+  if (out) words.push("-o", quoted(out));
+  return words.join(" ");
+}
 
 /**
  * @param {string} command

@@ -1,17 +1,18 @@
 /** The page: what is entered, what is asked for, and what is shown of the answers. */
 
-import { Latest, Problem, curlOf, getJson, postImage } from "./api.js";
+import { Latest, Problem, getJson, postImage } from "./api.js";
 import { ChangePanel } from "./change.js";
 import { drawChart, drawTable } from "./chart.js";
-import { curlBlock } from "./curl.js";
+import { cliffsOf } from "./cliffs.js";
+import { curlBlock, curlOf } from "./curl.js";
 import { byId, h } from "./dom.js";
 import { describe, drawFigure } from "./figure.js";
 import { drawCliffs, drawFacts } from "./facts.js";
 import { filesOf } from "./files.js";
 import { isAbort, showProblem, uploadProgress } from "./messages.js";
-import { bytes, count, crops, grid, px } from "./words.js";
-
+import { bytes, crops, grid, px } from "./words.js";
 import { PicturePanel } from "./pictures.js";
+import { waitingFor } from "./readiness.js";
 
 /** @typedef {{width: number, height: number}} Size */
 /** @typedef {{file: File, address: string, facts: ImageAnswer}} Upload */
@@ -21,9 +22,6 @@ const FIRST = { width: 1024, height: 768 };
 
 /** Typing and dragging rest so long before they are sent. */
 const REST_MS = 150;
-
-/** How often one looks whether latencies have come. */
-const POLL_MS = 3000;
 
 const inputs = byId("inputs", HTMLFormElement);
 const fields = {
@@ -130,9 +128,9 @@ async function show(plan, lut, signal) {
   pictures.update({ size: plan.image, file: upload?.file ?? null, config: config() });
   subject = another;
   remember();
-  const waiting = await waitingFor(plan, signal);
+  const waiting = await waitingFor(plan, () => soon(0), signal);
   drawFacts(byId("facts", HTMLElement), plan, waiting);
-  drawCliffs(plan, await cliffsOf(plan, signal));
+  drawCliffs(plan, await cliffsOf(plan, config(), signal));
 }
 
 function drawTableAndChart() {
@@ -165,71 +163,6 @@ function showCrop(crop) {
 function planCurl({ image }) {
   if (upload) return curlOf("analyze", config(), { file: upload.file });
   return curlOf("plan", { width: image.width, height: image.height, ...config() });
-}
-
-/**
- * The plans on the other side of the nearest changes of the tiling.
- * @param {PlanAnswer} plan
- * @param {AbortSignal} signal
- * @returns {Promise<import("./facts.js").Cliff[]>}
- */
-async function cliffsOf({ image, headroom }, signal) {
-  const steps = /** @type {const} */ (["width", "height"]).flatMap((side) => {
-    const { down, up } = headroom[side];
-    return [down === null ? [] : [-down - 1], up === null ? [] : [up + 1]]
-      .flat()
-      .map((by) => ({ side, by }));
-  });
-  const found = steps
-    .filter(({ side, by }) => image[side] + by >= 1)
-    .map(async ({ side, by }) => {
-      const { width, height } = image;
-      const beyond = { width, height, [side]: image[side] + by };
-      const plan = await getJson("plan", { ...config(), ...beyond }, signal).catch((error) => {
-        if (isAbort(error)) throw error;
-        return null; // Molmo itself fails there
-      });
-      return { side, by, plan };
-    });
-  return Promise.all(found);
-}
-
-/**
- * Why latencies are still to come, and a look again later; null where nothing more will come.
- * @param {PlanAnswer} plan
- * @param {AbortSignal} signal
- */
-async function waitingFor(plan, signal) {
-  if (plan.latency.source !== "none" && plan.latency.basis === "measured") return null;
-  const { encoder } = await ready(signal);
-  const measuring = encoder.profile === "measuring" || encoder.profile === "waiting";
-  if (encoder.state !== "loading" && !measuring) return null;
-  again(encoder.profiled, signal);
-  if (encoder.state === "loading") return "The encoder is being loaded; latencies follow.";
-  return `The profile is being measured: ${count(encoder.profiled)} of ${count(encoder.to_profile)} counts so far.`;
-}
-
-/**
- * Look until more has been measured, then show it.
- * @param {number} profiled
- * @param {AbortSignal} signal
- */
-async function again(profiled, signal) {
-  while (!signal.aborted) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    if (signal.aborted || document.hidden) continue;
-    const { encoder } = await ready(signal).catch(() => ({ encoder: null }));
-    if (encoder && encoder.profiled !== profiled) return soon(0);
-  }
-}
-
-/**
- * @param {AbortSignal} signal
- * @returns {Promise<ReadyAnswer>}
- */
-async function ready(signal) {
-  // Not getJson: not ready is an answer, too.
-  return (await fetch(new URL("readyz", document.baseURI), { signal })).json();
 }
 
 /**

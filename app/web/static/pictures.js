@@ -1,7 +1,7 @@
 /** Pictures that the service draws: shown, to be downloaded, and as a command. */
 
-import { Latest, addressOf, curlOf, postImage, Problem } from "./api.js";
-import { curlBlock } from "./curl.js";
+import { Latest, Problem, addressOf, postImage } from "./api.js";
+import { curlBlock, curlOf } from "./curl.js";
 import { byId, h } from "./dom.js";
 import { isAbort, showProblem } from "./messages.js";
 import { px } from "./words.js";
