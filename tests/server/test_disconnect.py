@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from support.fakes import FakeEncoder
 from support.http import JPEG, image_bytes
+from support.server import in_a_thread
 from support.waiting import until
 
 from app.main import create_app
@@ -24,18 +24,10 @@ def app(fake_encoder) -> FastAPI:
 @pytest.fixture
 def url(app, fake_encoder) -> Iterator[str]:
     """The address of a uvicorn in a thread, whose encoder is fake."""
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-    listening = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    until(lambda: is_ready(address))
-    yield address
-    fake_encoder.gate.set()
-    server.should_exit = True
-    thread.join(10)
-    assert not thread.is_alive()
-    listening.close()
+    with in_a_thread(app) as address:
+        until(lambda: is_ready(address))
+        yield address
+        fake_encoder.gate.set()
 
 
 def is_ready(url: str) -> bool:

@@ -4,12 +4,15 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import uvicorn
+from fastapi import FastAPI
 
 LOG = "server.log"
 
@@ -48,3 +51,21 @@ def wait_for(url: str, seconds: float = 20) -> httpx.Response:
         except httpx.TransportError:
             assert time.monotonic() < deadline, "the server never came"
             time.sleep(0.02)
+
+
+@contextmanager
+def in_a_thread(app: FastAPI) -> Iterator[str]:
+    """The address of a uvicorn in a thread of this process, for what only a fake can be made to do.
+
+    Drained in the end: what still runs then must be able to end.
+    """
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        wait_for(f"{address}/healthz")
+        yield address
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()

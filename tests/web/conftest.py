@@ -69,7 +69,7 @@ def open_page(chromium, url) -> Iterator[Open]:
     """
     wrong: list[str] = []
 
-    def watch(request: Request) -> None:
+    def watch(request: Request, url: str) -> None:
         if urlsplit(request.url).scheme in ("blob", "data"):
             return
         if not request.url.startswith(f"{url}/"):
@@ -81,15 +81,17 @@ def open_page(chromium, url) -> Iterator[Open]:
 
     with ExitStack() as opened:
 
-        def open_one(path: str = "/", *, expected: str = "status of 4", **options) -> Page:
+        def open_one(
+            path: str = "/", *, at: str = url, expected: str = "status of 4", **options
+        ) -> Page:
             context: BrowserContext = chromium.new_context(accept_downloads=True, **options)
             opened.callback(context.close)
             page = context.new_page()
             page.set_default_timeout(10_000)
-            page.on("request", watch)
+            page.on("request", lambda request: watch(request, at))
             page.on("pageerror", lambda error: wrong.append(f"raised {error}"))
             page.on("console", lambda message: note(message, expected))
-            page.goto(url + path)
+            page.goto(at + path)
             page.locator("#cliffs li").first.wait_for()
             return page
 

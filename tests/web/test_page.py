@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import threading
 from base64 import b64encode
 
 import httpx
@@ -10,6 +11,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 from support.http import JPEG, image_bytes
+from support.server import in_a_thread
+
+from app.main import create_app
+from app.settings import Settings
 
 
 def choose(page: Page, file) -> None:
@@ -448,3 +453,20 @@ def test_a_service_that_has_gone_is_said(open_page, url):
     page.fill("#width", "701")
     expect(page.locator("#problem")).to_be_hidden()
     expect(page.locator("#plan-summary")).to_contain_text("701 × 768 px")
+
+
+def test_latencies_come_when_they_are_measured(open_page, fake_encoder):
+    """Until then the page says what it waits for; nobody has to reload it."""
+    loaded = threading.Event()
+
+    def load():
+        loaded.wait(20)
+        return fake_encoder
+
+    with in_a_thread(create_app(Settings(), load)) as address:
+        page = open_page("/#width=300&height=300", at=address, expected="status of 503")
+        expect(page.locator("#facts")).to_contain_text("The encoder is being loaded")
+        loaded.set()
+        expect(fact(page, "Latency")).to_have_text(
+            "20.5 ms to vision tokens, median", timeout=15_000
+        )
