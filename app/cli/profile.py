@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.cli.arguments import MarginsOption, MaxCropsOption, ModelOption
+from app.cli.files import check_result
 from app.cli.inputs import effective_config, read_settings
 from app.cli.problems import PARTLY
 from app.core.choices import DeviceChoice, DtypeChoice
@@ -88,13 +89,11 @@ def profile(
     settings = read_settings(device=device, dtype=dtype)
     config = effective_config(settings, model, max_crops, overlap_margins, None)
     file = out if out.suffix.lower() == ".json" and not out.is_dir() else out / PROFILING_FILE
-    if file.exists() and not force:
-        raise typer.BadParameter(
-            f"{file} exists already; --force overwrites it", param_hint="--out"
-        )
+    check_result(file, force=force)
     # Late: torch takes seconds to import.
-    from app.cli.profiling import Request, print_skipped, read_images, run
+    from app.cli.profiling import Request, read_images, run
     from app.cli.profiling_tables import print_components
+    from app.cli.skipped import print_skipped
     from app.report.writing import write_whole
 
     dataset = read_images(source, split, images, settings)
