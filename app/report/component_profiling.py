@@ -5,6 +5,7 @@ The method is docs/profiling.md.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from app.core.config import CropConfig
@@ -27,6 +28,7 @@ def profile_components(
     max_pixels: int,
     num_images: int | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> ComponentProfiling:
     """Time every component over the images of a data set.
 
@@ -35,6 +37,7 @@ def profile_components(
         warming: for each number of crops.
         max_pixels: larger images are skipped.
         num_images: only so many, evenly over the numbers of crops; all by default.
+        clock: seconds, for what is done on the host.
 
     An image that cannot be planned, decoded or run is skipped with its reason.
 
@@ -50,7 +53,9 @@ def profile_components(
         encoder.check(subjects[0].plan)
     if num_images is not None:
         subjects = choose_subjects(subjects, num_images)
-    session = Session(encoder, subjects, repeats=repeats, max_pixels=max_pixels, progress=progress)
+    session = Session(
+        encoder, subjects, repeats=repeats, max_pixels=max_pixels, progress=progress, clock=clock
+    )
     warmups = session.warm_up(warming)
     measured = session.rounds()
     skipped = (*dataset.skipped, *unplanned, *session.skipped)
