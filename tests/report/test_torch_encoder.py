@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from support.encoders import small_encoder
 
@@ -82,6 +84,22 @@ def test_conditions_are_those_of_a_profile(
     assert conditions.fidelity is None
     assert conditions.machine_before.clock_probe_ms
     assert conditions.machine_after.clock_probe_ms
+
+
+@pytest.mark.parametrize(("share", "doubted"), [(0.5, True), (1.0, False)])
+def test_passes_that_were_not_given_their_cores_are_doubted(
+    encoder: Encoder, photos: Path, config: CropConfig, share: float, doubted: bool
+) -> None:
+    """By the limit of every measurement: CPU time over the time and threads of all passes."""
+    watched = TorchEncoder(encoder)
+    profiling = profiled(watched, photos, config)
+    cores = share * torch.get_num_threads()
+    images = tuple(
+        replace(image, passes=tuple(replace(one, cpu=cores * one.vision) for one in image.passes))
+        for image in profiling.images
+    )
+    contended = watched.conditions(config, replace(profiling, images=images)).contended
+    assert ("were given 50% of their threads' time" in (contended or "")) == doubted
 
 
 def test_passes_that_do_not_fit_are_refused_before(
