@@ -1,4 +1,4 @@
-"""Where the images of a data set are: the folder or the annotation file that is meant, its files."""
+"""Where the images of a data set are: which folder or annotation file is meant, and its files."""
 
 from __future__ import annotations
 
