@@ -175,6 +175,21 @@ def test_damage_is_found_before_any_pass_is_spent_on_it(folder, encoder):
     assert profiling.warmups[2].calls == 3
 
 
+def test_a_damaged_image_leaves_its_tiling_to_the_next(folder, encoder):
+    """Also where its number of crops is warm already, by another tiling."""
+    photo(SIZES["c.jpg"], folder / "b2.png")
+    damage(folder / "b2.png")
+    ran = []
+
+    def note(progress):
+        if progress.phase == "warm-up":
+            ran[:] = [str(plan.grid) for plan in encoder.plans("run")]
+
+    profiling = profiled(encoder, folder, progress=note)
+    assert [one.name for one in profiling.skipped] == ["b2.png"]
+    assert ran.count("2x1") == 1
+
+
 def test_an_image_that_fails_in_a_round_is_left_out_whole(folder, encoder):
     """Its passes before that, too: a file has each image in full or not at all."""
     gone = []
