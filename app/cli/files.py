@@ -1,7 +1,8 @@
-"""Image files that are written: their name, their format, and nothing overwritten by accident."""
+"""Files that are written: their name, their format, and nothing overwritten by accident."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
@@ -59,6 +60,24 @@ def write_output(path: Path, data: bytes, *, force: bool) -> None:
             file.write(data)
     except OSError as error:
         raise _refused(f"{path} cannot be written: {error.strerror}") from None
+
+
+def check_result(path: Path, *, force: bool) -> None:
+    """Refuse a file for what takes minutes to measure, before it is measured: one that is there, or
+    that could not be written.
+
+    Raises:
+        typer.BadParameter: saying which.
+    """
+    if path.exists() and not force:
+        raise typer.BadParameter(
+            f"{path} exists already; --force overwrites it", param_hint="--out"
+        )
+    folder = next(one for one in path.absolute().parents if one.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        place = path if path.is_dir() else folder
+        reason = "is a folder" if path.is_dir() else "is no folder that can be written to"
+        raise typer.BadParameter(f"{path} cannot be written: {place} {reason}", param_hint="--out")
 
 
 def _refused(reason: str) -> typer.BadParameter:

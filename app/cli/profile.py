@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.cli.arguments import MarginsOption, MaxCropsOption, ModelOption
+from app.cli.files import check_result
 from app.cli.inputs import effective_config, read_settings
 from app.cli.problems import PARTLY
 from app.core.choices import DeviceChoice, DtypeChoice
@@ -15,22 +16,24 @@ from app.report.profiling_file import PROFILING_FILE
 
 
 def profile(
-    source: Annotated[
+    dataset: Annotated[
         Path,
         typer.Argument(
-            metavar="FOLDER|ANNOTATIONS",
-            help="A folder of images, or a COCO-style annotation file with its images beside it.",
+            metavar="DATASET",
+            exists=True,
+            help="A folder of images, a COCO-style annotation file, or a folder with splits.",
         ),
     ],
     split: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The part of the folder that is meant, as in val2017."),
+        str | None, typer.Option(metavar="NAME", help="One of several, such as val2017.")
     ] = None,
     images: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
-            help="Where the images of an annotation file are; by default looked for beside it.",
+            metavar="FOLDER",
+            exists=True,
+            file_okay=False,
+            help="The files of an annotation file; by default looked for beside it.",
         ),
     ] = None,
     num_images: Annotated[
@@ -52,7 +55,10 @@ def profile(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", metavar="DIR|FILE", help=f"Where {PROFILING_FILE}, or FILE.json, goes."
+            "--out",
+            "-o",
+            metavar="FOLDER|FILE",
+            help=f"Where {PROFILING_FILE}, or FILE.json, goes.",
         ),
     ] = Path("results"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
@@ -88,17 +94,15 @@ def profile(
     settings = read_settings(device=device, dtype=dtype)
     config = effective_config(settings, model, max_crops, overlap_margins, None)
     file = out if out.suffix.lower() == ".json" and not out.is_dir() else out / PROFILING_FILE
-    if file.exists() and not force:
-        raise typer.BadParameter(
-            f"{file} exists already; --force overwrites it", param_hint="--out"
-        )
+    check_result(file, force=force)
     # Late: torch takes seconds to import.
-    from app.cli.profiling import Request, print_skipped, read_images, run
+    from app.cli.profiling import Request, read_images, run
     from app.cli.profiling_tables import print_components
+    from app.cli.skipped import print_skipped
     from app.report.writing import write_whole
 
-    dataset = read_images(source, split, images, settings)
-    request = Request(dataset, config, num_images, repeats, warmup, checkpoint)
+    found = read_images(dataset, split, images, settings)
+    request = Request(found, config, num_images, repeats, warmup, checkpoint)
     done = run(request, settings)
     try:
         write_whole(file, done.json)

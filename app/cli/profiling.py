@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from app.cli.latency import checkpoint_for
@@ -12,14 +12,14 @@ from app.cli.output import console
 from app.cli.progress import ProgressBar
 from app.core.config import CropConfig
 from app.encoder.warmup import WarmupRule, default_warmup
-from app.report.component_profiling import ComponentProfiling, Progress, profile_components
+from app.report.component_profiling import profile_components
 from app.report.component_record import Conditions, profiling_to_json
-from app.report.dataset import Dataset, Skipped, open_dataset
+from app.report.components import ComponentProfiling
+from app.report.dataset import Dataset, open_dataset
+from app.report.profiling_session import Progress
+from app.report.progress import bars
 from app.report.torch_encoder import TorchEncoder
 from app.settings import Settings
-
-MOST_SKIPPED = 20
-"""Skipped images that are named on stderr; the file has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ def read_images(
     source: Path, split: str | None, images: Path | None, settings: Settings
 ) -> Dataset:
     """What there is to profile. Raises InvalidDataset where that is nothing."""
-    with console(stderr=True).status("reading sizes") as status:
-
-        def show(done: int, total: int) -> None:
-            status.update(f"reading sizes: {done:,} of {total:,}")
-
+    with bars(console(stderr=True)) as progress:
         return open_dataset(
-            source, split, images=images, max_pixels=settings.max_pixels, progress=show
+            source,
+            split,
+            images=images,
+            max_pixels=settings.max_pixels,
+            progress=partial(progress, "reading sizes"),
         )
 
 
@@ -87,15 +87,6 @@ def run(request: Request, settings: Settings) -> Done:
         profiling, request.dataset, config, conditions, repeats=request.repeats
     )
     return Done(profiling, conditions, config, text)
-
-
-def print_skipped(skipped: Sequence[Skipped]) -> None:
-    """Name what was skipped on stderr."""
-    told = console(stderr=True)
-    for one in skipped[:MOST_SKIPPED]:
-        told.print(f"skipped {one.name}: {one.reason}", style="yellow")
-    if len(skipped) > MOST_SKIPPED:
-        told.print(f"and {len(skipped) - MOST_SKIPPED:,} more, all in the file", style="yellow")
 
 
 def _told(progress: Progress) -> str:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.table import Table
 from rich.text import Text
 
 from app.cli.output import console
 from app.cli.profile_tables import milliseconds
 from app.cli.tables import columns
-from app.core.timings import Percentiles
+from app.report.components import ComponentProfiling, ImageComponents, median_ms
 
 if TYPE_CHECKING:
     from app.cli.profiling import Done
-    from app.report.component_profiling import ImageComponents
 
-_COLUMNS = {
-    "decode": "Decode>",
-    "preprocess": "Pre-\nprocess>",
-    "transfer": "Of it\ntransfer>",
-    "vit": "ViT>",
-    "connector": "Con-\nnector>",
-    "vision": "Vision>",
-}
-"""Vision is ViT and connector timed as one: medians do not add up."""
+Column = tuple[str, Callable[[list[ImageComponents]], str]]
 
 
 def print_components(done: Done, file: Path) -> None:
@@ -38,28 +31,54 @@ def print_components(done: Done, file: Path) -> None:
             f"{conditions.weights} weights",
         )
     )
-    if conditions.contended is not None:
-        out.print(f"in doubt: {conditions.contended}", style="yellow")
     out.print()
-    groups: dict[int, list[ImageComponents]] = defaultdict(list)
-    for image in done.profiling.images:
-        groups[image.subject.plan.total_crops].append(image)
-    shown = {
-        component: heading
-        for component, heading in _COLUMNS.items()
-        if any(image.samples_ms(component) for image in done.profiling.images)
-    }
-    table = columns("Median of each component, ms", "Total\ncrops>", "Images>", *shown.values())
-    for crops, images in sorted(groups.items()):
-        medians = (_median(images, component) for component in shown)
-        table.add_row(str(crops), f"{len(images):,}", *medians)
-    out.print(table)
-    unsettled = [str(c) for c, warmup in done.profiling.warmups.items() if not warmup.settled]
-    if unsettled:
-        out.print(f"not yet settled when the rounds began: {', '.join(unsettled)} crops in all")
+    out.print(_components(done.profiling, doubtful=conditions.contended is not None))
+    for doubt in _doubts(done):
+        out.print(doubt, style="yellow")
     out.print(Text.assemble("saved to ", (str(file), "bold green")))
 
 
+def _components(profiling: ComponentProfiling, *, doubtful: bool) -> Table:
+    groups: dict[int, list[ImageComponents]] = defaultdict(list)
+    for image in profiling.images:
+        groups[image.subject.plan.total_crops].append(image)
+    has_bus = median_ms(profiling.images, "transfer") is not None
+    shown = list(_columns(has_bus=has_bus, doubtful=doubtful))
+    table = columns("Median of each component, ms", *(heading for heading, _ in shown))
+    for _, images in sorted(groups.items()):
+        table.add_row(*(cell(images) for _, cell in shown))
+    return table
+
+
+def _columns(*, has_bus: bool, doubtful: bool) -> Iterator[Column]:
+    """Headings, and what stands below them. Vision is timed as one: medians do not add up."""
+    yield "Total\ncrops>", lambda images: str(images[0].subject.plan.total_crops)
+    yield "Images>", lambda images: f"{len(images):,}"
+    yield "Decode>", lambda images: _median(images, "decode")
+    yield "Pre-\nprocess>", lambda images: _median(images, "preprocess")
+    if has_bus:
+        yield "Of it\ntransfer>", lambda images: _median(images, "transfer")
+    yield "ViT>", lambda images: _median(images, "vit")
+    yield "Con-\nnector>", lambda images: _median(images, "connector")
+    yield "Vision>", lambda images: _median(images, "vision")
+    if doubtful:
+        yield "Vision,\nmin>", _fastest
+        yield "Vision,\nCPU time>", lambda images: _median(images, "cpu")
+
+
 def _median(images: list[ImageComponents], component: str) -> str:
-    found = Percentiles.of_any([ms for image in images for ms in image.samples_ms(component)])
-    return "–" if found is None else milliseconds(found.p50)
+    ms = median_ms(images, component)
+    return "–" if ms is None else milliseconds(ms)
+
+
+def _fastest(images: list[ImageComponents]) -> str:
+    return milliseconds(min(min(image.samples_ms("vision")) for image in images))
+
+
+def _doubts(done: Done) -> Iterator[str]:
+    contended = done.conditions.contended
+    if contended is not None:
+        yield f"in doubt: {contended}; minima and CPU time stand beside the medians"
+    unsettled = [str(c) for c, warmup in done.profiling.warmups.items() if not warmup.settled]
+    if unsettled:
+        yield f"not yet settled when the timed passes began: {', '.join(unsettled)} crops in all"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import TextColumn
+
+from app.report.progress import bar_on
 
 
 class ProgressBar:
@@ -13,17 +15,7 @@ class ProgressBar:
 
     def __init__(self, told: Console) -> None:
         self._told, self._tenths = told, 0
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=told,
-            transient=True,
-            disable=not told.is_terminal,
-        )
+        self._bar = bar_on(told, TextColumn("{task.percentage:>3.0f} %"))
         self._task = self._bar.add_task("starting", total=1.0)
 
     def __enter__(self) -> Self:

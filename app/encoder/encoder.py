@@ -90,18 +90,6 @@ class StageTimes:
     cpu_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class PreparationTimes:
-    """From a decoded image to its crops on the device, in ms by the host's clock.
-
-    ``transfer_ms``, by the device's clock, is what of it the copy over the bus took; None where
-    there is no bus.
-    """
-
-    preprocess_ms: float
-    transfer_ms: float | None
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoder:
     """Build one with :func:`app.encoder.loading.load_encoder`.
@@ -151,24 +139,21 @@ class Encoder:
         """:meth:`stage`, then :meth:`upload`."""
         return self.upload(self.stage(pixels, plan))
 
-    def prepare_timed(
-        self, pixels: Pixels, plan: CropPlan
-    ) -> tuple[PreparedCrops, PreparationTimes]:
-        """:meth:`prepare`, waiting until the crops are there, and how long that took."""
-        synchronise(self.device)  # earlier work is not this image's
-        started = time.perf_counter()
-        staged, copying = self.stage(pixels, plan), None
-        if isinstance(staged, HostImage):
-            before = mark(self.device)
-            copies = self._copy(staged)
-            copying = before, mark(self.device)
-            prepared = self._prepare(*copies, plan)
-        else:
-            prepared = staged
+    def prepare_timed(self, pixels: Pixels, plan: CropPlan) -> tuple[PreparedCrops, float | None]:
+        """:meth:`prepare`, waiting until the crops are there.
+
+        And the ms of it that the copy over the bus took, by the device's clock; None where there
+        is no bus.
+        """
+        staged = self.stage(pixels, plan)
+        if isinstance(staged, PreparedCrops):
+            return staged, None
+        before = mark(self.device)
+        copies = self._copy(staged)
+        copied = mark(self.device)
+        prepared = self._prepare(*copies, plan)
         synchronise(self.device)
-        preprocess_ms = (time.perf_counter() - started) * 1e3
-        transfer_ms = None if copying is None else elapsed_ms(*copying)
-        return prepared, PreparationTimes(preprocess_ms, transfer_ms)
+        return prepared, elapsed_ms(before, copied)
 
     def _prepare(self, image: Tensor, state: Tensor, plan: CropPlan) -> PreparedCrops:
         pool_index, positions = token_layout(plan.grid, plan.config, self.device)

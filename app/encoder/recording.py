@@ -103,17 +103,19 @@ def fidelity_of(encoder: Encoder) -> Fidelity | None:
     return Fidelity(tokens.relative_error, max(0.0, tokens.min_cosine))
 
 
+def cpu_share(key: ProfileKey, *, spent_ms: float, wall_ms: float) -> float | None:
+    """CPU time over wall time and thread, of all passes on a CPU; None on another device."""
+    if key.device_type != "cpu" or not wall_ms or not spent_ms:
+        return None
+    return spent_ms / wall_ms / key.threads
+
+
 def _contended(
     key: ProfileKey, entries: Sequence[ProfileEntry], calibration: Calibration
 ) -> str | None:
     before, after = calibration.machine_before, calibration.machine_after
     if before is None or after is None:
         return None
-    return contention(before, after, cpu_share=_cpu_share(key, entries))
-
-
-def _cpu_share(key: ProfileKey, entries: Sequence[ProfileEntry]) -> float | None:
-    """CPU time over wall time and thread, of all passes on a CPU."""
-    wall = sum(sum(entry.samples_ms.vision) for entry in entries)
-    spent = sum(sum(entry.samples_ms.cpu) for entry in entries)
-    return spent / wall / key.threads if key.device_type == "cpu" and wall and spent else None
+    wall_ms = sum(sum(entry.samples_ms.vision) for entry in entries)
+    spent_ms = sum(sum(entry.samples_ms.cpu) for entry in entries)
+    return contention(before, after, cpu_share=cpu_share(key, spent_ms=spent_ms, wall_ms=wall_ms))

@@ -9,7 +9,7 @@ from app.core.config import CropConfig
 from app.core.json_text import json_text
 from app.core.profile import DeviceType, Fidelity, MachineState, Weights
 from app.core.timings import Percentiles
-from app.report.component_profiling import COMPONENTS, ComponentProfiling, ImageComponents
+from app.report.components import COMPONENTS, ComponentProfiling, ImageComponents
 from app.report.dataset import Dataset
 from app.schemas.plan import ConfigAnswer
 

@@ -6,8 +6,7 @@ folder that has several of either ("splits") in it. Pixels are not decoded here.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -16,7 +15,8 @@ from app.core.errors import CropPlannerError, InvalidDataset
 from app.core.geometry import Size
 from app.imaging.look import look
 from app.report.annotations import Annotated, BadEntry, read_annotations
-from app.report.identity import IMAGE_SUFFIXES, file_ids, safe, spoken_number, without_suffix
+from app.report.identity import file_ids, safe, spoken_number, without_suffix
+from app.report.places import chosen_source, file_in, image_files, images_folder, known_splits
 
 Progress = Callable[[int, int], None]
 
@@ -73,6 +73,8 @@ class Dataset:
         this is, so that 139 finds ``000000000139.jpg`` and the other way round.
         """
         asked = str(image_id)
+        if not asked:  # which `safe` has a name for
+            return None
         names = (safe(asked), asked, _last(asked), _stem(asked), _number(asked))
         for name, index in zip(names, self._found, strict=True):
             if name is not None and name in index:
@@ -106,7 +108,7 @@ def open_dataset(
     split = split or None
     if not source.exists():
         raise InvalidDataset(f"there is nothing at {source}", actual=str(source))
-    chosen = _chosen(source, split)
+    chosen = chosen_source(source, split)
     if chosen.is_dir():
         if images is not None:
             raise InvalidDataset("a folder of images has its files itself: leave `images` out")
@@ -115,27 +117,12 @@ def open_dataset(
     else:
         kind = "annotations"
         entries = read_annotations(chosen)
-        folder = _images_folder(chosen, entries, split, images)
+        names = [entry.file_name for entry in entries if isinstance(entry, Annotated)]
+        folder = images_folder(chosen, names, split, images)
         found, skipped = _of_annotations(entries, folder, max_pixels, progress)
     if not found:
         raise _nothing(source, chosen, skipped)
     return Dataset(_name(source), split, kind, tuple(found), tuple(skipped))
-
-
-def image_files(folder: Path, unreadable: Callable[[OSError], None]) -> Iterator[Path]:
-    """The files with an image's suffix below ``folder``, hidden ones left out; links are followed,
-    but into no folder twice.
-    """
-    entered: set[str] = set()
-    for here, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
-        real = os.path.realpath(here)
-        folders[:] = [] if real in entered else sorted(f for f in folders if f[0] != ".")
-        if real in entered:
-            continue
-        entered.add(real)
-        for file in sorted(files):
-            if file[0] != "." and Path(file).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(here, file)
 
 
 def _of_folder(
@@ -178,7 +165,7 @@ def _of_annotations(
         if not isinstance(entry, Annotated):
             skipped.append(Skipped(_shown(entry.name), entry.reason))
             continue
-        path = _file_of(entry.file_name, folder) if folder else None
+        path = file_in(entry.file_name, folder) if folder else None
         size = _size_of(path, max_pixels) if path else entry.size
         image_id = entry.image_id if isinstance(entry.image_id, int) else safe(entry.image_id)
         if isinstance(size, str):
@@ -210,84 +197,12 @@ def why(error: CropPlannerError | OSError | MemoryError) -> str:
     return "the memory is too small for it"
 
 
-def _chosen(source: Path, split: str | None) -> Path:
-    """The folder or the annotation file that is meant."""
-    if split is None:
-        return source
-    if source.is_file():
-        if split in source.stem:
-            return source
-        raise InvalidDataset(f"{source.name} is one split, and not {split}", actual=split)
-    folders = [source / split, source / "images" / split]
-    for folder in folders if split == Path(split).name else []:
-        if folder.is_dir() and next(image_files(folder, lambda _: None), None):
-            return folder
-    files = [file for file in _annotation_files(source) if _split_of(file) == split]
-    if files:
-        # COCO has several files of a split, and this is the one about objects in images.
-        return next((file for file in files if file.name.startswith("instances_")), files[0])
-    known = sorted(_splits(source))
-    there = f"there are {', '.join(known)}" if known else "there is none at all"
-    raise InvalidDataset(
-        f"{source.name or source} has no split {split} with images in it: {there}",
-        actual=split,
-        known=known,
-    )
-
-
-def _splits(source: Path) -> set[str]:
-    places = [place for place in (source, source / "images") if place.is_dir()]
-    folders = (one for place in places for one in place.iterdir() if one.is_dir())
-    with_images = {
-        one.name
-        for one in folders
-        if one.name[0] != "." and next(image_files(one, lambda _: None), None)
-    }
-    return (with_images - {"images"}) | {_split_of(file) for file in _annotation_files(source)}
-
-
-def _annotation_files(source: Path) -> list[Path]:
-    return [file for file in sorted((source / "annotations").glob("*_*.json")) if file.is_file()]
-
-
-def _split_of(file: Path) -> str:
-    """``val2017`` of ``instances_val2017.json``."""
-    return file.stem.rpartition("_")[2]
-
-
-def _images_folder(
-    file: Path, entries: Sequence[Annotated | BadEntry], split: str | None, images: Path | None
-) -> Path | None:
-    """Where the files of an annotation file are: as told, or the first place that has one."""
-    if images is not None:
-        if not images.is_dir():
-            raise InvalidDataset(f"there is no folder {images}", actual=str(images))
-        return images
-    names = [entry.file_name for entry in entries if isinstance(entry, Annotated)]
-    named = dict.fromkeys(name for name in (split, _split_of(file)) if name)
-    for base in (file.parent, file.absolute().parent.parent):
-        for place in (base, base / "images"):
-            for folder in (*(place / name for name in named), place):
-                if folder.is_dir() and any(_file_of(name, folder) for name in names):
-                    return folder
-    return None
-
-
-def _file_of(name: str, folder: Path) -> Path | None:
-    """The file in ``folder`` that an annotation names; never one outside of it."""
-    relative = PurePosixPath(name)
-    if relative.is_absolute() or ".." in relative.parts or "\0" in name:
-        return None
-    candidates = (folder / relative, folder / relative.name)
-    return next((path for path in candidates if path.is_file()), None)
-
-
 def _nothing(source: Path, chosen: Path, skipped: list[Skipped]) -> InvalidDataset:
     said = f"{chosen.name or chosen} holds no image that can be used"
     if skipped:
         first = skipped[0]
         said += f"; {len(skipped)} skipped, the first is {first.name}: {first.reason}"
-    elif chosen.is_dir() and (splits := sorted(_splits(source))):
+    elif chosen.is_dir() and (splits := sorted(known_splits(source))):
         said += f"; but there are the splits {', '.join(splits)}"
     return InvalidDataset(said, actual=str(source))
 

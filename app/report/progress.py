@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -20,17 +21,15 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
 
 
-@contextmanager
-def bars(console: Console | None = None) -> Iterator[Progress]:
-    """Bars on ``console``, by default stderr, gone when all is done; none where it is no terminal.
+def bar_on(console: Console, how_much: ProgressColumn) -> RichProgress:
+    """Bars of what is done, how much of it, and the time spent and left, gone when all is done.
 
-    A pipe or a log gets nothing: what was done is said at the end.
+    None where ``console`` is no terminal.
     """
-    console = console or Console(stderr=True)
-    shown = RichProgress(
+    return RichProgress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        how_much,
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -38,6 +37,15 @@ def bars(console: Console | None = None) -> Iterator[Progress]:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+@contextmanager
+def bars(console: Console | None = None) -> Iterator[Progress]:
+    """Bars on ``console``, by default stderr, gone when all is done; none where it is no terminal.
+
+    A pipe or a log gets nothing: what was done is said at the end.
+    """
+    shown = bar_on(console or Console(stderr=True), MofNCompleteColumn())
     tasks: dict[str, TaskID] = {}
 
     def update(what: str, done: int, total: int) -> None:

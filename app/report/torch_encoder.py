@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from app.core.config import CropConfig
 from app.core.plan import CropPlan
-from app.encoder.encoder import Encoder, PreparationTimes, PreparedCrops, StageTimes
+from app.encoder.encoder import Encoder, PreparedCrops, StageTimes
 from app.encoder.machine import MachineWatch, contention
 from app.encoder.memory import in_device_memory
-from app.encoder.recording import fidelity_of, profile_key, versions_of
-from app.report.component_profiling import ComponentProfiling
+from app.encoder.recording import cpu_share, fidelity_of, profile_key, versions_of
 from app.report.component_record import Conditions
+from app.report.components import ComponentProfiling
 
 
 class TorchEncoder:
@@ -31,15 +31,18 @@ class TorchEncoder:
         """Raise EncoderMismatch if no plan of this configuration can be run."""
         self._encoder.check(plan)
 
+    def check_memory(self, plan: CropPlan) -> None:
+        """Raise OutOfDeviceMemory if this plan's pass would not fit now."""
+        self._encoder.check_memory(plan.total_crops)
+
     def prepare(
         self, pixels: npt.NDArray[np.uint8], plan: CropPlan
-    ) -> tuple[PreparedCrops, PreparationTimes]:
-        """The crops of uint8 RGB [H, W, 3] on the device, once they are there.
+    ) -> tuple[PreparedCrops, float | None]:
+        """The crops of uint8 RGB [H, W, 3] on the device, and the ms of their copy over the bus.
 
         Raises:
-            OutOfDeviceMemory: they, or the pass over them, would not fit, or turned out not to.
+            OutOfDeviceMemory: it turned out not to fit.
         """
-        self._encoder.check_memory(plan.total_crops)
         return in_device_memory(lambda: self._encoder.prepare_timed(pixels, plan))
 
     def run(self, prepared: PreparedCrops) -> StageTimes:
@@ -54,8 +57,9 @@ class TorchEncoder:
         """What the profiling that has just ended was measured under."""
         key = profile_key(self._encoder, config)
         after = self._watch.after()
-        on_cpu = key.device_type == "cpu"
-        spent = profiling.total_ms("cpu") / profiling.total_ms("vision") / key.threads
+        share = cpu_share(
+            key, spent_ms=profiling.total_ms("cpu"), wall_ms=profiling.total_ms("vision")
+        )
         return Conditions(
             device=key.device,
             device_type=key.device_type,
@@ -68,5 +72,5 @@ class TorchEncoder:
             fidelity=fidelity_of(self._encoder),
             machine_before=self._watch.before,
             machine_after=after,
-            contended=contention(self._watch.before, after, cpu_share=spent if on_cpu else None),
+            contended=contention(self._watch.before, after, cpu_share=share),
         )

@@ -6,34 +6,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.encoders import CPU, small_encoder
 from support.profiles import entry, profile
 
 from app.core.families import Family, family_named
 from app.core.profile_file import load_profile, profile_filename, save_profile
 from app.encoder.checkpoint import meta_backbone
 from app.encoder.encoder import Encoder
-from app.encoder.random_weights import random_backbone
 from app.encoder.recording import profile_key
 from app.encoder.runtimes.base import Eager
 from tests.cli.conftest import Run
 
-CPU = torch.device("cpu")
-
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    """The default family with a network that is small enough to run in no time."""
-    real = family_named("molmo-7b-d-0924")
-    family = replace(
-        real,
-        vit=replace(
-            real.vit, width=32, heads=2, mlp_width=32, blocks_stored=2, feature_layers=(1, 0)
-        ),
-        connector=replace(real.connector, projector_hidden=32, llm_width=32),
-    )
-    return Encoder(
-        family, Eager(random_backbone(family, CPU, torch.float32)), CPU, torch.float32, "random"
-    )
+    return small_encoder()
 
 
 @pytest.fixture

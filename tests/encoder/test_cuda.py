@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -89,6 +90,20 @@ def test_a_staged_image_crosses_without_waiting(encoder: Encoder) -> None:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert agreement(tokens, first).relative_error <= 1e-3
+
+
+def test_timed_preparation_waits_and_tells_the_transfer(encoder: Encoder) -> None:
+    """The copy is a part of what the host waited for, and the crops are those of `prepare`."""
+    plan = make_plan(Size(640, 480), make_config(encoder.family))
+    pixels = torch.randint(0, 256, (480, 640, 3), dtype=torch.uint8)
+    encoder.prepare_timed(pixels, plan)
+    started = time.perf_counter()
+    prepared, transfer_ms = encoder.prepare_timed(pixels, plan)
+    waited_ms = (time.perf_counter() - started) * 1e3
+    assert torch.cuda.current_stream().query()
+    assert transfer_ms is not None
+    assert 0 < transfer_ms < waited_ms
+    assert torch.equal(prepared.patches, encoder.prepare(pixels, plan).patches)
 
 
 def test_cuda_graphs_are_what_runs_by_default(encoder: Encoder) -> None:

@@ -78,6 +78,15 @@ def test_stage_times_belong_to_one_pass(tiny_encoder: Encoder) -> None:
     assert times.vit_ms + times.connector_ms == pytest.approx(times.vision_ms)
 
 
+def test_timed_preparation_gives_the_same_crops(tiny_encoder: Encoder) -> None:
+    """And where the host is the device, no transfer, not even of 0 ms."""
+    plan = plan_of(tiny_encoder, 150, 90)
+    image = pattern_image(90, 150, 2)
+    timed, transfer_ms = tiny_encoder.prepare_timed(image, plan)
+    assert torch.equal(timed.patches, tiny_encoder.prepare(image, plan).patches)
+    assert transfer_ms is None
+
+
 def test_plans_for_another_encoder_are_refused(tiny_encoder: Encoder) -> None:
     """Another family or crop side does not fit; other margins and max_crops do."""
     family = tiny_encoder.family

@@ -8,8 +8,10 @@ import pytest
 from app.core.errors import OutOfDeviceMemory
 from app.core.profile import MachineState
 from app.encoder import gpu_state, machine, memory
+from app.encoder.encoder import Encoder
 from app.encoder.machine import MachineWatch, contention
 from app.encoder.memory import check_fits, free_bytes, peak_bytes
+from app.encoder.recording import cpu_share, profile_key
 from tests.encoder.reference import CPU
 
 QUIET = MachineState(load_1m=0.1, steal_percent=0.0, clock_probe_ms=4.0)
@@ -34,6 +36,15 @@ def test_a_spoiled_measurement_says_so(
     reason = contention(before, after, cpu_share=cpu_share)
     assert (reason is None) == (told is None)
     assert told is None or told in str(reason)
+
+
+def test_the_cpu_share_is_of_the_threads_of_a_cpu(tiny_encoder: Encoder) -> None:
+    """Two threads that had one core were given half; of a GPU's passes it would say nothing."""
+    key = replace(profile_key(tiny_encoder), threads=2)
+    assert cpu_share(key, spent_ms=100.0, wall_ms=100.0) == 0.5
+    assert cpu_share(key, spent_ms=0.0, wall_ms=0.0) is None
+    cuda = replace(key, device_type="cuda")
+    assert cpu_share(cuda, spent_ms=100.0, wall_ms=100.0) is None
 
 
 def test_the_machine_is_looked_at_before_and_after() -> None:

@@ -227,3 +227,23 @@ def test_ids_are_unique_and_can_be_part_of_a_file_name(names):
     assert all(safe(one) == one or len(one.encode()) <= 160 for one in ids)
     assert not any(set(one) & set('/\\:*?"<>|\0 \n') for one in ids)
     assert ids == file_ids(names)
+
+
+def test_a_name_that_no_file_can_have_is_no_files(tmp_path):
+    """Its size is known all the same, and every other image has its file."""
+    long = "x" * 5000 + ".jpg"
+    image_at(tmp_path / "good.jpg", 30, 20)
+    dataset = opened(annotated(tmp_path / "set.json", (1, long), (2, "good.jpg")))
+    assert [(image.image_id, image.path) for image in dataset.images] == [
+        (1, None),
+        (2, tmp_path / "good.jpg"),
+    ]
+    assert dataset.images[0].size == Size(640, 480)
+
+
+def test_no_name_is_no_images(tmp_path):
+    """Not even that of the one whose name is all replaced characters."""
+    image_at(tmp_path / "_.jpg")
+    dataset = opened(tmp_path)
+    assert dataset.find("_") is dataset.images[0]
+    assert dataset.find("") is None
