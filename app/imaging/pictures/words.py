@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.core.plan import CropPlan
-from app.imaging.pictures.sheet import INK, QUIET, Sheet, text_width
+from app.imaging.pictures.engine import text_width
+from app.imaging.pictures.sheet import INK, QUIET, Sheet
 
 _LEADING = 1.45
 """Of a line, in sizes of its text."""

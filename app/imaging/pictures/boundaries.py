@@ -1,0 +1,108 @@
+"""Every grid crop's boundary and number, over the canvas as it is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from app.core.geometry import Box
+from app.core.plan import Crop, CropPlan
+from app.imaging.pictures.colours import Style, crop_styles
+from app.imaging.pictures.sheet import Sheet, chip_size
+from app.imaging.pictures.view import View
+
+_CASED = 1.6
+"""Width of a line with its casing, in widths of the line."""
+_SMALLEST = 6.0
+"""Size of the smallest number; where not even that fits, only some crops have theirs written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """Where a crop's boundary is drawn, a line of ``width`` around ``box``, and how."""
+
+    crop: Crop
+    box: Box
+    style: Style
+    width: float
+
+
+def boundaries(plan: CropPlan, view: View, size: float) -> tuple[Boundary, ...]:
+    """The boundary of each grid crop, moved inwards so that none lies on another.
+
+    Crops of a row have their top and bottom edges in common where they overlap, those of a column
+    their left and right edges; so neighbours are moved by different amounts.
+    """
+    config, grid = plan.config, plan.grid
+    sharing = ceil(config.crop_patches / config.window_patches)
+    across, down = min(sharing, grid.rows), min(sharing, grid.cols)
+    window = config.window_px * min(view.across, view.down)
+    width = max(0.8, min(max(1.6, size / 3.6), window / 12))
+    step = min(_CASED * width, window / max(across, down) / 2)
+    styles = crop_styles(grid)
+    return tuple(
+        Boundary(
+            crop,
+            _inset(
+                view.box(crop.canvas_box),
+                _CASED * width / 2 + step * (crop.row % across),
+                _CASED * width / 2 + step * (crop.col % down),
+            ),
+            styles[crop.index],
+            width,
+        )
+        for crop in plan.crops()
+    )
+
+
+def _inset(box: Box, x: float, y: float) -> Box:
+    """Moved inwards, but never by so much that nothing is left."""
+    x, y = min(x, (box.x1 - box.x0) / 2.5), min(y, (box.y1 - box.y0) / 2.5)
+    return Box(box.x0 + x, box.y0 + y, box.x1 - x, box.y1 - y)
+
+
+def draw_boundaries(sheet: Sheet, plan: CropPlan, view: View, size: float) -> None:
+    """Every boundary, over those before it, and then the numbers.
+
+    Each line has a casing, through which it passes over the others as a road does on a map.
+    """
+    for boundary in boundaries(plan, view, size):
+        style, width = boundary.style, boundary.width
+        sheet.box(boundary.box, edge=style.casing, width=_CASED * width)
+        sheet.box(
+            boundary.box,
+            edge=style.colour,
+            width=width,
+            dash=style.dash,
+            gid=f"crop-{boundary.crop.index}",
+        )
+    draw_numbers(sheet, plan, view, size)
+
+
+def draw_numbers(sheet: Sheet, plan: CropPlan, view: View, size: float) -> None:
+    """Each crop's index in its middle; where crops lie too close for that, of every n-th."""
+    styles, last = crop_styles(plan.grid), str(plan.grid.crops - 1)
+    across, down = (plan.config.window_px * each for each in (view.across, view.down))
+    number_size = 1.1 * size
+    while number_size > _SMALLEST and not _fits(last, number_size, across, down):
+        number_size -= 0.5
+    wide, high = chip_size(last, number_size)
+    every_col, every_row = ceil(1.1 * wide / across), ceil(1.1 * high / down)
+    for crop in plan.crops():
+        if crop.row % every_row or crop.col % every_col:
+            continue
+        box, style = view.box(crop.canvas_box), styles[crop.index]
+        sheet.chip(
+            (box.x0 + box.x1) / 2,
+            (box.y0 + box.y1) / 2,
+            str(crop.index),
+            number_size,
+            fill=style.colour,
+            ink=style.ink,
+            gid=f"number-{crop.index}",
+        )
+
+
+def _fits(text: str, size: float, across: float, down: float) -> bool:
+    wide, high = chip_size(text, size)
+    return 1.3 * wide <= across and 1.3 * high <= down
