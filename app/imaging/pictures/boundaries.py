@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from app.core.config import CropConfig
 from app.core.geometry import Box
 from app.core.plan import Crop, CropPlan
 from app.imaging.pictures.colours import Style, crop_styles
@@ -80,21 +81,22 @@ def draw_boundaries(sheet: Sheet, plan: CropPlan, view: View, size: float) -> No
 
 
 def draw_numbers(sheet: Sheet, plan: CropPlan, view: View, size: float) -> None:
-    """Each crop's index in its middle; where crops lie too close for that, of every n-th."""
-    styles, last = crop_styles(plan.grid), str(plan.grid.crops - 1)
-    across, down = (plan.config.window_px * each for each in (view.across, view.down))
+    """Each crop's index in it; where crops lie too close for that, of every n-th."""
+    config, styles, last = plan.config, crop_styles(plan.grid), str(plan.grid.crops - 1)
+    across, down = config.window_px * view.across, config.window_px * view.down
     number_size = 1.1 * size
     while number_size > _SMALLEST and not _fits(last, number_size, across, down):
-        number_size -= 0.5
+        number_size = max(_SMALLEST, number_size - 0.5)
     wide, high = chip_size(last, number_size)
     every_col, every_row = ceil(1.1 * wide / across), ceil(1.1 * high / down)
+    x, y = (_between_lines(config, room / each) for room, each in ((wide, across), (high, down)))
     for crop in plan.crops():
         if crop.row % every_row or crop.col % every_col:
             continue
-        box, style = view.box(crop.canvas_box), styles[crop.index]
+        box, style = crop.canvas_box, styles[crop.index]
         sheet.chip(
-            (box.x0 + box.x1) / 2,
-            (box.y0 + box.y1) / 2,
+            view.x0 + (box.x0 + x) * view.across,
+            view.y0 + (box.y0 + y) * view.down,
             str(crop.index),
             number_size,
             fill=style.colour,
@@ -104,5 +106,23 @@ def draw_numbers(sheet: Sheet, plan: CropPlan, view: View, size: float) -> None:
 
 
 def _fits(text: str, size: float, across: float, down: float) -> bool:
+    """With as much room again, for the boundaries to be seen."""
     wide, high = chip_size(text, size)
-    return 1.3 * wide <= across and 1.3 * high <= down
+    return 2 * wide <= across and 2 * high <= down
+
+
+def _between_lines(config: CropConfig, needed: float) -> float:
+    """Px from the start of a crop to its number: its middle, unless other crops begin or end there.
+
+    Crops begin at every whole number of windows and end at the same part of each, so there are two
+    spaces between such lines in turn. The middle of a crop is the middle of one of them, and half a
+    window before it is that of the other.
+
+    Args:
+        config: of the plan.
+        needed: by the number, in windows.
+    """
+    middle = config.crop_size_px / 2
+    crops, end = divmod(config.crop_size_px / config.window_px, 1)
+    space = 1 - end if crops % 2 else end
+    return middle if space > min(needed, 0.5) else middle - config.window_px / 2

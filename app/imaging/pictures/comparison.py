@@ -11,10 +11,11 @@ from PIL import Image
 
 from app.core.geometry import Size
 from app.core.plan import CropPlan
+from app.imaging.pictures.colours import crop_styles
 from app.imaging.pictures.crops import draw_canvas, legend_entries
 from app.imaging.pictures.page import Page
 from app.imaging.pictures.sheet import Sheet
-from app.imaging.pictures.tiles import draw_global_tile, draw_tile, tile_entries
+from app.imaging.pictures.tiles import Tile, tile_entries
 from app.imaging.pictures.view import drawn_aspect
 from app.imaging.pictures.words import base_size
 
@@ -60,15 +61,22 @@ def draw_comparison(plan: CropPlan, image: Image.Image | None, side_px: int) -> 
     page = Page.begin(plan, side_px, width)
     drawn = Size(*(max(1, round(tile * length)) for length in layout.picture))
     view = page.place(plan, drawn)
-    draw_canvas(page.sheet, plan, image, view, base_size(max(drawn.width, drawn.height)))
-    left, top = (tile * length for length in layout.tiles)
-    draw_global_tile(
-        page.sheet, plan, image, page.x + round(left), page.y + round(top), tile, page.size
+    draw_canvas(
+        page.sheet,
+        plan,
+        image,
+        view,
+        max(base_size(max(drawn.width, drawn.height)), 0.6 * page.size),
     )
-    left += tile * (1 + _APART)
-    for crop in plan.crops():
-        x = page.x + round(left + crop.col * tile * (1 + _GAP))
-        y = page.y + round(top + crop.row * tile * (1 + _GAP))
-        draw_tile(page.sheet, plan, crop, image, x, y, tile, page.size)
+    left, top = (tile * length for length in layout.tiles)
+
+    def square(x: float, y: float) -> Tile:
+        at = page.x + round(left + x * tile), page.y + round(top + y * tile)
+        return Tile(page.sheet, plan, image, *at, tile, page.size)
+
+    square(0, 0).draw_global()
+    for crop, style in zip(plan.crops(), crop_styles(plan.grid), strict=True):
+        x, y = 1 + _APART + crop.col * (1 + _GAP), crop.row * (1 + _GAP)
+        square(x, y).draw_crop(crop, style)
     entries = [*legend_entries(plan, page.size)[:-1], *tile_entries(plan, page.size)]
     return page.end(width, height, entries)

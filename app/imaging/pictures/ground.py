@@ -43,14 +43,17 @@ def cut_out(image: Image.Image | None, canvas: Canvas, box: Box, drawn: Size) ->
         box: the part, in px of the canvas.
         drawn: its size in px.
     """
-    made = Image.new("RGB", (drawn.width, drawn.height), BLACK)
     source, visible = canvas.to_image(box), box.intersect(canvas.content)
     if source is None or visible is None:
-        return made
+        return Image.new("RGB", (drawn.width, drawn.height), BLACK)
     across, down = drawn.width / (box.x1 - box.x0), drawn.height / (box.y1 - box.y0)
     x0, x1 = _span((visible.x0 - box.x0) * across, (visible.x1 - box.x0) * across, drawn.width)
     y0, y1 = _span((visible.y0 - box.y0) * down, (visible.y1 - box.y0) * down, drawn.height)
-    made.paste(_scaled(image, canvas.image, source, Size(x1 - x0, y1 - y0)), (x0, y0))
+    content = _scaled(image, canvas.image, source, Size(x1 - x0, y1 - y0))
+    if visible == box:
+        return content
+    made = Image.new("RGB", (drawn.width, drawn.height), BLACK)
+    made.paste(content, (x0, y0))
     return made
 
 

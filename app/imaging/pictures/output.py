@@ -44,15 +44,15 @@ def new_figure(size: Size) -> Figure:
 
 
 def as_png(figure: Figure, size: Size, photos: Sequence[Photo]) -> bytes:
-    """An RGB file: paper, photos, figure, from below."""
-    ground = Image.new("RGB", (size.width, size.height), PAPER)
-    for photo in photos:
-        ground.paste(photo.image, (photo.x, photo.y))
+    """An RGB file: paper, photos, figure, from below, all in the one buffer of the renderer."""
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]  # theirs
     pixels = np.asarray(renderer.buffer_rgba())
-    pixels[:] = ground.convert("RGBA")
+    pixels[:] = 255  # paper
+    for photo in photos:
+        across, down = photo.image.size
+        pixels[photo.y : photo.y + down, photo.x : photo.x + across, :3] = photo.image
     figure.draw(renderer)
-    return write(Image.fromarray(np.ascontiguousarray(pixels[..., :3])), "png", None, None)
+    return write(Image.fromarray(pixels).convert("RGB"), "png", None, None)
 
 
 def as_svg(figure: Figure, size: Size, photos: Sequence[Photo], title: str) -> bytes:

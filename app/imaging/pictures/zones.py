@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 
 from app.core.canvas import Canvas
@@ -11,6 +12,9 @@ from app.core.geometry import Box
 from app.core.overlap import axis_coverage
 from app.core.plan import CropPlan
 from app.core.tokens import axis_windows
+
+_NOTHING = 1e-6
+"""Px that rounding may leave between edges that are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ def around(inner: Box, outer: Box) -> list[Box]:
         Box(outer.x0, inner.y0, inner.x0, inner.y1),
         Box(inner.x1, inner.y0, outer.x1, inner.y1),
     )
-    return [box for box in boxes if box.area]
+    return [box for box in boxes if box.x1 - box.x0 > _NOTHING and box.y1 - box.y0 > _NOTHING]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class KeptPatches:
     cuts: tuple[int, ...]
 
 
+@lru_cache(maxsize=16)
 def kept_patches(count: int, config: CropConfig) -> tuple[KeptPatches, ...]:
     """For each of ``count`` crops along an axis, what of it is kept and how tokens divide that."""
     tokens: list[dict[int, int]] = [{} for _ in range(count)]
