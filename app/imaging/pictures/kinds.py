@@ -9,6 +9,9 @@ from app.core.errors import InvalidConfig
 Kind = Literal["crops", "comparison", "statistics", "coverage"]
 PictureFormat = Literal["png", "svg"]
 
+NEEDS_PICTURE: frozenset[Kind] = frozenset(("crops", "comparison", "coverage"))
+"""Kinds that show the picture; for others it need not be decoded."""
+
 DEFAULT_SIDE_PX = 1400
 MIN_SIDE_PX = 200
 MAX_SIDE_PX = 4096

@@ -63,7 +63,9 @@ def as_svg(figure: Figure, size: Size, photos: Sequence[Photo], title: str) -> b
     FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]  # theirs
     points = f'width="{size.width}pt" height="{size.height}pt"'
     pixels = f'width="{size.width}" height="{size.height}"'
-    drawn = buffer.getvalue().replace(points, f'{pixels} role="img"', 1)
+    # What is before the root is left out: a document type, whose address some readers would fetch.
+    drawn = buffer.getvalue()
+    drawn = drawn[drawn.index("<svg") :].replace(points, f'{pixels} role="img"', 1)
     paper = f'<title>{escape(title)}</title><rect {pixels} fill="{PAPER}"/>'
     under = "".join((paper, *map(_embedded, photos)))
     return drawn.replace(_FIGURE, under + _FIGURE, 1).encode()
