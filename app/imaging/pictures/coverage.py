@@ -7,7 +7,7 @@ from functools import partial
 from PIL import Image
 from PIL.ImageOps import autocontrast
 
-from app.core.geometry import Box
+from app.core.geometry import Box, Size
 from app.core.plan import CropPlan
 from app.imaging.pictures.ground import cut_out, whole
 from app.imaging.pictures.legend import Entry
@@ -22,6 +22,7 @@ _OPACITY = 0.5
 """Of a class's colour over the grey picture: the class is seen first, the picture through it."""
 _DARKEST, _LIGHTEST = 45, 245
 """Grey levels that black and white of the picture become, so that they do not outdo the classes."""
+_PLAIN = "#949494"
 _NARROWEST_PX = 4.0
 _SMALLEST = 7.0
 
@@ -31,7 +32,7 @@ def draw_coverage(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sh
     drawn, canvas = drawn_size(plan, side_px), plan.canvas
     page = Page.begin(plan, side_px, drawn.width)
     view, sheet = page.place(plan, drawn), page.sheet
-    sheet.photo(_greyed(cut_out(image, canvas, whole(canvas), drawn)), page.x, page.y)
+    sheet.photo(_ground(plan, image, drawn), page.x, page.y)
     zones = coverage_zones(plan)
     classes = coverage_classes([zone.count for zone in zones])
     for zone in zones:
@@ -44,9 +45,16 @@ def draw_coverage(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sh
     return page.end(drawn.width, drawn.height, _entries(plan, zones, classes, page.size))
 
 
-def _greyed(image: Image.Image) -> Image.Image:
+def _ground(plan: CropPlan, image: Image.Image | None, drawn: Size) -> Image.Image:
+    """The picture in grey with all the contrast it can have, so that it shows through the classes.
+
+    Plain where there is none, of the grey that the samples of the legend have.
+    """
+    if image is None:
+        return Image.new("RGB", (drawn.width, drawn.height), _PLAIN)
+    grey = cut_out(image, plan.canvas, whole(plan.canvas), drawn).convert("L")
     levels = [_DARKEST + round(level / 255 * (_LIGHTEST - _DARKEST)) for level in range(256)]
-    return autocontrast(image.convert("L"), cutoff=0.5).point(levels).convert("RGB")
+    return autocontrast(grey, cutoff=0.5).point(levels).convert("RGB")
 
 
 def _class_of(zone: Zone, classes: tuple[CoverageClass, ...]) -> CoverageClass:
@@ -104,5 +112,5 @@ def _entries(
 
 
 def _sample(of: CoverageClass, sheet: Sheet, box: Box) -> None:
-    sheet.box(box, fill="#949494")
+    sheet.box(box, fill=_PLAIN)
     _draw_zone(sheet, box, of)

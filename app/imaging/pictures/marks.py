@@ -41,7 +41,7 @@ def mark_overlap(sheet: Sheet, box: Box, count: int, size: float) -> None:
     for rising in (True, False)[: min(2, count - 1)]:
         for colour, shift in ((_BLACK, 0.0), (_WHITE, width)):
             lines = diagonals(box, spacing, rising=rising, shift=shift)
-            sheet.lines(lines, colour=colour, width=width, alpha=0.45)
+            sheet.lines(lines, colour=colour, width=width, alpha=0.5)
 
 
 def diagonals(

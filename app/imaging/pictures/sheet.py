@@ -9,6 +9,7 @@ from typing import Literal
 
 from matplotlib.artist import Artist
 from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
@@ -156,13 +157,18 @@ class Sheet:
         self.size = Size(math.ceil(width), math.ceil(height))
         return self
 
-    def render(self, form: PictureFormat) -> bytes:
-        """The sheet as a file."""
+    def figure(self) -> Figure:
+        """All but the photos; made once, as what is on one figure cannot be put on another."""
         self._to_figure.clear().scale(1, -1).translate(0, self.size.height)
         figure = new_figure(self.size)
         for order, artist in enumerate(self._artists):
             artist.set_zorder(order)
             figure.add_artist(artist)
+        return figure
+
+    def render(self, form: PictureFormat) -> bytes:
+        """The sheet as a file, once."""
+        figure = self.figure()
         if form == "png":
             return as_png(figure, self.size, self._photos)
         return as_svg(figure, self.size, self._photos, self.title)

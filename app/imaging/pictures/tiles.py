@@ -21,6 +21,7 @@ from app.imaging.pictures.zones import KeptPatches, around, kept_patches, paddin
 _FADED = 0.62
 _NARROWEST_PX = 7
 """A token; where they are smaller, their grid is left out."""
+_SMALLEST = 6.0
 _SAMPLE = "#57606a"
 
 
@@ -88,9 +89,11 @@ class Tile:
             self.sheet.box(kept, edge=INK, width=1.0, alpha=0.8)
 
     def _draw_label(self, text: str, fill: str, ink: str) -> None:
-        """In the corner, as far as it fits."""
-        size = min(self.size, self.side / 8)
+        """In the corner, if it fits."""
+        size = max(_SMALLEST, min(self.size, self.side / 8))
         across, down = chip_size(text, size)
+        if max(across, down) + size / 2 > self.side:
+            return
         x, y = self.x + across / 2 + size / 4, self.y + down / 2 + size / 4
         self.sheet.chip(x, y, text, size, fill=fill, ink=ink, gid=f"label-{text}")
 
