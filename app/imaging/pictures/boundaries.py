@@ -20,40 +20,38 @@ _SMALLEST = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """Where a crop's boundary is drawn, a line of ``width`` around ``box``, and how."""
+    """Where a crop's boundary is drawn, a line of ``width`` along ``box``, and how."""
 
     crop: Crop
     box: Box
     style: Style
     width: float
 
+    def draw(self, sheet: Sheet) -> None:
+        """Put it on, over what is there."""
+        draw_line(sheet, self.box, self.style, self.width, gid=f"crop-{self.crop.index}")
+
 
 def boundaries(plan: CropPlan, view: View, size: float) -> tuple[Boundary, ...]:
     """The boundary of each grid crop, moved inwards so that none lies on another.
 
     Crops of a row have their top and bottom edges in common where they overlap, those of a column
-    their left and right edges; so neighbours are moved by different amounts.
+    their left and right edges. So each is moved as far as its place among those that overlap says.
     """
     config, grid = plan.config, plan.grid
-    sharing = ceil(config.crop_patches / config.window_patches)
-    across, down = min(sharing, grid.rows), min(sharing, grid.cols)
+    overlapping = ceil(config.crop_patches / config.window_patches)
+    rows, cols = min(overlapping, grid.rows), min(overlapping, grid.cols)
     window = config.window_px * min(view.across, view.down)
-    width = max(0.8, min(max(1.6, size / 3.6), window / 12))
-    step = min(_CASED * width, window / max(across, down) / 2)
+    width = min(line_width(size), max(0.8, window / 12))
+    step = min(_CASED * width, window / max(rows, cols) / 2)
     styles = crop_styles(grid)
-    return tuple(
-        Boundary(
-            crop,
-            _inset(
-                view.box(crop.canvas_box),
-                _CASED * width / 2 + step * (crop.row % across),
-                _CASED * width / 2 + step * (crop.col % down),
-            ),
-            styles[crop.index],
-            width,
-        )
-        for crop in plan.crops()
-    )
+    made = []
+    for crop in plan.crops():
+        # Its casing is within the crop, too.
+        x, y = (_CASED * width / 2 + step * n for n in (crop.row % rows, crop.col % cols))
+        box = _inset(view.box(crop.canvas_box), x, y)
+        made.append(Boundary(crop, box, styles[crop.index], width))
+    return tuple(made)
 
 
 def _inset(box: Box, x: float, y: float) -> Box:
@@ -62,22 +60,15 @@ def _inset(box: Box, x: float, y: float) -> Box:
     return Box(box.x0 + x, box.y0 + y, box.x1 - x, box.y1 - y)
 
 
-def draw_boundaries(sheet: Sheet, plan: CropPlan, view: View, size: float) -> None:
-    """Every boundary, over those before it, and then the numbers.
+def line_width(size: float) -> float:
+    """Of a boundary beside text of this size."""
+    return max(1.6, size / 3.6)
 
-    Each line has a casing, through which it passes over the others as a road does on a map.
-    """
-    for boundary in boundaries(plan, view, size):
-        style, width = boundary.style, boundary.width
-        sheet.box(boundary.box, edge=style.casing, width=_CASED * width)
-        sheet.box(
-            boundary.box,
-            edge=style.colour,
-            width=width,
-            dash=style.dash,
-            gid=f"crop-{boundary.crop.index}",
-        )
-    draw_numbers(sheet, plan, view, size)
+
+def draw_line(sheet: Sheet, box: Box, style: Style, width: float, gid: str | None = None) -> None:
+    """A line in a casing, through which it passes over others as a road does on a map."""
+    sheet.box(box, edge=style.casing, width=_CASED * width)
+    sheet.box(box, edge=style.colour, width=width, dash=style.dash, gid=gid)
 
 
 def draw_numbers(sheet: Sheet, plan: CropPlan, view: View, size: float) -> None:

@@ -24,7 +24,11 @@ _DARKEST, _LIGHTEST = 45, 245
 """Grey levels that black and white of the picture become, so that they do not outdo the classes."""
 _PLAIN = "#949494"
 _NARROWEST_PX = 4.0
+"""A patch; where they are narrower, no lines are drawn between them."""
 _SMALLEST = 7.0
+"""Size of the smallest count that is written."""
+_PADDING = 0.75
+"""How far padding covers the map: whose padding it is still shows."""
 
 
 def draw_coverage(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet:
@@ -35,11 +39,11 @@ def draw_coverage(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sh
     sheet.photo(_ground(plan, image, drawn), page.x, page.y)
     zones = coverage_zones(plan)
     classes = coverage_classes([zone.count for zone in zones])
-    for zone in zones:
-        _draw_zone(sheet, view.box(zone.box), _class_of(zone, classes))
+    for number, zone in enumerate(zones):
+        _draw_zone(sheet, view.box(zone.box), _class_of(zone, classes), gid=f"zone-{number}")
     _draw_patches(sheet, plan, view)
     for number, padding in enumerate(padding_of(canvas)):
-        mark_padding(sheet, view.box(padding), page.size, gid=f"padding-{number}", shows=0.75)
+        mark_padding(sheet, view.box(padding), page.size, gid=f"padding-{number}", shows=_PADDING)
     for zone in zones:
         _draw_count(sheet, view.box(zone.box), zone, page.size)
     return page.end(drawn.width, drawn.height, _entries(plan, zones, classes, page.size))
@@ -61,8 +65,8 @@ def _class_of(zone: Zone, classes: tuple[CoverageClass, ...]) -> CoverageClass:
     return next(each for each in classes if each.first <= zone.count <= each.last)
 
 
-def _draw_zone(sheet: Sheet, box: Box, of: CoverageClass) -> None:
-    sheet.box(box, fill=of.colour, alpha=_OPACITY, gid=f"coverage-{of.first}")
+def _draw_zone(sheet: Sheet, box: Box, of: CoverageClass, gid: str | None = None) -> None:
+    sheet.box(box, fill=of.colour, alpha=_OPACITY, gid=gid)
     sheet.box(box, edge=INK, width=0.8)
 
 

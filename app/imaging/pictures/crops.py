@@ -8,7 +8,7 @@ from PIL import Image
 
 from app.core.geometry import Box
 from app.core.plan import CropPlan
-from app.imaging.pictures.boundaries import draw_boundaries
+from app.imaging.pictures.boundaries import boundaries, draw_line, draw_numbers, line_width
 from app.imaging.pictures.colours import crop_styles
 from app.imaging.pictures.ground import cut_out, whole
 from app.imaging.pictures.legend import Entry
@@ -39,7 +39,9 @@ def draw_canvas(
         mark_padding(sheet, view.box(padding), size, gid=f"padding-{number}")
     for zone in overlaps(plan):
         mark_overlap(sheet, view.box(zone.box), zone.count, size)
-    draw_boundaries(sheet, plan, view, size)
+    for boundary in boundaries(plan, view, size):
+        boundary.draw(sheet)
+    draw_numbers(sheet, plan, view, size)
 
 
 def overlaps(plan: CropPlan) -> list[Zone]:
@@ -56,10 +58,10 @@ def legend_entries(plan: CropPlan, size: float) -> list[Entry]:
     """What the marks of this picture mean: of those that it has."""
     entries = [Entry("grid crops, by index", partial(_sample_boundary, plan, size))]
     counts = sorted({zone.count for zone in overlaps(plan)})
-    for classed in (counts[:1], counts[1:]) if counts[:1] == [2] else ((), counts):
-        if classed:
-            mark = partial(_sample_overlap, classed[0], size)
-            entries.append(Entry(f"in {counted(classed)} crops", mark))
+    for alike in ([n for n in counts if n == 2], [n for n in counts if n > 2]):
+        if alike:
+            mark = partial(_sample_overlap, alike[0], size)
+            entries.append(Entry(f"in {counted(alike)} crops", mark))
     entries += padding_entry(plan, size)
     side = plan.config.crop_size_px
     entries.append(Entry(f"not outlined: the global crop, all of it in {side} × {side} px"))
@@ -67,10 +69,9 @@ def legend_entries(plan: CropPlan, size: float) -> list[Entry]:
 
 
 def _sample_boundary(plan: CropPlan, size: float, sheet: Sheet, box: Box) -> None:
-    style = crop_styles(plan.grid)[0]
-    inner = Box(box.x0 + 2, box.y0 + 2, box.x1 - 2, box.y1 - 2)
-    sheet.box(inner, edge=style.casing, width=size / 3.6 * 1.6)
-    sheet.box(inner, edge=style.colour, width=size / 3.6)
+    width = line_width(size)
+    inner = Box(box.x0 + width, box.y0 + width, box.x1 - width, box.y1 - width)
+    draw_line(sheet, inner, crop_styles(plan.grid)[0], width)
 
 
 def _sample_overlap(count: int, size: float, sheet: Sheet, box: Box) -> None:

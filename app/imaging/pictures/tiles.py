@@ -19,9 +19,11 @@ from app.imaging.pictures.sheet import INK, Segment, Sheet, chip_size
 from app.imaging.pictures.zones import KeptPatches, around, kept_patches, padding_of
 
 _FADED = 0.62
+"""Of a dropped margin, how much is paper."""
 _NARROWEST_PX = 7
 """A token; where they are smaller, their grid is left out."""
 _SMALLEST = 6.0
+"""Size of the smallest label."""
 _SAMPLE = "#57606a"
 
 

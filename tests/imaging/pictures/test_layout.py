@@ -81,6 +81,20 @@ def test_every_figure_of_the_overlap_is_on_the_statistics():
     assert f"{plan.encoder_redundancy():.3f}" in texts
 
 
+def test_what_was_configured_is_written():
+    """Whatever is not the family's own: a picture by itself says of what it is."""
+    with drawing():
+        own, other = (
+            " ".join(written.text for written in sheet_of("crops", plan, 1400).texts)
+            for plan in (plan_of(900, 700), plan_of(900, 700, crop_size_px=224,
+                                                    overlap_margins=(2, 6), max_crops=20))
+        )  # fmt: skip
+    assert "molmo-7b-d-0924, max crops 12" in own
+    assert "margins" not in own
+    for text in ("max crops 20", "margins 2,6", "crops of 224 px"):
+        assert text in other
+
+
 @pytest.mark.parametrize("name", ["2x3", "1x12", "half a crop", "8x8", "Molmo 2: 2x3"])
 def test_every_crop_is_numbered(name):
     """Once on the picture; once more on its tile in a comparison."""

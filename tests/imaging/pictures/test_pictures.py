@@ -61,6 +61,7 @@ def test_an_svg_is_whole_alone(name, kind):
             else:
                 assert "url(" not in value or value.startswith("url(#"), value
     ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
     crops = [each for each in ids if each.startswith("crop-")]
     expected = [f"crop-{index}" for index in range(plan.grid.crops)]
     assert crops == (expected if kind in ("crops", "comparison") else [])
