@@ -47,11 +47,12 @@ async def test_a_place_is_given_back_whatever_happens():
 async def test_drawings_take_turns_and_keep_no_worker_waiting():
     """One at a time, while what else arrives finds the other worker free."""
     images = ImageWorkers(workers=2, queue_limit=20)
-    gate, drawing = threading.Event(), 0
+    begun, gate, drawing = threading.Event(), threading.Event(), 0
 
     def draw() -> None:
         nonlocal drawing
         drawing += 1
+        begun.set()
         gate.wait(10)
 
     async def picture() -> None:
@@ -59,6 +60,7 @@ async def test_drawings_take_turns_and_keep_no_worker_waiting():
             await images.draw(draw)
 
     waiting = [asyncio.create_task(picture()) for _ in range(8)]
+    assert await asyncio.to_thread(begun.wait, 10)
     async with images.admit():
         assert await images.run(lambda: "done") == "done"
     assert drawing == 1

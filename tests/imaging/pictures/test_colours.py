@@ -67,6 +67,13 @@ def test_coverage_classes_rise_in_lightness_for_everyone(counts):
         assert (np.diff(seen(colours, vision)[:, 0]) > 5).all()
 
 
+def test_the_usual_coverage_classes_differ_by_20_for_everyone():
+    """1, 2 and 4 crops, which is all that the released margins give."""
+    classes = coverage_classes([1, 2, 4])
+    apart = least_differences([each.colour for each in classes])
+    assert apart[np.triu_indices(3, 1)].min() >= 20
+
+
 def test_coverage_classes_hold_every_count_once():
     """However many different counts there are, each is in one class, and there are at most 7."""
     for most in range(1, 65):
