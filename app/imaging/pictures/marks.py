@@ -1,4 +1,4 @@
-"""How padding and overlap look: hatching that shows on any ground, in a legend as in a picture."""
+"""How padding and overlap look: stripes and hatching that show on any ground."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from app.imaging.pictures.legend import Entry
 from app.imaging.pictures.sheet import Segment, Sheet
 from app.imaging.pictures.zones import padding_of
 
-_BLACK, _WHITE, _GREY = "#000000", "#ffffff", "#8d96a0"
+_BLACK, _WHITE, _GREY = "#000000", "#ffffff", "#6e7781"
 
 
 def mark_padding(
     sheet: Sheet, box: Box, size: float, *, gid: str | None = None, shows: float = 1
 ) -> None:
-    """Black, as the model gets it, and hatched in grey, since pictures are black in places too.
+    """Black, as the model gets it, in broad grey stripes, since pictures are black in places too.
 
     ``shows``: how far, below 1 where what is under it is to be seen as well.
     """
     sheet.box(box, fill=_BLACK, alpha=shows, gid=gid)
-    lines = diagonals(box, 0.55 * size, rising=False)
-    sheet.lines(lines, colour=_GREY, width=max(0.8, size / 14))
+    lines = diagonals(box, 0.9 * size, rising=False)
+    sheet.lines(lines, colour=_GREY, width=0.22 * size, within=box)
 
 
 def padding_entry(plan: CropPlan, size: float) -> list[Entry]:

@@ -11,6 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
@@ -91,11 +92,16 @@ class Sheet:
         colour: str,
         width: float,
         alpha: float = 1,
-        gid: str | None = None,
+        within: Box | None = None,
     ) -> None:
-        """Straight lines, all alike."""
-        if segments:
-            self._add(LineCollection(segments, colors=colour, linewidths=width, alpha=alpha), gid)
+        """Straight lines, all alike; cut off at the edges of a box if there is one."""
+        if not segments:
+            return
+        cap: Literal["projecting", "butt"] = "projecting" if within else "butt"
+        made = LineCollection(segments, colors=colour, linewidths=width, alpha=alpha, capstyle=cap)
+        if within:
+            made.set_clip_path(_outline(within), self._to_figure)
+        self._add(made)
 
     def text(
         self,
@@ -178,6 +184,11 @@ class Sheet:
         if gid is not None:
             artist.set_gid(gid)
         self._artists.append(artist)
+
+
+def _outline(box: Box) -> Path:
+    corners = [(box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1)]
+    return Path([*corners, corners[0]], closed=True)
 
 
 def chip_size(text: str, size: float) -> tuple[float, float]:

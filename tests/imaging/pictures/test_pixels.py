@@ -65,8 +65,8 @@ def test_each_crop_is_outlined_in_its_colour(name):
             assert sum(found) >= 3, (crop.index, edge)
 
 
-def test_padding_is_black_and_hatched():
-    """Black as the model gets it, with grey lines all over; and the picture is not."""
+def test_padding_is_black_and_striped():
+    """Black as the model gets it, with grey stripes all over; and the picture is not."""
     plan = plan_of(300, 200)  # one crop: 56 px of padding above and below
     made, view = pixels("crops", plan, picture_for(plan)), view_on_sheet(plan)
     for y in (plan.canvas.pad_top / 2, plan.canvas.height - plan.canvas.pad_top / 2):
@@ -79,7 +79,7 @@ def test_padding_is_black_and_hatched():
     assert (near(made, middle.x0, middle.y0, 3).max(axis=1) > 60).all()
 
 
-def test_a_black_picture_without_padding_is_not_hatched():
+def test_a_black_picture_without_padding_is_not_striped():
     """Padding cannot be taken for a dark picture, nor the other way round."""
     plan = plan_of(336, 336)
     made = pixels("crops", plan, Image.new("RGB", (336, 336)))
