@@ -12,7 +12,7 @@ from PIL import Image
 from app.core.geometry import Size
 from app.core.plan import CropPlan
 from app.imaging.pictures.colours import crop_styles
-from app.imaging.pictures.crops import draw_canvas, legend_entries
+from app.imaging.pictures.crops import draw_canvas, mark_entries
 from app.imaging.pictures.page import Page
 from app.imaging.pictures.sheet import Sheet
 from app.imaging.pictures.tiles import Tile, tile_entries
@@ -60,14 +60,8 @@ def draw_comparison(plan: CropPlan, image: Image.Image | None, side_px: int) -> 
     width, height = (tile * length for length in layout.whole)
     page = Page.begin(plan, side_px, width)
     drawn = Size(*(max(1, round(tile * length)) for length in layout.picture))
-    view = page.place(plan, drawn)
-    draw_canvas(
-        page.sheet,
-        plan,
-        image,
-        view,
-        max(base_size(max(drawn.width, drawn.height)), 0.6 * page.size),
-    )
+    size = max(base_size(max(drawn.width, drawn.height)), 0.6 * page.size)
+    draw_canvas(page.sheet, plan, image, page.place(plan, drawn), size)
     left, top = (tile * length for length in layout.tiles)
 
     def square(x: float, y: float) -> Tile:
@@ -78,5 +72,5 @@ def draw_comparison(plan: CropPlan, image: Image.Image | None, side_px: int) -> 
     for crop, style in zip(plan.crops(), crop_styles(plan.grid), strict=True):
         x, y = 1 + _APART + crop.col * (1 + _GAP), crop.row * (1 + _GAP)
         square(x, y).draw_crop(crop, style)
-    entries = [*legend_entries(plan, page.size)[:-1], *tile_entries(plan, page.size)]
+    entries = [*mark_entries(plan, page.size), *tile_entries(plan, page.size)]
     return page.end(width, height, entries)

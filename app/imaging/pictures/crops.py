@@ -26,7 +26,9 @@ def draw_crops(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet
     drawn = drawn_size(plan, side_px)
     page = Page.begin(plan, side_px, drawn.width)
     draw_canvas(page.sheet, plan, image, page.place(plan, drawn), page.size)
-    return page.end(drawn.width, drawn.height, legend_entries(plan, page.size))
+    side = plan.config.crop_size_px
+    unseen = Entry(f"not outlined: the global crop, all of it in {side} × {side} px")
+    return page.end(drawn.width, drawn.height, [*mark_entries(plan, page.size), unseen])
 
 
 def draw_canvas(
@@ -54,7 +56,7 @@ def overlaps(plan: CropPlan) -> list[Zone]:
     return [Zone(box, count) for box, count in clipped if box is not None]
 
 
-def legend_entries(plan: CropPlan, size: float) -> list[Entry]:
+def mark_entries(plan: CropPlan, size: float) -> list[Entry]:
     """What the marks of this picture mean: of those that it has."""
     entries = [Entry("grid crops, by index", partial(_sample_boundary, plan, size))]
     counts = sorted({zone.count for zone in overlaps(plan)})
@@ -62,10 +64,7 @@ def legend_entries(plan: CropPlan, size: float) -> list[Entry]:
         if alike:
             mark = partial(_sample_overlap, alike[0], size)
             entries.append(Entry(f"in {counted(alike)} crops", mark))
-    entries += padding_entry(plan, size)
-    side = plan.config.crop_size_px
-    entries.append(Entry(f"not outlined: the global crop, all of it in {side} × {side} px"))
-    return entries
+    return entries + padding_entry(plan, size)
 
 
 def _sample_boundary(plan: CropPlan, size: float, sheet: Sheet, box: Box) -> None:

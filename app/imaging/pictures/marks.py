@@ -44,9 +44,7 @@ def mark_overlap(sheet: Sheet, box: Box, count: int, size: float) -> None:
             sheet.lines(lines, colour=colour, width=width, alpha=0.5)
 
 
-def diagonals(
-    box: Box, spacing: float, *, rising: bool, shift: float = 0, most: int = 4096
-) -> list[Segment]:
+def diagonals(box: Box, spacing: float, *, rising: bool, shift: float = 0) -> list[Segment]:
     """Lines at 45° within a box, on a lattice of the sheet's own so that those of boxes meet.
 
     Args:
@@ -54,13 +52,12 @@ def diagonals(
         spacing: px between two lines, measured across the sheet.
         rising: to the right; else falling.
         shift: px by which all lie further right.
-        most: so many at most, however large the box.
     """
     # A line is where x + y, or x - y, is a multiple of the spacing, but for the shift.
     low, high = (box.x0 + box.y0, box.x1 + box.y1) if rising else (box.x0 - box.y1, box.x1 - box.y0)
     first, last = ceil((low - shift) / spacing), floor((high - shift) / spacing)
     segments: list[Segment] = []
-    for number in range(first, min(last, first + most) + 1):
+    for number in range(first, last + 1):
         at = number * spacing + shift
         if rising:
             x0, x1 = max(box.x0, at - box.y1), min(box.x1, at - box.y0)
