@@ -27,6 +27,7 @@ from app.routes import (
     measurement,
     methods,
     models,
+    overlay,
     page,
     plan,
     problems,
@@ -102,7 +103,19 @@ def create_app(
     # Routes are tried in turn, and health is asked every few seconds. It and the page do not mind
     # repeated parameters: machines and browsers add some of their own.
     app.include_router(health.router)
-    resources = (plan, analyze, methods, resize, adapt, encode, lut, latency, measurement, models)
+    resources = (
+        plan,
+        analyze,
+        overlay,
+        methods,
+        resize,
+        adapt,
+        encode,
+        lut,
+        latency,
+        measurement,
+        models,
+    )
     for resource in resources:
         app.include_router(resource.router, dependencies=[Depends(refuse_repeats)])
     page.install(app)

@@ -13,6 +13,7 @@ from app.cli.experiment import experiment
 from app.cli.lut import lut
 from app.cli.measure import measure
 from app.cli.methods import methods
+from app.cli.overlay import overlay
 from app.cli.plan import analyze, plan
 from app.cli.prefill import prefill
 from app.cli.problems import exit_code, print_problem, print_usage_problem
@@ -52,6 +53,7 @@ for command in (
     plan,
     methods,
     analyze,
+    overlay,
     resize,
     adapt,
     lut,

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from app.core.geometry import Grid
+from app.imaging.pictures import PictureFormat
 from app.imaging.render import OutputFormat
 
 _FORMATS = {
@@ -19,14 +20,21 @@ _FORMATS = {
     ".bmp": "bmp",
     ".tif": "tiff",
     ".tiff": "tiff",
+    ".svg": "svg",
 }
 _SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif", "bmp": ".bmp"}
+_DRAWN: dict[str, PictureFormat] = {"png": "png", "svg": "svg"}
 _WRITTEN: dict[str, OutputFormat] = {"jpeg": "jpeg", "png": "png", "webp": "webp"}
 
 
 def suffix_format(path: Path | None) -> OutputFormat | None:
     """The format that a file's name asks for, if it is one we write."""
     return _WRITTEN.get(_FORMATS.get(path.suffix.lower(), "")) if path else None
+
+
+def drawing_format(path: Path | None) -> PictureFormat | None:
+    """The same, of the formats that are drawn."""
+    return _DRAWN.get(_FORMATS.get(path.suffix.lower(), "")) if path else None
 
 
 def default_output(source: Path, grid: Grid, form: str) -> Path:
@@ -37,13 +45,19 @@ def default_output(source: Path, grid: Grid, form: str) -> Path:
     return source.with_name(f"{source.stem}.{crops}{suffix}")
 
 
-def check_output(path: Path, form: str, *, source: Path, force: bool) -> None:
+def check_output(path: Path, form: str, *, source: Path | None, force: bool) -> None:
     """Refuse a name that is taken, or that says another format than the file will have.
+
+    Args:
+        path: to be written.
+        form: what it will hold.
+        source: the image it is made of, if there is one.
+        force: whether what is there may be overwritten.
 
     Raises:
         typer.BadParameter: saying which.
     """
-    if path.exists() and path.samefile(source):
+    if source and path.exists() and path.samefile(source):
         raise _refused(f"{path} is the image itself, which is never overwritten")
     if path.exists() and not force:
         raise _refused(f"{path} exists already; --force overwrites it")

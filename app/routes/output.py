@@ -46,13 +46,20 @@ def wants_json(request: Request) -> bool:
     return "application/json" in accept and "image/" not in accept
 
 
-def image_headers(plan: CropPlan, mode: str) -> dict[str, str]:
-    """What the answer's image costs, and how it came about, for clients that read no JSON."""
+def plan_headers(plan: CropPlan) -> dict[str, str]:
+    """What an image costs, for clients that read no JSON."""
     return {
         "X-Crops": str(plan.grid.crops),
         "X-Total-Crops": str(plan.total_crops),
         "X-Tiling": str(plan.grid),
         "X-Prompt-Tokens": str(plan.tokens.prompt),
+    }
+
+
+def image_headers(plan: CropPlan, mode: str) -> dict[str, str]:
+    """What the answer's image costs, and how it came about."""
+    return {
+        **plan_headers(plan),
         "X-Resize-Mode": mode,
         "X-Image-Width": str(plan.image.width),
         "X-Image-Height": str(plan.image.height),

@@ -8,6 +8,7 @@ import pytest
 from support.http import JPEG, image_bytes
 
 from app.imaging import adapt, finish
+from app.imaging.pictures import ground
 from app.serving import service
 
 pytestmark = pytest.mark.anyio
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.anyio
         ("/resize?target_crops=2", finish, "load_raster"),
         ("/analyze?decode=full", service, "decode"),
         ("/adapt?max_tokens=400", adapt, "decode"),
+        ("/overlay?side_px=300", ground, "load_raster"),
     ],
 )
 async def test_no_more_pictures_live_than_workers(serve, monkeypatch, call, module, name):

@@ -276,6 +276,7 @@ async def test_page_and_documentation_need_no_network(serve):
     assert {
         "/plan",
         "/plan/methods",
+        "/overlay",
         "/adapt",
         "/analyze",
         "/resize",

@@ -42,3 +42,54 @@ async def test_a_place_is_given_back_whatever_happens():
         with pytest.raises(QueueFull):
             async with images.admit():
                 pass
+
+
+async def test_drawings_take_turns_and_keep_no_worker_waiting():
+    """One at a time, while what else arrives finds the other worker free."""
+    images = ImageWorkers(workers=2, queue_limit=20)
+    begun, gate, drawing = threading.Event(), threading.Event(), 0
+
+    def draw() -> None:
+        nonlocal drawing
+        drawing += 1
+        begun.set()
+        gate.wait(10)
+
+    async def picture() -> None:
+        async with images.admit_drawing():
+            await images.draw(draw)
+
+    waiting = [asyncio.create_task(picture()) for _ in range(8)]
+    assert await asyncio.to_thread(begun.wait, 10)
+    async with images.admit():
+        assert await images.run(lambda: "done") == "done"
+    assert drawing == 1
+    gate.set()
+    await asyncio.gather(*waiting)
+    assert drawing == 8
+    assert images.admitted == 0
+
+
+async def test_drawings_hold_half_of_the_places():
+    """However many are asked for, as many uploads of other kinds are admitted."""
+    images = ImageWorkers(workers=1, queue_limit=3)
+    async with images.admit_drawing(), images.admit_drawing():
+        with pytest.raises(QueueFull) as refused:
+            async with images.admit_drawing():
+                pass
+        assert (refused.value.facts["limit"], refused.value.facts["actual"]) == (2, 2)
+        async with images.admit(), images.admit():
+            assert images.admitted == 4
+    assert images.admitted == 0
+    async with images.admit_drawing():
+        pass
+
+
+async def test_a_drawing_that_fails_gives_its_turn_back():
+    """And its place."""
+    images = ImageWorkers(workers=1, queue_limit=0)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            async with images.admit_drawing():
+                await images.draw(lambda: 1 / 0)
+    assert images.admitted == 0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from PIL import Image
 
-from app.core.errors import InvalidConfig
 from app.core.plan import CropPlan
 from app.imaging.pictures.ground import load_ground
 from app.imaging.pictures.kinds import (
@@ -15,8 +14,10 @@ from app.imaging.pictures.kinds import (
     MAX_SIDE_PX,
     MEDIA_TYPES,
     MIN_SIDE_PX,
+    NEEDS_PICTURE,
     Kind,
     PictureFormat,
+    check_side,
 )
 
 __all__ = [
@@ -24,8 +25,10 @@ __all__ = [
     "MAX_SIDE_PX",
     "MEDIA_TYPES",
     "MIN_SIDE_PX",
+    "NEEDS_PICTURE",
     "Kind",
     "PictureFormat",
+    "check_side",
     "draw",
     "load_ground",
 ]
@@ -55,16 +58,8 @@ def draw(
     Raises:
         InvalidConfig: ``side_px`` is outside of its bounds.
     """
-    if not MIN_SIDE_PX <= side_px <= MAX_SIDE_PX:
-        raise InvalidConfig(
-            f"side_px must be between {MIN_SIDE_PX} and {MAX_SIDE_PX}, got {side_px}",
-            parameter="side_px",
-            limit=MAX_SIDE_PX,
-            actual=side_px,
-        )
-    from app.imaging.pictures.sheet import drawing  # matplotlib takes 0.3 s to import
+    check_side(side_px)
+    # matplotlib takes 0.3 s to import.
+    from app.imaging.pictures.drawing import draw_file
 
-    with drawing():
-        from app.imaging.pictures.crops import draw_crops
-
-        return draw_crops(plan, image, form, side_px)
+    return draw_file(kind, plan, image, form, side_px)

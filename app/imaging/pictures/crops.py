@@ -1,73 +1,78 @@
-"""``crops``: the picture, and every crop's boundary on it."""
+"""``crops``: the picture on its canvas, and every crop's boundary on it."""
 
 from __future__ import annotations
 
-from math import ceil
+from functools import partial
 
 from PIL import Image
 
 from app.core.geometry import Box
 from app.core.plan import CropPlan
+from app.imaging.pictures.boundaries import boundaries, draw_line, draw_numbers, line_width
 from app.imaging.pictures.colours import crop_styles
-from app.imaging.pictures.ground import on_canvas
-from app.imaging.pictures.kinds import PictureFormat
+from app.imaging.pictures.ground import cut_out, whole
+from app.imaging.pictures.legend import Entry
+from app.imaging.pictures.marks import mark_overlap, mark_padding, padding_entry
+from app.imaging.pictures.page import Page, counted
 from app.imaging.pictures.sheet import Sheet
-from app.imaging.pictures.view import View, drawn_size, view_of
-from app.imaging.pictures.words import base_size, title_of
+from app.imaging.pictures.view import View, drawn_size
+from app.imaging.pictures.zones import Zone, coverage_zones, padding_of
+
+_PLAIN_SAMPLE = "#c3c9d0"
 
 
-def draw_crops(
-    plan: CropPlan, image: Image.Image | None, form: PictureFormat, side_px: int
-) -> bytes:
-    """The picture as a file."""
-    sheet, size = Sheet(), base_size(side_px)
+def draw_crops(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet:
+    """The sheet of this plan."""
     drawn = drawn_size(plan, side_px)
-    pad = 1.2 * size
-    width = max(drawn.width, 30 * size)
-    y = pad
-    for paragraph in title_of(plan, size, width):
-        y = paragraph.draw(sheet, pad, y)
-    y += 0.6 * size
-    view = view_of(plan.canvas, drawn, pad, y)
-    sheet.photo(on_canvas(image, plan.canvas, drawn), pad, y)
-    draw_boundaries(sheet, plan, view, size)
-    return sheet.render(width + 2 * pad, y + drawn.height + pad, form)
+    page = Page.begin(plan, side_px, drawn.width)
+    draw_canvas(page.sheet, plan, image, page.place(plan, drawn), page.size)
+    side = plan.config.crop_size_px
+    unseen = Entry(f"not outlined: the global crop, all of it in {side} × {side} px")
+    return page.end(drawn.width, drawn.height, [*mark_entries(plan, page.size), unseen])
 
 
-def draw_boundaries(sheet: Sheet, plan: CropPlan, view: View, size: float) -> None:
-    """Every crop's boundary and number."""
-    width = max(1.4, size / 5)
-    styles = crop_styles(plan.grid)
-    inner = [
-        inset(view.box(crop.canvas_box), crop.row, crop.col, plan, 1.9 * width)
-        for crop in plan.crops()
-    ]
-    for crop, box in zip(plan.crops(), inner, strict=True):
-        sheet.box(box, edge=styles[crop.index].casing, width=1.9 * width, alpha=0.75)
-    for crop, box in zip(plan.crops(), inner, strict=True):
-        style = styles[crop.index]
-        sheet.box(box, edge=style.colour, width=width, dash=style.dash, gid=f"crop-{crop.index}")
-    for crop in plan.crops():
-        box = view.box(crop.canvas_box)
-        style = styles[crop.index]
-        sheet.chip(
-            (box.x0 + box.x1) / 2,
-            (box.y0 + box.y1) / 2,
-            str(crop.index),
-            size,
-            fill=style.colour,
-            ink=style.ink,
-            gid=f"number-{crop.index}",
-        )
+def draw_canvas(
+    sheet: Sheet, plan: CropPlan, image: Image.Image | None, view: View, size: float
+) -> None:
+    """The canvas with its padding and overlaps marked, and the crops' boundaries."""
+    canvas, box = plan.canvas, view.box(whole(plan.canvas))
+    sheet.photo(cut_out(image, canvas, whole(canvas), view.drawn), round(box.x0), round(box.y0))
+    for number, padding in enumerate(padding_of(canvas)):
+        mark_padding(sheet, view.box(padding), size, gid=f"padding-{number}")
+    for zone in overlaps(plan):
+        mark_overlap(sheet, view.box(zone.box), zone.count, size)
+    for boundary in boundaries(plan, view, size):
+        boundary.draw(sheet)
+    draw_numbers(sheet, plan, view, size)
 
 
-def inset(box: Box, row: int, col: int, plan: CropPlan, width: float) -> Box:
-    """A boundary moved inwards, so that those of neighbours do not lie on one another.
+def overlaps(plan: CropPlan) -> list[Zone]:
+    """What more than one crop covers, without the padding, which is marked as such."""
+    clipped = (
+        (zone.box.intersect(plan.canvas.content), zone.count)
+        for zone in coverage_zones(plan)
+        if zone.count > 1
+    )
+    return [Zone(box, count) for box, count in clipped if box is not None]
 
-    Crops of a row have their top and bottom edges in common where they overlap, those of a column
-    their left and right edges.
-    """
-    sharing = ceil(plan.config.crop_patches / plan.config.window_patches)
-    x = width * (0.5 + row % sharing)
-    y = width * (0.5 + col % sharing)
-    return Box(box.x0 + x, box.y0 + y, box.x1 - x, box.y1 - y)
+
+def mark_entries(plan: CropPlan, size: float) -> list[Entry]:
+    """What the marks of this picture mean: of those that it has."""
+    entries = [Entry("grid crops, by index", partial(_sample_boundary, plan, size))]
+    counts = sorted({zone.count for zone in overlaps(plan)})
+    for alike in ([n for n in counts if n == 2], [n for n in counts if n > 2]):
+        if alike:
+            mark = partial(_sample_overlap, alike[0], size)
+            entries.append(Entry(f"in {counted(alike)} crops", mark))
+    return entries + padding_entry(plan, size)
+
+
+def _sample_boundary(plan: CropPlan, size: float, sheet: Sheet, box: Box) -> None:
+    width = line_width(size)
+    inner = Box(box.x0 + width, box.y0 + width, box.x1 - width, box.y1 - width)
+    draw_line(sheet, inner, crop_styles(plan.grid)[0], width)
+
+
+def _sample_overlap(count: int, size: float, sheet: Sheet, box: Box) -> None:
+    sheet.box(box, fill=_PLAIN_SAMPLE)
+    mark_overlap(sheet, box, count, size)

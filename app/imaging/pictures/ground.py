@@ -34,27 +34,51 @@ def load_ground(data: bytes, facts: ImageFacts, *, max_pixels: int, side_px: int
     return raster.resized(Box(0, 0, size.width, size.height), drawn, "lanczos")
 
 
-def scaled(image: Image.Image | None, size: Size) -> Image.Image:
-    """The picture at exactly this size; plain where there is none."""
+def cut_out(image: Image.Image | None, canvas: Canvas, box: Box, drawn: Size) -> Image.Image:
+    """A part of a canvas at this size: what of the image is in it, the rest black.
+
+    Args:
+        image: all of the picture that is planned, at any size; plain where there is none.
+        canvas: on which it lies.
+        box: the part, in px of the canvas.
+        drawn: its size in px.
+    """
+    source, visible = canvas.to_image(box), box.intersect(canvas.content)
+    if source is None or visible is None:
+        return Image.new("RGB", (drawn.width, drawn.height), BLACK)
+    across, down = drawn.width / (box.x1 - box.x0), drawn.height / (box.y1 - box.y0)
+    x0, x1 = _span((visible.x0 - box.x0) * across, (visible.x1 - box.x0) * across, drawn.width)
+    y0, y1 = _span((visible.y0 - box.y0) * down, (visible.y1 - box.y0) * down, drawn.height)
+    content = _scaled(image, canvas.image, source, Size(x1 - x0, y1 - y0))
+    if visible == box:
+        return content
+    made = Image.new("RGB", (drawn.width, drawn.height), BLACK)
+    made.paste(content, (x0, y0))
+    return made
+
+
+def whole(canvas: Canvas) -> Box:
+    """All of a canvas, as a box on it."""
+    return Box(0, 0, canvas.width, canvas.height)
+
+
+def _scaled(image: Image.Image | None, original: Size, part: Box, size: Size) -> Image.Image:
+    """A part of the picture, in px of its original, at this size; plain where there is none."""
     if image is None:
         return Image.new("RGB", (size.width, size.height), PLAIN)
-    if image.size == (size.width, size.height):
+    across, down = image.width / original.width, image.height / original.height
+    source = Box(
+        part.x0 * across,
+        part.y0 * down,
+        min(part.x1 * across, image.width),
+        min(part.y1 * down, image.height),
+    )
+    if image.size == (size.width, size.height) and source == Box(0, 0, *image.size):
         return image
-    return resize(image, size, Box(0, 0, image.width, image.height), "lanczos")
-
-
-def on_canvas(image: Image.Image | None, canvas: Canvas, drawn: Size) -> Image.Image:
-    """A whole canvas at this size, its padding black."""
-    across, down = drawn.width / canvas.width, drawn.height / canvas.height
-    content = canvas.content
-    x0, x1 = _span(content.x0 * across, content.x1 * across, drawn.width)
-    y0, y1 = _span(content.y0 * down, content.y1 * down, drawn.height)
-    made = Image.new("RGB", (drawn.width, drawn.height), BLACK)
-    made.paste(scaled(image, Size(x1 - x0, y1 - y0)), (x0, y0))
-    return made
+    return resize(image, size, source, "lanczos")
 
 
 def _span(start: float, end: float, limit: int) -> tuple[int, int]:
     """Whole px, at least one."""
     first = min(round(start), limit - 1)
-    return first, max(first + 1, round(end))
+    return first, min(limit, max(first + 1, round(end)))

@@ -1,97 +1,63 @@
-"""A sheet to draw on, in px with y down: what the kinds of pictures draw with, by matplotlib.
-
-Imported when something is drawn and not before: matplotlib takes 0.3 s to import.
-
-Everything is drawn at 72 px an inch, so that a px of the sheet, a point of text and a unit of the
-SVG are one and the same.
-"""
+"""A sheet to draw on, in px with y down: what the kinds of pictures draw with."""
 
 from __future__ import annotations
 
-import base64
-import io
 import math
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache, lru_cache
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-import matplotlib as mpl
-import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
-from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Affine2D
 from PIL import Image
 
 from app.core.geometry import Box, Size
+from app.imaging.pictures.engine import font, text_width
 from app.imaging.pictures.kinds import PictureFormat
-from app.imaging.render import write
-
-_DRAWING = threading.Lock()
-"""One drawing at a time: matplotlib is not thread-safe, by its own documentation, and its settings,
-which we set for the time of a drawing, are global. Decoding and resizing are done outside of it."""
-
-_DPI = 72
-_JPEG_QUALITY = 88
-_FIGURE = '<g id="figure_1">'
-"""What all that matplotlib draws is in."""
+from app.imaging.pictures.output import Photo, as_png, as_svg, new_figure
 
 INK = "#1b1f24"
 QUIET = "#57606a"
-PAPER = "#ffffff"
+
+ASCENT, DESCENT = 0.76, 0.24
+"""Of the font's letters and digits above and below their baseline, in sizes of the text."""
+_DIGITS = 0.73
 
 Across = Literal["left", "center", "right"]
-Down = Literal["top", "center", "baseline", "bottom"]
+Segment = tuple[tuple[float, float], tuple[float, float]]
 
 
-@contextmanager
-def drawing() -> Iterator[None]:
-    """Hold matplotlib, with the settings it ships with, whatever a ``matplotlibrc`` says."""
-    with _DRAWING, mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams["svg.hashsalt"] = "crop-planner"  # else ids are random
-        yield
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A line of text, and the box that it takes."""
 
-
-@cache
-def _font_file(bold: bool) -> Path:
-    return Path(mpl.get_data_path(), "fonts/ttf", f"DejaVuSans{'-Bold' if bold else ''}.ttf")
-
-
-@lru_cache(maxsize=64)
-def font(size: float, bold: bool) -> FontProperties:
-    """The font that matplotlib ships, by its file: what the machine has changes nothing."""
-    return FontProperties(size=size, fname=_font_file(bold))
-
-
-@lru_cache(maxsize=1024)
-def text_width(text: str, size: float, bold: bool = False) -> float:
-    """Px that a line of text takes."""
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font(size, bold), ismath=False)
-    return float(width)
+    text: str
+    box: Box
 
 
 class Sheet:
-    """What is to be drawn, in the order it is put on; used inside of :func:`drawing`."""
+    """What is to be drawn, in the order it is put on; used inside of ``engine.drawing()``.
 
-    def __init__(self) -> None:
+    ``texts`` is all that is written on it; ``size`` what :meth:`cut` made of it.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.texts: list[Written] = []
+        self.size = Size(1, 1)
         self._artists: list[Artist] = []
-        self._photos: list[tuple[Image.Image, int, int]] = []
+        self._photos: list[Photo] = []
         self._to_figure = Affine2D()
 
-    def photo(self, image: Image.Image, x: float, y: float) -> None:
+    def photo(self, image: Image.Image, x: int, y: int) -> None:
         """An RGB picture, a px of it a px of the sheet, its corner at ``(x, y)``, under it all."""
-        self._photos.append((image, round(x), round(y)))
+        self._photos.append(Photo(image, x, y))
 
     def box(
         self,
@@ -101,9 +67,6 @@ class Sheet:
         edge: str | None = None,
         width: float = 0,
         alpha: float | None = None,
-        hatch: str | None = None,
-        hatch_colour: str = INK,
-        hatch_width: float = 1,
         dash: Sequence[float] = (),
         gid: str | None = None,
     ) -> None:
@@ -119,31 +82,26 @@ class Sheet:
             joinstyle="miter",
             capstyle="butt",
             alpha=alpha,
-            hatch=hatch,
-            hatchcolor=hatch_colour,
         )
-        made.set_hatch_linewidth(hatch_width)
         self._add(made, gid)
 
     def lines(
         self,
-        segments: Sequence[tuple[tuple[float, float], tuple[float, float]]],
+        segments: Sequence[Segment],
         *,
         colour: str,
         width: float,
         alpha: float = 1,
-        dash: Sequence[float] = (),
-        gid: str | None = None,
+        within: Box | None = None,
     ) -> None:
-        """Straight lines, all alike."""
-        made = LineCollection(
-            segments,
-            colors=colour,
-            linewidths=width,
-            alpha=alpha,
-            linestyles=[(0, tuple(dash))] if dash else "solid",
-        )
-        self._add(made, gid)
+        """Straight lines, all alike; cut off at the edges of a box if there is one."""
+        if not segments:
+            return
+        cap: Literal["projecting", "butt"] = "projecting" if within else "butt"
+        made = LineCollection(segments, colors=colour, linewidths=width, alpha=alpha, capstyle=cap)
+        if within:
+            made.set_clip_path(_outline(within), self._to_figure)
+        self._add(made)
 
     def text(
         self,
@@ -155,10 +113,9 @@ class Sheet:
         colour: str = INK,
         bold: bool = False,
         across: Across = "left",
-        down: Down = "baseline",
         halo: str | None = None,
     ) -> None:
-        """A line of text; ``halo`` is a colour around its letters."""
+        """A line of text on the baseline ``y``; ``halo`` is a colour around its letters."""
         made = Text(
             x,
             y,
@@ -166,19 +123,29 @@ class Sheet:
             color=colour,
             fontproperties=font(size, bold),
             horizontalalignment=across,
-            verticalalignment="center_baseline" if down == "center" else down,
+            verticalalignment="baseline",
             parse_math=False,
         )
         if halo:
-            made.set_path_effects([withStroke(linewidth=size / 5, foreground=halo)])
+            made.set_path_effects([withStroke(linewidth=size / 4, foreground=halo)])
         self._add(made)
+        width = text_width(text, size, bold)
+        left = x - {"left": 0.0, "center": 0.5, "right": 1.0}[across] * width
+        box = Box(left, y - ASCENT * size, left + width, y + DESCENT * size)
+        self.texts.append(Written(text, box))
+
+    def centred(
+        self, x: float, y: float, text: str, size: float, *, colour: str, halo: str | None = None
+    ) -> None:
+        """A number or a word in bold with its middle at ``(x, y)``."""
+        down = y + _DIGITS / 2 * size
+        self.text(x, down, text, size, colour=colour, bold=True, across="center", halo=halo)
 
     def chip(
         self, x: float, y: float, text: str, size: float, *, fill: str, ink: str, gid: str
     ) -> None:
-        """A text centred at ``(x, y)`` on a rounded field of its own."""
-        across = max(text_width(text, size, True) + 0.7 * size, 1.5 * size)
-        down = 1.5 * size
+        """The same on a rounded field as large as :func:`chip_size` says."""
+        across, down = chip_size(text, size)
         field = FancyBboxPatch(
             (x - across / 2, y - down / 2),
             across,
@@ -189,40 +156,28 @@ class Sheet:
             linewidth=max(0.8, size / 14),
         )
         self._add(field, gid)
-        self.text(x, y, text, size, colour=ink, bold=True, across="center", down="center")
+        self.centred(x, y, text, size, colour=ink)
 
-    def render(self, width: float, height: float, form: PictureFormat) -> bytes:
-        """The sheet as a file. Its sides are rounded up to whole px."""
-        size = Size(math.ceil(width), math.ceil(height))
-        self._to_figure.clear().scale(1, -1).translate(0, size.height)
-        figure = Figure(figsize=(_inches(size.width), _inches(size.height)), dpi=_DPI)
-        figure.patch.set_visible(False)  # the paper and the photos are put under it
+    def cut(self, width: float, height: float) -> Sheet:
+        """The sheet, of this many px, rounded up."""
+        self.size = Size(math.ceil(width), math.ceil(height))
+        return self
+
+    def figure(self) -> Figure:
+        """All but the photos; made once, as what is on one figure cannot be put on another."""
+        self._to_figure.clear().scale(1, -1).translate(0, self.size.height)
+        figure = new_figure(self.size)
         for order, artist in enumerate(self._artists):
             artist.set_zorder(order)
             figure.add_artist(artist)
-        return self._png(figure, size) if form == "png" else self._svg(figure, size)
+        return figure
 
-    def _png(self, figure: Figure, size: Size) -> bytes:
-        ground = Image.new("RGB", (size.width, size.height), PAPER)
-        for photo, x, y in self._photos:
-            ground.paste(photo, (x, y))
-        renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]  # theirs
-        pixels = np.asarray(renderer.buffer_rgba())
-        pixels[:] = ground.convert("RGBA")
-        figure.draw(renderer)
-        return write(Image.fromarray(np.ascontiguousarray(pixels[..., :3])), "png", None, None)
-
-    def _svg(self, figure: Figure, size: Size) -> bytes:
-        buffer = io.StringIO()
-        # All of its metadata left out: a date among it would make each file another.
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]  # theirs
-        points = f'width="{size.width}pt" height="{size.height}pt"'
-        pixels = f'width="{size.width}" height="{size.height}"'
-        paper = f'<rect {pixels} fill="{PAPER}"/>'
-        drawn = buffer.getvalue().replace(points, pixels, 1)
-        under = "".join((paper, *(_embedded(*photo) for photo in self._photos)))
-        return drawn.replace(_FIGURE, under + _FIGURE, 1).encode()
+    def render(self, form: PictureFormat) -> bytes:
+        """The sheet as a file, once."""
+        figure = self.figure()
+        if form == "png":
+            return as_png(figure, self.size, self._photos)
+        return as_svg(figure, self.size, self._photos, self.title)
 
     def _add(self, artist: Artist, gid: str | None = None) -> None:
         artist.set_transform(self._to_figure)
@@ -231,17 +186,11 @@ class Sheet:
         self._artists.append(artist)
 
 
-def _inches(px: int) -> float:
-    """So many that matplotlib, which rounds down, comes to ``px`` again."""
-    inches = px / _DPI
-    return inches if inches * _DPI >= px else math.nextafter(inches, math.inf)
+def _outline(box: Box) -> Path:
+    corners = [(box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1)]
+    return Path([*corners, corners[0]], closed=True)
 
 
-def _embedded(photo: Image.Image, x: int, y: int) -> str:
-    buffer = io.BytesIO()
-    photo.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return (
-        f'<image x="{x}" y="{y}" width="{photo.width}" height="{photo.height}" '
-        f'xlink:href="data:image/jpeg;base64,{data}"/>'
-    )
+def chip_size(text: str, size: float) -> tuple[float, float]:
+    """Px across and down that a chip takes."""
+    return max(text_width(text, size, True) + 0.7 * size, 1.5 * size), 1.5 * size

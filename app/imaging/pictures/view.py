@@ -14,12 +14,21 @@ _NARROWEST = 1 / 24
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A canvas drawn with its corner at ``(x0, y0)``, so many drawn px each way a px of it."""
+    """A canvas drawn at size ``drawn`` with its corner at ``(x0, y0)``.
+
+    ``across``, ``down``: so many drawn px a px of the canvas.
+    """
 
     x0: float
     y0: float
+    drawn: Size
     across: float
     down: float
+
+    @classmethod
+    def of(cls, canvas: Canvas, drawn: Size, x0: float, y0: float) -> View:
+        """The canvas filling ``drawn``."""
+        return cls(x0, y0, drawn, drawn.width / canvas.width, drawn.height / canvas.height)
 
     def box(self, box: Box) -> Box:
         """A box of the canvas in drawn px."""
@@ -31,23 +40,21 @@ class View:
         )
 
 
-def drawn_size(plan: CropPlan, side_px: float) -> Size:
-    """The canvas as it is drawn, its longer side ``side_px``.
+def drawn_aspect(plan: CropPlan) -> float:
+    """Width to height of the canvas as it is drawn.
 
     As the model sees it; but where that loses the image's aspect (Molmo 2), with the aspect of the
     image, unless it is narrower than could be drawn.
     """
     canvas = plan.canvas
-    if plan.config.family.preprocessing.resize_law == "stretch":
-        width, height = float(canvas.image.width), float(canvas.image.height)
-        least = max(width, height) * _NARROWEST
-        width, height = max(width, least), max(height, least)
-    else:
-        width, height = canvas.width, canvas.height
-    scale = side_px / max(width, height)
-    return Size(max(1, round(width * scale)), max(1, round(height * scale)))
+    if plan.config.family.preprocessing.resize_law != "stretch":
+        return canvas.width / canvas.height
+    return min(max(canvas.image.width / canvas.image.height, _NARROWEST), 1 / _NARROWEST)
 
 
-def view_of(canvas: Canvas, drawn: Size, x0: float, y0: float) -> View:
-    """The canvas filling ``drawn`` at ``(x0, y0)``."""
-    return View(x0, y0, drawn.width / canvas.width, drawn.height / canvas.height)
+def drawn_size(plan: CropPlan, side_px: float) -> Size:
+    """The canvas as it is drawn, its longer side ``side_px``."""
+    aspect = drawn_aspect(plan)
+    return Size(
+        max(1, round(side_px * min(1.0, aspect))), max(1, round(side_px / max(1.0, aspect)))
+    )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.core.config import CropConfig
 from app.core.plan import CropPlan
-from app.imaging.pictures.sheet import INK, QUIET, Sheet, text_width
+from app.imaging.pictures.engine import text_width
+from app.imaging.pictures.sheet import INK, QUIET, Sheet
 
 _LEADING = 1.45
 """Of a line, in sizes of its text."""
@@ -30,8 +32,19 @@ def facts(plan: CropPlan) -> list[str]:
     return [
         f"{plan.image.width:,} × {plan.image.height:,} px",
         f"{config.family.name}, max crops {config.max_crops}",
+        *_overridden(config),
         f"{plan.tokens.prompt:,} prompt tokens",
         f"{overlap.overlap_ratio:.1%} of patches in more than one crop",
+    ]
+
+
+def _overridden(config: CropConfig) -> list[str]:
+    """What else of the configuration is not the family's own."""
+    left, right = config.overlap_margins
+    own = config.overlap_margins == config.family.overlap_margins
+    return [
+        *([] if own else [f"margins {left},{right}"]),
+        *([] if config.is_native else [f"crops of {config.crop_size_px} px"]),
     ]
 
 

@@ -1,0 +1,120 @@
+"""``coverage``: in how many crops each patch is, as a heat map over the picture."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PIL import Image
+from PIL.ImageOps import autocontrast
+
+from app.core.geometry import Box, Size
+from app.core.plan import CropPlan
+from app.imaging.pictures.ground import cut_out, whole
+from app.imaging.pictures.legend import Entry
+from app.imaging.pictures.marks import mark_padding, padding_entry
+from app.imaging.pictures.page import Page
+from app.imaging.pictures.scale import CoverageClass, coverage_classes
+from app.imaging.pictures.sheet import INK, Segment, Sheet
+from app.imaging.pictures.view import View, drawn_size
+from app.imaging.pictures.zones import Zone, coverage_zones, padding_of
+
+_OPACITY = 0.5
+"""Of a class's colour over the grey picture: the class is seen first, the picture through it."""
+_DARKEST, _LIGHTEST = 45, 245
+"""Grey levels that black and white of the picture become, so that they do not outdo the classes."""
+_PLAIN = "#949494"
+_NARROWEST_PX = 4.0
+"""A patch; where they are narrower, no lines are drawn between them."""
+_SMALLEST = 7.0
+"""Size of the smallest count that is written."""
+_PADDING = 0.75
+"""How far padding covers the map: whose padding it is still shows."""
+
+
+def draw_coverage(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet:
+    """The sheet of this plan."""
+    drawn, canvas = drawn_size(plan, side_px), plan.canvas
+    page = Page.begin(plan, side_px, drawn.width)
+    view, sheet = page.place(plan, drawn), page.sheet
+    sheet.photo(_ground(plan, image, drawn), page.x, page.y)
+    zones = coverage_zones(plan)
+    classes = coverage_classes([zone.count for zone in zones])
+    for number, zone in enumerate(zones):
+        _draw_zone(sheet, view.box(zone.box), _class_of(zone, classes), gid=f"zone-{number}")
+    _draw_patches(sheet, plan, view)
+    for number, padding in enumerate(padding_of(canvas)):
+        mark_padding(sheet, view.box(padding), page.size, gid=f"padding-{number}", shows=_PADDING)
+    for zone in zones:
+        _draw_count(sheet, view.box(zone.box), zone, page.size)
+    return page.end(drawn.width, drawn.height, _entries(plan, zones, classes, page.size))
+
+
+def _ground(plan: CropPlan, image: Image.Image | None, drawn: Size) -> Image.Image:
+    """The picture in grey with all the contrast it can have, so that it shows through the classes.
+
+    Plain where there is none, of the grey that the samples of the legend have.
+    """
+    if image is None:
+        return Image.new("RGB", (drawn.width, drawn.height), _PLAIN)
+    grey = cut_out(image, plan.canvas, whole(plan.canvas), drawn).convert("L")
+    levels = [_DARKEST + round(level / 255 * (_LIGHTEST - _DARKEST)) for level in range(256)]
+    return autocontrast(grey, cutoff=0.5).point(levels).convert("RGB")
+
+
+def _class_of(zone: Zone, classes: tuple[CoverageClass, ...]) -> CoverageClass:
+    return next(each for each in classes if each.first <= zone.count <= each.last)
+
+
+def _draw_zone(sheet: Sheet, box: Box, of: CoverageClass, gid: str | None = None) -> None:
+    sheet.box(box, fill=of.colour, alpha=_OPACITY, gid=gid)
+    sheet.box(box, edge=INK, width=0.8)
+
+
+def _draw_patches(sheet: Sheet, plan: CropPlan, view: View) -> None:
+    """A line between any two patches, where there is room for lines."""
+    patch, canvas = plan.config.patch_size_px, plan.canvas
+    lines: list[Segment] = []
+    box = view.box(whole(canvas))
+    if patch * view.across >= _NARROWEST_PX:
+        for at in range(patch, canvas.width, patch):
+            x = view.x0 + at * view.across
+            lines.append(((x, box.y0), (x, box.y1)))
+    if patch * view.down >= _NARROWEST_PX:
+        for at in range(patch, canvas.height, patch):
+            y = view.y0 + at * view.down
+            lines.append(((box.x0, y), (box.x1, y)))
+    sheet.lines(lines, colour=INK, width=0.5, alpha=0.35)
+
+
+def _draw_count(sheet: Sheet, box: Box, zone: Zone, size: float) -> None:
+    """The count in the middle of its zone, if it fits there."""
+    room = min((box.x1 - box.x0) / (0.9 * len(str(zone.count))), (box.y1 - box.y0) / 1.3)
+    if room < _SMALLEST:
+        return
+    x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    sheet.centred(x, y, str(zone.count), min(1.3 * size, room), colour="#ffffff", halo="#000000")
+
+
+def _entries(
+    plan: CropPlan, zones: tuple[Zone, ...], classes: tuple[CoverageClass, ...], size: float
+) -> list[Entry]:
+    """Each class with how many patches it has; they add up to the canvas."""
+    area = plan.config.patch_size_px**2
+    patches = dict.fromkeys(classes, 0)
+    for zone in zones:
+        patches[_class_of(zone, classes)] += round(zone.box.area / area)
+    distinct = plan.overlap().distinct_patches
+    entries = [
+        Entry(
+            f"in {each.label} crop{'' if each.last == 1 else 's'}: {count:,} patches, "
+            f"{count / distinct:.1%}",
+            partial(_sample, each),
+        )
+        for each, count in patches.items()
+    ]
+    return entries + padding_entry(plan, size)
+
+
+def _sample(of: CoverageClass, sheet: Sheet, box: Box) -> None:
+    sheet.box(box, fill=_PLAIN)
+    _draw_zone(sheet, box, of)
