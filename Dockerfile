@@ -62,6 +62,7 @@ RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    MPLCONFIGDIR=/tmp/matplotlib \
     CROP_PLANNER_HOST=0.0.0.0 \
     CROP_PLANNER_PROFILE_FOLDER=/var/lib/crop-planner
 USER 10001:10001

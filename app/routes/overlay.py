@@ -25,7 +25,7 @@ from app.imaging.pictures import (
     load_ground,
 )
 from app.routes.output import plan_headers
-from app.routes.parameters import PlanParameters, ServiceDependency
+from app.routes.parameters import PlanParameters, ServiceDependency, SizeParameters
 from app.routes.problems import responses
 from app.routes.upload import OPENAPI_BODY, read_upload
 from app.serving.service import Service
@@ -68,9 +68,8 @@ class OverlayParameters(PlanParameters):
         return "svg" if svg > png else "png"
 
 
-class SizeOverlayParameters(OverlayParameters):
-    width: int = Field(description="Image width in px.")
-    height: int = Field(description="Image height in px.")
+class SizeOverlayParameters(OverlayParameters, SizeParameters):
+    pass
 
 
 @router.post(

@@ -36,7 +36,7 @@ OPTIONS = [
 GRIDS = ((0, 0), (1, 1), (1, 2), (2, 2), (2, 3), (2, 4), (3, 3), (3, 4))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def url(tmp_path_factory) -> Iterator[str]:
     """A service without an encoder, whose profile has 100 ms a crop."""
     folder = tmp_path_factory.mktemp("profiles")
@@ -47,9 +47,9 @@ def url(tmp_path_factory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    # Not for the whole session: while it lives this thread has a running event loop.
+    # Not for the session: while it lives this thread has a running event loop, which others need.
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed: the page is not tested (Debian: chromium)")
     with sync_playwright() as playwright:

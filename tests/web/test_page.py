@@ -455,6 +455,34 @@ def test_a_service_that_has_gone_is_said(open_page, url):
     expect(page.locator("#plan-summary")).to_contain_text("701 × 768 px")
 
 
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_pictures_are_those_of_the_service(open_page, photo, url, form):
+    """Each kind is shown, and its download is what the API draws of the same file."""
+    page = open_page()
+    choose(page, photo)
+    page.select_option("#form", form)
+    for kind in ("crops", "comparison", "statistics", "coverage"):
+        page.get_by_role("button", name=kind.capitalize(), exact=True).click()
+        link = page.get_by_role("link", name=f"Download rocket.{kind}.{form}")
+        shown = page.locator("#drawn img")
+        link.wait_for()
+        assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") > 600
+        with page.expect_download() as started:
+            link.click()
+        query = {"kind": kind, "format": form}
+        drawn = httpx.post(
+            f"{url}/overlay", params=query, content=photo.read_bytes(), headers=JPEG, timeout=30
+        )
+        assert started.value.path().read_bytes() == drawn.content
+
+
+def test_a_size_alone_has_pictures_too(open_page):
+    page = open_page("/#width=640&height=480&model=molmo2-8b")
+    page.get_by_role("button", name="Coverage").click()
+    expect(page.locator("#drawn img")).to_have_attribute("alt", "The coverage of 640 × 480 px")
+    assert "overlay?width=640&height=480&kind=coverage" in page.locator("#drawn code").inner_text()
+
+
 def test_latencies_come_when_they_are_measured(open_page, fake_encoder):
     """Until then the page says what it waits for; nobody has to reload it."""
     loaded = threading.Event()

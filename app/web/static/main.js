@@ -125,7 +125,7 @@ async function show(plan, lut, signal) {
     { plan, lut, file: upload?.file ?? null, picture, config: config(), isStretched },
     another !== subject,
   );
-  pictures.update({ size: plan.image, file: upload?.file ?? null, config: config() });
+  pictures.update({ size: size(), file: upload?.file ?? null, config: config() });
   subject = another;
   remember();
   const waiting = await waitingFor(plan, () => soon(0), signal);
