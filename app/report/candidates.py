@@ -9,6 +9,7 @@ from pathlib import Path
 from app.core.errors import InvalidDataset
 from app.core.plan import CropPlan
 from app.report.dataset import Dataset, DatasetImage, Skipped
+from app.report.identity import plain_text
 from app.report.profiling_file import ProfiledImage, Profiling, read_profiling
 
 Plans = Mapping[int | str, CropPlan]
@@ -79,7 +80,7 @@ def profiled_candidates(dataset: Dataset, plans: Plans, path: Path) -> Candidate
         image = dataset.find(row.image_id) or (dataset.find(row.file_name or ""))
         if image is None:
             missing.append(
-                Skipped(str(row.image_id), f"{path.name} has it, but the images have not")
+                Skipped(str(row.image_id), f"{plain_text(path.name)} has it, but the images have not")
             )
         elif image.image_id in plans and image.image_id not in found:
             found[image.image_id] = Candidate(image, plans[image.image_id], row)
@@ -89,7 +90,8 @@ def profiled_candidates(dataset: Dataset, plans: Plans, path: Path) -> Candidate
             actual=dataset.name,
         )
     agreement = _agreement(profiling, list(found.values()))
-    return Candidates(_by_crops(found.values()), tuple(missing), path.name, agreement)
+    source = plain_text(path.name)
+    return Candidates(_by_crops(found.values()), tuple(missing), source, agreement)
 
 
 def _by_crops(candidates: Iterable[Candidate]) -> Mapping[int, Sequence[Candidate]]:

@@ -17,16 +17,18 @@ from app.imaging.decode import decode
 from app.report.answer import EXPERIMENT, to_json
 from app.report.averages import PredictLatency
 from app.report.candidates import Candidate, Candidates, all_candidates, profiled_candidates
-from app.report.dataset import Dataset, Skipped, open_dataset
+from app.report.dataset import Dataset, Skipped, open_dataset, why
 from app.report.drawing import Drawing, draw_all, files_of
-from app.report.experiment import Examined, Experiment, SelectionFacts
-from app.report.html import render_report
+from app.report.experiment import Asked, Examined, Experiment, SelectionFacts
+from app.report.html.embedding import embed_all
+from app.report.html.page import render_report
+from app.report.identity import plain_text
 from app.report.measured import measured_counts
 from app.report.model import family_at
 from app.report.progress import Progress, bars
 from app.report.selection import Selection, select
 from app.report.set_statistics import set_statistics
-from app.report.writing import write_whole
+from app.report.writing import check_writable, write_whole
 
 JSON_FILE = f"{EXPERIMENT}.json"
 REPORT_FILE = f"{EXPERIMENT}.html"
@@ -120,18 +122,21 @@ class CropOverlapAnalysis:
         """
         if num_images < 1:
             raise ValueError(f"num_images must be at least 1, got {num_images}")
+        files = Path(images) if images is not None else None
+        asked = Asked(save_crop_images, plain_text(files.name) if files else None)
         with self._showing() as progress:
             dataset = open_dataset(
                 Path(dataset_name),
                 split,
-                images=Path(images) if images is not None else None,
+                images=files,
                 max_pixels=self._max_pixels,
                 progress=partial(progress, "reading sizes"),
             )
+            check_writable(self.output_dir)
             experiment = self._analyse(
-                dataset, exp2_results_path, num_images, target_max_crops, save_crop_images
+                dataset, exp2_results_path, num_images, target_max_crops, asked
             )
-            self._write(experiment, partial(progress, "drawing pictures"))
+            self._write(experiment, progress)
         return experiment
 
     def _analyse(
@@ -140,7 +145,7 @@ class CropOverlapAnalysis:
         profiling: str | Path | None,
         num_images: int,
         target_max_crops: int,
-        save_crop_images: bool,
+        asked: Asked,
     ) -> Experiment:
         plans, collapsed = self._plan(dataset)
         candidates = self._candidates(dataset, plans, profiling)
@@ -149,11 +154,12 @@ class CropOverlapAnalysis:
             candidates.by_crops, num_images, target_max_crops, self._is_whole_or_in(damaged)
         )
         return Experiment(
+            asked=asked,
             config=self.config,
             latency=self._latency,
             dataset=dataset,
             selection=_facts(chosen, num_images, candidates),
-            examined=tuple(self._examine(one, save_crop_images) for one in chosen.items),
+            examined=tuple(self._examine(one, asked.save_crop_images) for one in chosen.items),
             skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *damaged),
             plans=plans,
             statistics=set_statistics(
@@ -204,14 +210,10 @@ class CropOverlapAnalysis:
                 return True
             try:
                 decode(path.read_bytes(), max_pixels=self._max_pixels)
-            except CropPlannerError as error:
-                damaged.append(Skipped(candidate.image.file_name, error.detail))
-            except OSError as error:
-                reason = f"it cannot be read: {error.strerror}"
-                damaged.append(Skipped(candidate.image.file_name, reason))
-            else:
-                return True
-            return False
+            except (CropPlannerError, OSError, MemoryError) as error:
+                damaged.append(Skipped(candidate.image.file_name, why(error)))
+                return False
+            return True
 
         return is_whole
 
@@ -227,15 +229,22 @@ class CropOverlapAnalysis:
             ),
         )
 
-    def _write(self, experiment: Experiment, progress: Callable[[int, int], None]) -> None:
+    def _write(self, experiment: Experiment, progress: Progress) -> None:
         """Pictures first: whoever finds the JSON file or the report finds what they name."""
         drawings = [
             Drawing(one.plan, one.image.path, one.files, self.output_dir, self._max_pixels)
             for one in experiment.examined
         ]
-        draw_all(drawings, self._workers, progress)
+        draw_all(drawings, self._workers, partial(progress, "drawing pictures"))
+        pictures = embed_all(
+            experiment.examined,
+            self.output_dir,
+            self._workers,
+            partial(progress, "putting pictures into the report"),
+        )
+        report = render_report(experiment, pictures)
         write_whole(self.output_dir / JSON_FILE, to_json(experiment))
-        write_whole(self.output_dir / REPORT_FILE, render_report(experiment, self.output_dir))
+        write_whole(self.output_dir / REPORT_FILE, report)
 
 
 def _facts(chosen: Selection[Candidate], wanted: int, candidates: Candidates) -> SelectionFacts:

@@ -62,6 +62,17 @@ class SelectionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a command is not to be seen in its results; no path, only what one is called.
+
+    ``images`` is the folder with an annotation file's images, where one was named.
+    """
+
+    save_crop_images: bool = True
+    images: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Experiment:
     """Everything the experiment found.
 
@@ -69,6 +80,7 @@ class Experiment:
     profile that was named, or says that none was.
     """
 
+    asked: Asked
     config: CropConfig
     latency: PredictLatency
     dataset: Dataset
@@ -78,3 +90,8 @@ class Experiment:
     plans: Mapping[int | str, CropPlan]
     statistics: SetStatistics
     measured: tuple[MeasuredCount, ...]
+
+    @property
+    def has_latency(self) -> bool:
+        """Whether a profile says how long any of the tilings takes."""
+        return any(row.latency.at(50) is not None for row in self.statistics.tilings)

@@ -6,7 +6,6 @@ these two fields are demanded of a row; docs/profiling.md lists those that ours 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from app.core.errors import InvalidProfiling, InvalidSize
 from app.core.geometry import Size
+from app.report.json_file import read_json
 
 PROFILING_FILE = "exp2_component_profiling.json"
 
@@ -54,10 +54,9 @@ def read_profiling(path: Path) -> Profiling:
         InvalidProfiling: it cannot be read or is none; the row and the field that are wrong.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        told = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidProfiling(f"{path.name} cannot be read: {told}", file=path.name) from None
+        content = read_json(path)
+    except ValueError as error:
+        raise InvalidProfiling(f"{path.name} cannot be read: {error}", file=path.name) from None
     reader = _Reader(path.name)
     reader.require(isinstance(content, dict), "", "a profiling file is a JSON object")
     rows = content.get("results")
