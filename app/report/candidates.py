@@ -80,7 +80,9 @@ def profiled_candidates(dataset: Dataset, plans: Plans, path: Path) -> Candidate
         image = dataset.find(row.image_id) or (dataset.find(row.file_name or ""))
         if image is None:
             missing.append(
-                Skipped(str(row.image_id), f"{plain_text(path.name)} has it, but the images have not")
+                Skipped(
+                    str(row.image_id), f"{plain_text(path.name)} has it, but the images have not"
+                )
             )
         elif image.image_id in plans and image.image_id not in found:
             found[image.image_id] = Candidate(image, plans[image.image_id], row)

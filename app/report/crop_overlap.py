@@ -163,7 +163,7 @@ class CropOverlapAnalysis:
             skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *damaged),
             plans=plans,
             statistics=set_statistics(
-                (plan.image for plan in plans.values()), self.config, self._latency
+                (image.size for image in dataset.images), self.config, self._latency
             ),
             measured=measured_counts(candidates.profiled),
         )

@@ -77,11 +77,16 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class SetStatistics:
-    """All that is computed of a set. ``collapsed``: images that have no plan, being too narrow."""
+    """All that is computed of a set.
+
+    ``collapsed``: images that have no plan, being too narrow. ``reduced``: those that are smaller
+    on their canvas than they are, in either direction.
+    """
 
     images: int
     distinct_sizes: int
     collapsed: int
+    reduced: int
     averages: Averages
     content: Content
     counts: tuple[CountRow, ...]
@@ -106,6 +111,7 @@ def set_statistics(
         images=images,
         distinct_sizes=len(planned),
         collapsed=counted.total() - images,
+        reduced=sum(one.images for one in planned if _is_reduced(one.plan)),
         averages=averages(planned, latency),
         content=_content(planned),
         counts=_counts(planned),
@@ -114,6 +120,11 @@ def set_statistics(
         settings=compare_settings(counted, planned, config, latency),
         cliffs=count_cliffs(planned),
     )
+
+
+def _is_reduced(plan: CropPlan) -> bool:
+    canvas, image = plan.canvas, plan.image
+    return canvas.scaled_width < image.width or canvas.scaled_height < image.height
 
 
 def _content(planned: Sequence[Planned]) -> Content:

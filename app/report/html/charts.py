@@ -10,11 +10,11 @@ from matplotlib.patches import Rectangle
 
 from app.core.geometry import Grid
 from app.report.html.svg import INK, LINE, SERIES, SMALL_PX, TEXT_PX, chart, plain_axes
-from app.report.html.words import count, ms, percent
 from app.report.measured import MeasuredCount
 from app.report.published import Comparison
 from app.report.set_statistics import CountRow, TilingRow
 from app.report.shapes import Range
+from app.report.words import count, ms, percent
 
 _ROW_PX = 27
 _AXIS_PX = 44
@@ -78,7 +78,9 @@ def tilings_chart(tilings: Sequence[TilingRow]) -> str:
         axes.set_xlabel("columns")
         axes.set_ylabel("rows")
 
-    return chart("tilings", "Tilings that are allowed, and the share of images that get them", 470, draw)
+    return chart(
+        "tilings", "Tilings that are allowed, and the share of images that get them", 400, draw
+    )
 
 
 def _cell(axes: Axes, grid: Grid, share: float, most: float) -> None:
@@ -111,7 +113,10 @@ def overlap_chart(compared: Sequence[Comparison]) -> str:
         figure.legends[0].get_frame().set_visible(False)
 
     return chart(
-        "overlap", "Published ranges of overlap beside those found here", 110 + 58 * len(compared), draw
+        "overlap",
+        "Published ranges of overlap beside those found here",
+        110 + 58 * len(compared),
+        draw,
     )
 
 
@@ -134,7 +139,13 @@ def _range(
     """A bar from one end to the other, never so short that it would not be seen."""
     low, high = found or (float("nan"), float("nan"))
     axes.barh(
-        y, (high - low) * scale, height, low * scale, color=colour, edgecolor=colour, label=label or None
+        y,
+        (high - low) * scale,
+        height,
+        low * scale,
+        color=colour,
+        edgecolor=colour,
+        label=label or None,
     )
 
 
@@ -154,7 +165,9 @@ def measured_chart(measured: Sequence[MeasuredCount]) -> str:
             axes.annotate(
                 ms(end), (end, y), (4, 0), textcoords="offset points", va="center", color=INK
             )
-        axes.set_yticks(range(len(measured)), [f"{row.total_crops} crops in all" for row in measured])
+        axes.set_yticks(
+            range(len(measured)), [f"{row.total_crops} crops in all" for row in measured]
+        )
         axes.invert_yaxis()
         axes.set_xticks([])
         axes.margins(x=0.25)
@@ -170,5 +183,3 @@ def measured_chart(measured: Sequence[MeasuredCount]) -> str:
         _AXIS_PX + _ROW_PX * len(measured),
         draw,
     )
-
-

@@ -35,8 +35,10 @@ def _arguments(experiment: Experiment) -> Iterator[str]:
     }
     for option, value in options.items():
         if value is not None:
-            yield f"{option}={shlex.quote(value)}" if value[:1] == "-" else (
-                f"{option} {shlex.quote(value)}"
+            yield (
+                f"{option}={shlex.quote(value)}"
+                if value[:1] == "-"
+                else (f"{option} {shlex.quote(value)}")
             )
     if not asked.save_crop_images:
         yield "--no-crops"

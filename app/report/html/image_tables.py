@@ -14,7 +14,7 @@ from app.report.experiment import Examined
 from app.report.html.embedding import Embedded
 from app.report.html.methods_chart import NAMES
 from app.report.html.table import Cell, Row, Table
-from app.report.html.words import box, count, ms, percent, times
+from app.report.words import NONE, box, count, ms, percent, times
 
 REACHED_BY: Mapping[DecidedMode, str] = {
     "unchanged": "as it is",
@@ -62,6 +62,11 @@ def _room(side: Headroom) -> str:
     return f"alone, {down} less or {up} more, it keeps the tiling"
 
 
+def _if_any(mean: float) -> str:
+    """A mean over no patch is none."""
+    return f"{mean:.2f}" if mean else NONE
+
+
 def overlap_table(one: Examined) -> Table:
     """Overlap over the whole canvas and over what shows the image."""
     whole, content = one.plan.overlap(), one.plan.content_overlap()
@@ -78,7 +83,7 @@ def overlap_table(one: Examined) -> Table:
             row("In more than one crop", "overlapped_patches", count),
             row("Overlap ratio", "overlap_ratio", percent),
             row("Redundancy ratio", "redundancy_ratio", times),
-            row("Crops a patch, where more than one", "average_overlapped_count", times),
+            row("Crops a patch, where more than one", "average_overlapped_count", _if_any),
             row("Most crops a patch", "max_overlap_count", str),
         ),
     )
@@ -110,9 +115,7 @@ def crops_table(one: Examined, pictures: Mapping[str, Embedded]) -> Table:
         for crop in plan.crops()
     ]
     headings = ("Crop", *(("",) if has_pictures else ()), "Row, column", "On the canvas, px")
-    return Table.of(
-        "Boundaries of its crops", (*headings, "On the original, px", "Padding>"), rows
-    )
+    return Table.of("Boundaries of its crops", (*headings, "On the original, px", "Padding>"), rows)
 
 
 def _global_padding(one: Examined) -> str:
@@ -163,7 +166,15 @@ def methods_table(one: Examined) -> Table:
     """Every setting of the four methods on this image alone."""
     return Table.of(
         "The four methods on this image",
-        ("Method", "Setting", "Tiling", "Crops in all>", "Prompt tokens>", "Work, of now>", "As trained"),
+        (
+            "Method",
+            "Setting",
+            "Tiling",
+            "Crops in all>",
+            "Prompt tokens>",
+            "Work to now>",
+            "As trained",
+        ),
         (
             Row(
                 (

@@ -48,12 +48,10 @@ def methods_chart(settings: Sequence[SettingRow], now: Averages) -> str:
         for text in legend.get_texts():
             text.set_color(INK)
 
-    return chart("methods", "Cost of every setting against the pixels that it keeps", 640, draw)
+    return chart("methods", "Cost of every setting against the pixels that it keeps", 580, draw)
 
 
-def _panel(
-    axes: Axes, settings: Sequence[SettingRow], cost: Callable[[Averages], float]
-) -> None:
+def _panel(axes: Axes, settings: Sequence[SettingRow], cost: Callable[[Averages], float]) -> None:
     plain_axes(axes)
     axes.grid(color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -78,9 +76,7 @@ def _panel(
     _label(axes, [row for row in settings if row.method in ("max_crops", "resize")], cost)
 
 
-def _label(
-    axes: Axes, rows: Sequence[SettingRow], cost: Callable[[Averages], float]
-) -> None:
+def _label(axes: Axes, rows: Sequence[SettingRow], cost: Callable[[Averages], float]) -> None:
     """Settings beside their marks, from the first on, where there is room."""
     taken: list[tuple[float, float]] = []
     to_axes = axes.transData + axes.transAxes.inverted()

@@ -11,9 +11,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from app import __version__
 from app.core.geometry import Grid
 from app.core.overlap import Overlap, grid_overlap
+from app.report import words
 from app.report.experiment import Examined, Experiment
 from app.report.findings import Finding, findings
-from app.report.html import charts, image_tables, set_tables, words
+from app.report.html import charts, image_tables, set_tables
 from app.report.html.command import command
 from app.report.html.embedding import Embedded
 from app.report.html.methods_chart import methods_chart
@@ -46,31 +47,38 @@ def render_report(experiment: Experiment, pictures: Mapping[str, Embedded]) -> s
     said = findings(found, experiment.config)
     compared = compare_with_published(found.shapes)
     has_latency = experiment.has_latency
-    return _environment().get_template("report.html.j2").render(
-        version=__version__,
-        experiment=experiment,
-        found=found,
-        config=experiment.config,
-        command=command(experiment),
-        said=_by_section(said),
-        pair=_pair(experiment),
-        counts_chart=charts.counts_chart(found.counts),
-        tilings_chart=charts.tilings_chart(found.tilings),
-        overlap_chart=charts.overlap_chart(compared),
-        methods_chart=methods_chart(found.settings, found.averages),
-        measured_chart=charts.measured_chart(experiment.measured) if experiment.measured else "",
-        counts_table=set_tables.counts_table(found),
-        tilings_table=set_tables.tilings_table(found.tilings),
-        sizes_table=set_tables.sizes_table(found.tilings, has_latency=has_latency),
-        shapes_table=set_tables.shapes_table(found.shapes),
-        published_table=set_tables.published_table(compared),
-        methods_tables=set_tables.methods_tables(found),
-        measured_table=set_tables.measured_table(experiment.measured),
-        skipped_table=set_tables.skipped_table(experiment),
-        images=[_section(one, experiment, pictures) for one in experiment.examined],
-        predicted=next(
-            (row.latency for row in found.tilings if row.latency.at(50) is not None), None
-        ),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            version=__version__,
+            experiment=experiment,
+            found=found,
+            config=experiment.config,
+            command=command(experiment),
+            said=_by_section(said),
+            pair=_pair(experiment),
+            analysed_table=set_tables.analysed_table(experiment),
+            counts_chart=charts.counts_chart(found.counts),
+            tilings_chart=charts.tilings_chart(found.tilings),
+            overlap_chart=charts.overlap_chart(compared),
+            methods_chart=methods_chart(found.settings, found.averages),
+            measured_chart=charts.measured_chart(experiment.measured)
+            if experiment.measured
+            else "",
+            counts_table=set_tables.counts_table(found),
+            tilings_table=set_tables.tilings_table(found.tilings),
+            sizes_table=set_tables.sizes_table(found.tilings, has_latency=has_latency),
+            shapes_table=set_tables.shapes_table(found.shapes),
+            published_table=set_tables.published_table(compared),
+            methods_tables=set_tables.methods_tables(found),
+            measured_table=set_tables.measured_table(experiment.measured),
+            skipped_table=set_tables.skipped_table(experiment),
+            images=[_section(one, experiment, pictures) for one in experiment.examined],
+            predicted=next(
+                (row.latency for row in found.tilings if row.latency.at(50) is not None), None
+            ),
+        )
     )
 
 

@@ -9,27 +9,21 @@ from app.core.method_settings import Method
 from app.report.experiment import Experiment
 from app.report.html.methods_chart import NAMES
 from app.report.html.table import Cell, Row, Table
-from app.report.html.words import (
-    NONE,
-    count,
-    ms,
-    percent,
-    percent_range,
-    times,
-    times_range,
-)
 from app.report.measured import COMPONENTS, MeasuredCount
 from app.report.published import Comparison
 from app.report.set_statistics import SetStatistics, TilingRow
 from app.report.settings_compared import SettingRow
 from app.report.shapes import ShapeRow
-
-CHANGES = {
-    "nothing": "nothing",
-    "image": "the image",
-    "processor": "an argument of the image processor",
-    "model": "the model's configuration",
-}
+from app.report.words import (
+    NONE,
+    count,
+    ms,
+    percent,
+    percent_range,
+    plural,
+    times,
+    times_range,
+)
 
 
 def counts_table(found: SetStatistics) -> Table:
@@ -57,10 +51,10 @@ def counts_table(found: SetStatistics) -> Table:
 def tilings_table(tilings: Sequence[TilingRow]) -> Table:
     """The tilings that occur, with what their images look like on them."""
     return Table.of(
-        "Tilings that occur, rows x columns",
+        "Tilings that occur, rows x columns of grid crops",
         (
             "Tiling",
-            "Crops, grid>",
+            "Grid crops>",
             "Images>",
             "Share>",
             "Prompt tokens>",
@@ -191,8 +185,8 @@ def _method_table(method: Method, rows: Sequence[SettingRow], found: SetStatisti
             yield ms(mean.latency_ms)
 
     headings = (
-        ("Setting", "Crops in all>", "Prompt tokens>", "of now>", "Work, of now>")
-        + ("Pixels kept>", "Overlap>", "Images tiled anew>", "As trained")
+        ("Setting", "Crops in all>", "Prompt tokens>", "to now>", "Work to now>")
+        + ("Pixels kept>", "Overlap>", "Tiled anew>", "As trained")
         + (("Latency p50>",) if has_latency else ())
     )
     return Table.of(
@@ -218,6 +212,34 @@ def measured_table(measured: Sequence[MeasuredCount]) -> Table:
             for row in measured
         ),
     )
+
+
+def analysed_table(experiment: Experiment) -> Table:
+    """What the report is about: the set, and the effective configuration."""
+    return Table.of("What was analysed", ("", ""), _analysed(experiment))
+
+
+def _analysed(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    dataset, config, found = experiment.dataset, experiment.config, experiment.statistics
+    kind = "a folder" if dataset.kind == "folder" else "annotations"
+    split = f", split {dataset.split}" if dataset.split else ""
+    yield "Set", f"{dataset.name}: {kind}{split}"
+    with_files = sum(image.path is not None for image in dataset.images)
+    yield (
+        "Images",
+        f"{found.images:,} planned, of {plural(found.distinct_sizes, 'distinct size')}; "
+        f"{f'files of {with_files:,}' if with_files else 'their sizes, no files'}; "
+        f"{len(experiment.skipped):,} skipped",
+    )
+    yield "Model", config.family.name
+    left, right = config.overlap_margins
+    yield "max_crops", f"{config.max_crops}, counting grid crops; {config.max_crops + 1} in all"
+    yield (
+        "Crops",
+        f"{config.crop_size_px} px, {config.crop_patches}x{config.crop_patches} patches of "
+        f"{config.patch_size_px} px, at steps of {config.window_px} px",
+    )
+    yield "Overlap margins", f"{left} and {right} patches: neighbours share {config.margin_px} px"
 
 
 def skipped_table(experiment: Experiment) -> Table:

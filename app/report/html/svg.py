@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from app.imaging.pictures.sheet import drawing
 
-WIDTH_PX = 480
+WIDTH_PX = 400
 """Of a chart: a little more than a phone is wide, so that its text is neither tiny nor huge."""
 
 TEXT_PX = 12
@@ -39,7 +39,11 @@ _DPI = 72  # a px of the drawing is a unit of the SVG
 
 
 def chart(
-    name: str, label: str, height_px: float, draw: Callable[[Figure], None], width_px: float = WIDTH_PX
+    name: str,
+    label: str,
+    height_px: float,
+    draw: Callable[[Figure], None],
+    width_px: float = WIDTH_PX,
 ) -> str:
     """What ``draw`` puts on a figure, as an ``<svg>`` for the page; same drawing, same text.
 

@@ -1,6 +1,8 @@
-"""Numbers as the report writes them: one way for each kind, used by tables, prose and charts."""
+"""Numbers as the report writes them: one way for each kind, in findings, tables and charts."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from app.core.geometry import Box
 from app.report.shapes import Range
@@ -64,3 +66,21 @@ def _px(side: float) -> str:
 def plural(number: int, one: str, many: str | None = None) -> str:
     """``1 image``, ``5,000 images``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def grid_crops(number: int) -> str:
+    """``4 grid crops``: never without saying that the global one is not counted."""
+    return plural(number, "grid crop")
+
+
+def images_of(images: int, total: int) -> str:
+    """``10 of 30 images (33.3%)``, ``all 30 images``, ``the one image``, ``no image``."""
+    if images == total:
+        return f"all {total:,} images" if total > 1 else "the one image"
+    return f"{images:,} of {total:,} images ({percent(images / total)})" if images else "no image"
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """``1, 2 and 4``."""
+    *first, end = words
+    return f"{', '.join(first)} {last} {end}" if first else end
