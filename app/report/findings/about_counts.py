@@ -43,9 +43,8 @@ def _most_common(first: Sequence[CountRow], found: SetStatistics) -> str:
     if len(first) > 1:
         grid = listed([str(one.crops) for one in first])
         in_all = listed([str(one.total_crops) for one in first])
-        return (
-            f"Most common are {grid} grid crops ({in_all} in all), of {row.images:,} images each."
-        )
+        each = plural(row.images, "image")
+        return f"Most common are {grid} grid crops ({in_all} in all), with {each} each."
     tilings = [one for one in found.tilings if one.grid.crops == row.crops and one.images]
     shown = listed([f"{one.grid} ({one.images:,})" for one in tilings])
     if len(found.counts) == 1:
