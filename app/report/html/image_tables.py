@@ -172,7 +172,7 @@ def methods_table(one: Examined) -> Table:
             "Tiling",
             "Crops in all>",
             "Prompt tokens>",
-            "Work to now>",
+            "Work vs. now>",
             "As trained",
         ),
         (

@@ -7,7 +7,7 @@ from typing import get_args
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from app.core.method_settings import Method
 from app.report.averages import Averages
@@ -70,6 +70,7 @@ def _panel(axes: Axes, settings: Sequence[SettingRow], cost: Callable[[Averages]
     current = next(row for row in settings if row.is_current)
     place = (cost(current.averages), current.averages.kept_ratio)
     axes.plot(*place, "o", markersize=13, markerfacecolor="none", markeredgecolor=INK, label="now")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.margins(0.07)

@@ -185,7 +185,7 @@ def _method_table(method: Method, rows: Sequence[SettingRow], found: SetStatisti
             yield ms(mean.latency_ms)
 
     headings = (
-        ("Setting", "Crops in all>", "Prompt tokens>", "to now>", "Work to now>")
+        ("Setting", "Crops in all>", "Prompt tokens>", "vs. now>", "Work vs. now>")
         + ("Pixels kept>", "Overlap>", "Tiled anew>", "As trained")
         + (("Latency p50>",) if has_latency else ())
     )
