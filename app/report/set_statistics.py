@@ -21,7 +21,7 @@ from app.report.averages import (
     PredictLatency,
     averages,
     padding_ratio,
-    plan_all,
+    plan_each,
     weighted_mean,
 )
 from app.report.cliffs import Cliffs, count_cliffs
@@ -105,7 +105,7 @@ def set_statistics(
         ValueError: none of them has a plan.
     """
     counted = Counter(sizes)
-    planned = plan_all(counted, config)
+    planned = tuple(plan_each(counted, config))
     images = sum(one.images for one in planned)
     return SetStatistics(
         images=images,

@@ -13,7 +13,7 @@ from app.core.families import FAMILIES
 from app.core.geometry import Size
 from app.core.latency import Latency
 from app.core.plan import make_plan
-from app.report.averages import plan_all
+from app.report.averages import plan_each
 from app.report.findings import findings
 from app.report.published import CLAIMS, Claim, compare_with_published
 from app.report.set_statistics import set_statistics
@@ -175,7 +175,7 @@ def test_a_verdict_is_how_the_images_range_lies_in_the_published_one(seen, verdi
 
 def test_every_published_figure_is_compared():
     """A row of two crops shares 20 % of its patches, more than was published for any row."""
-    rows = shape_rows(plan_all({Size(560, 336): 1}, DEFAULT), DEFAULT)
+    rows = shape_rows(tuple(plan_each({Size(560, 336): 1}, DEFAULT)), DEFAULT)
     compared = compare_with_published(rows)
     assert [one.claim for one in compared] == list(CLAIMS)
     assert compared[0].seen == (0.2, 0.2)
