@@ -41,13 +41,15 @@ class Agreement:
 class Candidates:
     """Images by their grid crops, each in the order of the set, or of the profiling's rows.
 
-    ``source`` is the profiling's file name and ``agreement`` its own; None without one.
+    ``source`` is the profiling's file name, ``agreement`` and ``measured_on`` are its own; None
+    without one.
     """
 
     by_crops: Mapping[int, Sequence[Candidate]]
     skipped: tuple[Skipped, ...] = ()
     source: str | None = None
     agreement: Agreement | None = None
+    measured_on: str | None = None
 
     @property
     def profiled(self) -> list[tuple[CropPlan, ProfiledImage]]:
@@ -93,7 +95,9 @@ def profiled_candidates(dataset: Dataset, plans: Plans, path: Path) -> Candidate
         )
     agreement = _agreement(profiling, list(found.values()))
     source = plain_text(path.name)
-    return Candidates(_by_crops(found.values()), tuple(missing), source, agreement)
+    return Candidates(
+        _by_crops(found.values()), tuple(missing), source, agreement, profiling.measured_on
+    )
 
 
 def _by_crops(candidates: Iterable[Candidate]) -> Mapping[int, Sequence[Candidate]]:

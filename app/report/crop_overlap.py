@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from app.core.config import CropConfig, make_config
@@ -134,7 +135,7 @@ class CropOverlapAnalysis:
             )
             check_writable(self.output_dir)
             experiment = self._analyse(
-                dataset, exp2_results_path, num_images, target_max_crops, asked
+                dataset, exp2_results_path, num_images, target_max_crops, asked, progress
             )
             self._write(experiment, progress)
         return experiment
@@ -146,12 +147,17 @@ class CropOverlapAnalysis:
         num_images: int,
         target_max_crops: int,
         asked: Asked,
+        progress: Progress,
     ) -> Experiment:
         plans, collapsed = self._plan(dataset)
         candidates = self._candidates(dataset, plans, profiling)
         damaged: list[Skipped] = []
+        checking = partial(progress, "checking images")
         chosen = select(
-            candidates.by_crops, num_images, target_max_crops, self._is_whole_or_in(damaged)
+            candidates.by_crops,
+            num_images,
+            target_max_crops,
+            self._is_whole_or_in(damaged, num_images, checking),
         )
         return Experiment(
             asked=asked,
@@ -163,7 +169,10 @@ class CropOverlapAnalysis:
             skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *damaged),
             plans=plans,
             statistics=set_statistics(
-                (image.size for image in dataset.images), self.config, self._latency
+                (image.size for image in dataset.images),
+                self.config,
+                self._latency,
+                partial(progress, "comparing settings"),
             ),
             measured=measured_counts(candidates.profiled),
         )
@@ -201,10 +210,15 @@ class CropOverlapAnalysis:
             return all_candidates(dataset, plans)
         return profiled_candidates(dataset, plans, Path(profiling))
 
-    def _is_whole_or_in(self, damaged: list[Skipped]) -> Callable[[Candidate], bool]:
+    def _is_whole_or_in(
+        self, damaged: list[Skipped], wanted: int, progress: Callable[[int, int], None]
+    ) -> Callable[[Candidate], bool]:
         """Whether an image can be decoded; one that cannot is added to ``damaged``."""
+        asked = count(1)
 
         def is_whole(candidate: Candidate) -> bool:
+            done = next(asked)
+            progress(done, max(done, wanted))
             path = candidate.image.path
             if path is None:
                 return True
@@ -256,4 +270,5 @@ def _facts(chosen: Selection[Candidate], wanted: int, candidates: Candidates) ->
         target_crops=chosen.target_crops,
         closest_crops=chosen.closest_crops,
         agreement=candidates.agreement,
+        measured_on=candidates.measured_on,
     )

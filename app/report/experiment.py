@@ -47,7 +47,7 @@ class SelectionFacts:
     """How the images that are looked at were chosen.
 
     ``source`` is the profiling's file name, or None where they are of the dataset itself;
-    ``agreement`` says how that fits our plans.
+    ``agreement`` says how that fits our plans, ``measured_on`` what it was measured on.
     """
 
     source: str | None
@@ -55,6 +55,7 @@ class SelectionFacts:
     target_crops: int
     closest_crops: int
     agreement: Agreement | None
+    measured_on: str | None = None
 
     @property
     def target_is_there(self) -> bool:

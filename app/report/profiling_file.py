@@ -40,11 +40,13 @@ class Profiling:
     """The rows in the file's order; several may be of one image.
 
     ``counts_global_crop``: whether ``num_crops`` includes it, None where the file does not say.
-    Molmo's own code includes it.
+    Molmo's own code includes it. ``measured_on``: device, dtype, runtime and weights, as far as
+    the file says; None where it says nothing.
     """
 
     results: tuple[ProfiledImage, ...]
     counts_global_crop: bool | None
+    measured_on: str | None = None
 
 
 def read_profiling(path: Path) -> Profiling:
@@ -64,8 +66,17 @@ def read_profiling(path: Path) -> Profiling:
     says = content.get("counts_global_crop")
     reader.require(says is None or type(says) is bool, "counts_global_crop", "not true or false")
     return Profiling(
-        tuple(reader.image(row, f"results[{index}]") for index, row in enumerate(rows)), says
+        tuple(reader.image(row, f"results[{index}]") for index, row in enumerate(rows)),
+        says,
+        _measured_on(content),
     )
+
+
+def _measured_on(content: Mapping[str, Any]) -> str | None:
+    said = [content.get(name) for name in ("device", "dtype", "runtime", "weights")]
+    *conditions, weights = (value if isinstance(value, str) else None for value in said)
+    known = [*conditions, f"{weights} weights" if weights else None]
+    return ", ".join(one for one in known if one) or None
 
 
 class _Reader:

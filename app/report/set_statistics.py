@@ -97,9 +97,18 @@ class SetStatistics:
 
 
 def set_statistics(
-    sizes: Iterable[Size], config: CropConfig, latency: PredictLatency
+    sizes: Iterable[Size],
+    config: CropConfig,
+    latency: PredictLatency,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SetStatistics:
     """Statistics of a set of sizes, each planned once however many images have it.
+
+    Args:
+        sizes: of all images.
+        config: what they are planned under.
+        latency: predicts a plan's.
+        progress: called with how many of the compared settings are done, and of how many.
 
     Raises:
         ValueError: none of them has a plan.
@@ -117,7 +126,7 @@ def set_statistics(
         counts=_counts(planned),
         tilings=_tilings(planned, config, latency),
         shapes=shape_rows(planned, config),
-        settings=compare_settings(counted, planned, config, latency),
+        settings=compare_settings(counted, planned, config, latency, progress),
         cliffs=count_cliffs(planned),
     )
 

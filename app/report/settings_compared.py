@@ -6,7 +6,7 @@ people do it, by a limit on the longer side.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.core.config import MAX_CROPS_LIMIT, CropConfig
@@ -46,6 +46,7 @@ def compare_settings(
     now: Sequence[Planned],
     config: CropConfig,
     latency: PredictLatency,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[SettingRow, ...]:
     """Every setting of every method, method by method, settings rising.
 
@@ -54,11 +55,13 @@ def compare_settings(
         now: what they are under ``config``.
         config: the configuration in force.
         latency: predicts a plan's.
+        progress: called with how many settings are done, and of how many.
     """
     grids = {one.original: one.plan.grid for one in now}
     images = sum(one.images for one in now)
     rows = []
-    for method, setting, is_current, planned in _settings(sizes, now, config):
+    settings = list(_settings(sizes, now, config))  # nothing is planned yet
+    for done, (method, setting, is_current, planned) in enumerate(settings, 1):
         tally, changed = Tally(), 0
         for one in planned:
             tally.add(one)
@@ -77,6 +80,7 @@ def compare_settings(
                     averages=tally.averages(latency),
                 )
             )
+        progress(done, len(settings))
     return tuple(rows)
 
 

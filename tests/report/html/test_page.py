@@ -117,7 +117,7 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.texts))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(SETS, CONFIGS)
 def test_any_set_makes_a_page_that_needs_nothing_else(sizes, config):
     """Every element is closed, every id is there once, every link leads into the page itself."""
