@@ -52,6 +52,11 @@ class Candidates:
     measured_on: str | None = None
 
     @property
+    def number(self) -> int:
+        """Of images."""
+        return sum(len(same) for same in self.by_crops.values())
+
+    @property
     def profiled(self) -> list[tuple[CropPlan, ProfiledImage]]:
         """The rows of the profiling that are of images of the set, first of each image."""
         candidates = [one for same in self.by_crops.values() for one in same]

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 from app.core.config import CropConfig, make_config
-from app.core.errors import CollapsedImage, CropPlannerError, InvalidDataset
-from app.core.geometry import Size
+from app.core.errors import InvalidDataset
 from app.core.latency import Latency
 from app.core.methods import compare_methods
-from app.core.plan import CropPlan, make_plan
-from app.imaging.decode import decode
+from app.core.plan import CropPlan
 from app.report.answer import EXPERIMENT, to_json
 from app.report.averages import PredictLatency
 from app.report.candidates import Candidate, Candidates, all_candidates, profiled_candidates
-from app.report.dataset import Dataset, Skipped, open_dataset, why
+from app.report.checking import Checking
+from app.report.dataset import Dataset, open_dataset
 from app.report.drawing import Drawing, draw_all, files_of
 from app.report.experiment import Asked, Examined, Experiment, SelectionFacts
 from app.report.html.embedding import embed_all
@@ -26,6 +24,7 @@ from app.report.html.page import render_report
 from app.report.identity import plain_text
 from app.report.measured import measured_counts
 from app.report.model import family_at
+from app.report.planning import plan_images
 from app.report.progress import Progress, bars
 from app.report.selection import Selection, select
 from app.report.set_statistics import set_statistics
@@ -149,16 +148,14 @@ class CropOverlapAnalysis:
         asked: Asked,
         progress: Progress,
     ) -> Experiment:
-        plans, collapsed = self._plan(dataset)
+        plans, collapsed = plan_images(dataset, self.config)
         candidates = self._candidates(dataset, plans, profiling)
-        damaged: list[Skipped] = []
-        checking = partial(progress, "checking images")
-        chosen = select(
-            candidates.by_crops,
-            num_images,
-            target_max_crops,
-            self._is_whole_or_in(damaged, num_images, checking),
+        checking = Checking(
+            self._max_pixels,
+            min(num_images, candidates.number),
+            partial(progress, "checking images"),
         )
+        chosen = select(candidates.by_crops, num_images, target_max_crops, checking.is_whole)
         return Experiment(
             asked=asked,
             config=self.config,
@@ -166,7 +163,7 @@ class CropOverlapAnalysis:
             dataset=dataset,
             selection=_facts(chosen, num_images, candidates),
             examined=tuple(self._examine(one, asked.save_crop_images) for one in chosen.items),
-            skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *damaged),
+            skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *checking.damaged),
             plans=plans,
             statistics=set_statistics(
                 (image.size for image in dataset.images),
@@ -177,59 +174,12 @@ class CropOverlapAnalysis:
             measured=measured_counts(candidates.profiled),
         )
 
-    def _plan(self, dataset: Dataset) -> tuple[dict[int | str, CropPlan], list[Skipped]]:
-        """The plan of each image by its id; images of one size share one. And who has none."""
-        by_size: dict[Size, CropPlan | str] = {}
-        plans: dict[int | str, CropPlan] = {}
-        collapsed = []
-        for image in dataset.images:
-            if image.size not in by_size:
-                by_size[image.size] = self._plan_or_reason(image.size)
-            plan = by_size[image.size]
-            if isinstance(plan, str):
-                collapsed.append(Skipped(image.file_name, plan))
-            else:
-                plans[image.image_id] = plan
-        if not plans:
-            raise InvalidDataset(
-                f"no image of {dataset.name} can be planned; the first: {collapsed[0].reason}",
-                actual=dataset.name,
-            )
-        return plans, collapsed
-
-    def _plan_or_reason(self, size: Size) -> CropPlan | str:
-        try:
-            return make_plan(size, self.config)
-        except CollapsedImage as error:
-            return error.detail
-
     def _candidates(
         self, dataset: Dataset, plans: dict[int | str, CropPlan], profiling: str | Path | None
     ) -> Candidates:
         if profiling is None:
             return all_candidates(dataset, plans)
         return profiled_candidates(dataset, plans, Path(profiling))
-
-    def _is_whole_or_in(
-        self, damaged: list[Skipped], wanted: int, progress: Callable[[int, int], None]
-    ) -> Callable[[Candidate], bool]:
-        """Whether an image can be decoded; one that cannot is added to ``damaged``."""
-        asked = count(1)
-
-        def is_whole(candidate: Candidate) -> bool:
-            done = next(asked)
-            progress(done, max(done, wanted))
-            path = candidate.image.path
-            if path is None:
-                return True
-            try:
-                decode(path.read_bytes(), max_pixels=self._max_pixels)
-            except (CropPlannerError, OSError, MemoryError) as error:
-                damaged.append(Skipped(candidate.image.file_name, why(error)))
-                return False
-            return True
-
-        return is_whole
 
     def _examine(self, candidate: Candidate, save_crop_images: bool) -> Examined:
         image, plan = candidate.image, candidate.plan

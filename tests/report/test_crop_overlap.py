@@ -132,6 +132,26 @@ def test_the_same_input_writes_the_same_bytes(ran, photos, tmp_path):
     assert hashes(tmp_path) == hashes(ran[1])
 
 
+def test_everything_that_takes_long_tells_how_far_it_is(photos, tmp_path):
+    """Step by step, never back, up to the end."""
+    told = {}
+    CropOverlapAnalysis(
+        MODEL,
+        tmp_path,
+        progress=lambda what, done, total: told.setdefault(what, []).append((done, total)),
+    ).run(photos)
+    assert list(told) == [
+        "reading sizes",
+        "checking images",
+        "comparing settings",
+        "drawing pictures",
+        "putting pictures into the report",
+    ]
+    for steps in told.values():
+        assert [done for done, _ in steps] == list(range(1, len(steps) + 1))
+        assert steps[-1][0] == steps[-1][1]
+
+
 def test_nothing_of_this_machine_is_in_the_result(ran, photos):
     """No path, so that it can be published and compared."""
     _, out = ran
