@@ -57,9 +57,9 @@ def _facts(one: Examined, latency: PredictLatency) -> Iterator[tuple[str, str]]:
 
 
 def _room(side: Headroom) -> str:
-    down = "by any px" if side.down is None else f"by up to {side.down:,} px"
-    up = "by any px" if side.up is None else f"by up to {side.up:,} px"
-    return f"alone, {down} less or {up} more, it keeps the tiling"
+    down = "at will" if side.down is None else f"by {side.down:,} px"
+    up = "at will" if side.up is None else f"by {side.up:,} px"
+    return f"can shrink {down} and grow {up}, alone, before the tiling changes"
 
 
 def _if_any(mean: float) -> str:
