@@ -9,7 +9,7 @@ from app.core.method_settings import Method
 from app.report.findings.finding import Finding
 from app.report.set_statistics import SetStatistics
 from app.report.settings_compared import SettingRow
-from app.report.words import images_of, percent
+from app.report.words import count, images_of, percent
 
 
 def half_the_work(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
@@ -21,8 +21,8 @@ def half_the_work(found: SetStatistics, config: CropConfig) -> Iterator[Finding]
         yield Finding(
             "methods",
             f"max_crops={best.setting} is the largest that at least halves the encoder's work, to "
-            f"{percent(best.averages.gflop / now.gflop, 0)}: {best.averages.prompt_tokens:.0f} "
-            f"instead of {now.prompt_tokens:.0f} prompt tokens an image, and "
+            f"{percent(best.averages.gflop / now.gflop, 0)}: {count(best.averages.prompt_tokens)} "
+            f"instead of {count(now.prompt_tokens)} prompt tokens an image, and "
             f"{percent(best.averages.kept_ratio, 0)} of the pixels kept instead of "
             f"{percent(now.kept_ratio, 0)}.",
             {
@@ -58,7 +58,7 @@ def margins(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
     """What leaving the overlap out would change."""
     rows = [row for row in found.settings if row.method == "overlap_margins"]
     without = next((row for row in rows if row.setting == "0,0" and not row.is_current), None)
-    if without is not None and not without.dropped:
+    if without is not None and not without.dropped and without.averages != found.averages:
         yield Finding(
             "methods",
             f"Without overlap margins the same images would take {_cost(without, found)}, and "
@@ -105,7 +105,7 @@ def cliffs(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
     if near.near_cheaper:
         text += (
             f" Making that side so little smaller saves prompt tokens for "
-            f"{images_of(near.near_cheaper, found.images)}: {near.mean_tokens_saved:.0f} each"
+            f"{images_of(near.near_cheaper, found.images)}: {count(near.mean_tokens_saved)} each"
             f"{' on average' if near.near_cheaper > 1 else ''}."
         )
     yield Finding(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from app.core.config import CropConfig
 from app.report.findings.finding import Finding
 from app.report.set_statistics import CountRow, SetStatistics, TilingRow
-from app.report.words import grid_crops, images_of, listed, percent, plural
+from app.report.words import count, grid_crops, images_of, listed, percent, plural
 
 _ENOUGH_IMAGES = 30
 """From so many on it is worth saying what does not occur: of a few nobody expects every count."""
@@ -19,11 +19,11 @@ def most_common(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
     first = [row for row in found.counts if row.images == most]
     mean = found.averages
     if found.images == 1:
-        cost = f" It costs {mean.prompt_tokens:.0f} prompt tokens."
+        cost = f" It costs {count(mean.prompt_tokens)} prompt tokens."
     else:
         cost = (
             f" On average an image costs {mean.total_crops:.2f} crops in all and "
-            f"{mean.prompt_tokens:.0f} prompt tokens."
+            f"{count(mean.prompt_tokens)} prompt tokens."
         )
     yield Finding(
         "counts",

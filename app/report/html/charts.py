@@ -9,7 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from app.core.geometry import Grid
-from app.report.html.svg import INK, LINE, SERIES, SMALL_PX, TEXT_PX, chart, plain_axes
+from app.report.html.svg import (
+    INK,
+    LINE,
+    SERIES,
+    SMALL_PX,
+    TEXT_PX,
+    chart,
+    legend,
+    plain_axes,
+)
 from app.report.measured import MeasuredCount
 from app.report.published import Comparison
 from app.report.set_statistics import CountRow, TilingRow
@@ -20,7 +29,7 @@ _ROW_PX = 27
 _AXIS_PX = 44
 """What a bar takes, and what the axis below all of them does."""
 
-_MOST_CELLS = 16
+MOST_CELLS = 16
 """Of the map of tilings, either way: more than fits a phone's width would not be read."""
 
 _PARTS = ("decode", "preprocess", "transfer", "vit", "connector")
@@ -59,7 +68,7 @@ def counts_chart(counts: Sequence[CountRow]) -> str:
 
 def tilings_chart(tilings: Sequence[TilingRow]) -> str:
     """Every tiling that is allowed as a cell, darker the more images have it."""
-    shown = [row for row in tilings if max(row.grid.rows, row.grid.cols) <= _MOST_CELLS]
+    shown = [row for row in tilings if max(row.grid.rows, row.grid.cols) <= MOST_CELLS]
     most = max(row.share for row in shown) or 1
     rows, cols = max(row.grid.rows for row in shown), max(row.grid.cols for row in shown)
 
@@ -107,10 +116,7 @@ def overlap_chart(compared: Sequence[Comparison]) -> str:
         upper.set_xlim(left=-1)
         _ranges(lower, factors, 1)
         lower.set_xlabel("crops that a patch is in, on average")
-        figure.legend(*upper.get_legend_handles_labels(), loc="outside upper center", ncols=3)
-        for text in figure.legends[0].get_texts():
-            text.set_color(INK)
-        figure.legends[0].get_frame().set_visible(False)
+        legend(figure, upper, columns=3)
 
     return chart(
         "overlap",
@@ -145,6 +151,7 @@ def _range(
         low * scale,
         color=colour,
         edgecolor=colour,
+        linewidth=2.5,  # all that is seen of a range of one value
         label=label or None,
     )
 
@@ -172,10 +179,7 @@ def measured_chart(measured: Sequence[MeasuredCount]) -> str:
         axes.set_xticks([])
         axes.margins(x=0.25)
         axes.set_xlim(left=0)
-        legend = figure.legend(loc="outside upper center", ncols=len(_PARTS), columnspacing=1)
-        legend.get_frame().set_visible(False)
-        for text in legend.get_texts():
-            text.set_color(INK)
+        legend(figure, axes, columns=len(_PARTS))
 
     return chart(
         "measured",

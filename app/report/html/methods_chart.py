@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from app.core.method_settings import Method
 from app.report.averages import Averages
-from app.report.html.svg import INK, LINE, SERIES, SMALL_PX, chart, plain_axes
+from app.report.html.svg import INK, LINE, SERIES, SMALL_PX, chart, legend, plain_axes
 from app.report.settings_compared import SettingRow
 
 _MARKERS: dict[Method, str] = {
@@ -41,12 +41,7 @@ def methods_chart(settings: Sequence[SettingRow], now: Averages) -> str:
         upper.set_xlabel("prompt tokens, of what they are now")
         _panel(lower, settings, lambda mean: mean.gflop / now.gflop)
         lower.set_xlabel("the encoder's work, of what it is now")
-        legend = figure.legend(
-            *upper.get_legend_handles_labels(), loc="outside upper center", ncols=2
-        )
-        legend.get_frame().set_visible(False)
-        for text in legend.get_texts():
-            text.set_color(INK)
+        legend(figure, upper, columns=2)
 
     return chart("methods", "Cost of every setting against the pixels that it keeps", 580, draw)
 

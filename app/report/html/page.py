@@ -61,6 +61,7 @@ def render_report(experiment: Experiment, pictures: Mapping[str, Embedded]) -> s
             analysed_table=set_tables.analysed_table(experiment),
             counts_chart=charts.counts_chart(found.counts),
             tilings_chart=charts.tilings_chart(found.tilings),
+            most_cells=charts.MOST_CELLS,
             overlap_chart=charts.overlap_chart(compared),
             methods_chart=methods_chart(found.settings, found.averages),
             measured_chart=charts.measured_chart(experiment.measured)

@@ -75,6 +75,16 @@ def plain_axes(axes: Axes) -> None:
     axes.yaxis.label.set_color(QUIET)
 
 
+def legend(figure: Figure, axes: Axes, *, columns: int) -> None:
+    """What the marks on these axes are, above all of the figure."""
+    handles, labels = axes.get_legend_handles_labels()
+    made = figure.legend(
+        handles, labels, loc="outside upper center", ncols=columns, columnspacing=1, frameon=False
+    )
+    for text in made.get_texts():
+        text.set_color(INK)
+
+
 def _for_page(svg: str, name: str, label: str) -> str:
     """Only the element, with ids that are its own and colours that are the page's."""
     svg = svg[svg.index("<svg") :]
