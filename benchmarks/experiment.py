@@ -19,7 +19,7 @@ from app.core.geometry import Size
 from app.core.latency import Latency
 from app.core.plan import CropPlan
 from app.encoder.device import device_name
-from app.report.averages import averages, plan_all
+from app.report.averages import averages, plan_each
 from app.report.set_statistics import set_statistics
 from benchmarks.planning import SIZES, numpy_tiling
 from benchmarks.timing import ratio, rounds, save
@@ -55,7 +55,7 @@ def one_configuration(sizes: list[Size], config: CropConfig) -> tuple[float, flo
     counted: dict[Size, int] = {}
     for size in sizes:
         counted[size] = counted.get(size, 0) + 1
-    mean = averages(plan_all(counted, config), no_latency)
+    mean = averages(plan_each(counted, config), no_latency)
     return mean.overlap_ratio, mean.redundancy_ratio
 
 

@@ -144,6 +144,7 @@ def _print(shown: Console, found: Experiment, folder: Path) -> None:
     from app.cli.tables import columns, heading
     from app.report.crop_overlap import REPORT_FILE
     from app.report.findings import findings
+    from app.report.words import printable
     from app.schemas.plan import ConfigAnswer
 
     shown.print(heading(found.config.family.name, ConfigAnswer.of(found.config)))
@@ -154,7 +155,7 @@ def _print(shown: Console, found: Experiment, folder: Path) -> None:
     table = columns("Looked at closely", "Image", "Size", "Tiling", "Crops>", "Prompt tokens>")
     for one in found.examined:
         tokens = f"{one.plan.tokens.prompt:,}"
-        row = (one.image.file_name, str(one.image.size), str(one.plan.grid))
+        row = (printable(one.image.file_name), str(one.image.size), str(one.plan.grid))
         table.add_row(*row, f"{one.plan.grid.crops} + 1", tokens)
     shown.print(table)
     chosen = found.selection
@@ -167,9 +168,11 @@ def _print(shown: Console, found: Experiment, folder: Path) -> None:
 
 
 def _print_skipped(shown: Console, found: Experiment) -> None:
+    from app.report.words import printable
+
     images = "image" if len(found.skipped) == 1 else "images"
     shown.print(f"{len(found.skipped):,} {images} skipped:", style="yellow")
     for one in found.skipped[:MOST_SHOWN]:
-        shown.print(f"  {one.name}: {one.reason}")
+        shown.print(f"  {printable(one.name)}: {printable(one.reason)}")
     if len(found.skipped) > MOST_SHOWN:
         shown.print(f"  … and {len(found.skipped) - MOST_SHOWN:,} more, named in the JSON file")

@@ -22,6 +22,8 @@ class Size:
     height: int
 
     def __post_init__(self) -> None:
+        if 1 <= self.width <= MAX_SIDE_PX and 1 <= self.height <= MAX_SIDE_PX:
+            return  # at once, as planning a set makes hundreds of thousands of sizes
         for name, side in (("width", self.width), ("height", self.height)):
             if not 1 <= side <= MAX_SIDE_PX:
                 raise InvalidSize(

@@ -19,18 +19,24 @@ class Headroom:
     up: int | None
 
 
-def width_headroom(plan: CropPlan) -> Headroom:
-    """Headroom of the width, the height fixed."""
-    return _headroom(plan, plan.image.width, True, lambda px: Size(px, plan.image.height))
+def width_headroom(plan: CropPlan, within_px: int = MAX_SIDE_PX) -> Headroom:
+    """Headroom of the width, the height fixed; None also where it is ``within_px`` or more."""
+    width, height = plan.image.width, plan.image.height
+    return _headroom(plan, width, True, lambda px: Size(px, height), within_px)
 
 
-def height_headroom(plan: CropPlan) -> Headroom:
-    """Headroom of the height, the width fixed."""
-    return _headroom(plan, plan.image.height, False, lambda px: Size(plan.image.width, px))
+def height_headroom(plan: CropPlan, within_px: int = MAX_SIDE_PX) -> Headroom:
+    """Headroom of the height, the width fixed; None also where it is ``within_px`` or more."""
+    width, height = plan.image.width, plan.image.height
+    return _headroom(plan, height, False, lambda px: Size(width, px), within_px)
 
 
 def _headroom(
-    plan: CropPlan, side: int, fixed_is_height: bool, size: Callable[[int], Size]
+    plan: CropPlan,
+    side: int,
+    fixed_is_height: bool,
+    size: Callable[[int], Size],
+    within_px: int,
 ) -> Headroom:
     config = plan.config
     fixed = plan.image.height if fixed_is_height else plan.image.width
@@ -38,7 +44,10 @@ def _headroom(
         *side_crossings(config),
         *ratio_crossings(fixed, fixed_is_height=fixed_is_height, config=config),
     ]
-    places = around(crossings, slack(max(side, fixed, *crossings), config), 1, MAX_SIDE_PX)
+    least, most = max(1, side - within_px), min(MAX_SIDE_PX, side + within_px)
+    reach = slack(max(side, fixed, *crossings), config)
+    near = (px for px in crossings if least - reach <= px <= most + reach)
+    places = around(near, reach, least, most)
 
     def first_change(candidates: list[int]) -> int | None:
         for px in candidates:

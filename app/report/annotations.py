@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,10 @@ from typing import Any
 
 from app.core.errors import InvalidDataset, InvalidSize
 from app.core.geometry import Size
+from app.report.json_file import read_json
+
+_LARGEST_ID = 2**63 - 1
+"""Ids are parts of file names, so they cannot be of any length; databases have no larger ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,9 @@ def read_annotations(path: Path) -> list[Annotated | BadEntry]:
         InvalidDataset: it cannot be read, or is no such file.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        told = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidDataset(f"{path.name} cannot be read as JSON: {told}") from None
+        content = read_json(path)
+    except ValueError as error:
+        raise InvalidDataset(f"{path.name} cannot be read as JSON: {error}") from None
     entries = content.get("images") if isinstance(content, dict) else None
     if not isinstance(entries, list):
         raise InvalidDataset(
@@ -71,6 +73,8 @@ def _image(entry: Any, at: str) -> Annotated | BadEntry:
     # A bool is an int to isinstance.
     if not isinstance(image_id, int | str) or isinstance(image_id, bool) or image_id == "":
         return BadEntry(called, f"{at}: id is neither an integer nor a string")
+    if isinstance(image_id, int) and abs(image_id) > _LARGEST_ID:
+        return BadEntry(called, f"{at}: id has more than 64 bits")
     width, height = entry.get("width"), entry.get("height")
     if type(width) is not int or type(height) is not int:
         return BadEntry(called, f"{at}: width and height are not both whole px")

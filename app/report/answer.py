@@ -81,6 +81,7 @@ def _set(found: SetStatistics) -> dict[str, Any]:
         "images": found.images,
         "distinct_sizes": found.distinct_sizes,
         "collapsed": found.collapsed,
+        "reduced": found.reduced,
         "averages": asdict(found.averages),
         "content": asdict(found.content),
         "crop_counts": {

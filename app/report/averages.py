@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from app.core.config import CropConfig
@@ -49,11 +49,11 @@ class Averages:
     latency_ms: float | None
 
 
-def plan_all(
+def plan_each(
     sizes: Mapping[Size, int],
     config: CropConfig,
     resized: Callable[[Size], Size] = lambda size: size,
-) -> tuple[Planned, ...]:
+) -> Iterator[Planned]:
     """The plan of every size that has one: an image so narrow that it collapses has none.
 
     Args:
@@ -61,42 +61,71 @@ def plan_all(
         config: what all are planned under.
         resized: what becomes of a size before.
     """
-    planned = []
     for size, images in sizes.items():
         try:
-            planned.append(Planned(images, size, make_plan(resized(size), config)))
+            plan = make_plan(resized(size), config)
         except CollapsedImage:
             continue
-    return tuple(planned)
+        yield Planned(images, size, plan)
 
 
-def averages(planned: Sequence[Planned], latency: PredictLatency) -> Averages:
+class Tally:
+    """What means over a set need, taken in as its images are planned, all under one configuration.
+
+    So that no plan is kept: those of thousands of sizes under dozens of settings would cost more to
+    keep, and to look through for garbage, than to make.
+    """
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.plans: dict[Grid, CropPlan] = {}
+        """One plan a grid, any: they cost the same."""
+        self._images_of: Counter[Grid] = Counter()
+        self._kept = 0.0
+
+    def add(self, one: Planned) -> None:
+        """Take in the images of one size."""
+        grid = one.plan.grid
+        self.images += one.images
+        self.plans[grid] = one.plan
+        self._images_of[grid] += one.images
+        self._kept += kept_pixels(one.plan) / one.original.pixels * one.images
+
+    def averages(self, latency: PredictLatency) -> Averages:
+        """Means over all images that were taken in.
+
+        Raises:
+            ValueError: there is none.
+        """
+        times = {grid: latency(plan).at(50) for grid, plan in self.plans.items()}
+
+        def mean(of: Callable[[CropPlan], float]) -> float:
+            return weighted_mean((of(self.plans[grid]), n) for grid, n in self._images_of.items())
+
+        return Averages(
+            total_crops=mean(lambda plan: plan.total_crops),
+            patch_tokens=mean(lambda plan: plan.tokens.patch),
+            prompt_tokens=mean(lambda plan: plan.tokens.prompt),
+            gflop=mean(lambda plan: plan_flops(plan) / 1e9),
+            overlap_ratio=mean(lambda plan: plan.overlap().overlap_ratio),
+            redundancy_ratio=mean(lambda plan: plan.overlap().redundancy_ratio),
+            kept_ratio=self._kept / self.images,
+            latency_ms=None
+            if None in times.values()
+            else mean(lambda plan: times[plan.grid] or 0.0),
+        )
+
+
+def averages(planned: Iterable[Planned], latency: PredictLatency) -> Averages:
     """Means over the images of a set, all planned under one configuration.
 
     Raises:
         ValueError: there is no image.
     """
-    images: Counter[Grid] = Counter()
+    tally = Tally()
     for one in planned:
-        images[one.plan.grid] += one.images
-    plans = {one.plan.grid: one.plan for one in planned}  # any of a grid: they cost the same
-    times = {grid: latency(plan).at(50) for grid, plan in plans.items()}
-
-    def mean(of: Callable[[CropPlan], float]) -> float:
-        return weighted_mean((of(plans[grid]), count) for grid, count in images.items())
-
-    return Averages(
-        total_crops=mean(lambda plan: plan.total_crops),
-        patch_tokens=mean(lambda plan: plan.tokens.patch),
-        prompt_tokens=mean(lambda plan: plan.tokens.prompt),
-        gflop=mean(lambda plan: plan_flops(plan) / 1e9),
-        overlap_ratio=mean(lambda plan: plan.overlap().overlap_ratio),
-        redundancy_ratio=mean(lambda plan: plan.overlap().redundancy_ratio),
-        kept_ratio=weighted_mean(
-            (kept_pixels(one.plan) / one.original.pixels, one.images) for one in planned
-        ),
-        latency_ms=None if None in times.values() else mean(lambda plan: times[plan.grid] or 0.0),
-    )
+        tally.add(one)
+    return tally.averages(latency)
 
 
 def weighted_mean(pairs: Iterable[tuple[float, int]]) -> float:

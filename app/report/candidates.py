@@ -9,6 +9,7 @@ from pathlib import Path
 from app.core.errors import InvalidDataset
 from app.core.plan import CropPlan
 from app.report.dataset import Dataset, DatasetImage, Skipped
+from app.report.identity import plain_text
 from app.report.profiling_file import ProfiledImage, Profiling, read_profiling
 
 Plans = Mapping[int | str, CropPlan]
@@ -40,13 +41,20 @@ class Agreement:
 class Candidates:
     """Images by their grid crops, each in the order of the set, or of the profiling's rows.
 
-    ``source`` is the profiling's file name and ``agreement`` its own; None without one.
+    ``source`` is the profiling's file name, ``agreement`` and ``measured_on`` are its own; None
+    without one.
     """
 
     by_crops: Mapping[int, Sequence[Candidate]]
     skipped: tuple[Skipped, ...] = ()
     source: str | None = None
     agreement: Agreement | None = None
+    measured_on: str | None = None
+
+    @property
+    def number(self) -> int:
+        """Of images."""
+        return sum(len(same) for same in self.by_crops.values())
 
     @property
     def profiled(self) -> list[tuple[CropPlan, ProfiledImage]]:
@@ -79,7 +87,9 @@ def profiled_candidates(dataset: Dataset, plans: Plans, path: Path) -> Candidate
         image = dataset.find(row.image_id) or (dataset.find(row.file_name or ""))
         if image is None:
             missing.append(
-                Skipped(str(row.image_id), f"{path.name} has it, but the images have not")
+                Skipped(
+                    str(row.image_id), f"{plain_text(path.name)} has it, but the images have not"
+                )
             )
         elif image.image_id in plans and image.image_id not in found:
             found[image.image_id] = Candidate(image, plans[image.image_id], row)
@@ -89,7 +99,10 @@ def profiled_candidates(dataset: Dataset, plans: Plans, path: Path) -> Candidate
             actual=dataset.name,
         )
     agreement = _agreement(profiling, list(found.values()))
-    return Candidates(_by_crops(found.values()), tuple(missing), path.name, agreement)
+    source = plain_text(path.name)
+    return Candidates(
+        _by_crops(found.values()), tuple(missing), source, agreement, profiling.measured_on
+    )
 
 
 def _by_crops(candidates: Iterable[Candidate]) -> Mapping[int, Sequence[Candidate]]:

@@ -33,8 +33,9 @@ def count_cliffs(planned: Sequence[Planned]) -> Cliffs:
     """Count the images near a cliff, and what crossing it saves."""
     near = cheaper = saved = 0
     for one in planned:
-        width, height = width_headroom(one.plan), height_headroom(one.plan)
-        if not any(_is_near(px) for px in (width.down, width.up, height.down, height.up)):
+        width = width_headroom(one.plan, NEAR_PX)
+        height = height_headroom(one.plan, NEAR_PX)
+        if all(px is None for px in (width.down, width.up, height.down, height.up)):
             continue
         near += one.images
         tokens = _tokens_saved(one.plan, width, height)
@@ -44,16 +45,12 @@ def count_cliffs(planned: Sequence[Planned]) -> Cliffs:
     return Cliffs(NEAR_PX, near, cheaper, saved / cheaper if cheaper else 0.0)
 
 
-def _is_near(headroom_px: int | None) -> bool:
-    return headroom_px is not None and headroom_px < NEAR_PX
-
-
 def _tokens_saved(plan: CropPlan, width: Headroom, height: Headroom) -> int:
     """Prompt tokens fewer beyond the nearest cliff of either side; 0 where none is so near."""
     smaller = []
-    if width.down is not None and width.down < NEAR_PX:
+    if width.down is not None:
         smaller.append(Size(plan.image.width - width.down - 1, plan.image.height))
-    if height.down is not None and height.down < NEAR_PX:
+    if height.down is not None:
         smaller.append(Size(plan.image.width, plan.image.height - height.down - 1))
     return max((plan.tokens.prompt - _prompt(size, plan) for size in smaller), default=0)
 

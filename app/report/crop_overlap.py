@@ -8,25 +8,27 @@ from functools import partial
 from pathlib import Path
 
 from app.core.config import CropConfig, make_config
-from app.core.errors import CollapsedImage, CropPlannerError, InvalidDataset
-from app.core.geometry import Size
+from app.core.errors import InvalidDataset
 from app.core.latency import Latency
 from app.core.methods import compare_methods
-from app.core.plan import CropPlan, make_plan
-from app.imaging.decode import decode
+from app.core.plan import CropPlan
 from app.report.answer import EXPERIMENT, to_json
 from app.report.averages import PredictLatency
 from app.report.candidates import Candidate, Candidates, all_candidates, profiled_candidates
-from app.report.dataset import Dataset, Skipped, open_dataset
+from app.report.checking import Checking
+from app.report.dataset import Dataset, open_dataset
 from app.report.drawing import Drawing, draw_all, files_of
-from app.report.experiment import Examined, Experiment, SelectionFacts
-from app.report.html import render_report
+from app.report.experiment import Asked, Examined, Experiment, SelectionFacts
+from app.report.html.embedding import embed_all
+from app.report.html.page import render_report
+from app.report.identity import plain_text
 from app.report.measured import measured_counts
 from app.report.model import family_at
+from app.report.planning import plan_images
 from app.report.progress import Progress, bars
 from app.report.selection import Selection, select
 from app.report.set_statistics import set_statistics
-from app.report.writing import write_whole
+from app.report.writing import check_writable, write_whole
 
 JSON_FILE = f"{EXPERIMENT}.json"
 REPORT_FILE = f"{EXPERIMENT}.html"
@@ -120,18 +122,21 @@ class CropOverlapAnalysis:
         """
         if num_images < 1:
             raise ValueError(f"num_images must be at least 1, got {num_images}")
+        files = Path(images) if images is not None else None
+        asked = Asked(save_crop_images, plain_text(files.name) if files else None)
         with self._showing() as progress:
             dataset = open_dataset(
                 Path(dataset_name),
                 split,
-                images=Path(images) if images is not None else None,
+                images=files,
                 max_pixels=self._max_pixels,
                 progress=partial(progress, "reading sizes"),
             )
+            check_writable(self.output_dir)
             experiment = self._analyse(
-                dataset, exp2_results_path, num_images, target_max_crops, save_crop_images
+                dataset, exp2_results_path, num_images, target_max_crops, asked, progress
             )
-            self._write(experiment, partial(progress, "drawing pictures"))
+            self._write(experiment, progress)
         return experiment
 
     def _analyse(
@@ -140,53 +145,34 @@ class CropOverlapAnalysis:
         profiling: str | Path | None,
         num_images: int,
         target_max_crops: int,
-        save_crop_images: bool,
+        asked: Asked,
+        progress: Progress,
     ) -> Experiment:
-        plans, collapsed = self._plan(dataset)
+        plans, collapsed = plan_images(dataset, self.config)
         candidates = self._candidates(dataset, plans, profiling)
-        damaged: list[Skipped] = []
-        chosen = select(
-            candidates.by_crops, num_images, target_max_crops, self._is_whole_or_in(damaged)
+        checking = Checking(
+            self._max_pixels,
+            min(num_images, candidates.number),
+            partial(progress, "checking images"),
         )
+        chosen = select(candidates.by_crops, num_images, target_max_crops, checking.is_whole)
         return Experiment(
+            asked=asked,
             config=self.config,
             latency=self._latency,
             dataset=dataset,
             selection=_facts(chosen, num_images, candidates),
-            examined=tuple(self._examine(one, save_crop_images) for one in chosen.items),
-            skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *damaged),
+            examined=tuple(self._examine(one, asked.save_crop_images) for one in chosen.items),
+            skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *checking.damaged),
             plans=plans,
             statistics=set_statistics(
-                (plan.image for plan in plans.values()), self.config, self._latency
+                (image.size for image in dataset.images),
+                self.config,
+                self._latency,
+                partial(progress, "comparing settings"),
             ),
             measured=measured_counts(candidates.profiled),
         )
-
-    def _plan(self, dataset: Dataset) -> tuple[dict[int | str, CropPlan], list[Skipped]]:
-        """The plan of each image by its id; images of one size share one. And who has none."""
-        by_size: dict[Size, CropPlan | str] = {}
-        plans: dict[int | str, CropPlan] = {}
-        collapsed = []
-        for image in dataset.images:
-            if image.size not in by_size:
-                by_size[image.size] = self._plan_or_reason(image.size)
-            plan = by_size[image.size]
-            if isinstance(plan, str):
-                collapsed.append(Skipped(image.file_name, plan))
-            else:
-                plans[image.image_id] = plan
-        if not plans:
-            raise InvalidDataset(
-                f"no image of {dataset.name} can be planned; the first: {collapsed[0].reason}",
-                actual=dataset.name,
-            )
-        return plans, collapsed
-
-    def _plan_or_reason(self, size: Size) -> CropPlan | str:
-        try:
-            return make_plan(size, self.config)
-        except CollapsedImage as error:
-            return error.detail
 
     def _candidates(
         self, dataset: Dataset, plans: dict[int | str, CropPlan], profiling: str | Path | None
@@ -194,26 +180,6 @@ class CropOverlapAnalysis:
         if profiling is None:
             return all_candidates(dataset, plans)
         return profiled_candidates(dataset, plans, Path(profiling))
-
-    def _is_whole_or_in(self, damaged: list[Skipped]) -> Callable[[Candidate], bool]:
-        """Whether an image can be decoded; one that cannot is added to ``damaged``."""
-
-        def is_whole(candidate: Candidate) -> bool:
-            path = candidate.image.path
-            if path is None:
-                return True
-            try:
-                decode(path.read_bytes(), max_pixels=self._max_pixels)
-            except CropPlannerError as error:
-                damaged.append(Skipped(candidate.image.file_name, error.detail))
-            except OSError as error:
-                reason = f"it cannot be read: {error.strerror}"
-                damaged.append(Skipped(candidate.image.file_name, reason))
-            else:
-                return True
-            return False
-
-        return is_whole
 
     def _examine(self, candidate: Candidate, save_crop_images: bool) -> Examined:
         image, plan = candidate.image, candidate.plan
@@ -227,15 +193,22 @@ class CropOverlapAnalysis:
             ),
         )
 
-    def _write(self, experiment: Experiment, progress: Callable[[int, int], None]) -> None:
+    def _write(self, experiment: Experiment, progress: Progress) -> None:
         """Pictures first: whoever finds the JSON file or the report finds what they name."""
         drawings = [
             Drawing(one.plan, one.image.path, one.files, self.output_dir, self._max_pixels)
             for one in experiment.examined
         ]
-        draw_all(drawings, self._workers, progress)
+        draw_all(drawings, self._workers, partial(progress, "drawing pictures"))
+        pictures = embed_all(
+            experiment.examined,
+            self.output_dir,
+            self._workers,
+            partial(progress, "putting pictures into the report"),
+        )
+        report = render_report(experiment, pictures)
         write_whole(self.output_dir / JSON_FILE, to_json(experiment))
-        write_whole(self.output_dir / REPORT_FILE, render_report(experiment, self.output_dir))
+        write_whole(self.output_dir / REPORT_FILE, report)
 
 
 def _facts(chosen: Selection[Candidate], wanted: int, candidates: Candidates) -> SelectionFacts:
@@ -247,4 +220,5 @@ def _facts(chosen: Selection[Candidate], wanted: int, candidates: Candidates) ->
         target_crops=chosen.target_crops,
         closest_crops=chosen.closest_crops,
         agreement=candidates.agreement,
+        measured_on=candidates.measured_on,
     )

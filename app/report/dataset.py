@@ -15,7 +15,7 @@ from app.core.errors import CropPlannerError, InvalidDataset
 from app.core.geometry import Size
 from app.imaging.look import look
 from app.report.annotations import Annotated, BadEntry, read_annotations
-from app.report.identity import file_ids, safe, spoken_number, without_suffix
+from app.report.identity import file_ids, plain_text, safe, spoken_number, without_suffix
 from app.report.places import chosen_source, file_in, image_files, images_folder, known_splits
 
 Progress = Callable[[int, int], None]
@@ -132,17 +132,17 @@ def _of_folder(
 
     def unreadable(error: OSError) -> None:
         name = Path(error.filename).relative_to(folder).as_posix()
-        skipped.append(Skipped(_shown(name), f"the folder cannot be read: {error.strerror}"))
+        skipped.append(Skipped(plain_text(name), f"the folder cannot be read: {error.strerror}"))
 
     files = {path.relative_to(folder).as_posix(): path for path in image_files(folder, unreadable)}
     sizes: dict[str, Size] = {}
     for done, name in enumerate(sorted(files), 1):
         size = _size_of(files[name], max_pixels)
-        if isinstance(size, Size) and _shown(name) == name:
+        if isinstance(size, Size) and plain_text(name) == name:
             sizes[name] = size
         else:
             reason = size if isinstance(size, str) else "its name is not valid Unicode"
-            skipped.append(Skipped(_shown(name), reason))
+            skipped.append(Skipped(plain_text(name), reason))
         progress(done, len(files))
     ids = file_ids(list(sizes))
     images = [
@@ -163,15 +163,15 @@ def _of_annotations(
     for done, entry in enumerate(entries, 1):
         progress(done, len(entries))
         if not isinstance(entry, Annotated):
-            skipped.append(Skipped(_shown(entry.name), entry.reason))
+            skipped.append(Skipped(plain_text(entry.name), entry.reason))
             continue
         path = file_in(entry.file_name, folder) if folder else None
         size = _size_of(path, max_pixels) if path else entry.size
         image_id = entry.image_id if isinstance(entry.image_id, int) else safe(entry.image_id)
         if isinstance(size, str):
-            skipped.append(Skipped(_shown(entry.file_name), size))
+            skipped.append(Skipped(plain_text(entry.file_name), size))
         elif str(image_id) in images:
-            skipped.append(Skipped(_shown(entry.file_name), f"another id is {image_id}, too"))
+            skipped.append(Skipped(plain_text(entry.file_name), f"another id is {image_id}, too"))
         else:
             images[str(image_id)] = DatasetImage(image_id, entry.file_name, size, path)
     rising = sorted(images.values(), key=lambda i: (isinstance(i.image_id, str), i.image_id))
@@ -208,12 +208,8 @@ def _nothing(source: Path, chosen: Path, skipped: list[Skipped]) -> InvalidDatas
 
 
 def _name(source: Path) -> str:
-    return (source if source.name not in ("", "..") else source.resolve()).name or "root"
-
-
-def _shown(name: str) -> str:
-    """``name``, and bytes of it that are no text as question marks."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    named = source if source.name not in ("", "..") else source.resolve()
+    return plain_text(named.name) or "root"
 
 
 def _last(name: str) -> str:

@@ -86,7 +86,8 @@ def draw_all(
                 one_more()
         return
     with _processes(workers) as pool:
-        drawn = [pool.submit(draw_pictures, drawing) for drawing in drawings]
+        with _interrupts_held():  # a pool starts its processes as it is given work
+            drawn = [pool.submit(draw_pictures, drawing) for drawing in drawings]
         for drawing in drawings:  # here meanwhile, as it takes torch, which is slow to import
             write_crops(drawing)
             one_more()
@@ -108,8 +109,25 @@ def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C reaches every process of a terminal, and the parent alone decides.
+
+    Processes that are started meanwhile never see it, not even while they import what they need;
+    here it waits until afterwards.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; the parent alone decides."""
+    """What is left to do where they could not be held."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -47,7 +47,7 @@ class SelectionFacts:
     """How the images that are looked at were chosen.
 
     ``source`` is the profiling's file name, or None where they are of the dataset itself;
-    ``agreement`` says how that fits our plans.
+    ``agreement`` says how that fits our plans, ``measured_on`` what it was measured on.
     """
 
     source: str | None
@@ -55,10 +55,22 @@ class SelectionFacts:
     target_crops: int
     closest_crops: int
     agreement: Agreement | None
+    measured_on: str | None = None
 
     @property
     def target_is_there(self) -> bool:
         return self.closest_crops == self.target_crops
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a command is not to be seen in its results; no path, only what one is called.
+
+    ``images`` is the folder with an annotation file's images, where one was named.
+    """
+
+    save_crop_images: bool = True
+    images: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,7 @@ class Experiment:
     profile that was named, or says that none was.
     """
 
+    asked: Asked
     config: CropConfig
     latency: PredictLatency
     dataset: Dataset
@@ -78,3 +91,8 @@ class Experiment:
     plans: Mapping[int | str, CropPlan]
     statistics: SetStatistics
     measured: tuple[MeasuredCount, ...]
+
+    @property
+    def has_latency(self) -> bool:
+        """Whether a profile says how long any of the tilings takes."""
+        return any(row.latency.at(50) is not None for row in self.statistics.tilings)

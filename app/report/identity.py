@@ -15,6 +15,13 @@ _MOST_BYTES = 150
 """Of an id; file systems take names of 255, and an id is a part of one."""
 
 
+def plain_text(text: str) -> str:
+    """``text`` with U+FFFD for what is no character: bytes of a file name that are no text, and
+    lone surrogates, which JSON can hold but no UTF-8 file can.
+    """
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
 def safe(text: str) -> str:
     """``text`` as a part of a file name: letters, digits, ``_``, ``-`` and ``.``, not too many."""
     plain = re.sub(r"[^\w.-]", "_", text)

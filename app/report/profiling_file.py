@@ -6,7 +6,6 @@ these two fields are demanded of a row; docs/profiling.md lists those that ours 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from app.core.errors import InvalidProfiling, InvalidSize
 from app.core.geometry import Size
+from app.report.json_file import read_json
 
 PROFILING_FILE = "exp2_component_profiling.json"
 
@@ -40,11 +40,13 @@ class Profiling:
     """The rows in the file's order; several may be of one image.
 
     ``counts_global_crop``: whether ``num_crops`` includes it, None where the file does not say.
-    Molmo's own code includes it.
+    Molmo's own code includes it. ``measured_on``: device, dtype, runtime and weights, as far as
+    the file says; None where it says nothing.
     """
 
     results: tuple[ProfiledImage, ...]
     counts_global_crop: bool | None
+    measured_on: str | None = None
 
 
 def read_profiling(path: Path) -> Profiling:
@@ -54,10 +56,9 @@ def read_profiling(path: Path) -> Profiling:
         InvalidProfiling: it cannot be read or is none; the row and the field that are wrong.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        told = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidProfiling(f"{path.name} cannot be read: {told}", file=path.name) from None
+        content = read_json(path)
+    except ValueError as error:
+        raise InvalidProfiling(f"{path.name} cannot be read: {error}", file=path.name) from None
     reader = _Reader(path.name)
     reader.require(isinstance(content, dict), "", "a profiling file is a JSON object")
     rows = content.get("results")
@@ -65,8 +66,17 @@ def read_profiling(path: Path) -> Profiling:
     says = content.get("counts_global_crop")
     reader.require(says is None or type(says) is bool, "counts_global_crop", "not true or false")
     return Profiling(
-        tuple(reader.image(row, f"results[{index}]") for index, row in enumerate(rows)), says
+        tuple(reader.image(row, f"results[{index}]") for index, row in enumerate(rows)),
+        says,
+        _measured_on(content),
     )
+
+
+def _measured_on(content: Mapping[str, Any]) -> str | None:
+    said = [content.get(name) for name in ("device", "dtype", "runtime", "weights")]
+    *conditions, weights = (value if isinstance(value, str) else None for value in said)
+    known = [*conditions, f"{weights} weights" if weights else None]
+    return ", ".join(one for one in known if one) or None
 
 
 class _Reader:

@@ -21,7 +21,7 @@ from app.report.averages import (
     PredictLatency,
     averages,
     padding_ratio,
-    plan_all,
+    plan_each,
     weighted_mean,
 )
 from app.report.cliffs import Cliffs, count_cliffs
@@ -77,11 +77,16 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class SetStatistics:
-    """All that is computed of a set. ``collapsed``: images that have no plan, being too narrow."""
+    """All that is computed of a set.
+
+    ``collapsed``: images that have no plan, being too narrow. ``reduced``: those that are smaller
+    on their canvas than they are, in either direction.
+    """
 
     images: int
     distinct_sizes: int
     collapsed: int
+    reduced: int
     averages: Averages
     content: Content
     counts: tuple[CountRow, ...]
@@ -92,28 +97,43 @@ class SetStatistics:
 
 
 def set_statistics(
-    sizes: Iterable[Size], config: CropConfig, latency: PredictLatency
+    sizes: Iterable[Size],
+    config: CropConfig,
+    latency: PredictLatency,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SetStatistics:
     """Statistics of a set of sizes, each planned once however many images have it.
+
+    Args:
+        sizes: of all images.
+        config: what they are planned under.
+        latency: predicts a plan's.
+        progress: called with how many of the compared settings are done, and of how many.
 
     Raises:
         ValueError: none of them has a plan.
     """
     counted = Counter(sizes)
-    planned = plan_all(counted, config)
+    planned = tuple(plan_each(counted, config))
     images = sum(one.images for one in planned)
     return SetStatistics(
         images=images,
         distinct_sizes=len(planned),
         collapsed=counted.total() - images,
+        reduced=sum(one.images for one in planned if _is_reduced(one.plan)),
         averages=averages(planned, latency),
         content=_content(planned),
         counts=_counts(planned),
         tilings=_tilings(planned, config, latency),
         shapes=shape_rows(planned, config),
-        settings=compare_settings(counted, planned, config, latency),
+        settings=compare_settings(counted, planned, config, latency, progress),
         cliffs=count_cliffs(planned),
     )
+
+
+def _is_reduced(plan: CropPlan) -> bool:
+    canvas, image = plan.canvas, plan.image
+    return canvas.scaled_width < image.width or canvas.scaled_height < image.height
 
 
 def _content(planned: Sequence[Planned]) -> Content:

@@ -6,14 +6,14 @@ people do it, by a limit on the longer side.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.core.config import MAX_CROPS_LIMIT, CropConfig
-from app.core.geometry import Grid, Size
+from app.core.geometry import Size
 from app.core.method_settings import Method, margin_settings, side_settings
 from app.core.methods import NEEDS, Needs, is_as_trained
-from app.report.averages import Averages, Planned, PredictLatency, averages, plan_all
+from app.report.averages import Averages, Planned, PredictLatency, Tally, plan_each
 
 MORE_CROPS = (24, 36)
 """``max_crops`` above the default that are tried, too: Molmo's evaluations use them."""
@@ -46,6 +46,7 @@ def compare_settings(
     now: Sequence[Planned],
     config: CropConfig,
     latency: PredictLatency,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[SettingRow, ...]:
     """Every setting of every method, method by method, settings rising.
 
@@ -54,37 +55,46 @@ def compare_settings(
         now: what they are under ``config``.
         config: the configuration in force.
         latency: predicts a plan's.
+        progress: called with how many settings are done, and of how many.
     """
     grids = {one.original: one.plan.grid for one in now}
+    images = sum(one.images for one in now)
     rows = []
-    for method, setting, is_current, planned in _settings(sizes, now, config):
-        if planned:
+    settings = list(_settings(sizes, now, config))  # nothing is planned yet
+    for done, (method, setting, is_current, planned) in enumerate(settings, 1):
+        tally, changed = Tally(), 0
+        for one in planned:
+            tally.add(one)
+            if one.plan.grid != grids.get(one.original):
+                changed += one.images
+        if tally.images:
             rows.append(
                 SettingRow(
                     method=method,
                     setting=setting,
                     is_current=is_current,
                     needs="nothing" if is_current else NEEDS[method],
-                    as_trained=all(is_as_trained(one.plan) for one in planned),
-                    changed=_changed(planned, grids),
-                    dropped=sum(one.images for one in now) - sum(one.images for one in planned),
-                    averages=averages(planned, latency),
+                    as_trained=all(is_as_trained(plan) for plan in tally.plans.values()),
+                    changed=changed,
+                    dropped=images - tally.images,
+                    averages=tally.averages(latency),
                 )
             )
+        progress(done, len(settings))
     return tuple(rows)
 
 
 def _settings(
     sizes: Mapping[Size, int], now: Sequence[Planned], config: CropConfig
-) -> Iterator[tuple[Method, str, bool, Sequence[Planned]]]:
-    def planned_under(other: CropConfig) -> Sequence[Planned]:
-        return now if other == config else plan_all(sizes, other)
+) -> Iterator[tuple[Method, str, bool, Iterable[Planned]]]:
+    def planned_under(other: CropConfig) -> Iterable[Planned]:
+        return now if other == config else plan_each(sizes, other)
 
     for count in _max_crops_settings(config):
         other = replace(config, max_crops=count)
         yield "max_crops", str(count), other == config, planned_under(other)
     for longest_px in _longest_sides(sizes, config):
-        resized = plan_all(sizes, config, lambda size, px=longest_px: shrunk(size, px))  # type: ignore[misc]  # the default binds px
+        resized = plan_each(sizes, config, lambda size, px=longest_px: shrunk(size, px))  # type: ignore[misc]  # the default binds px
         yield "resize", f"{longest_px} px", False, resized
     yield "resize", "as it is", True, now
     for margins in _margin_settings(config):
@@ -126,7 +136,3 @@ def shrunk(size: Size, longest_px: int) -> Size:
         return size
     scale = longest_px / longest
     return Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
-
-
-def _changed(planned: Sequence[Planned], grids: Mapping[Size, Grid]) -> int:
-    return sum(one.images for one in planned if one.plan.grid != grids.get(one.original))

@@ -1,6 +1,14 @@
 from __future__ import annotations
 
+import html
 import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -23,7 +31,7 @@ def test_a_folder_becomes_a_report(run: Run, folder: Path, tmp_path: Path) -> No
     out = tmp_path / "out"
     done = run("experiment", folder, "-o", out, "--no-crops", "--max-crops", 4, "--workers", 1)
     assert done.exit_code == 0, done.output
-    assert "4 grid crops and the global one, 5 in all: the one image" in done.stdout
+    assert "The one image gets 4 grid crops and the global one, 5 in all" in done.stdout
     assert "No image gets 12 grid crops; nearest are 4." in done.stdout
     assert str(out / REPORT_FILE) in done.stdout
     assert not (out / "crops").exists()
@@ -59,3 +67,61 @@ def test_a_folder_without_images_is_an_error(run: Run, tmp_path: Path) -> None:
     done = run("experiment", empty, "-o", tmp_path / "out")
     assert done.exit_code == 2
     assert "no image" in done.stderr
+
+
+def test_the_command_in_a_report_makes_it_again(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Typed where the folder is, whatever it is called and whatever was asked."""
+    odd = folder.rename(folder.with_name("-my $HOME's photos"))
+    first = tmp_path / "first"
+    asked = ("--num-images", 2, "--target-max-crops", 4, "--no-crops", "--max-crops", 6)
+    more = ("--overlap-margins", "2,4", "--crop-size-px", 280, "--model", "molmoe-1b-0924")
+    assert run("experiment", odd, "-o", first, *asked, *more).exit_code == 0
+    report = (first / REPORT_FILE).read_text()
+    found = re.search(r"<pre><code>(.*?)</code></pre>", report)
+    assert found
+    _, *arguments = shlex.split(html.unescape(found[1]))
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments, "-o", "second").exit_code == 0
+    for name in (REPORT_FILE, JSON_FILE):
+        assert (tmp_path / "second" / name).read_bytes() == (first / name).read_bytes()
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    """Said before anything is drawn."""
+    (tmp_path / "file").write_text("a file")
+    done = run("experiment", folder, "-o", tmp_path / "file" / "out")
+    assert done.exit_code == 2
+    assert "Not a directory" in re.sub(r"[\s│]+", " ", done.stderr)  # it is told in a box
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another thing there")
+def test_ctrl_c_leaves_an_earlier_run_whole(folder: Path, tmp_path: Path) -> None:
+    """While pictures are drawn by other processes; the exit code is that of an interrupt."""
+    for number in range(6):
+        (folder / f"{number}.jpg").write_bytes((folder / "photo.jpg").read_bytes())
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in (JSON_FILE, REPORT_FILE):
+        (out / name).write_text("earlier")
+    command = [sys.executable, "-m", "app.cli", "experiment", str(folder), "-o", str(out)]
+    process = subprocess.Popen(
+        [*command, "--force", "--num-images", "7", "--no-crops", "--workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(out.glob("*.png")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process
+    _, told = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT)  # a shell shows 130 for either
+    assert told == b""
+    assert not list(out.glob(".*"))
+    assert len(list(out.glob("*.png"))) < 21
+    for name in (JSON_FILE, REPORT_FILE):
+        assert (out / name).read_text() == "earlier"

@@ -57,6 +57,17 @@ def test_headroom_is_what_trying_every_size_finds(size, config):
     )
 
 
+@settings(max_examples=100)
+@given(small_sizes, configs(largest=12), st.integers(1, 300))
+def test_headroom_within_a_bound_is_all_headroom_below_it(size, config, within_px):
+    plan = plan_or_reject(size, config)
+    for headroom in (width_headroom, height_headroom):
+        whole = headroom(plan)
+        assert headroom(plan, within_px) == Headroom(
+            *(px if px is not None and px < within_px else None for px in (whole.down, whole.up))
+        )
+
+
 @settings(max_examples=25)
 @given(small_sizes, configs(largest=12))
 def test_fits_are_what_trying_every_size_finds(image, config):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -131,6 +132,26 @@ def test_the_same_input_writes_the_same_bytes(ran, photos, tmp_path):
     assert hashes(tmp_path) == hashes(ran[1])
 
 
+def test_everything_that_takes_long_tells_how_far_it_is(photos, tmp_path):
+    """Step by step, never back, up to the end."""
+    told = {}
+    CropOverlapAnalysis(
+        MODEL,
+        tmp_path,
+        progress=lambda what, done, total: told.setdefault(what, []).append((done, total)),
+    ).run(photos)
+    assert list(told) == [
+        "reading sizes",
+        "checking images",
+        "comparing settings",
+        "drawing pictures",
+        "putting pictures into the report",
+    ]
+    for steps in told.values():
+        assert [done for done, _ in steps] == list(range(1, len(steps) + 1))
+        assert steps[-1][0] == steps[-1][1]
+
+
 def test_nothing_of_this_machine_is_in_the_result(ran, photos):
     """No path, so that it can be published and compared."""
     _, out = ran
@@ -199,6 +220,19 @@ def test_what_a_profiling_counts_is_found_by_comparing(
     assert (agreement.counts_global_crop, agreement.agreeing) == (counts_global, agreeing)
 
 
+def test_it_is_said_what_a_profiling_was_measured_on(annotations, tmp_path):
+    """As far as its file says; others' may say nothing."""
+    rows = [{"image_id": 1, "num_crops": 7}]
+    said = {"device": "A GPU", "dtype": "bfloat16", "runtime": 7, "weights": "random"}
+    for top, expected in ((said, "A GPU, bfloat16, random weights"), ({}, None)):
+        file = profiling(tmp_path / "exp2.json", rows, **top)
+        found = CropOverlapAnalysis(MODEL, tmp_path / "out").run(
+            annotations, exp2_results_path=file
+        )
+        assert found.selection.measured_on == expected
+        assert result(tmp_path / "out")["selection"]["measured_on"] == expected
+
+
 def test_a_profiling_of_other_images_is_an_error(annotations, tmp_path):
     file = profiling(tmp_path / "exp2.json", [{"image_id": "elsewhere", "num_crops": 2}])
     with pytest.raises(InvalidDataset, match="none of the 1 images"):
@@ -223,6 +257,32 @@ def test_an_interrupt_leaves_whole_pictures_and_no_report(photos, tmp_path):
     for name in left:
         with Image.open(tmp_path / name) as picture:
             picture.load()
+
+
+def test_what_others_write_into_files_is_written_again_as_text(annotations, tmp_path):
+    """NaN, lone surrogates in names, and ids too long for a file's name."""
+    images = [
+        {"id": 1, "width": 640, "height": 480, "file_name": "a\ud800.jpg"},
+        {"id": 10**400, "width": 300, "height": 200, "file_name": "b.jpg"},
+    ]
+    annotations.write_text(json.dumps({"images": images}))
+    file = profiling(tmp_path / "exp2.json", [{"image_id": 1, "num_crops": 7, "x": float("nan")}])
+    found = CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations, exp2_results_path=file)
+    assert [one.image.file_name for one in found.examined] == ["a\ufffd.jpg"]
+    assert found.skipped[0].reason == "images[1]: id has more than 64 bits"
+    assert result(tmp_path / "out")["results"][0]["profiled"]["x"] is None
+
+
+def test_a_folder_whose_name_is_no_text_is_named_all_the_same(photos, tmp_path):
+    """Where file systems allow it: names are bytes there."""
+    folder = tmp_path / os.fsdecode(b"photos\xff")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system does not")
+    shutil.copy(PHOTO, folder)
+    found = CropOverlapAnalysis(MODEL, tmp_path / "out").run(folder, save_crop_images=False)
+    assert found.dataset.name == "photos\ufffd"
 
 
 def test_a_set_of_nothing_usable_is_an_error(photos, annotations, tmp_path):

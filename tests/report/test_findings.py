@@ -12,7 +12,8 @@ from app.core.config import make_config
 from app.core.families import FAMILIES
 from app.core.geometry import Size
 from app.core.latency import Latency
-from app.report.averages import plan_all
+from app.core.plan import make_plan
+from app.report.averages import plan_each
 from app.report.findings import findings
 from app.report.published import CLAIMS, Claim, compare_with_published
 from app.report.set_statistics import set_statistics
@@ -37,6 +38,7 @@ def test_findings_are_sentences_about_any_set(sizes, config):
     assert made
     for one in made:
         assert one.text[0].isupper() or one.text[0].isdigit() or one.text.startswith("max_crops")
+        assert not re.search(r"\b1 (images|grid crops)\b|\b[02-9] (image|grid crop)\b", one.text)
         assert one.text.endswith(".")
         assert not re.search(r"\bNone\b|\bnan\b|\binf\b|  |\(\)", one.text)
         assert all(isinstance(value, int | float | str) for value in one.values.values())
@@ -48,16 +50,103 @@ def test_what_is_said_of_coco_is_computed_from_it():
     said = " ".join(one.text for one in findings(found(sizes), DEFAULT))
     for fact in ("3,925 of 5,000 images (78.5%)", "2x3 (2,957) and 3x2 (968)", "6.68 crops"):
         assert fact in said
-    assert "The most common tiling, 2x3, has 42.9% and 1.54." in said
+    assert "2x3, the tiling of 2,957 of 5,000 images (59.1%), has 42.9% and 1.54." in said
 
 
-def test_another_set_gives_other_findings():
-    """They follow the data: what is lost to max_crops is said where something is."""
-    small = " ".join(one.text for one in findings(found([Size(640, 480)]), DEFAULT))
-    large = " ".join(one.text for one in findings(found([Size(4000, 3000)]), DEFAULT))
-    assert "No pixel is lost" in small
-    assert "No pixel is lost" not in large
-    assert "costs detail" in large
+def said(sizes, config=DEFAULT):
+    return " ".join(one.text for one in findings(found(sizes, config), config))
+
+
+SMALL, WIDE, PHOTO, LARGE = Size(300, 200), Size(560, 300), Size(640, 480), Size(4000, 3000)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "config", "facts"),
+    [
+        pytest.param(
+            [PHOTO],
+            DEFAULT,
+            [
+                "The one image gets 6 grid crops and the global one, 7 in all, tiled 2x3 (1).",
+                "It costs 740 prompt tokens.",
+                "No pixel is lost",
+                "is reached by no image.",
+            ],
+            id="one image",
+        ),
+        pytest.param(
+            [LARGE],
+            DEFAULT,
+            [
+                "The one image is shown to the model smaller than it is.",
+                "The limit of 12 grid crops is reached by the one image.",
+            ],
+            id="one image that is reduced",
+        ),
+        pytest.param(
+            [PHOTO] * 3,
+            DEFAULT,
+            ["All 3 images get 6 grid crops and the global one, 7 in all, tiled 2x3 (3)."],
+            id="all alike",
+        ),
+        pytest.param(
+            [SMALL, WIDE, PHOTO],
+            DEFAULT,
+            [
+                "Most common are 1, 2 and 6 grid crops (2, 3 and 7 in all), with 1 image each.",
+                "The range is 1 to 6 grid crops.",
+            ],
+            id="no number more common than another",
+        ),
+        pytest.param(
+            [SMALL, SMALL, PHOTO],
+            DEFAULT,
+            ["Most common is 1 grid crop and the global one, 2 in all: 2 of 3 images (66.7%)"],
+            id="one crop",
+        ),
+        pytest.param(
+            [SMALL, SMALL],
+            DEFAULT,
+            ["No patch is in more than one grid crop.", "the redundancy is 1.00×, within 1.00–"],
+            id="nothing overlaps",
+        ),
+        pytest.param(
+            [LARGE, PHOTO],
+            make_config(DEFAULT.family, max_crops=1),
+            [
+                "All 2 images are shown to the model smaller than they are.",
+                "The limit of 1 grid crop is reached by all 2 images.",
+            ],
+            id="one crop at most",
+        ),
+        pytest.param(
+            [PHOTO, Size(1, 4000)],
+            DEFAULT,
+            ["1 image is too narrow for Molmo"],
+            id="one that collapses",
+        ),
+    ],
+)
+def test_findings_are_true_of_odd_sets(sizes, config, facts):
+    text = said(sizes, config)
+    for fact in facts:
+        assert fact in text, text
+
+
+@given(SETS, CONFIGS)
+def test_an_image_is_reduced_if_its_canvas_shows_it_smaller(sizes, config):
+    """Even one of many: a mean of 100% hides it, the finding must not."""
+    plans = [make_plan(size, config) for size in sizes]
+    reduced = [plan for plan in plans if min(plan.canvas.scale_x, plan.canvas.scale_y) < 1]
+    assert found(sizes, config).reduced == len(reduced)
+    assert ("No pixel is lost" in said(sizes, config)) == (not reduced)
+
+
+def test_margins_that_are_left_out_save_work_where_crops_overlap():
+    """640x480 gets 2x2 instead of 2x3 without margins; one that is one crop stays what it is."""
+    assert "103% of the prompt tokens for 74% of the work" in said([PHOTO])
+    none = make_config(DEFAULT.family, overlap_margins=(0, 0))
+    assert "Without overlap margins" not in said([PHOTO], none)
 
 
 def claimed(seen, published=(0.3, 0.4)):
@@ -86,7 +175,7 @@ def test_a_verdict_is_how_the_images_range_lies_in_the_published_one(seen, verdi
 
 def test_every_published_figure_is_compared():
     """A row of two crops shares 20 % of its patches, more than was published for any row."""
-    rows = shape_rows(plan_all({Size(560, 336): 1}, DEFAULT), DEFAULT)
+    rows = shape_rows(tuple(plan_each({Size(560, 336): 1}, DEFAULT)), DEFAULT)
     compared = compare_with_published(rows)
     assert [one.claim for one in compared] == list(CLAIMS)
     assert compared[0].seen == (0.2, 0.2)

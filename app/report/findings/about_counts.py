@@ -1,0 +1,143 @@
+"""What is said of numbers of crops, and of tilings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from app.core.config import CropConfig
+from app.report.findings.finding import Finding
+from app.report.set_statistics import CountRow, SetStatistics, TilingRow
+from app.report.words import count, grid_crops, images_of, listed, percent, plural
+
+_ENOUGH_IMAGES = 30
+"""From so many on it is worth saying what does not occur: of a few nobody expects every count."""
+
+
+def most_common(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
+    """The number of crops that most images get, or those that as many get, and the mean cost."""
+    most = max(row.images for row in found.counts)
+    first = [row for row in found.counts if row.images == most]
+    mean = found.averages
+    if found.images == 1:
+        cost = f" It costs {count(mean.prompt_tokens)} prompt tokens."
+    else:
+        cost = (
+            f" On average an image costs {mean.total_crops:.2f} crops in all and "
+            f"{count(mean.prompt_tokens)} prompt tokens."
+        )
+    yield Finding(
+        "counts",
+        _most_common(first, found) + _range_of(found.counts) + cost,
+        {
+            "crops": first[0].crops,
+            "total_crops": first[0].total_crops,
+            "share": first[0].share,
+            "mean_total_crops": mean.total_crops,
+            "mean_prompt_tokens": mean.prompt_tokens,
+        },
+    )
+
+
+def _most_common(first: Sequence[CountRow], found: SetStatistics) -> str:
+    row = first[0]
+    if len(first) > 1:
+        grid = listed([str(one.crops) for one in first])
+        in_all = listed([str(one.total_crops) for one in first])
+        each = plural(row.images, "image")
+        return f"Most common are {grid} grid crops ({in_all} in all), with {each} each."
+    tilings = [one for one in found.tilings if one.grid.crops == row.crops and one.images]
+    shown = listed([f"{one.grid} ({one.images:,})" for one in tilings])
+    if len(found.counts) == 1:
+        who = images_of(row.images, found.images)
+        verb = "gets" if found.images == 1 else "get"
+        return (
+            f"{who[0].upper()}{who[1:]} {verb} {grid_crops(row.crops)} and the global one, "
+            f"{row.total_crops} in all, tiled {shown}."
+        )
+    verb = "is" if row.crops == 1 else "are"
+    return (
+        f"Most common {verb} {grid_crops(row.crops)} and the global one, {row.total_crops} in all: "
+        f"{images_of(row.images, found.images)}, tiled {shown}."
+    )
+
+
+def _range_of(counts: Sequence[CountRow]) -> str:
+    if len(counts) == 1:
+        return ""
+    return f" The range is {counts[0].crops} to {counts[-1].crops} grid crops."
+
+
+def reduced(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
+    """Images that lose pixels to their tiling, and those at the limit."""
+    at_limit = sum(row.images for row in found.counts if row.crops == config.max_crops)
+    kept = found.averages.kept_ratio
+    if found.reduced:
+        verb = "is" if found.reduced == 1 else "are"
+        who = images_of(found.reduced, found.images)
+        text = (
+            f"{who[0].upper()}{who[1:]} {verb} shown to the model smaller than "
+            f"{'it is' if found.reduced == 1 else 'they are'}. Of an image's pixels "
+            f"{percent(kept)} reach the grid crops{' on average' if found.images > 1 else ''}."
+        )
+    else:
+        text = (
+            "No pixel is lost to the tiling: every image is shown to the model at its own "
+            "resolution or enlarged."
+        )
+    yield Finding(
+        "counts",
+        f"{text} The limit of {grid_crops(config.max_crops)} is reached by "
+        f"{images_of(at_limit, found.images)}.",
+        {"reduced": found.reduced, "kept_ratio": kept, "images_at_max_crops": at_limit},
+    )
+
+
+def unused(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
+    """Numbers of crops that no image gets."""
+    seen = {row.crops for row in found.counts}
+    missing = [crops for crops in range(1, config.max_crops + 1) if crops not in seen]
+    if found.images >= _ENOUGH_IMAGES and missing and len(seen) > 1:
+        yield Finding(
+            "counts",
+            f"No image gets {listed([str(crops) for crops in missing], 'or')} grid crops: a number "
+            "of crops is rows × columns of the grid that an image's shape asks for, so not every "
+            "number is reached by scaling.",
+            {"unused_counts": len(missing)},
+        )
+
+
+def unequal_tokens(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
+    """Tilings that occur, of as many crops, but of other tokens: crops alone are no cost."""
+    by_crops: dict[int, list[TilingRow]] = {}
+    for row in found.tilings:
+        if row.images:
+            by_crops.setdefault(row.grid.crops, []).append(row)
+    unequal = [rows for rows in by_crops.values() if len({row.tokens.prompt for row in rows}) > 1]
+    if unequal:
+        rows = max(unequal, key=lambda rows: sum(row.images for row in rows))
+        least = min(rows, key=lambda row: row.tokens.prompt)
+        most = max(rows, key=lambda row: row.tokens.prompt)
+        more = most.tokens.prompt / least.tokens.prompt - 1
+        yield Finding(
+            "tilings",
+            f"As many crops are not the same cost: of {grid_crops(rows[0].grid.crops)}, "
+            f"{least.grid} has {least.tokens.prompt:,} prompt tokens and {most.grid} "
+            f"{most.tokens.prompt:,}, {percent(more)} more.",
+            {
+                "crops": rows[0].grid.crops,
+                "least_prompt_tokens": least.tokens.prompt,
+                "most_prompt_tokens": most.tokens.prompt,
+            },
+        )
+
+
+def collapsed(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
+    """Images that have no plan."""
+    if found.collapsed:
+        verb = "is" if found.collapsed == 1 else "are"
+        yield Finding(
+            "counts",
+            f"{plural(found.collapsed, 'image')} {verb} too narrow for Molmo, as a side would be "
+            "scaled to 0 px, and in no other figure.",
+            {"collapsed": found.collapsed},
+        )

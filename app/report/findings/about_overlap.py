@@ -1,0 +1,72 @@
+"""What is said of overlap, and of how it was published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.core.config import CropConfig
+from app.report.findings.finding import Finding
+from app.report.published import Comparison, compare_with_published
+from app.report.set_statistics import SetStatistics
+from app.report.words import images_of, percent, percent_range, times, times_range
+
+
+def repeated(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
+    """How much of the images is in more than one grid crop."""
+    mean, content = found.averages, found.content
+    values = {
+        "overlap_ratio": mean.overlap_ratio,
+        "redundancy_ratio": mean.redundancy_ratio,
+        "content_overlap_ratio": content.overlap_ratio,
+        "content_redundancy_ratio": content.redundancy_ratio,
+    }
+    if not mean.overlap_ratio:
+        yield Finding("overlap", "No patch is in more than one grid crop.", values)
+        return
+    text = (
+        f"{percent(mean.overlap_ratio)} of the canvas' patches are in more than one grid crop and "
+        f"a patch is in {mean.redundancy_ratio:.2f} of them"
+        f"{', on average over the images' if found.images > 1 else ''}; of those that show some of "
+        f"the image, {percent(content.overlap_ratio)} and {content.redundancy_ratio:.2f}."
+    )
+    if found.images > 1:
+        most = max(found.tilings, key=lambda row: (row.images, -row.grid.crops))
+        text += (
+            f" {most.grid}, the tiling of {images_of(most.images, found.images)}, has "
+            f"{percent(most.overlap.overlap_ratio)} and {most.overlap.redundancy_ratio:.2f}."
+        )
+    yield Finding("overlap", text, values)
+
+
+def work(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
+    """What the encoder runs, per patch that shows something."""
+    content = found.content
+    yield Finding(
+        "overlap",
+        f"With the global crop and the padding ({percent(content.padding_ratio)} of the canvas) "
+        f"counted in, the encoder runs {times(content.encoder_redundancy)} the patches that show "
+        "some of the image.",
+        {
+            "encoder_redundancy": content.encoder_redundancy,
+            "padding_ratio": content.padding_ratio,
+        },
+    )
+
+
+def published(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
+    """Each published range that images of the set can be compared with."""
+    compared = [one for one in compare_with_published(found.shapes) if one.seen is not None]
+    agreeing = sum(one.verdict == "within" for one in compared)
+    yield Finding(
+        "published",
+        f"Against what was published: {'; '.join(_against(one) for one in compared)}.",
+        {"compared": len(compared), "within": agreeing},
+    )
+
+
+def _against(one: Comparison) -> str:
+    is_ratio = one.claim.figure == "overlap_ratio"
+    shown = percent_range if is_ratio else times_range
+    name = "the redundancy" if not is_ratio else f"the overlap of a {one.claim.shape}"
+    where = {"within": "within", "partly": "partly within", "outside": "outside of"}[one.verdict]
+    return f"{name} is {shown(one.seen)}, {where} {shown(one.claim.published)}"

@@ -1,0 +1,189 @@
+"""The charts about a set: how many crops, which tilings, how much overlap, what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from app.core.geometry import Grid
+from app.report.html.svg import (
+    INK,
+    LINE,
+    SERIES,
+    SMALL_PX,
+    TEXT_PX,
+    chart,
+    legend,
+    plain_axes,
+)
+from app.report.measured import MeasuredCount
+from app.report.published import Comparison
+from app.report.set_statistics import CountRow, TilingRow
+from app.report.shapes import Range
+from app.report.words import count, ms, percent
+
+_ROW_PX = 27
+_AXIS_PX = 44
+"""What a bar takes, and what the axis below all of them does."""
+
+MOST_CELLS = 16
+"""Of the map of tilings, either way: more than fits a phone's width would not be read."""
+
+_PARTS = ("decode", "preprocess", "transfer", "vit", "connector")
+
+
+def counts_chart(counts: Sequence[CountRow]) -> str:
+    """Images by their number of crops; numbers between that no image gets have an empty row."""
+    images = {row.crops: row for row in counts}
+    crops = range(counts[0].crops, counts[-1].crops + 1)
+    shown = [images.get(number) for number in crops]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        plain_axes(axes)
+        bars = axes.barh(
+            range(len(shown)),
+            [row.images if row else 0 for row in shown],
+            height=0.72,
+            color=[SERIES[0] if row else LINE for row in shown],
+        )
+        labels = [f"{count(row.images)}  ({percent(row.share)})" if row else "0" for row in shown]
+        axes.bar_label(bars, labels, padding=4, color=INK, fontsize=TEXT_PX)
+        axes.set_yticks(range(len(shown)), [f"{n} grid, {n + 1} in all" for n in crops])
+        axes.invert_yaxis()
+        axes.set_xticks([])
+        axes.margins(x=0.32, y=0.01)
+        axes.set_xlim(left=0)
+
+    return chart(
+        "counts",
+        "Images by number of crops: grid crops, and in all with the global crop",
+        12 + _ROW_PX * len(shown),
+        draw,
+    )
+
+
+def tilings_chart(tilings: Sequence[TilingRow]) -> str:
+    """Every tiling that is allowed as a cell, darker the more images have it."""
+    shown = [row for row in tilings if max(row.grid.rows, row.grid.cols) <= MOST_CELLS]
+    most = max(row.share for row in shown) or 1
+    rows, cols = max(row.grid.rows for row in shown), max(row.grid.cols for row in shown)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        plain_axes(axes)
+        for row in shown:
+            _cell(axes, row.grid, row.share, most)
+        axes.set_xlim(0.45, cols + 0.55)
+        axes.set_ylim(rows + 0.55, 0.45)
+        axes.set_aspect("equal")
+        axes.set_xticks(range(1, cols + 1))
+        axes.set_yticks(range(1, rows + 1))
+        axes.xaxis.tick_top()
+        axes.xaxis.set_label_position("top")
+        axes.set_xlabel("columns")
+        axes.set_ylabel("rows")
+
+    return chart(
+        "tilings", "Tilings that are allowed, and the share of images that get them", 400, draw
+    )
+
+
+def _cell(axes: Axes, grid: Grid, share: float, most: float) -> None:
+    corner = (grid.cols - 0.46, grid.rows - 0.46)
+    axes.add_patch(Rectangle(corner, 0.92, 0.92, facecolor="none", edgecolor=LINE, linewidth=1))
+    if share:
+        # By the root, as the eye sees areas; and pale enough that the number on it is read.
+        strength = 0.12 + 0.43 * (share / most) ** 0.5
+        axes.add_patch(Rectangle(corner, 0.92, 0.92, facecolor=SERIES[0], alpha=strength))
+        text = percent(share, 0)
+        axes.text(grid.cols, grid.rows, text, ha="center", va="center", size=SMALL_PX, color=INK)
+
+
+def overlap_chart(compared: Sequence[Comparison]) -> str:
+    """Published ranges as wide bars, those of all tilings as lines, those of the images on them."""
+    ratios = [one for one in compared if one.claim.figure == "overlap_ratio"]
+    factors = [one for one in compared if one.claim.figure == "redundancy_ratio"]
+
+    def draw(figure: Figure) -> None:
+        heights = [len(ratios), len(factors)]
+        upper, lower = figure.subplots(2, 1, gridspec_kw={"height_ratios": heights})
+        _ranges(upper, ratios, 100)
+        upper.set_xlabel("patches in more than one crop, %")
+        upper.set_xlim(left=-1)
+        _ranges(lower, factors, 1)
+        lower.set_xlabel("crops that a patch is in, on average")
+        legend(figure, upper, columns=3)
+
+    return chart(
+        "overlap",
+        "Published ranges of overlap beside those found here",
+        110 + 58 * len(compared),
+        draw,
+    )
+
+
+def _ranges(axes: Axes, compared: Sequence[Comparison], scale: float) -> None:
+    plain_axes(axes)
+    axes.grid(axis="x", color=LINE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for y, one in enumerate(compared):
+        _range(axes, y, one.claim.published, scale, 0.8, LINE, "published" if y == 0 else "")
+        _range(axes, y - 0.17, one.allowed, scale, 0.22, SERIES[2], "all tilings" if y == 0 else "")
+        _range(axes, y + 0.17, one.seen, scale, 0.22, SERIES[0], "images here" if y == 0 else "")
+    names = {None: "all tilings", "row": "a row", "square": "a square"}
+    axes.set_yticks(range(len(compared)), [names[one.claim.shape] for one in compared])
+    axes.set_ylim(len(compared) - 0.4, -0.6)
+
+
+def _range(
+    axes: Axes, y: float, found: Range | None, scale: float, height: float, colour: str, label: str
+) -> None:
+    """A bar from one end to the other, never so short that it would not be seen."""
+    low, high = found or (float("nan"), float("nan"))
+    axes.barh(
+        y,
+        (high - low) * scale,
+        height,
+        low * scale,
+        color=colour,
+        edgecolor=colour,
+        linewidth=2.5,  # all that is seen of a range of one value
+        label=label or None,
+    )
+
+
+def measured_chart(measured: Sequence[MeasuredCount]) -> str:
+    """Medians of the components one after the other, by total crops."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        plain_axes(axes)
+        ends = [0.0] * len(measured)
+        for part, colour in zip(_PARTS, SERIES, strict=True):
+            times = [row.median_ms.get(part, 0.0) for row in measured]
+            if any(times):
+                axes.barh(range(len(measured)), times, 0.72, ends, color=colour, label=part)
+            ends = [end + time for end, time in zip(ends, times, strict=True)]
+        for y, end in enumerate(ends):
+            axes.annotate(
+                ms(end), (end, y), (4, 0), textcoords="offset points", va="center", color=INK
+            )
+        axes.set_yticks(
+            range(len(measured)), [f"{row.total_crops} crops in all" for row in measured]
+        )
+        axes.invert_yaxis()
+        axes.set_xticks([])
+        axes.margins(x=0.25)
+        axes.set_xlim(left=0)
+        legend(figure, axes, columns=len(_PARTS))
+
+    return chart(
+        "measured",
+        "Median time of each component, by number of crops in all",
+        _AXIS_PX + _ROW_PX * len(measured),
+        draw,
+    )

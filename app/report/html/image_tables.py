@@ -1,0 +1,193 @@
+"""The tables about one image that was looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from app.core.control import max_crops_table, size_table
+from app.core.geometry import Box
+from app.core.headroom import Headroom, height_headroom, width_headroom
+from app.core.sizing import DecidedMode
+from app.report.averages import PredictLatency
+from app.report.experiment import Examined
+from app.report.html.embedding import Embedded
+from app.report.html.methods_chart import NAMES
+from app.report.html.table import Cell, Row, Table
+from app.report.words import NONE, box, count, ms, percent, times
+
+REACHED_BY: Mapping[DecidedMode, str] = {
+    "unchanged": "as it is",
+    "fit": "aspect kept",
+    "pad": "padding",
+    "crop": "cutting",
+    "stretch": "stretching",
+}
+
+
+def facts_table(one: Examined, latency: PredictLatency) -> Table:
+    """What follows from its size."""
+    return Table.of("Its plan", ("", ""), _facts(one, latency))
+
+
+def _facts(one: Examined, latency: PredictLatency) -> Iterator[tuple[str, str]]:
+    plan = one.plan
+    grid, canvas, tokens = plan.grid, plan.canvas, plan.tokens
+    yield "Size", f"{plan.image} px"
+    crops = "1 grid crop" if grid.crops == 1 else f"{grid.crops} grid crops"
+    yield "Tiling", f"{grid}: {crops}, {grid.total_crops} in all with the global one"
+    yield (
+        "Canvas",
+        f"{canvas.width}x{canvas.height} px; the image on it "
+        f"{canvas.scaled_width}x{canvas.scaled_height} px from {canvas.pad_left}, {canvas.pad_top}"
+        f", scaled by {canvas.scale_x:.3f} across and {canvas.scale_y:.3f} down",
+    )
+    yield (
+        "Prompt tokens",
+        f"{tokens.prompt:,} = patch {tokens.patch:,} + column {tokens.column:,} + start "
+        f"{tokens.start:,} + end {tokens.end:,}; {tokens.computed:,} patch tokens are computed "
+        "before margins are dropped",
+    )
+    yield "Encoder", f"{plan.encoder_redundancy():.2f} patches run for each of content"
+    yield "Width", _room(width_headroom(plan))
+    yield "Height", _room(height_headroom(plan))
+    predicted = latency(plan)
+    if predicted.at(50) is not None:
+        yield "Latency", f"p50 {ms(predicted.at(50))}, p95 {ms(predicted.at(95))}"
+
+
+def _room(side: Headroom) -> str:
+    down = "at will" if side.down is None else f"by {side.down:,} px"
+    up = "at will" if side.up is None else f"by {side.up:,} px"
+    return f"can shrink {down} and grow {up}, alone, before the tiling changes"
+
+
+def _if_any(mean: float) -> str:
+    """A mean over no patch is none."""
+    return f"{mean:.2f}" if mean else NONE
+
+
+def overlap_table(one: Examined) -> Table:
+    """Overlap over the whole canvas and over what shows the image."""
+    whole, content = one.plan.overlap(), one.plan.content_overlap()
+
+    def row(name: str, figure: str, shown: Callable[[Any], str]) -> tuple[str, ...]:
+        return name, shown(getattr(whole, figure)), shown(getattr(content, figure))
+
+    return Table.of(
+        "Its overlap, in patches",
+        ("", "Canvas>", "Content>"),
+        (
+            row("Patches of all grid crops", "total_patches", count),
+            row("Distinct patches", "distinct_patches", count),
+            row("In more than one crop", "overlapped_patches", count),
+            row("Overlap ratio", "overlap_ratio", percent),
+            row("Redundancy ratio", "redundancy_ratio", times),
+            row("Crops a patch, where more than one", "average_overlapped_count", _if_any),
+            row("Most crops a patch", "max_overlap_count", str),
+        ),
+    )
+
+
+def crops_table(one: Examined, pictures: Mapping[str, Embedded]) -> Table:
+    """Boundaries of every crop, on the canvas and on the original."""
+    plan, files = one.plan, one.files
+    shown = [files.global_crop, *files.grid_crops]
+    has_pictures = any(name in pictures for name in shown)
+
+    def picture(index: int) -> tuple[Cell, ...]:
+        name = shown[index + 1] if has_pictures else None
+        return (pictures[name],) if name is not None else ()
+
+    side = plan.config.crop_size_px
+    image = one.plan.image
+    whole = (f"0, 0 – {side}, {side} of its own", f"0, 0 – {image.width}, {image.height}")
+    rows: list[tuple[Cell, ...]] = [("global", *picture(-1), "", *whole, _global_padding(one))]
+    rows += [
+        (
+            str(crop.index),
+            *picture(crop.index),
+            f"{crop.row}, {crop.col}",
+            box(crop.canvas_box),
+            box(crop.image_box),
+            percent(crop.padding_ratio),
+        )
+        for crop in plan.crops()
+    ]
+    headings = ("Crop", *(("",) if has_pictures else ()), "Row, column", "On the canvas, px")
+    return Table.of("Boundaries of its crops", (*headings, "On the original, px", "Padding>"), rows)
+
+
+def _global_padding(one: Examined) -> str:
+    canvas = one.plan.global_canvas
+    return percent(canvas.padding_ratio(Box(0, 0, canvas.width, canvas.height)))
+
+
+def alternatives_table(one: Examined) -> Table:
+    """What each smaller ``max_crops`` makes of it."""
+    return Table.of(
+        "Other max_crops",
+        ("max_crops>", "Tiling", "Grid crops>", "In all>", "Prompt tokens>"),
+        (
+            Row(
+                (
+                    str(row.max_crops),
+                    str(row.grid),
+                    str(row.grid.crops),
+                    str(row.grid.total_crops),
+                    count(row.tokens.prompt),
+                ),
+                row.max_crops == one.plan.config.max_crops,
+            )
+            for row in max_crops_table(one.plan)
+        ),
+    )
+
+
+def needed_sizes_table(one: Examined) -> Table:
+    """The size that it needs for each number of crops."""
+    return Table.of(
+        "The size it needs for each number of crops",
+        ("Grid crops>", "In all>", "Tiling", "Size, px", "By"),
+        (
+            (
+                str(row.crops),
+                str(row.crops + 1),
+                str(row.grid),
+                str(row.size),
+                REACHED_BY[row.reached_by],
+            )
+            for row in size_table(one.plan)
+        ),
+    )
+
+
+def methods_table(one: Examined) -> Table:
+    """Every setting of the four methods on this image alone."""
+    return Table.of(
+        "The four methods on this image",
+        (
+            "Method",
+            "Setting",
+            "Tiling",
+            "Crops in all>",
+            "Prompt tokens>",
+            "Work vs. now>",
+            "As trained",
+        ),
+        (
+            Row(
+                (
+                    "resize" if row.method == "resize" else NAMES[row.method],
+                    row.setting,
+                    str(row.plan.grid),
+                    str(row.plan.total_crops),
+                    count(row.plan.tokens.prompt),
+                    percent(row.gflop_ratio, 0),
+                    "yes" if row.as_trained else "no",
+                ),
+                row.is_current,
+            )
+            for row in one.methods.rows
+        ),
+    )

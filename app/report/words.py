@@ -1,0 +1,91 @@
+"""Numbers as the report writes them: one way for each kind, in findings, tables and charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.core.geometry import Box
+from app.report.shapes import Range
+
+NONE = "–"
+
+
+def count(number: float) -> str:
+    """A whole number, or a mean as one: ``5,000``."""
+    return f"{number:,.0f}"
+
+
+def percent(ratio: float, digits: int = 1) -> str:
+    """``42.9%``; what would be rounded to nothing, or to all, is said to be near it."""
+    least = 10**-digits / 2 / 100
+    if 0 < ratio < least:
+        return f"<{10**-digits:.{digits}f}%"
+    if 1 - least < ratio < 1:
+        return f">{100 - 10**-digits:.{digits}f}%"
+    return f"{ratio:.{digits}%}"
+
+
+def times(factor: float) -> str:
+    """``1.54×``."""
+    return f"{factor:.2f}×"
+
+
+def ms(time: float | None) -> str:
+    """``12.3 ms``."""
+    return NONE if time is None else f"{time:,.1f} ms"
+
+
+def percent_range(found: Range | None) -> str:
+    """``36.0–49.0%``, or the one value where both ends are written alike."""
+    if found is None:
+        return NONE
+    low, high = (f"{100 * end:.1f}" for end in found)
+    return f"{low}%" if low == high else f"{low}–{high}%"
+
+
+def times_range(found: Range | None) -> str:
+    """``1.20–1.71×``."""
+    if found is None:
+        return NONE
+    low, high = (f"{end:.2f}" for end in found)
+    return f"{low}×" if low == high else f"{low}–{high}×"
+
+
+def box(found: Box | None) -> str:
+    """``0, 0 – 336, 336``: the corner and the one opposite, px; whole px without a fraction."""
+    if found is None:
+        return "all padding"
+    x0, y0, x1, y1 = (_px(side) for side in found.as_tuple())
+    return f"{x0}, {y0} – {x1}, {y1}"
+
+
+def _px(side: float) -> str:
+    return f"{side:.0f}" if side == int(side) else f"{side:.1f}"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """``1 image``, ``5,000 images``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def grid_crops(number: int) -> str:
+    """``4 grid crops``: never without saying that the global one is not counted."""
+    return plural(number, "grid crop")
+
+
+def images_of(images: int, total: int) -> str:
+    """``10 of 30 images (33.3%)``, ``all 30 images``, ``the one image``, ``no image``."""
+    if images == total:
+        return f"all {total:,} images" if total > 1 else "the one image"
+    return f"{images:,} of {total:,} images ({percent(images / total)})" if images else "no image"
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """``1, 2 and 4``."""
+    *first, end = words
+    return f"{', '.join(first)} {last} {end}" if first else end
+
+
+def printable(text: str) -> str:
+    """``text`` for a terminal: file names may hold line breaks and escape sequences."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
