@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.core.config import CropConfig
 from app.core.errors import CollapsedImage
-from app.core.float32 import round_to_float32
+from app.core.float32 import round_both_to_float32
 from app.core.geometry import Box, Grid, Size
 
 
@@ -92,11 +92,9 @@ def place_image(image: Size, on: Size, config: CropConfig) -> Canvas:
     """
     if config.family.preprocessing.resize_law == "stretch":
         return Canvas(on.width, on.height, on.width, on.height, 0, 0, image)
-    scale = min(
-        round_to_float32(on.width / image.width), round_to_float32(on.height / image.height)
-    )
-    scaled_width = int(round_to_float32(image.width * scale))
-    scaled_height = int(round_to_float32(image.height * scale))
+    scale = min(round_both_to_float32(on.width / image.width, on.height / image.height))
+    scaled = round_both_to_float32(image.width * scale, image.height * scale)
+    scaled_width, scaled_height = int(scaled[0]), int(scaled[1])
     if scaled_width < 1 or scaled_height < 1:
         raise CollapsedImage(
             f"{image} scaled onto a canvas of {on} would be {scaled_width}x{scaled_height} px; "

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 
 _ONE = struct.Struct("f")
+_BOTH = struct.Struct("2f")
 
 
 @cache
@@ -24,6 +25,11 @@ def round_to_float32(value: float) -> float:
     """The nearest float32, ties to even, as a Python float."""
     rounded: float = _ONE.unpack(_ONE.pack(value))[0]
     return rounded
+
+
+def round_both_to_float32(one: float, other: float) -> tuple[float, float]:
+    """:func:`round_to_float32` of two at once, as both sides of an image want it."""
+    return _BOTH.unpack(_BOTH.pack(one, other))
 
 
 def round_all_to_float32(values: Sequence[float]) -> tuple[float, ...]:

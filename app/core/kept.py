@@ -41,9 +41,9 @@ def kept_pixels(plan: CropPlan, decision: ResizeDecision | None = None) -> float
     """
     if decision is not None and decision.size != plan.image:
         raise ValueError(f"the decision makes {decision.size} px, the plan is of {plan.image} px")
-    whole = Box(0, 0, plan.image.width, plan.image.height)
-    source_w, source_h = _sides(decision.source if decision else whole)
-    placed_w, placed_h = _sides(decision.placed if decision else whole)
+    whole = plan.image.width, plan.image.height
+    source_w, source_h = _sides(decision.source) if decision else whole
+    placed_w, placed_h = _sides(decision.placed) if decision else whole
     canvas_w, canvas_h = placed_w * plan.canvas.scale_x, placed_h * plan.canvas.scale_y
     return min(source_w, placed_w, canvas_w) * min(source_h, placed_h, canvas_h)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -78,18 +77,22 @@ class Tally:
 
     def __init__(self) -> None:
         self.images = 0
-        self.plans: dict[Grid, CropPlan] = {}
-        """One plan a grid, any: they cost the same."""
-        self._images_of: Counter[Grid] = Counter()
+        self._by_grid: dict[Grid, _Alike] = {}
         self._kept = 0.0
 
     def add(self, one: Planned) -> None:
         """Take in the images of one size."""
-        grid = one.plan.grid
         self.images += one.images
-        self.plans[grid] = one.plan
-        self._images_of[grid] += one.images
+        alike = self._by_grid.get(one.plan.grid)
+        if alike is None:
+            self._by_grid[one.plan.grid] = _Alike(one.plan, one.images)
+        else:
+            alike.images += one.images
         self._kept += kept_pixels(one.plan) / one.original.pixels * one.images
+
+    def plans(self) -> list[CropPlan]:
+        """One plan a grid."""
+        return [alike.plan for alike in self._by_grid.values()]
 
     def averages(self, latency: PredictLatency) -> Averages:
         """Means over all images that were taken in.
@@ -97,10 +100,10 @@ class Tally:
         Raises:
             ValueError: there is none.
         """
-        times = {grid: latency(plan).at(50) for grid, plan in self.plans.items()}
+        times = {grid: latency(alike.plan).at(50) for grid, alike in self._by_grid.items()}
 
         def mean(of: Callable[[CropPlan], float]) -> float:
-            return weighted_mean((of(self.plans[grid]), n) for grid, n in self._images_of.items())
+            return weighted_mean((of(one.plan), one.images) for one in self._by_grid.values())
 
         return Averages(
             total_crops=mean(lambda plan: plan.total_crops),
@@ -114,6 +117,14 @@ class Tally:
             if None in times.values()
             else mean(lambda plan: times[plan.grid] or 0.0),
         )
+
+
+@dataclass(slots=True)
+class _Alike:
+    """Images of one grid, which cost the same: the plan of any of them, and how many they are."""
+
+    plan: CropPlan
+    images: int
 
 
 def averages(planned: Iterable[Planned], latency: PredictLatency) -> Averages:

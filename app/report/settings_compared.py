@@ -74,7 +74,7 @@ def compare_settings(
                     setting=setting,
                     is_current=is_current,
                     needs="nothing" if is_current else NEEDS[method],
-                    as_trained=all(is_as_trained(plan) for plan in tally.plans.values()),
+                    as_trained=all(is_as_trained(plan) for plan in tally.plans()),
                     changed=changed,
                     dropped=images - tally.images,
                     averages=tally.averages(latency),
