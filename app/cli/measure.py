@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.cli.arguments import JsonOption, MarginsOption, ModelOption, parse_counts
+from app.cli.files import check_result
 from app.cli.inputs import effective_config, read_settings
 from app.core.choices import DeviceChoice, DtypeChoice
 
@@ -98,16 +99,15 @@ def measure(
     wanted = parse_counts(counts) if counts else None
     settings = read_settings(device=device, dtype=dtype)
     config = effective_config(settings, model, None, overlap_margins, None)
-    if output is not None and output.exists() and not force:
-        raise typer.BadParameter(
-            f"{output} exists already; --force overwrites it", param_hint="--output"
-        )
+    if output is not None:
+        check_result(output, force=force, option="--output")
     # Late: torch takes seconds to import.
     from app.cli.latency import checkpoint_for
     from app.cli.measuring import Request, run
     from app.cli.output import console, print_json
     from app.cli.profile_tables import print_profile
     from app.core.profile_file import profile_to_json
+    from app.report.writing import write_whole
     from app.schemas.profile import ProfileAnswer
 
     request = Request(
@@ -125,7 +125,7 @@ def measure(
     profile, saved = run(request, settings)
     if output is not None:
         try:
-            output.write_text(profile_to_json(profile), encoding="utf-8")
+            write_whole(output, profile_to_json(profile))
         except OSError as error:
             raise typer.BadParameter(
                 f"{output} cannot be written: {error.strerror}", param_hint="--output"
