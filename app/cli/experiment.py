@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
     from app.report.experiment import Experiment
 
-MOST_SHOWN = 10
-"""Skipped images that are named on the terminal; all of them are in the JSON file."""
-
 
 def experiment(
     dataset: Annotated[
@@ -93,6 +90,7 @@ def experiment(
     written, but some images had to be skipped.
     """
     from app.cli.output import console
+    from app.cli.skipped import print_skipped
     from app.report.answer import to_json
     from app.report.crop_overlap import JSON_FILE, CropOverlapAnalysis
 
@@ -134,17 +132,17 @@ def experiment(
         typer.echo(to_json(found), nl=False)
     else:
         _print(console(), found, out)
+    print_skipped(found.skipped)
     if found.skipped:
-        _print_skipped(console(stderr=True), found)
         raise typer.Exit(PARTLY)
 
 
 def _print(shown: Console, found: Experiment, folder: Path) -> None:
     """The findings, which images were looked at, and where everything is."""
+    from app.cli.output import printable
     from app.cli.tables import columns, heading
     from app.report.crop_overlap import REPORT_FILE
     from app.report.findings import findings
-    from app.report.words import printable
     from app.schemas.plan import ConfigAnswer
 
     shown.print(heading(found.config.family.name, ConfigAnswer.of(found.config)))
@@ -165,14 +163,3 @@ def _print(shown: Console, found: Experiment, folder: Path) -> None:
         )
     shown.print()
     shown.print(f"Report: {folder / REPORT_FILE}")
-
-
-def _print_skipped(shown: Console, found: Experiment) -> None:
-    from app.report.words import printable
-
-    images = "image" if len(found.skipped) == 1 else "images"
-    shown.print(f"{len(found.skipped):,} {images} skipped:", style="yellow")
-    for one in found.skipped[:MOST_SHOWN]:
-        shown.print(f"  {printable(one.name)}: {printable(one.reason)}")
-    if len(found.skipped) > MOST_SHOWN:
-        shown.print(f"  … and {len(found.skipped) - MOST_SHOWN:,} more, named in the JSON file")

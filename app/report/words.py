@@ -84,8 +84,3 @@ def listed(words: Sequence[str], last: str = "and") -> str:
     """``1, 2 and 4``."""
     *first, end = words
     return f"{', '.join(first)} {last} {end}" if first else end
-
-
-def printable(text: str) -> str:
-    """``text`` for a terminal: file names may hold line breaks and escape sequences."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -56,7 +56,3 @@ def test_words_agree_with_their_numbers():
         "all 3 images",
     ]
     assert words.images_of(1, 1) == "the one image"
-
-
-def test_a_terminal_gets_no_escape_sequences():
-    assert words.printable("a\x1b[31m\nb ü") == "a\ufffd[31m\ufffdb ü"
