@@ -56,3 +56,8 @@ def test_words_agree_with_their_numbers():
         "all 3 images",
     ]
     assert words.images_of(1, 1) == "the one image"
+
+
+def test_numbers_in_a_row_are_one_word():
+    assert words.runs([1, 2, 3, 5, 6, 8]) == ["1 to 3", "5", "6", "8"]
+    assert words.runs([]) == []
