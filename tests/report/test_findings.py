@@ -160,7 +160,7 @@ def test_numbers_that_no_image_gets_are_told_in_short():
     ("sizes", "told"),
     [
         ([Size(30_000, 3_000)], "<0.1% of the pixels, fewer than max_crops=4 (0.1%)"),
-        ([Size(12_000, 8_000)], "0.2% of the pixels, as many as max_crops=4"),
+        ([Size(12_000, 8_000)], "0.2% of the pixels, as many as max_crops=5"),
     ],
 )
 def test_few_pixels_are_not_as_many_as_other_few(sizes, told):

@@ -40,7 +40,8 @@ def longest_side(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
     resized, limited = _cheap(found, "resize"), _cheap(found, "max_crops")
     if not resized or not limited:
         return
-    best, other = max(resized, key=_kept), max(limited, key=_kept)
+    best = max(resized, key=_kept)
+    other = max(limited, key=lambda row: (_kept(row), int(row.setting)))
     if isclose(_kept(best), _kept(other), rel_tol=0.01):
         beside = f"as many as max_crops={other.setting}"
     else:
