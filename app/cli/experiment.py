@@ -9,12 +9,12 @@ import typer
 
 from app.cli.arguments import (
     CropSizeOption,
-    JsonOption,
     MarginsOption,
     MaxCropsOption,
     ModelOption,
     ProfileOption,
 )
+from app.cli.dataset_arguments import DatasetArgument, FileJsonOption, ImagesOption, SplitOption
 from app.cli.inputs import NO_PROFILE, effective_config, read_profile, read_settings
 from app.cli.problems import PARTLY
 from app.core.cores import available_cores
@@ -28,26 +28,9 @@ if TYPE_CHECKING:
 
 
 def experiment(
-    dataset: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATASET",
-            exists=True,
-            help="A folder of images, a COCO-style annotation file, or a folder with splits.",
-        ),
-    ],
-    split: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One of several, such as val2017.")
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            exists=True,
-            file_okay=False,
-            help="The files of an annotation file; by default looked for beside it.",
-        ),
-    ] = None,
+    dataset: DatasetArgument,
+    split: SplitOption = None,
+    images: ImagesOption = None,
     exp2: Annotated[
         Path | None,
         typer.Option(
@@ -82,7 +65,7 @@ def experiment(
     overlap_margins: MarginsOption = None,
     crop_size_px: CropSizeOption = None,
     profile: ProfileOption = None,
-    as_json: JsonOption = False,
+    as_json: FileJsonOption = False,
 ) -> None:
     """Analyse the crops of a set of images: tilings, overlap, cost, and what would change them.
 

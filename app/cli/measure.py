@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from app.cli.arguments import JsonOption, MarginsOption, ModelOption, parse_counts
+from app.cli.device_arguments import CheckpointOption, DeviceOption, DtypeOption, WarmupOption
 from app.cli.files import check_result
 from app.cli.inputs import effective_config, read_settings
-from app.core.choices import DeviceChoice, DtypeChoice
 
 
 def measure(
@@ -28,15 +28,7 @@ def measure(
             min=1, metavar="N", help="Timed passes of each; by default 7 on a CPU, 200 on a GPU."
         ),
     ] = None,
-    warmup: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="S",
-            help="Most seconds to warm a count up until its times settle; "
-            "by default 2 on a CPU, 10 on a GPU.",
-        ),
-    ] = None,
+    warmup: WarmupOption = None,
     full: Annotated[
         bool,
         typer.Option("--full", help="Time the way from the decoded image, too; always on a GPU."),
@@ -51,23 +43,9 @@ def measure(
         float | None,
         typer.Option(metavar="S", min=0, help="Seconds after which no further pass starts."),
     ] = None,
-    device: Annotated[
-        DeviceChoice | None,
-        typer.Option(help="By default CROP_PLANNER_DEVICE, else auto."),
-    ] = None,
-    dtype: Annotated[
-        DtypeChoice | None,
-        typer.Option(help="By default CROP_PLANNER_DTYPE, else auto."),
-    ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            exists=True,
-            file_okay=False,
-            help="Safetensors; by default CROP_PLANNER_CHECKPOINT, else random weights.",
-        ),
-    ] = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    checkpoint: CheckpointOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep what is saved already and measure the rest.")
     ] = False,
