@@ -9,12 +9,12 @@ import typer
 
 from app.cli.arguments import (
     CropSizeOption,
-    JsonOption,
     MarginsOption,
     MaxCropsOption,
     ModelOption,
     ProfileOption,
 )
+from app.cli.dataset_arguments import DatasetArgument, FileJsonOption, ImagesOption, SplitOption
 from app.cli.inputs import NO_PROFILE, effective_config, read_profile, read_settings
 from app.cli.problems import PARTLY
 from app.core.cores import available_cores
@@ -26,31 +26,11 @@ if TYPE_CHECKING:
 
     from app.report.experiment import Experiment
 
-MOST_SHOWN = 10
-"""Skipped images that are named on the terminal; all of them are in the JSON file."""
-
 
 def experiment(
-    dataset: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATASET",
-            exists=True,
-            help="A folder of images, a COCO-style annotation file, or a folder with splits.",
-        ),
-    ],
-    split: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One of several, such as val2017.")
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            exists=True,
-            file_okay=False,
-            help="The files of an annotation file; by default looked for beside it.",
-        ),
-    ] = None,
+    dataset: DatasetArgument,
+    split: SplitOption = None,
+    images: ImagesOption = None,
     exp2: Annotated[
         Path | None,
         typer.Option(
@@ -85,7 +65,7 @@ def experiment(
     overlap_margins: MarginsOption = None,
     crop_size_px: CropSizeOption = None,
     profile: ProfileOption = None,
-    as_json: JsonOption = False,
+    as_json: FileJsonOption = False,
 ) -> None:
     """Analyse the crops of a set of images: tilings, overlap, cost, and what would change them.
 
@@ -93,6 +73,7 @@ def experiment(
     written, but some images had to be skipped.
     """
     from app.cli.output import console
+    from app.cli.skipped import print_skipped
     from app.report.answer import to_json
     from app.report.crop_overlap import JSON_FILE, CropOverlapAnalysis
 
@@ -134,17 +115,17 @@ def experiment(
         typer.echo(to_json(found), nl=False)
     else:
         _print(console(), found, out)
+    print_skipped(found.skipped)
     if found.skipped:
-        _print_skipped(console(stderr=True), found)
         raise typer.Exit(PARTLY)
 
 
 def _print(shown: Console, found: Experiment, folder: Path) -> None:
     """The findings, which images were looked at, and where everything is."""
+    from app.cli.output import printable
     from app.cli.tables import columns, heading
     from app.report.crop_overlap import REPORT_FILE
     from app.report.findings import findings
-    from app.report.words import printable
     from app.schemas.plan import ConfigAnswer
 
     shown.print(heading(found.config.family.name, ConfigAnswer.of(found.config)))
@@ -165,14 +146,3 @@ def _print(shown: Console, found: Experiment, folder: Path) -> None:
         )
     shown.print()
     shown.print(f"Report: {folder / REPORT_FILE}")
-
-
-def _print_skipped(shown: Console, found: Experiment) -> None:
-    from app.report.words import printable
-
-    images = "image" if len(found.skipped) == 1 else "images"
-    shown.print(f"{len(found.skipped):,} {images} skipped:", style="yellow")
-    for one in found.skipped[:MOST_SHOWN]:
-        shown.print(f"  {printable(one.name)}: {printable(one.reason)}")
-    if len(found.skipped) > MOST_SHOWN:
-        shown.print(f"  … and {len(found.skipped) - MOST_SHOWN:,} more, named in the JSON file")

@@ -76,22 +76,25 @@ def write_output(path: Path, data: bytes, *, force: bool) -> None:
         raise _refused(f"{path} cannot be written: {error.strerror}") from None
 
 
-def check_result(path: Path, *, force: bool) -> None:
+def check_result(path: Path, *, force: bool, option: str = "--out") -> None:
     """Refuse a file for what takes minutes to measure, before it is measured: one that is there, or
     that could not be written.
+
+    Args:
+        path: to be written.
+        force: whether what is there may be overwritten.
+        option: that names it.
 
     Raises:
         typer.BadParameter: saying which.
     """
     if path.exists() and not force:
-        raise typer.BadParameter(
-            f"{path} exists already; --force overwrites it", param_hint="--out"
-        )
+        raise typer.BadParameter(f"{path} exists already; --force overwrites it", param_hint=option)
     folder = next(one for one in path.absolute().parents if one.exists())
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         place = path if path.is_dir() else folder
         reason = "is a folder" if path.is_dir() else "is no folder that can be written to"
-        raise typer.BadParameter(f"{path} cannot be written: {place} {reason}", param_hint="--out")
+        raise typer.BadParameter(f"{path} cannot be written: {place} {reason}", param_hint=option)
 
 
 def _refused(reason: str) -> typer.BadParameter:

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from app.cli.arguments import JsonOption, MarginsOption, ModelOption, parse_counts
+from app.cli.device_arguments import CheckpointOption, DeviceOption, DtypeOption, WarmupOption
+from app.cli.files import check_result
 from app.cli.inputs import effective_config, read_settings
-from app.core.choices import DeviceChoice, DtypeChoice
 
 
 def measure(
@@ -27,15 +28,7 @@ def measure(
             min=1, metavar="N", help="Timed passes of each; by default 7 on a CPU, 200 on a GPU."
         ),
     ] = None,
-    warmup: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="S",
-            help="Most seconds to warm a count up until its times settle; "
-            "by default 2 on a CPU, 10 on a GPU.",
-        ),
-    ] = None,
+    warmup: WarmupOption = None,
     full: Annotated[
         bool,
         typer.Option("--full", help="Time the way from the decoded image, too; always on a GPU."),
@@ -50,23 +43,9 @@ def measure(
         float | None,
         typer.Option(metavar="S", min=0, help="Seconds after which no further pass starts."),
     ] = None,
-    device: Annotated[
-        DeviceChoice | None,
-        typer.Option(help="By default CROP_PLANNER_DEVICE, else auto."),
-    ] = None,
-    dtype: Annotated[
-        DtypeChoice | None,
-        typer.Option(help="By default CROP_PLANNER_DTYPE, else auto."),
-    ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            exists=True,
-            file_okay=False,
-            help="Safetensors; by default CROP_PLANNER_CHECKPOINT, else random weights.",
-        ),
-    ] = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    checkpoint: CheckpointOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep what is saved already and measure the rest.")
     ] = False,
@@ -98,16 +77,15 @@ def measure(
     wanted = parse_counts(counts) if counts else None
     settings = read_settings(device=device, dtype=dtype)
     config = effective_config(settings, model, None, overlap_margins, None)
-    if output is not None and output.exists() and not force:
-        raise typer.BadParameter(
-            f"{output} exists already; --force overwrites it", param_hint="--output"
-        )
+    if output is not None:
+        check_result(output, force=force, option="--output")
     # Late: torch takes seconds to import.
     from app.cli.latency import checkpoint_for
     from app.cli.measuring import Request, run
     from app.cli.output import console, print_json
     from app.cli.profile_tables import print_profile
     from app.core.profile_file import profile_to_json
+    from app.report.writing import write_whole
     from app.schemas.profile import ProfileAnswer
 
     request = Request(
@@ -125,7 +103,7 @@ def measure(
     profile, saved = run(request, settings)
     if output is not None:
         try:
-            output.write_text(profile_to_json(profile), encoding="utf-8")
+            write_whole(output, profile_to_json(profile))
         except OSError as error:
             raise typer.BadParameter(
                 f"{output} cannot be written: {error.strerror}", param_hint="--output"

@@ -23,6 +23,11 @@ def console(*, stderr: bool = False) -> Console:
     return made
 
 
+def printable(text: str) -> str:
+    """``text`` for a terminal: file names may hold line breaks and escape sequences."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
 def print_json(answer: BaseModel) -> None:
     """The bytes of the HTTP answer; indented where a person reads them."""
     typer.echo(answer.model_dump_json(indent=2 if sys.stdout.isatty() else None))

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from app.cli.output import console
+from app.cli.output import console, printable
 from app.cli.tables import columns
 from app.core import errors
 
@@ -48,7 +48,8 @@ def print_problem(error: errors.CropPlannerError, *, as_json: bool) -> None:
         print(bytes(response.body).decode(), file=sys.stderr)
         return
     out = console(stderr=True)
-    out.print(Text.assemble((f"{error.title}: ", "bold red"), error.detail))
+    # A detail may name a file, and a file any characters.
+    out.print(Text.assemble((f"{error.title}: ", "bold red"), printable(error.detail)))
     reachable = error.facts.get("reachable")
     if reachable:
         _print_reachable(reachable)

@@ -8,34 +8,18 @@ from typing import Annotated
 import typer
 
 from app.cli.arguments import MarginsOption, MaxCropsOption, ModelOption
+from app.cli.dataset_arguments import DatasetArgument, FileJsonOption, ImagesOption, SplitOption
+from app.cli.device_arguments import CheckpointOption, DeviceOption, DtypeOption, WarmupOption
 from app.cli.files import check_result
 from app.cli.inputs import effective_config, read_settings
 from app.cli.problems import PARTLY
-from app.core.choices import DeviceChoice, DtypeChoice
 from app.report.profiling_file import PROFILING_FILE
 
 
 def profile(
-    dataset: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATASET",
-            exists=True,
-            help="A folder of images, a COCO-style annotation file, or a folder with splits.",
-        ),
-    ],
-    split: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One of several, such as val2017.")
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            exists=True,
-            file_okay=False,
-            help="The files of an annotation file; by default looked for beside it.",
-        ),
-    ] = None,
+    dataset: DatasetArgument,
+    split: SplitOption = None,
+    images: ImagesOption = None,
     num_images: Annotated[
         int | None,
         typer.Option(
@@ -43,15 +27,7 @@ def profile(
         ),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Timed passes of each.")] = 5,
-    warmup: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="S",
-            help="Most seconds to warm a crop count up until its times settle; "
-            "by default 2 on a CPU, 10 on a GPU.",
-        ),
-    ] = None,
+    warmup: WarmupOption = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -62,29 +38,13 @@ def profile(
         ),
     ] = Path("results"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
-    device: Annotated[
-        DeviceChoice | None,
-        typer.Option(help="By default CROP_PLANNER_DEVICE, else auto."),
-    ] = None,
-    dtype: Annotated[
-        DtypeChoice | None,
-        typer.Option(help="By default CROP_PLANNER_DTYPE, else auto."),
-    ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            exists=True,
-            file_okay=False,
-            help="Safetensors; by default CROP_PLANNER_CHECKPOINT, else random weights.",
-        ),
-    ] = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    checkpoint: CheckpointOption = None,
     model: ModelOption = None,
     max_crops: MaxCropsOption = None,
     overlap_margins: MarginsOption = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print what the file holds; errors as JSON, on stderr.")
-    ] = False,
+    as_json: FileJsonOption = False,
 ) -> None:
     """Run the encoder over images and time its components: decode, preprocess, ViT, connector.
 

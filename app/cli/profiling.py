@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.cli.latency import checkpoint_for
 from app.cli.loading import load_here
-from app.cli.output import console
+from app.cli.output import console, printable
 from app.cli.progress import ProgressBar
 from app.core.config import CropConfig
 from app.encoder.warmup import WarmupRule, default_warmup
@@ -91,4 +91,5 @@ def run(request: Request, settings: Settings) -> Done:
 
 def _told(progress: Progress) -> str:
     subject = progress.subject
-    return f"{progress.phase}: {subject.image.file_name}, {subject.plan.total_crops} crops"
+    name = printable(subject.image.file_name)
+    return f"{progress.phase}: {name}, {subject.plan.total_crops} crops"

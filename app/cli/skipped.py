@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from app.cli.output import console
+from app.cli.output import console, printable
 
 if TYPE_CHECKING:
     from app.report.dataset import Skipped
@@ -22,6 +22,6 @@ def print_skipped(skipped: Sequence[Skipped]) -> None:
     images = "image" if len(skipped) == 1 else "images"
     told.print(f"{len(skipped):,} {images} skipped:", style="yellow")
     for one in skipped[:MOST_SHOWN]:
-        told.print(f"  {one.name}: {one.reason}")
+        told.print(f"  {printable(one.name)}: {printable(one.reason)}")
     if len(skipped) > MOST_SHOWN:
         told.print(f"  … and {len(skipped) - MOST_SHOWN:,} more, named in the JSON file")

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.plan import CropPlan
+from app.report import components
 from app.report.profiling_file import ProfiledImage
 
-COMPONENTS = ("decode", "preprocess", "transfer", "vit", "connector", "vision")
+COMPONENTS = tuple(name for name in components.COMPONENTS if name != "cpu")
+"""Those that are a time on the clock; CPU time is of all threads, and only for who doubts one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,21 @@
-"""Figures of crop overlap that were published, beside ours, and why they differ.
+"""Figures of crop overlap that were published, beside ours, and what tells them apart.
 
-The published ones came from code that mapped 224 px windows back onto the image, without the
-margins that neighbouring crops share and without the padding. Ours count patches: a crop is all of
-the 24x24 (27x27) patches that the encoder is given of it. docs/overlap.md has the definitions.
+Ours count patches: a crop is all of the 24x24 (27x27) patches that the encoder is given of it. The
+published ones are said to come from 224 px windows that were mapped back onto the image, without
+the margins that neighbouring crops share and without the padding; but such windows do not overlap,
+so that alone does not give them. docs/overlap.md has the definitions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from app.core.config import make_config
+from app.core.families import DEFAULT_FAMILY, family_named
+from app.core.geometry import Grid
+from app.core.overlap import Overlap, grid_overlap
 from app.report.shapes import Range, Shape, ShapeRow
 
 Figure = Literal["overlap_ratio", "redundancy_ratio"]
@@ -77,3 +82,31 @@ def _verdict(seen: Range | None, published: Range) -> Verdict:
     if least <= low and high <= most:
         return "within"
     return "outside" if high < least or low > most else "partly"
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Overlap by which the published figures can be judged, of Molmo 1 as it was released.
+
+    ``windows`` is that of 2x2 windows, the steps from crop to crop, as if they were the crops; the
+    others are of the crops that the encoder is given.
+    """
+
+    window_px: int
+    windows: Overlap
+    row_of_two: Overlap
+    square_of_two: Overlap
+    square_of_three: Overlap
+
+
+def explained() -> Explained:
+    """What the published figures are held against."""
+    released = make_config(family_named(DEFAULT_FAMILY))
+    windows = replace(released, overlap_margins=(0, 0), crop_size_px=released.window_px)
+    return Explained(
+        window_px=released.window_px,
+        windows=grid_overlap(Grid(2, 2), windows),
+        row_of_two=grid_overlap(Grid(1, 2), released),
+        square_of_two=grid_overlap(Grid(2, 2), released),
+        square_of_three=grid_overlap(Grid(3, 3), released),
+    )

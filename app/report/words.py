@@ -80,12 +80,22 @@ def images_of(images: int, total: int) -> str:
     return f"{images:,} of {total:,} images ({percent(images / total)})" if images else "no image"
 
 
+def runs(numbers: Sequence[int]) -> list[str]:
+    """Rising numbers in words, three or more in a row as one: ``1 to 4``, ``6``, ``8``."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][-1] == number - 1:
+            found[-1].append(number)
+        else:
+            found.append([number])
+    return [
+        word
+        for run in found
+        for word in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(one) for one in run])
+    ]
+
+
 def listed(words: Sequence[str], last: str = "and") -> str:
     """``1, 2 and 4``."""
     *first, end = words
     return f"{', '.join(first)} {last} {end}" if first else end
-
-
-def printable(text: str) -> str:
-    """``text`` for a terminal: file names may hold line breaks and escape sequences."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -42,11 +42,11 @@ def test_an_image_that_is_skipped_shows_in_the_exit_code(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
     """Everything else is there; with --json only JSON is on stdout."""
-    (folder / "text.jpg").write_text("no image")
+    (folder / "te\x1bxt.jpg").write_text("no image")
     out = tmp_path / "out"
     done = run("experiment", folder, "-o", out, "--no-crops", "--json")
     assert done.exit_code == 3
-    assert "text.jpg: the bytes are not a JPEG" in done.stderr
+    assert "te\ufffdxt.jpg: the bytes are not a JPEG" in done.stderr
     assert json.loads(done.stdout) == json.loads((out / JSON_FILE).read_text())
 
 

@@ -92,12 +92,14 @@ def test_a_spent_budget_is_said(run: Run, loaded: list[Family]) -> None:
     assert "not complete" in result.stdout
 
 
-def test_an_existing_output_is_refused_before_measuring(
+def test_an_output_that_cannot_be_is_refused_before_measuring(
     run: Run, loaded: list[Family], photo: Path
 ) -> None:
     """A measurement may take minutes, and must not end in a refusal."""
-    result = run("measure", "--output", photo)
-    assert result.exit_code == 2
+    for output in (photo, photo / "profile.json"):  # there is one; there can be none
+        result = run("measure", "--output", output)
+        assert result.exit_code == 2
+        assert "--output" in result.stderr
     assert loaded == []
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.cli.output import printable
 from app.cli.problems import exit_code
 from app.core.errors import CropPlannerError
 from app.routes.problems import STATUS
@@ -81,3 +82,13 @@ def test_a_broken_profile_is_a_failure(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "profile.json"
     file.write_text("{}")
     assert run("lut", "--profile", file).exit_code == 1
+
+
+def test_a_terminal_gets_no_escape_sequences(run: Run, tmp_path: Path) -> None:
+    """Details name files of others, whose names hold anything."""
+    assert printable("a\x1b[31m\nb ü") == "a\ufffd[31m\ufffdb ü"
+    (tmp_path / "a\x1b[2J\n.jpg").write_text("no image")
+    result = run("experiment", tmp_path, "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "the first is a\ufffd[2J\ufffd.jpg: the bytes are not" in result.stderr
+    assert "\x1b" not in result.stderr

@@ -149,6 +149,25 @@ def test_margins_that_are_left_out_save_work_where_crops_overlap():
     assert "Without overlap margins" not in said([PHOTO], none)
 
 
+def test_numbers_that_no_image_gets_are_told_in_short():
+    many = [PHOTO] * 30
+    assert "No image gets 1, 2, 4, 5 or 7 to 12 grid crops:" in said([*many, Size(784, 300)])
+    two = make_config(DEFAULT.family, max_crops=3)
+    assert "No image gets 1 grid crop:" in said([*many, WIDE, Size(784, 300)], two)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ([Size(30_000, 3_000)], "<0.1% of the pixels, fewer than max_crops=4 (0.1%)"),
+        ([Size(12_000, 8_000)], "0.2% of the pixels, as many as max_crops=5"),
+    ],
+)
+def test_few_pixels_are_not_as_many_as_other_few(sizes, told):
+    """Where less than 1 % is kept by either setting, it may still be nine times as much."""
+    assert told in said(sizes)
+
+
 def claimed(seen, published=(0.3, 0.4)):
     row = ShapeRow("square", 2, 1, (0.36, 0.49), (1.4, 1.7), seen, seen)
     return next(

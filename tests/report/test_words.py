@@ -58,5 +58,6 @@ def test_words_agree_with_their_numbers():
     assert words.images_of(1, 1) == "the one image"
 
 
-def test_a_terminal_gets_no_escape_sequences():
-    assert words.printable("a\x1b[31m\nb ü") == "a\ufffd[31m\ufffdb ü"
+def test_numbers_in_a_row_are_one_word():
+    assert words.runs([1, 2, 3, 5, 6, 8]) == ["1 to 3", "5", "6", "8"]
+    assert words.runs([]) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isclose
 
 from app.core.config import CropConfig
 from app.core.method_settings import Method
@@ -39,17 +40,17 @@ def longest_side(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
     resized, limited = _cheap(found, "resize"), _cheap(found, "max_crops")
     if not resized or not limited:
         return
-    best, other = max(resized, key=_kept), max(limited, key=_kept)
-    kept, rival = percent(_kept(best), 0), percent(_kept(other), 0)
-    if kept == rival:
+    best = max(resized, key=_kept)
+    other = max(limited, key=lambda row: (_kept(row), int(row.setting)))
+    if isclose(_kept(best), _kept(other), rel_tol=0.01):
         beside = f"as many as max_crops={other.setting}"
     else:
         word = "fewer" if _kept(best) < _kept(other) else "more"
-        beside = f"{word} than max_crops={other.setting} ({rival})"
+        beside = f"{word} than max_crops={other.setting} ({percent(_kept(other))})"
     yield Finding(
         "methods",
         f"For at most half of the work, the limit on the longer side that keeps most, of those "
-        f"tried, is {best.setting}: {kept} of the pixels, {beside}.",
+        f"tried, is {best.setting}: {percent(_kept(best))} of the pixels, {beside}.",
         {"resize_kept_ratio": _kept(best), "max_crops_kept_ratio": _kept(other)},
     )
 

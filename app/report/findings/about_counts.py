@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from app.core.config import CropConfig
 from app.report.findings.finding import Finding
 from app.report.set_statistics import CountRow, SetStatistics, TilingRow
-from app.report.words import count, grid_crops, images_of, listed, percent, plural
+from app.report.words import count, grid_crops, images_of, listed, percent, plural, runs
 
 _ENOUGH_IMAGES = 30
 """From so many on it is worth saying what does not occur: of a few nobody expects every count."""
@@ -99,9 +99,9 @@ def unused(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
     if found.images >= _ENOUGH_IMAGES and missing and len(seen) > 1:
         yield Finding(
             "counts",
-            f"No image gets {listed([str(crops) for crops in missing], 'or')} grid crops: a number "
-            "of crops is rows × columns of the grid that an image's shape asks for, so not every "
-            "number is reached by scaling.",
+            f"No image gets {listed(runs(missing), 'or')} grid crop{'s' * (missing != [1])}: a "
+            "number of crops is rows × columns of the grid that fits an image best, so which "
+            "numbers it reaches by scaling depends on its shape.",
             {"unused_counts": len(missing)},
         )
 

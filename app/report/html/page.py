@@ -19,7 +19,7 @@ from app.report.html.command import command
 from app.report.html.embedding import Embedded
 from app.report.html.methods_chart import methods_chart
 from app.report.html.table import Table
-from app.report.published import compare_with_published
+from app.report.published import compare_with_published, explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ def render_report(experiment: Experiment, pictures: Mapping[str, Embedded]) -> s
             command=command(experiment),
             said=_by_section(said),
             pair=_pair(experiment),
+            explained=explained(),
             analysed_table=set_tables.analysed_table(experiment),
             counts_chart=charts.counts_chart(found.counts),
             tilings_chart=charts.tilings_chart(found.tilings),
