@@ -41,8 +41,7 @@ class Agreement:
 class Candidates:
     """Images by their grid crops, each in the order of the set, or of the profiling's rows.
 
-    ``source`` is the profiling's file name, ``agreement`` and ``measured_on`` are its own; None
-    without one.
+    ``source`` is the profiling's file name, what follows is its own; None without one.
     """
 
     by_crops: Mapping[int, Sequence[Candidate]]
@@ -50,6 +49,7 @@ class Candidates:
     source: str | None = None
     agreement: Agreement | None = None
     measured_on: str | None = None
+    contended: str | None = None
 
     @property
     def number(self) -> int:
@@ -101,7 +101,12 @@ def profiled_candidates(dataset: Dataset, plans: Plans, path: Path) -> Candidate
     agreement = _agreement(profiling, list(found.values()))
     source = plain_text(path.name)
     return Candidates(
-        _by_crops(found.values()), tuple(missing), source, agreement, profiling.measured_on
+        _by_crops(found.values()),
+        tuple(missing),
+        source,
+        agreement,
+        profiling.measured_on,
+        profiling.contended,
     )
 
 

@@ -221,4 +221,5 @@ def _facts(chosen: Selection[Candidate], wanted: int, candidates: Candidates) ->
         closest_crops=chosen.closest_crops,
         agreement=candidates.agreement,
         measured_on=candidates.measured_on,
+        contended=candidates.contended,
     )

@@ -47,7 +47,8 @@ class SelectionFacts:
     """How the images that are looked at were chosen.
 
     ``source`` is the profiling's file name, or None where they are of the dataset itself;
-    ``agreement`` says how that fits our plans, ``measured_on`` what it was measured on.
+    ``agreement`` says how that fits our plans, ``measured_on`` what it was measured on,
+    ``contended`` why it doubts its times.
     """
 
     source: str | None
@@ -56,6 +57,7 @@ class SelectionFacts:
     closest_crops: int
     agreement: Agreement | None
     measured_on: str | None = None
+    contended: str | None = None
 
     @property
     def target_is_there(self) -> bool:

@@ -41,12 +41,13 @@ class Profiling:
 
     ``counts_global_crop``: whether ``num_crops`` includes it, None where the file does not say.
     Molmo's own code includes it. ``measured_on``: device, dtype, runtime and weights, as far as
-    the file says; None where it says nothing.
+    the file says; None where it says nothing. ``contended``: why its times are in doubt.
     """
 
     results: tuple[ProfiledImage, ...]
     counts_global_crop: bool | None
     measured_on: str | None = None
+    contended: str | None = None
 
 
 def read_profiling(path: Path) -> Profiling:
@@ -65,10 +66,12 @@ def read_profiling(path: Path) -> Profiling:
     reader.require(isinstance(rows, list), "results", "missing, or not a list")
     says = content.get("counts_global_crop")
     reader.require(says is None or type(says) is bool, "counts_global_crop", "not true or false")
+    contended = content.get("contended")
     return Profiling(
         tuple(reader.image(row, f"results[{index}]") for index, row in enumerate(rows)),
         says,
         _measured_on(content),
+        contended if isinstance(contended, str) else None,
     )
 
 

@@ -221,9 +221,10 @@ def test_what_a_profiling_counts_is_found_by_comparing(
 
 
 def test_it_is_said_what_a_profiling_was_measured_on(annotations, tmp_path):
-    """As far as its file says; others' may say nothing."""
+    """And whether it doubts its times: as far as its file says; others' may say nothing."""
     rows = [{"image_id": 1, "num_crops": 7}]
     said = {"device": "A GPU", "dtype": "bfloat16", "runtime": 7, "weights": "random"}
+    said["contended"] = "the load was 4 <before> it began"
     for top, expected in ((said, "A GPU, bfloat16, random weights"), ({}, None)):
         file = profiling(tmp_path / "exp2.json", rows, **top)
         found = CropOverlapAnalysis(MODEL, tmp_path / "out").run(
@@ -231,6 +232,7 @@ def test_it_is_said_what_a_profiling_was_measured_on(annotations, tmp_path):
         )
         assert found.selection.measured_on == expected
         assert result(tmp_path / "out")["selection"]["measured_on"] == expected
+        assert found.selection.contended == top.get("contended")
 
 
 def test_a_profiling_of_other_images_is_an_error(annotations, tmp_path):

@@ -186,6 +186,11 @@ def test_times_are_there_where_they_were_measured():
     assert "71.0 ms" in page.text
     assert "18.8 ms" in page.text  # on the chart; the transfer is a part of the preprocessing
     assert "times" in page.ids
+    assert "In doubt" not in page.text
+    doubted = replace(known.selection, contended="the load was 4.0 before")
+    assert "In doubt. What measured them says: the load was 4.0 before." in (
+        Page(render_report(replace(known, selection=doubted), {})).text
+    )
     assert "times" not in Page(render_report(experiment([PHOTO]), {})).ids
 
 
