@@ -13,7 +13,8 @@ const POLL_MS = 3000;
  */
 export async function waitingFor(plan, onMore, signal) {
   if (plan.latency.source !== "none" && plan.latency.basis === "measured") return null;
-  const { encoder } = await ready(signal);
+  const encoder = await encoderNow(signal);
+  if (encoder === null) return null;
   const measuring = encoder.profile === "measuring" || encoder.profile === "waiting";
   if (encoder.state !== "loading" && !measuring) return null;
   again(encoder.profiled, onMore, signal);
@@ -31,16 +32,23 @@ async function again(profiled, onMore, signal) {
   while (!signal.aborted) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     if (signal.aborted || document.hidden) continue;
-    const { encoder } = await ready(signal).catch(() => ({ encoder: null }));
+    const encoder = await encoderNow(signal);
+    if (signal.aborted) return;
     if (encoder && encoder.profiled !== profiled) return onMore();
   }
 }
 
 /**
+ * How the encoder is; null where it cannot be told, as behind a proxy that keeps health to itself.
  * @param {AbortSignal} signal
- * @returns {Promise<ReadyAnswer>}
+ * @returns {Promise<ReadyAnswer["encoder"] | null>}
  */
-async function ready(signal) {
-  // Not getJson: not ready is an answer, too.
-  return (await fetch(new URL("readyz", document.baseURI), { signal })).json();
+async function encoderNow(signal) {
+  try {
+    // Not getJson: not ready is an answer, too.
+    const answer = await fetch(new URL("readyz", document.baseURI), { signal });
+    return (await answer.json()).encoder ?? null;
+  } catch {
+    return null;
+  }
 }
