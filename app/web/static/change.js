@@ -105,12 +105,9 @@ export class ChangePanel {
         option.hidden = !option.dataset.for?.split(" ").includes(by);
     this.#range = rangeOf(by, this.#context);
     this.#slider.disabled = this.#range === null;
-    if (this.#range === null) {
-      this.#value.textContent = "–";
-      return;
-    }
-    const { label, min, max, value } = this.#range;
-    byId("target-label", HTMLElement).textContent = label;
+    byId("target-label", HTMLElement).textContent = this.#range?.label ?? "At most, at p95";
+    if (this.#range === null) return this.#show();
+    const { min, max, value } = this.#range;
     this.#slider.min = String(min);
     this.#slider.max = String(max);
     this.#slider.value = String(this.#set.get(by) ?? value);

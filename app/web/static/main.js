@@ -168,7 +168,7 @@ function summaryOf({ image, canvas, tiling }) {
 
 /** @param {CropAnswer | null} crop */
 function showCrop(crop) {
-  const hint = "Point at a crop, or use the arrow keys, to see what it shows.";
+  const hint = "Click a crop, or use the arrow keys, to see what it shows.";
   byId("crop-detail", HTMLOutputElement).textContent = crop
     ? `Crop ${crop.index}, ${describe(crop)}.`
     : hint;
