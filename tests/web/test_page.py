@@ -422,6 +422,19 @@ def test_a_large_file_shows_how_far_it_is_and_can_be_given_up(open_page, photo, 
     expect(page.locator("#problem")).to_be_hidden()
 
 
+def test_a_file_that_is_carried_off_again_leaves_the_page_free(open_page, photo_bytes):
+    """Also when what it was over has been drawn anew meanwhile."""
+    page = open_page()
+    held = transfer(page, "rocket.jpg", "image/jpeg", photo_bytes)
+    page.dispatch_event("#figure .canvas", "dragenter", {"dataTransfer": held})
+    expect(page.locator("#drop")).to_be_visible()
+    page.fill("#max-crops", "4")
+    expect(fact(page, "Crops")).to_contain_text("4 + 1")
+    page.dispatch_event("body", "dragenter", {"dataTransfer": held})
+    page.dispatch_event("body", "dragleave", {"dataTransfer": held})
+    expect(page.locator("#drop")).to_be_hidden()
+
+
 def test_an_upload_goes_on_while_the_configuration_is_switched(open_page, photo, tmp_path):
     """What is switched meanwhile holds for the image that arrives."""
     large = tmp_path / "large.png"
