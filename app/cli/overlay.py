@@ -85,7 +85,7 @@ def overlay(
     check_side(side_px)
     made = form or drawing_format(out) or "png"
     file = Path(source)
-    if file.exists():
+    if file.exists() and not file.is_dir():
         written = out or file.with_name(f"{file.stem}.{kind}.{made}")
         check_output(written, made, source=file, force=force)
         plan, drawn = _draw_file(file, config, kind, made, side_px, settings)

@@ -24,6 +24,7 @@ from app.imaging.pictures import (
     draw,
     load_ground,
 )
+from app.routes.disconnect import while_connected
 from app.routes.output import plan_headers
 from app.routes.parameters import PlanParameters, ServiceDependency, SizeParameters
 from app.routes.problems import responses
@@ -91,9 +92,9 @@ async def overlay(
     async with service.images.admit_drawing():
         data = await read_upload(request, service.limits)
         # In one go, as in /resize: a decoded picture must not wait for its next worker.
-        return await service.images.draw(
-            lambda: _draw_upload(data, parameters, config, form, service)
-        )
+        drawing = service.images.draw(lambda: _draw_upload(data, parameters, config, form, service))
+        # Who has gone leaves the queue: a page asks anew whenever something is changed in it.
+        return await while_connected(request, drawing)
 
 
 @router.get(
@@ -112,9 +113,10 @@ async def overlay_of_size(
     check_side(parameters.side_px)
     form = parameters.form(request.headers.get("accept", ""))
     async with service.images.admit_drawing():
-        return await service.images.draw(
+        drawing = service.images.draw(
             lambda: _drawn(parameters, make_plan(size, config), None, form)
         )
+        return await while_connected(request, drawing)
 
 
 def _draw_upload(

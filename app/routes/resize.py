@@ -18,6 +18,7 @@ from app.imaging.render import (
     output_format,
     output_quality,
 )
+from app.routes.disconnect import while_connected
 from app.routes.output import OutputParameters, image_headers, image_or, wants_json
 from app.routes.parameters import ServiceDependency
 from app.routes.problems import responses
@@ -68,7 +69,8 @@ async def resize(
     async with service.images.admit():
         data = await read_upload(request, service.limits)
         # In one go: a decoded picture that waits for its next worker would fill the memory.
-        return await service.images.run(lambda: _resize(data, parameters, config, service, as_json))
+        resizing = service.images.run(lambda: _resize(data, parameters, config, service, as_json))
+        return await while_connected(request, resizing)
 
 
 def _resize(

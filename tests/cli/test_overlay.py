@@ -76,9 +76,10 @@ def test_nothing_is_overwritten_unasked(run: Run, photo: Path) -> None:
 
 def test_what_cannot_be_drawn_is_said(run: Run, photo: Path) -> None:
     """Neither a file nor a size; a side out of bounds; no image; and nothing is written."""
-    missing = run("overlay", photo.with_name("missing.jpg"))
-    assert missing.exit_code == 2
-    assert "neither a file nor a size" in " ".join(missing.stderr.split())
+    for no_file in (photo.with_name("missing.jpg"), "."):
+        missing = run("overlay", no_file)
+        assert missing.exit_code == 2
+        assert "neither a file nor a size" in " ".join(missing.stderr.split())
     large = run("overlay", photo, "--side-px", 9999)
     assert large.exit_code == 2
     assert "between 200 and 4096, got 9999" in large.stderr

@@ -3,14 +3,21 @@
 import asyncio
 import io
 import threading
+import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
+import httpx
 import pytest
 from PIL import Image
 from support.http import JPEG, check_problem, image_bytes
+from support.server import in_a_thread
 
 from app.imaging.pictures import drawing
+from app.main import create_app
 from app.routes.overlay import OverlayParameters
+from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -157,6 +164,38 @@ async def test_a_drawing_that_hangs_holds_nothing_else_up(serve, monkeypatch, ph
     refused = next(answer for answer in answers if answer.status_code == 429)
     check_problem(refused, 429, "queue-full")
     assert refused.headers["retry-after"] == "1"
+
+
+def test_clients_that_have_gone_leave_the_queue(monkeypatch, photo_bytes):
+    """Whoever hangs up before the turn comes frees its place at once, and is never drawn for."""
+    gate, begun, drawn = threading.Event(), threading.Event(), []
+
+    def hangs(kind, plan, *rest) -> bytes:
+        drawn.append(plan.image.width)
+        begun.set()
+        gate.wait(20)
+        return b"drawn"
+
+    monkeypatch.setattr(drawing, "draw_file", hangs)
+    app = create_app(Settings(encoder=False, image_workers=2, image_queue=2))
+    with in_a_thread(app) as address, ThreadPoolExecutor() as clients, ExitStack() as opened:
+        opened.callback(gate.set)
+        sized = f"{address}/overlay?width={{}}&height=400"
+        first = clients.submit(httpx.get, sized.format(401), timeout=20)
+        assert begun.wait(20)
+        upload = {"content": photo_bytes, "headers": JPEG}
+        for method, url, options in (
+            ("GET", sized.format(402), {}),
+            ("POST", f"{address}/overlay", upload),
+        ):
+            for _ in range(3):  # of two places the other one is free each time
+                with pytest.raises(httpx.ReadTimeout):
+                    httpx.request(method, url, timeout=0.3, **options)
+        last = clients.submit(httpx.get, sized.format(403), timeout=20)
+        time.sleep(0.3)
+        gate.set()
+        assert (first.result().status_code, last.result().status_code) == (200, 200)
+    assert drawn == [401, 403]
 
 
 async def test_the_contract_says_what_is_answered(serve):

@@ -65,7 +65,9 @@ def in_a_thread(app: FastAPI) -> Iterator[str]:
         thread.start()
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         wait_for(f"{address}/healthz")
-        yield address
-        server.should_exit = True
-        thread.join(10)
+        try:
+            yield address
+        finally:  # else the thread would keep the process of a failed test from ever ending
+            server.should_exit = True
+            thread.join(10)
         assert not thread.is_alive()

@@ -422,6 +422,92 @@ def test_a_large_file_shows_how_far_it_is_and_can_be_given_up(open_page, photo, 
     expect(page.locator("#problem")).to_be_hidden()
 
 
+def test_a_file_that_is_carried_off_again_leaves_the_page_free(open_page, photo_bytes):
+    """Also when what it was over has been drawn anew meanwhile."""
+    page = open_page()
+    held = transfer(page, "rocket.jpg", "image/jpeg", photo_bytes)
+    page.dispatch_event("#figure .canvas", "dragenter", {"dataTransfer": held})
+    expect(page.locator("#drop")).to_be_visible()
+    page.fill("#max-crops", "4")
+    expect(fact(page, "Crops")).to_contain_text("4 + 1")
+    page.dispatch_event("body", "dragenter", {"dataTransfer": held})
+    page.dispatch_event("body", "dragleave", {"dataTransfer": held})
+    expect(page.locator("#drop")).to_be_hidden()
+
+
+def test_an_upload_goes_on_while_the_configuration_is_switched(open_page, photo, tmp_path):
+    """What is switched meanwhile holds for the image that arrives."""
+    large = tmp_path / "large.png"
+    large.write_bytes(image_bytes(1200, 900, "PNG"))
+    page = open_page()
+    choose(page, photo)
+    network = page.context.new_cdp_session(page)
+    speed = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    slow, fast = ({**speed, "uploadThroughput": each} for each in (300_000, -1))
+    network.send("Network.emulateNetworkConditions", slow)
+    page.set_input_files("#file", large)
+    expect(page.locator("#progress")).to_be_visible()
+    page.select_option("#model", "molmo2-8b")
+    expect(page.locator("#plan-summary")).to_contain_text("rocket.jpg, 640 × 427 px, 113 kB: 2×2")
+    expect(page.locator("#progress")).to_be_visible()
+    network.send("Network.emulateNetworkConditions", fast)
+    expect(page.locator("#plan-summary")).to_contain_text(
+        "large.png, 1200 × 900 px", timeout=20_000
+    )
+    assert page.input_value("#model") == "molmo2-8b"
+
+
+def test_an_answer_that_comes_late_changes_nothing(open_page, url):
+    """Not the message about what was entered since, nor the address."""
+    page = open_page()
+    held = []
+    page.route(f"{url}/plan?width=700&**", lambda route: held.append(route))
+    with page.expect_request(f"{url}/plan?width=700&**"):
+        page.fill("#width", "700")
+    page.fill("#width", "")
+    expect(page.locator("#problem")).to_contain_text("Width in px: ")
+    for route in held:
+        route.continue_()
+    page.wait_for_timeout(300)
+    expect(page.locator("#problem")).to_be_visible()
+    expect(page.locator("body")).not_to_have_attribute("aria-busy", "true")
+    assert "width=1024&height=768" in page.url
+
+
+def test_the_image_stays_until_there_is_another(open_page, photo):
+    """A size that is none takes nothing away: what is shown can still be resized and seen."""
+    page = open_page()
+    choose(page, photo)
+    page.fill("#width", "")
+    expect(page.locator("#problem")).to_be_visible()
+    page.locator("#target").fill("1")
+    expect(page.locator("#change-summary")).to_contain_text("1×1, 1 crop,")
+    for image in page.locator("#change img").all():
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    expect(page.locator("#change img")).to_have_count(2)
+
+
+def test_a_file_can_be_chosen_again(open_page, photo, url):
+    """After the service was away, or when the file has changed."""
+    page = open_page(expected="net::ERR_FAILED")
+    page.route(f"{url}/analyze**", lambda route: route.abort())
+    page.set_input_files("#file", photo)
+    expect(page.locator("#problem")).to_contain_text("rocket.jpg: The service does not answer.")
+    page.unroute_all()
+    choose(page, photo)
+    photo.write_bytes(image_bytes(800, 500))
+    page.set_input_files("#file", photo)
+    expect(page.locator("#plan-summary")).to_contain_text("rocket.jpg, 800 × 500 px")
+
+
+def test_an_address_that_is_entered_on_the_page_is_shown(open_page):
+    """The browser loads nothing anew for it; what it does not say is as on a new page."""
+    page = open_page("/#width=640&height=480&model=molmo2-8b&max_crops=6")
+    page.evaluate("location.hash = '#width=336&height=336'")
+    expect(page.locator("#plan-summary")).to_contain_text("336 × 336 px: 1×1")
+    assert (page.input_value("#max-crops"), page.input_value("#model")) == ("", "molmo-7b-d-0924")
+
+
 def test_a_phone_photo_stands_upright(open_page, tmp_path):
     """Its orientation is applied to the size, the picture and the crops alike."""
     turned = tmp_path / "phone.jpg"
@@ -498,3 +584,40 @@ def test_latencies_come_when_they_are_measured(open_page, fake_encoder):
         expect(fact(page, "Latency")).to_have_text(
             "20.5 ms to vision tokens, median", timeout=15_000
         )
+
+
+def test_latencies_that_come_leave_all_else_as_it_is(open_page, photo, url):
+    """A crop that is selected keeps the focus, and the image is not sent again."""
+    page = open_page()
+    encoder = {"state": "ready", "profile": "measuring", "profiled": 1, "to_profile": 13}
+    known = {"basis": "model", "p50": 100.0}
+
+    def ready(route):
+        route.fulfill(json={"encoder": encoder})
+
+    def plan(route):
+        answer = route.fetch().json()
+        answer["latency"]["basis"] = known["basis"]
+        answer["latency"]["vision_ms"]["p50"] = known["p50"]
+        route.fulfill(json=answer)
+
+    page.route(f"{url}/readyz", ready)
+    page.route(f"{url}/plan?**", plan)
+    choose(page, photo)
+    expect(fact(page, "Latency")).to_contain_text("100 ms")
+    page.locator("#figure .canvas").focus()
+    page.keyboard.press("ArrowRight")
+    sent = []
+    page.on("request", lambda request: sent.append(request.method))
+    known.update(basis="measured", p50=150.0)
+    encoder["profiled"] = 2
+    expect(fact(page, "Latency")).to_contain_text("150 ms")
+    # Measured once; the last samples are worth waiting for, too.
+    known["p50"] = 200.0
+    encoder["profile"] = "complete"
+    expect(fact(page, "Latency")).to_contain_text("200 ms")
+    row = page.locator(".differences tr", has_text="Latency, median")
+    expect(row.locator("td").nth(1)).to_have_text("200 ms")
+    expect(page.locator("#crop-detail")).to_contain_text("Crop 0, row 1")
+    assert page.evaluate("document.activeElement.className") == "canvas"
+    assert "POST" not in sent

@@ -19,6 +19,10 @@ export class Problem extends Error {
 }
 
 const UNREACHABLE = { detail: "The service does not answer. Is it still running?" };
+/** Of a proxy that wants a login, say. */
+const NOT_OURS = { detail: "The answer is not one of the service's. Try to load the page again." };
+/** It was moved or changed since it was chosen, or is a folder. */
+const UNREADABLE = { detail: "The file cannot be read. Choose it again." };
 
 /**
  * The address of a call; parameters without a value are left out.
@@ -37,6 +41,30 @@ export function addressOf(path, query) {
 }
 
 /**
+ * What a GET answers.
+ * @param {string} path
+ * @param {Query} [query]
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Blob>}
+ */
+export async function getBlob(path, query = {}, signal) {
+  const address = addressOf(path, query);
+  /** @type {Response} */
+  let response;
+  /** @type {Blob} */
+  let body;
+  try {
+    response = await fetch(address, { signal: signal ?? null });
+    body = await response.blob();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Problem(0, UNREACHABLE);
+  }
+  if (!response.ok) throw problemOf(response.status, await body.text());
+  return body;
+}
+
+/**
  * The JSON that a GET answers.
  * @param {string} path
  * @param {Query} [query]
@@ -44,18 +72,20 @@ export function addressOf(path, query) {
  * @returns {Promise<any>} as OpenAPI has it; whoever calls names the type
  */
 export async function getJson(path, query = {}, signal) {
-  const address = addressOf(path, query);
-  /** @type {Response} */
-  let response;
+  return jsonOf(await getBlob(path, query, signal));
+}
+
+/**
+ * An answer as JSON.
+ * @param {Blob} body
+ * @returns {Promise<any>} as OpenAPI has it; whoever calls names the type
+ */
+export async function jsonOf(body) {
   try {
-    response = await fetch(address, { signal: signal ?? null });
-  } catch (error) {
-    if (signal?.aborted) throw error;
-    throw new Problem(0, UNREACHABLE);
+    return JSON.parse(await body.text());
+  } catch {
+    throw new Problem(0, NOT_OURS);
   }
-  const text = await response.text();
-  if (!response.ok) throw problemOf(response.status, text);
-  return JSON.parse(text);
 }
 
 /**
@@ -90,13 +120,25 @@ export function postImage(path, query, file, { accept = "*/*", signal, onProgres
         resolve({ body, header: (name) => request.getResponseHeader(name) });
       else reject(problemOf(request.status, await body.text()));
     };
-    request.onerror = () => reject(new Problem(0, UNREACHABLE));
+    request.onerror = async () =>
+      reject(new Problem(0, (await isReadable(file)) ? UNREACHABLE : UNREADABLE));
     request.onabort = () => reject(signal.reason);
     request.onloadend = () => signal.removeEventListener("abort", stop);
     signal.addEventListener("abort", stop);
     if (signal.aborted) reject(signal.reason);
     else request.send(file);
   });
+}
+
+/** @param {File} file */
+async function isReadable(file) {
+  return file
+    .slice(0, 1)
+    .arrayBuffer()
+    .then(
+      () => true,
+      () => false,
+    );
 }
 
 /**

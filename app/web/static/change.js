@@ -4,7 +4,7 @@ import { rangeOf } from "./aims.js";
 import { Latest, Problem, getJson, postImage } from "./api.js";
 import { byId, h } from "./dom.js";
 import { isAbort, showProblem, uploadProgress } from "./messages.js";
-import { headline, resultOf } from "./result.js";
+import { differences, headline, resultOf } from "./result.js";
 import { crops } from "./words.js";
 
 /** @typedef {import("./aims.js").By} By */
@@ -32,6 +32,8 @@ export class ChangePanel {
   #timer;
   /** Of the image that was made. @type {string | null} */
   #made = null;
+  /** What is shown. @type {Result | null} */
+  #result = null;
 
   constructor() {
     this.#form.addEventListener("submit", (event) => event.preventDefault());
@@ -64,12 +66,28 @@ export class ChangePanel {
    * Start again from another image, size or configuration.
    * @param {Context} context
    * @param {boolean} isAnother whether it is another image or size
+   * @param {boolean} isTimed whether nothing but latencies is new
    */
-  update(context, isAnother) {
+  update(context, isAnother, isTimed) {
     if (isAnother) this.#set.clear();
     this.#context = context;
     this.#arrange();
-    this.#soon(0);
+    const isUnderWay = this.#place.hasAttribute("aria-busy");
+    const isKept = isTimed && this.#by !== "latency" && (isUnderWay || this.#result !== null);
+    if (!isKept) this.#soon(0);
+    else if (this.#result !== null) this.#renew(this.#result);
+  }
+
+  /**
+   * New latencies for what is shown: the image stays as it is, so it is not sent again.
+   * @param {Result} result
+   */
+  async #renew(result) {
+    const plan = await getJson("plan", result.asked).catch(() => null);
+    if (plan === null || this.#result !== result || this.#context === null) return;
+    result.plan = plan;
+    const table = this.#place.querySelector(".differences");
+    table?.replaceWith(differences(this.#context, result));
   }
 
   /** @returns {By} */
@@ -87,12 +105,9 @@ export class ChangePanel {
         option.hidden = !option.dataset.for?.split(" ").includes(by);
     this.#range = rangeOf(by, this.#context);
     this.#slider.disabled = this.#range === null;
-    if (this.#range === null) {
-      this.#value.textContent = "–";
-      return;
-    }
-    const { label, min, max, value } = this.#range;
-    byId("target-label", HTMLElement).textContent = label;
+    byId("target-label", HTMLElement).textContent = this.#range?.label ?? "At most, at p95";
+    if (this.#range === null) return this.#show();
+    const { min, max, value } = this.#range;
     this.#slider.min = String(min);
     this.#slider.max = String(max);
     this.#slider.value = String(this.#set.get(by) ?? value);
@@ -124,6 +139,7 @@ export class ChangePanel {
       this.#render(context, result);
     } catch (error) {
       if (isAbort(error)) return;
+      this.#result = null;
       this.#summary.replaceChildren();
       this.#place.replaceChildren();
       showProblem("change-problem", error, this.#reachable(error));
@@ -148,8 +164,9 @@ export class ChangePanel {
       const { body, header } = await postImage(call.path, call.query, context.file, options);
       const size = { width: header("X-Image-Width"), height: header("X-Image-Height") };
       const max_crops = header("X-Max-Crops") ?? context.config.max_crops;
-      const plan = await getJson("plan", { ...context.config, max_crops, ...size }, signal);
-      return { plan, mode: header("X-Resize-Mode") ?? "", blob: body, header, call };
+      const asked = { ...context.config, max_crops, ...size };
+      const plan = await getJson("plan", asked, signal);
+      return { plan, mode: header("X-Resize-Mode") ?? "", blob: body, header, call, asked };
     } finally {
       progress.end();
     }
@@ -199,6 +216,7 @@ export class ChangePanel {
   #render(context, result) {
     if (this.#made !== null) URL.revokeObjectURL(this.#made);
     this.#made = null;
+    this.#result = typeof result === "string" ? null : result;
     if (typeof result === "string") {
       this.#summary.textContent = result;
       this.#place.replaceChildren();
@@ -225,6 +243,7 @@ async function sizeAlone(context, by, target, call, signal) {
   const size = context.plan.control.sizes.find((one) => one.crops === target);
   if (size === undefined) return `No image of any size gives ${crops(target)} here.`;
   const { width, height } = size;
-  const plan = await getJson("plan", { ...context.config, width, height }, signal);
-  return { plan, mode: size.reached_by, blob: null, header: () => null, call };
+  const asked = { ...context.config, width, height };
+  const plan = await getJson("plan", asked, signal);
+  return { plan, mode: size.reached_by, blob: null, header: () => null, call, asked };
 }

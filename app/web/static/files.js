@@ -5,25 +5,26 @@
  * @param {(file: File) => void} take
  */
 export function filesOf(veil, take) {
-  let depth = 0;
   /** @param {DragEvent} event */
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files") ?? false;
   /** @param {boolean} isOver */
   const show = (isOver) => (veil.hidden = !isOver);
-  // Entering an element fires before leaving the one around it, so they are counted.
-  document.addEventListener("dragenter", (event) => {
-    if (hasFiles(event)) show(++depth > 0);
-  });
+  /** @param {DragEvent} event */
+  const over = (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault(); // else the browser opens the file
+    show(true);
+  };
+  document.addEventListener("dragenter", over);
+  document.addEventListener("dragover", over);
   document.addEventListener("dragleave", (event) => {
-    if (hasFiles(event)) show(--depth > 0);
-  });
-  document.addEventListener("dragover", (event) => {
-    if (hasFiles(event)) event.preventDefault(); // else the browser opens the file
+    // Out of the window, not into another element. Counting instead would miss elements that are
+    // redrawn meanwhile.
+    if (event.relatedTarget === null) show(false);
   });
   document.addEventListener("drop", (event) => {
     if (!hasFiles(event)) return;
     event.preventDefault();
-    depth = 0;
     show(false);
     const file = event.dataTransfer?.files[0];
     if (file) take(file);

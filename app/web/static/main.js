@@ -1,6 +1,6 @@
 /** The page: what is entered, what is asked for, and what is shown of the answers. */
 
-import { Latest, Problem, getJson, postImage } from "./api.js";
+import { Latest, Problem, getJson, jsonOf, postImage } from "./api.js";
 import { ChangePanel } from "./change.js";
 import { drawChart, drawTable } from "./chart.js";
 import { cliffsOf } from "./cliffs.js";
@@ -35,13 +35,16 @@ const fields = {
 };
 const change = new ChangePanel();
 const pictures = new PicturePanel();
-const latest = new Latest();
+const plans = new Latest();
+const uploads = new Latest();
 
 /** @type {FamilyAnswer[]} */
 let families = [];
 /** @type {Upload | null} */
 let upload = null;
-/** What is shown. @type {{plan: PlanAnswer, lut: LutAnswer} | null} */
+/** Addresses of images that are chosen no more, but shown until another is. @type {string[]} */
+const outdated = [];
+/** What is shown; `drawn` is all of it but latencies. @type {{plan: PlanAnswer, lut: LutAnswer, drawn: string} | null} */
 let shown = null;
 /** Of the image or size that was shown last. */
 let subject = "";
@@ -65,14 +68,19 @@ const size = () => ({ width: fields.width.valueAsNumber, height: fields.height.v
 /** @param {number} ms */
 function soon(ms) {
   clearTimeout(timer);
+  plans.stop(); // its answer would be of what is no longer entered
   timer = setTimeout(refresh, ms);
 }
 
 /** Ask for the plan and the table of what is entered, and show them. */
 async function refresh() {
   clearTimeout(timer);
-  if (!inputs.checkValidity()) return showProblem("problem", firstInvalid());
-  const signal = latest.next();
+  const signal = plans.next();
+  if (!inputs.checkValidity()) {
+    document.body.removeAttribute("aria-busy");
+    return showProblem("problem", firstInvalid());
+  }
+  showProblem("problem"); // not once there is an answer: a file may have been refused by then
   document.body.setAttribute("aria-busy", "true");
   try {
     const asked = { ...config(), ...size() };
@@ -80,7 +88,6 @@ async function refresh() {
       getJson("plan", asked, signal),
       getJson("lut", asked, signal),
     ]);
-    showProblem("problem");
     await show(plan, lut, signal);
   } catch (error) {
     if (isAbort(error)) return; // what came after it goes on
@@ -104,28 +111,36 @@ function firstInvalid() {
  * @param {AbortSignal} signal
  */
 async function show(plan, lut, signal) {
-  shown = { plan, lut };
   const isStretched = family()?.resize_law === "stretch";
   const picture = upload?.address ?? null;
+  const drawn = JSON.stringify([picture, config(), { ...plan, latency: null }]);
+  const isTimed = drawn === shown?.drawn;
+  shown = { plan, lut, drawn };
   fields.maxCrops.placeholder = String(family()?.config.max_crops);
   fields.cropSize.placeholder = String(family()?.config.crop_size_px);
   fields.margins.placeholder = String(family()?.config.overlap_margins);
-  byId("plan-summary", HTMLElement).textContent = summaryOf(plan);
-  drawFigure(byId("figure", HTMLElement), plan, {
-    isStretched,
-    picture,
-    label: upload?.file.name ?? px(plan.image),
-    onSelect: showCrop,
-  });
-  showCrop(null);
+  if (!isTimed) {
+    // Drawn once: a crop that is selected stays so, and has the focus, while latencies come.
+    byId("plan-summary", HTMLElement).textContent = summaryOf(plan);
+    drawFigure(byId("figure", HTMLElement), plan, {
+      isStretched,
+      picture,
+      label: upload?.file.name ?? px(plan.image),
+      onSelect: showCrop,
+    });
+    showCrop(null);
+    byId("plan-curl", HTMLElement).replaceChildren(curlBlock(planCurl(plan)));
+    const { width, height } = plan.image;
+    pictures.update({ size: { width, height }, file: upload?.file ?? null, config: config() });
+  }
   drawTableAndChart();
-  byId("plan-curl", HTMLElement).replaceChildren(curlBlock(planCurl(plan)));
   const another = `${upload?.address ?? ""} ${plan.image.width}x${plan.image.height}`;
   change.update(
     { plan, lut, file: upload?.file ?? null, picture, config: config(), isStretched },
     another !== subject,
+    isTimed,
   );
-  pictures.update({ size: size(), file: upload?.file ?? null, config: config() });
+  for (const address of outdated.splice(0)) URL.revokeObjectURL(address);
   subject = another;
   remember();
   const waiting = await waitingFor(plan, () => soon(0), signal);
@@ -146,14 +161,14 @@ function drawTableAndChart() {
 /** @param {PlanAnswer} plan */
 function summaryOf({ image, canvas, tiling }) {
   const of = upload ? `${upload.file.name}, ${px(image)}, ${bytes(upload.file.size)}` : px(image);
-  const notes = upload?.facts.notes.length ? ` ${upload.facts.notes.join(" ")}` : "";
+  const notes = upload?.facts.notes.length ? ` Note: ${upload.facts.notes.join("; ")}.` : "";
   const turned = (upload?.facts.orientation ?? 1) > 1 ? ", turned upright" : "";
   return `${of}${turned}: ${grid(tiling)} on a canvas of ${px(canvas)}, ${crops(tiling.crops)} and the global one.${notes}`;
 }
 
 /** @param {CropAnswer | null} crop */
 function showCrop(crop) {
-  const hint = "Point at a crop, or use the arrow keys, to see what it shows.";
+  const hint = "Click a crop, or use the arrow keys, to see what it shows.";
   byId("crop-detail", HTMLOutputElement).textContent = crop
     ? `Crop ${crop.index}, ${describe(crop)}.`
     : hint;
@@ -170,14 +185,13 @@ function planCurl({ image }) {
  * @param {File} file
  */
 async function take(file) {
-  const signal = latest.next();
-  byId("progress-cancel", HTMLButtonElement).onclick = () => latest.stop();
+  const signal = uploads.next();
   const progress = uploadProgress("progress", "Reading the image…");
   try {
     const options = { accept: "application/json", signal, onProgress: progress.update };
     const { body } = await postImage("analyze", { ...config(), latency: "none" }, file, options);
     /** @type {PlanAnswer} */
-    const plan = JSON.parse(await body.text());
+    const plan = await jsonOf(body);
     forget();
     upload = { file, address: URL.createObjectURL(file), facts: plan.image };
     fields.width.value = String(plan.image.width);
@@ -196,9 +210,8 @@ async function take(file) {
 /** From now on a size without an image. */
 function forget() {
   if (upload === null) return;
-  URL.revokeObjectURL(upload.address);
+  outdated.push(upload.address);
   upload = null;
-  fields.file.value = "";
   byId("source-hint", HTMLElement).textContent = "or drop or paste one anywhere";
 }
 
@@ -218,14 +231,15 @@ function recall() {
   fields.maxCrops.value = kept.get("max_crops") ?? "";
   fields.margins.value = kept.get("overlap_margins") ?? "";
   fields.cropSize.value = kept.get("crop_size_px") ?? "";
-  const model = kept.get("model");
-  if (model && families.some((one) => one.name === model)) fields.model.value = model;
+  const known = families.find((one) => one.name === kept.get("model"));
+  fields.model.value = (known ?? families.find((one) => one.default))?.name ?? "";
 }
 
 function listen() {
   inputs.addEventListener("submit", (event) => event.preventDefault());
   for (const side of [fields.width, fields.height])
     side.addEventListener("input", () => {
+      uploads.stop();
       forget();
       soon(REST_MS);
     });
@@ -233,7 +247,15 @@ function listen() {
     field.addEventListener("input", () => soon(REST_MS));
   fields.file.addEventListener("change", () => {
     const file = fields.file.files?.[0];
+    fields.file.value = ""; // or the same file, chosen again, would be no change
     if (file) take(file);
+  });
+  byId("progress-cancel", HTMLButtonElement).addEventListener("click", () => uploads.stop());
+  window.addEventListener("hashchange", () => {
+    uploads.stop();
+    forget();
+    recall();
+    soon(0);
   });
   filesOf(byId("drop", HTMLElement), take);
   let width = 0;

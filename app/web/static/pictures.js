@@ -1,6 +1,6 @@
 /** Pictures that the service draws: shown, to be downloaded, and as a command. */
 
-import { Latest, Problem, addressOf, postImage } from "./api.js";
+import { Latest, getBlob, postImage } from "./api.js";
 import { curlBlock, curlOf } from "./curl.js";
 import { byId, h } from "./dom.js";
 import { isAbort, showProblem } from "./messages.js";
@@ -87,15 +87,4 @@ export class PicturePanel {
       curlBlock(curlOf("overlay", query, { file, out: name })),
     );
   }
-}
-
-/**
- * @param {string} path
- * @param {import("./api.js").Query} query
- * @param {AbortSignal} signal
- */
-async function getBlob(path, query, signal) {
-  const response = await fetch(addressOf(path, query), { signal });
-  if (response.ok) return response.blob();
-  throw new Problem(response.status, await response.json());
 }

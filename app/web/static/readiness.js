@@ -2,45 +2,59 @@
 
 import { count } from "./words.js";
 
+/** @typedef {ReadyAnswer["encoder"]} Encoder */
+
+/** What of it is another where there is more to see. */
+const NEWS = /** @type {const} */ (["state", "profile", "profiled"]);
+
 /** How often one looks whether latencies have come. */
 const POLL_MS = 3000;
 
 /**
- * Why latencies are still to come; null where nothing more will come.
+ * Why this plan's latency is still to come; null where it is there or none will come.
  * @param {PlanAnswer} plan
- * @param {() => void} onMore called once, when more has been measured
+ * @param {() => void} onMore called once, when more has been measured, of any count
  * @param {AbortSignal} signal
  */
 export async function waitingFor(plan, onMore, signal) {
-  if (plan.latency.source !== "none" && plan.latency.basis === "measured") return null;
-  const { encoder } = await ready(signal);
+  const encoder = await encoderNow(signal);
+  if (encoder === null) return null;
   const measuring = encoder.profile === "measuring" || encoder.profile === "waiting";
   if (encoder.state !== "loading" && !measuring) return null;
-  again(encoder.profiled, onMore, signal);
+  again(encoder, onMore, signal);
+  // Other counts, and more samples of this one, are still to come.
+  if (plan.latency.source !== "none" && plan.latency.basis === "measured") return null;
   if (encoder.state === "loading") return "The encoder is being loaded; latencies follow.";
   return `The profile is being measured: ${count(encoder.profiled)} of ${count(encoder.to_profile)} counts so far.`;
 }
 
 /**
- * Look until more has been measured.
- * @param {number} profiled
+ * Look until more has been measured, or all, or nothing can be.
+ * @param {Encoder} before
  * @param {() => void} onMore
  * @param {AbortSignal} signal
  */
-async function again(profiled, onMore, signal) {
+async function again(before, onMore, signal) {
   while (!signal.aborted) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     if (signal.aborted || document.hidden) continue;
-    const { encoder } = await ready(signal).catch(() => ({ encoder: null }));
-    if (encoder && encoder.profiled !== profiled) return onMore();
+    const now = await encoderNow(signal);
+    if (signal.aborted) return;
+    if (now && NEWS.some((name) => now[name] !== before[name])) return onMore();
   }
 }
 
 /**
+ * How the encoder is; null where it cannot be told, as behind a proxy that keeps health to itself.
  * @param {AbortSignal} signal
- * @returns {Promise<ReadyAnswer>}
+ * @returns {Promise<Encoder | null>}
  */
-async function ready(signal) {
-  // Not getJson: not ready is an answer, too.
-  return (await fetch(new URL("readyz", document.baseURI), { signal })).json();
+async function encoderNow(signal) {
+  try {
+    // Not getJson: not ready is an answer, too.
+    const answer = await fetch(new URL("readyz", document.baseURI), { signal });
+    return (await answer.json()).encoder ?? null;
+  } catch {
+    return null;
+  }
 }

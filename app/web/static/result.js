@@ -8,7 +8,8 @@ import { bytes, count, crops, grid, percent, px, signed, time } from "./words.js
 /** @typedef {{plan: PlanAnswer, lut: LutAnswer, file: File | null, picture: string | null,
  *   config: import("./api.js").Query, isStretched: boolean}} Context what is shown now */
 /** @typedef {{plan: PlanAnswer, mode: string, blob: Blob | null, header: (name: string) => string | null,
- *   call: {path: string, query: import("./api.js").Query}}} Result `blob`: null without an image */
+ *   call: {path: string, query: import("./api.js").Query}, asked: import("./api.js").Query}} Result
+ *   `blob`: null without an image; `asked`: what `plan` answers */
 
 /** @type {Record<string, string>} */
 const MODES = {
@@ -76,7 +77,7 @@ export function headline({ plan: before }, { plan, mode, header }) {
  * @param {Context} context
  * @param {Result} result
  */
-function differences({ plan: now, file }, { plan: then, blob, header }) {
+export function differences({ plan: now, file }, { plan: then, blob, header }) {
   /** @type {[string, string, string, string][]} */
   const rows = [
     ["Size", px(now.image), px(then.image), ""],
@@ -98,13 +99,8 @@ function differences({ plan: now, file }, { plan: then, blob, header }) {
   const names = ["", "Now", "Then", "Change"].map((name) => h("th", { scope: "col" }, name));
   return h(
     "div",
-    { class: "scroll" },
-    h(
-      "table",
-      { class: "differences" },
-      h("thead", {}, h("tr", {}, ...names)),
-      h("tbody", {}, ...body),
-    ),
+    { class: "scroll differences" },
+    h("table", {}, h("thead", {}, h("tr", {}, ...names)), h("tbody", {}, ...body)),
   );
 }
 
