@@ -35,6 +35,7 @@ from app.routes import (
 )
 from app.routes.answers import Answers
 from app.routes.front import KeptAnswers, KnownQueries
+from app.routes.head import HeadAsGet
 from app.routes.parameters import refuse_repeats
 from app.serving.encoder import EncoderService
 from app.serving.encoding import Encoding
@@ -99,6 +100,7 @@ def create_app(
     )
     app.state.service, app.state.answers = service, answers
     problems.install(app)
+    app.add_middleware(HeadAsGet)
     app.router.routes[:0] = _front(service, answers)
     # Routes are tried in turn, and health is asked every few seconds. It and the page do not mind
     # repeated parameters: machines and browsers add some of their own.

@@ -283,6 +283,16 @@ def test_what_is_entered_is_in_the_address(open_page):
         assert again.input_value(field) == page.input_value(field)
 
 
+def test_an_address_full_of_rubbish_is_a_page_all_the_same(open_page):
+    """What can be used of it is; the rest is as if it were not there."""
+    page = open_page("/#width=-5&height=427&model=gpt&max_crops=1e9&overlap_margins=<b>&x=%00%FF")
+    assert page.input_value("#width") == "1024"
+    assert page.input_value("#height") == "427"
+    assert page.input_value("#model") == "molmo-7b-d-0924"
+    assert page.input_value("#max-crops") == ""
+    expect(page.locator("#problem")).to_be_hidden()
+
+
 def test_the_chart_shows_where_the_image_is_and_sets_the_target(open_page, photo):
     """Tokens and latency each have a mark of the image, over its own count."""
     page = open_page()

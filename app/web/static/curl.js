@@ -35,8 +35,11 @@ export function curlBlock(command, what) {
   if (navigator.clipboard) {
     const copy = h("button", { type: "button", class: "copy" }, "Copy");
     copy.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(command);
-      copy.textContent = "Copied";
+      const isCopied = await navigator.clipboard.writeText(command).then(
+        () => true,
+        () => false, // not allowed here
+      );
+      copy.textContent = isCopied ? "Copied" : "Not allowed";
       setTimeout(() => (copy.textContent = "Copy"), 1500);
     });
     line.append(copy);

@@ -26,27 +26,25 @@ function shapeOf(plan, isStretched) {
  * @param {HTMLElement} container
  * @param {PlanAnswer} plan
  * @param {{isStretched: boolean, picture: string | null, onSelect?: (crop: CropAnswer | null) => void,
- *   label: string}} options `picture`: the address of the image; null where only its size is known
+ *   label: string}} options `picture`: the address of the image; null where only its size is known.
+ *   `onSelect`: told which crop is selected; without it none can be
  */
 export function drawFigure(container, plan, { isStretched, picture, onSelect, label }) {
   const shape = shapeOf(plan, isStretched);
-  const canvas = h("div", {
-    class: "canvas",
-    role: "listbox",
-    tabindex: 0,
-    "aria-label": `${label}: ${grid(plan.tiling)}, ${crops(plan.tiling.crops)}. Arrow keys go from crop to crop.`,
-  });
+  const said = `${label}: ${grid(plan.tiling)}, ${crops(plan.tiling.crops)}.`;
+  const canvas = onSelect
+    ? h("div", {
+        class: "canvas",
+        role: "listbox",
+        tabindex: 0,
+        "aria-label": `${said} Arrow keys go from crop to crop.`,
+      })
+    : h("div", { class: "canvas", role: "img", "aria-label": said });
   canvas.style.setProperty("--shape", String(shape));
   canvas.append(...ground(plan, picture, container), ...padding(plan), ...overlaps(plan));
   const boxes = plan.crops.map((crop) => cropBox(crop, plan));
   canvas.append(...boxes);
-  const select = selecting(canvas, boxes, plan, onSelect);
-  canvas.addEventListener("keydown", (event) => {
-    const next = neighbour(event.key, select.selected(), plan.tiling);
-    if (next === undefined) return;
-    event.preventDefault();
-    select.select(next);
-  });
+  if (onSelect) listen(canvas, boxes, plan, onSelect);
   container.replaceChildren(canvas);
 }
 
@@ -131,12 +129,13 @@ function cropBox(crop, plan) {
 }
 
 /**
+ * Let a crop be selected, by pointing at it or by arrow keys.
  * @param {HTMLElement} canvas
  * @param {HTMLElement[]} boxes
  * @param {PlanAnswer} plan
- * @param {((crop: CropAnswer | null) => void) | undefined} onSelect
+ * @param {(crop: CropAnswer | null) => void} onSelect
  */
-function selecting(canvas, boxes, plan, onSelect) {
+function listen(canvas, boxes, plan, onSelect) {
   let selected = -1;
   /** @param {number} index */
   const select = (index) => {
@@ -146,7 +145,7 @@ function selecting(canvas, boxes, plan, onSelect) {
     const box = boxes[index];
     if (box) canvas.setAttribute("aria-activedescendant", box.id);
     else canvas.removeAttribute("aria-activedescendant");
-    onSelect?.(plan.crops[index] ?? null);
+    onSelect(plan.crops[index] ?? null);
   };
   canvas.addEventListener("click", (event) => {
     // Where crops overlap the nearest centre is meant: its number is what one points at.
@@ -156,7 +155,12 @@ function selecting(canvas, boxes, plan, onSelect) {
     const nearest = nearestCrop(plan.crops, x, y);
     select(nearest === selected ? -1 : nearest);
   });
-  return { select, selected: () => selected };
+  canvas.addEventListener("keydown", (event) => {
+    const next = neighbour(event.key, selected, plan.tiling);
+    if (next === undefined) return;
+    event.preventDefault();
+    select(next);
+  });
 }
 
 /**

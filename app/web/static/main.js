@@ -226,11 +226,18 @@ function remember() {
 /** Enter what an address keeps. */
 function recall() {
   const kept = new URLSearchParams(location.hash.slice(1));
-  fields.width.value = kept.get("width") ?? String(FIRST.width);
-  fields.height.value = kept.get("height") ?? String(FIRST.height);
-  fields.maxCrops.value = kept.get("max_crops") ?? "";
-  fields.margins.value = kept.get("overlap_margins") ?? "";
-  fields.cropSize.value = kept.get("crop_size_px") ?? "";
+  /** @type {[HTMLInputElement, string, string][]} */
+  const entered = [
+    [fields.width, "width", String(FIRST.width)],
+    [fields.height, "height", String(FIRST.height)],
+    [fields.maxCrops, "max_crops", ""],
+    [fields.margins, "overlap_margins", ""],
+    [fields.cropSize, "crop_size_px", ""],
+  ];
+  for (const [field, name, otherwise] of entered) {
+    field.value = kept.get(name) ?? otherwise;
+    if (!field.checkValidity()) field.value = otherwise;
+  }
   const known = families.find((one) => one.name === kept.get("model"));
   fields.model.value = (known ?? families.find((one) => one.default))?.name ?? "";
 }
