@@ -98,7 +98,8 @@ function overlapFact({ overlap }) {
 function latencyFact({ latency }, waiting) {
   if (latency.vision_ms === null)
     return fact("Latency", "–", "", note(waiting ?? `No latency: ${latency.reason}.`));
-  const { p50, p95 } = latency.vision_ms;
+  const { p50, p95, samples } = latency.vision_ms;
+  const passes = samples === 1 ? "the only pass so far" : `${count(samples)} passes`;
   const random =
     latency.weights === "random" ? "; random weights, whose times are the real ones" : "";
   return fact(
@@ -106,7 +107,7 @@ function latencyFact({ latency }, waiting) {
     time(p50),
     "to vision tokens, median",
     note(
-      `p95 ${time(p95)} on ${latency.device}, ${latency.dtype}, ${latency.runtime}${random}. `,
+      `p95 ${time(p95)} over ${passes} on ${latency.device}, ${latency.dtype}, ${latency.runtime}${random}. `,
       h("span", { title: latency.reason, class: "why", tabindex: 0 }, basisOf(latency)),
     ),
     waiting === null ? null : note(waiting),
