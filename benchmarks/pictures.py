@@ -27,11 +27,9 @@ from app.imaging.look import look
 from app.imaging.pictures import (
     DEFAULT_SIDE_PX,
     MAX_SIDE_PX,
-    NEEDS_PICTURE,
     Kind,
     PictureFormat,
-    draw,
-    load_ground,
+    draw_upload,
 )
 from benchmarks.photos import SAMPLE, find_photos
 from benchmarks.timing import ratio, rounds, save
@@ -50,12 +48,8 @@ DPI = 100
 
 def ours(data: bytes, kind: Kind, form: PictureFormat, side_px: int) -> bytes:
     """As ``POST /overlay`` does it."""
-    facts = look(data, max_pixels=MAX_PIXELS)
-    plan = make_plan(facts.size, make_config(family_named(DEFAULT_FAMILY)))
-    image = None
-    if kind in NEEDS_PICTURE:
-        image = load_ground(data, facts, max_pixels=MAX_PIXELS, side_px=side_px)
-    return draw(kind, plan, image, form=form, side_px=side_px)
+    config = make_config(family_named(DEFAULT_FAMILY))
+    return draw_upload(kind, data, config, max_pixels=MAX_PIXELS, form=form, side_px=side_px)[1]
 
 
 def by_hand(data: bytes, plan: CropPlan) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,24 +17,18 @@ from app.cli.arguments import (
 )
 from app.cli.files import check_output, drawing_format, write_output
 from app.cli.inputs import effective_config, read_bytes, read_settings
-from app.core.config import CropConfig
 from app.core.geometry import Size
 from app.core.plan import CropPlan, make_plan
-from app.imaging.look import look
 from app.imaging.pictures import (
     DEFAULT_SIDE_PX,
     MAX_SIDE_PX,
     MIN_SIDE_PX,
-    NEEDS_PICTURE,
     Kind,
     PictureFormat,
     check_side,
     draw,
-    load_ground,
+    draw_upload,
 )
-
-if TYPE_CHECKING:
-    from app.settings import Settings
 
 
 def overlay(
@@ -88,7 +82,14 @@ def overlay(
     if file.exists() and not file.is_dir():
         written = out or file.with_name(f"{file.stem}.{kind}.{made}")
         check_output(written, made, source=file, force=force)
-        plan, drawn = _draw_file(file, config, kind, made, side_px, settings)
+        plan, drawn = draw_upload(
+            kind,
+            read_bytes(file, settings),
+            config,
+            max_pixels=settings.max_pixels,
+            form=made,
+            side_px=side_px,
+        )
     else:
         size = _size_of(source)
         written = out or Path(f"{size}.{kind}.{made}")
@@ -107,23 +108,6 @@ def _size_of(source: str) -> Size:
             f"{source} is neither a file nor a size such as 640x480",
             param_hint="FILE|WIDTHxHEIGHT",
         ) from None
-
-
-def _draw_file(
-    file: Path,
-    config: CropConfig,
-    kind: Kind,
-    form: PictureFormat,
-    side_px: int,
-    settings: Settings,
-) -> tuple[CropPlan, bytes]:
-    data, limit = read_bytes(file, settings), settings.max_pixels
-    facts = look(data, max_pixels=limit)
-    plan = make_plan(facts.size, config)
-    image = None
-    if kind in NEEDS_PICTURE:
-        image = load_ground(data, facts, max_pixels=limit, side_px=side_px)
-    return plan, draw(kind, plan, image, form=form, side_px=side_px)
 
 
 def _say(plan: CropPlan, written: Path) -> None:

@@ -5,31 +5,27 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from PIL import Image
 from pydantic import Field
 
 from app.core.config import CropConfig
 from app.core.geometry import Size
 from app.core.plan import CropPlan, make_plan
-from app.imaging.look import look
 from app.imaging.pictures import (
     DEFAULT_SIDE_PX,
     MAX_SIDE_PX,
     MEDIA_TYPES,
     MIN_SIDE_PX,
-    NEEDS_PICTURE,
     Kind,
     PictureFormat,
     check_side,
     draw,
-    load_ground,
+    draw_upload,
 )
 from app.routes.disconnect import while_connected
 from app.routes.output import plan_headers
 from app.routes.parameters import PlanParameters, ServiceDependency, SizeParameters
 from app.routes.problems import responses
 from app.routes.upload import OPENAPI_BODY, read_upload
-from app.serving.service import Service
 
 router = APIRouter(tags=["planning"])
 
@@ -92,9 +88,18 @@ async def overlay(
     async with service.images.admit_drawing():
         data = await read_upload(request, service.limits)
         # In one go, as in /resize: a decoded picture must not wait for its next worker.
-        drawing = service.images.draw(lambda: _draw_upload(data, parameters, config, form, service))
+        drawing = service.images.draw(
+            lambda: draw_upload(
+                parameters.kind,
+                data,
+                config,
+                max_pixels=service.limits.max_pixels,
+                form=form,
+                side_px=parameters.side_px,
+            )
+        )
         # Who has gone leaves the queue: a page asks anew whenever something is changed in it.
-        return await while_connected(request, drawing)
+        return _answer(*await while_connected(request, drawing), form)
 
 
 @router.get(
@@ -114,33 +119,21 @@ async def overlay_of_size(
     form = parameters.form(request.headers.get("accept", ""))
     async with service.images.admit_drawing():
         drawing = service.images.draw(
-            lambda: _drawn(parameters, make_plan(size, config), None, form)
+            lambda: _draw_size(size, config, parameters.kind, form, parameters.side_px)
         )
-        return await while_connected(request, drawing)
+        return _answer(*await while_connected(request, drawing), form)
 
 
-def _draw_upload(
-    data: bytes,
-    parameters: OverlayParameters,
-    config: CropConfig,
-    form: PictureFormat,
-    service: Service,
-) -> Response:
-    max_pixels, side = service.limits.max_pixels, parameters.side_px
-    facts = look(data, max_pixels=max_pixels)
-    plan = make_plan(facts.size, config)
-    image = None
-    if parameters.kind in NEEDS_PICTURE:
-        image = load_ground(data, facts, max_pixels=max_pixels, side_px=side)
-    return _drawn(parameters, plan, image, form)
+def _draw_size(
+    size: Size, config: CropConfig, kind: Kind, form: PictureFormat, side_px: int
+) -> tuple[CropPlan, bytes]:
+    plan = make_plan(size, config)
+    return plan, draw(kind, plan, None, form=form, side_px=side_px)
 
 
-def _drawn(
-    parameters: OverlayParameters, plan: CropPlan, image: Image.Image | None, form: PictureFormat
-) -> Response:
-    made = draw(parameters.kind, plan, image, form=form, side_px=parameters.side_px)
+def _answer(plan: CropPlan, drawn: bytes, form: PictureFormat) -> Response:
     headers = {**plan_headers(plan), "Vary": "Accept"}
-    return Response(made, media_type=MEDIA_TYPES[form], headers=headers)
+    return Response(drawn, media_type=MEDIA_TYPES[form], headers=headers)
 
 
 def _preference(accept: str, media_type: str) -> float:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from PIL import Image
 
-from app.core.plan import CropPlan
+from app.core.config import CropConfig
+from app.core.plan import CropPlan, make_plan
+from app.imaging.look import look
 from app.imaging.pictures.ground import load_ground
 from app.imaging.pictures.kinds import (
     DEFAULT_SIDE_PX,
@@ -30,6 +32,7 @@ __all__ = [
     "PictureFormat",
     "check_side",
     "draw",
+    "draw_upload",
     "load_ground",
 ]
 
@@ -63,3 +66,28 @@ def draw(
     from app.imaging.pictures.drawing import draw_file
 
     return draw_file(kind, plan, image, form, side_px)
+
+
+def draw_upload(
+    kind: Kind,
+    data: bytes,
+    config: CropConfig,
+    *,
+    max_pixels: int,
+    form: PictureFormat = "png",
+    side_px: int = DEFAULT_SIDE_PX,
+) -> tuple[CropPlan, bytes]:
+    """The plan of an image file and a picture of it, decoded only where the kind shows it.
+
+    Raises:
+        UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding says.
+        CollapsedImage: the image has no plan.
+        InvalidConfig: ``side_px`` is outside of its bounds.
+    """
+    check_side(side_px)  # before anything is decoded
+    facts = look(data, max_pixels=max_pixels)
+    plan = make_plan(facts.size, config)
+    image = None
+    if kind in NEEDS_PICTURE:
+        image = load_ground(data, facts, max_pixels=max_pixels, side_px=side_px)
+    return plan, draw(kind, plan, image, form=form, side_px=side_px)
