@@ -8,6 +8,9 @@ from app.core.latency import Basis, Latency, LatencySource
 from app.schemas.answer import THIS_DEVICE, Mirror, Rounded
 from app.schemas.measurement import RunningMeasurement
 from app.schemas.profile_use import ProfileInUseAnswer
+from app.serving.encoder import EncoderState
+from app.serving.profiling import ProfileState
+from app.serving.worker import WorkerState
 
 
 class VisionMs(Mirror):
@@ -77,12 +80,12 @@ class LatencyAnswer(BaseModel):
 
 
 class EncoderAnswer(Mirror):
-    """The encoder's state: `off`, `loading`, `ready` or `failed`; the worker's; the profile's."""
+    """The encoder's state, the worker's, the profile's."""
 
-    state: str
-    worker: str = Field(description="running, stalled, dead or stopped")
+    state: EncoderState
+    worker: WorkerState
     reason: str | None
-    profile: str = Field(description="off, waiting, measuring, complete, partial or failed")
+    profile: ProfileState
     profiled: int = Field(description="Counts of crops measured so far…")
     to_profile: int = Field(description="…of this many.")
     measurement: RunningMeasurement | None = Field(description="The measurement under way.")
