@@ -44,6 +44,11 @@ class Canvas:
             self.pad_top + self.scaled_height,
         )
 
+    @property
+    def box(self) -> Box:
+        """All of the canvas."""
+        return Box(0, 0, self.width, self.height)
+
     def to_image(self, box: Box) -> Box | None:
         """A canvas box in px of the original: padding cut off, scale undone; None if all padding.
 

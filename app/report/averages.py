@@ -156,5 +156,4 @@ def weighted_mean(pairs: Iterable[tuple[float, int]]) -> float:
 
 def padding_ratio(plan: CropPlan) -> float:
     """The share of the canvas that shows no image."""
-    canvas = plan.canvas
-    return 1 - canvas.content.area / (canvas.width * canvas.height)
+    return plan.canvas.padding_ratio(plan.canvas.box)

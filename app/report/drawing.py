@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,12 +16,10 @@ from app.core.plan import CropPlan
 from app.imaging.decode import decode
 from app.imaging.look import look
 from app.imaging.pictures import DEFAULT_SIDE_PX, Kind, draw, load_ground
+from app.imaging.render import write
 from app.report.crop_images import crop_images
 from app.report.experiment import ImageFiles
 from app.report.writing import write_whole
-
-_COMPRESSION = 1
-"""Of PNG files: level 6 takes five times as long for a few percent (docs/pixels.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +78,8 @@ def draw_all(
     workers = min(workers, len(drawings))
     if workers == 1:
         for drawing in drawings:
-            for write in (draw_pictures, write_crops):
-                write(drawing)
+            for make in (draw_pictures, write_crops):
+                make(drawing)
                 one_more()
         return
     with _processes(workers) as pool:
@@ -154,7 +151,7 @@ def write_crops(drawing: Drawing) -> None:
     images = [image, *crop_images(image, drawing.plan)]
     names = [files.original, files.global_crop, *files.grid_crops]
     for name, one in zip(names, images, strict=True):
-        write_whole(drawing.folder / name, _png(one))
+        write_whole(drawing.folder / name, write(one, "png", None, None))
 
 
 def _load_reduced(drawing: Drawing) -> Image.Image | None:
@@ -164,9 +161,3 @@ def _load_reduced(drawing: Drawing) -> Image.Image | None:
     data, limit = drawing.path.read_bytes(), drawing.max_pixels
     facts = look(data, max_pixels=limit)
     return load_ground(data, facts, max_pixels=limit, side_px=DEFAULT_SIDE_PX)
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=_COMPRESSION)
-    return buffer.getvalue()

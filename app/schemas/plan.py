@@ -7,7 +7,7 @@ from math import isfinite
 from pydantic import BaseModel, Field
 
 from app.core.control import candidates, max_crops_table, size_table
-from app.core.geometry import Box, Size
+from app.core.geometry import Size
 from app.core.headroom import height_headroom, width_headroom
 from app.core.latency import Latency
 from app.core.plan import Crop, CropPlan
@@ -226,11 +226,10 @@ class GlobalCropAnswer(BaseModel):
     @classmethod
     def of(cls, plan: CropPlan) -> GlobalCropAnswer:
         canvas = plan.global_canvas
-        whole = Box(0, 0, canvas.width, canvas.height)
         return cls(
             canvas=CanvasAnswer.of(canvas),
             image_box=(0, 0, plan.image.width, plan.image.height),
-            padding_ratio=canvas.padding_ratio(whole),
+            padding_ratio=canvas.padding_ratio(canvas.box),
         )
 
 

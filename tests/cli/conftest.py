@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli.application import app
+from app.core.families import Family
+
+if TYPE_CHECKING:
+    from app.encoder.encoder import Encoder
 
 PHOTO = Path(__file__).parents[2] / "docs" / "samples" / "rocket.jpg"
 Run = Callable[..., Result]
@@ -38,3 +44,28 @@ def run() -> Run:
 def photo(tmp_path: Path) -> Path:
     """A photo of 640x427 px, which gets 2x3 crops."""
     return Path(shutil.copy(PHOTO, tmp_path / "photo.jpg"))
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    """With a small network; late, as most commands need no torch."""
+    from support.encoders import small_encoder
+
+    return small_encoder()
+
+
+@pytest.fixture
+def loaded(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> list[Family]:
+    """Puts that encoder in place of the real one; the families that were asked for."""
+    import torch
+
+    asked = []
+
+    def load(family: Family, **options: object) -> Encoder:
+        asked.append(family)
+        return replace(encoder, family=family)
+
+    monkeypatch.setenv("CROP_PLANNER_DEVICE", "cpu")
+    monkeypatch.setenv("CROP_PLANNER_THREADS", str(torch.get_num_threads()))
+    monkeypatch.setattr("app.encoder.loading.load_encoder", load)
+    return asked

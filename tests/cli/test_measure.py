@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.encoders import CPU, small_encoder
+from support.encoders import CPU
 from support.profiles import entry, profile
 
 from app.core.families import Family, family_named
@@ -18,26 +18,12 @@ from app.encoder.runtimes.base import Eager
 from tests.cli.conftest import Run
 
 
-@pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    return small_encoder()
-
-
 @pytest.fixture
-def loaded(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> list[Family]:
-    """Puts that encoder in place of the real one; the families that were asked for."""
-    asked = []
-
-    def load(family: Family, **options: object) -> Encoder:
-        asked.append(family)
-        return encoder
-
-    monkeypatch.setenv("CROP_PLANNER_DEVICE", "cpu")
-    monkeypatch.setenv("CROP_PLANNER_THREADS", str(torch.get_num_threads()))
-    monkeypatch.setattr("app.encoder.loading.load_encoder", load)
+def loaded(loaded: list[Family], monkeypatch: pytest.MonkeyPatch) -> list[Family]:
+    """Nor are the machine's own rates measured."""
     monkeypatch.setattr("app.encoder.measure.matmul_gflop_per_s", lambda device, dtype: 500.0)
     monkeypatch.setattr("app.encoder.measure.copy_gb_per_s", lambda device: 20.0)
-    return asked
+    return loaded
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
-from support.encoders import small_encoder
 
 from app.core.families import Family
 from app.encoder.encoder import Encoder, PreparedCrops, StageTimes
@@ -16,26 +13,6 @@ from app.report.profiling_file import PROFILING_FILE, read_profiling
 from tests.cli.conftest import Run
 
 QUICK = ("--repeats", 2, "--warmup", 0)
-
-
-@pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    return small_encoder()
-
-
-@pytest.fixture
-def loaded(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> list[Family]:
-    """Puts that encoder in place of the real one; the families that were asked for."""
-    asked = []
-
-    def load(family: Family, **options: object) -> Encoder:
-        asked.append(family)
-        return replace(encoder, family=family)
-
-    monkeypatch.setenv("CROP_PLANNER_DEVICE", "cpu")
-    monkeypatch.setenv("CROP_PLANNER_THREADS", str(torch.get_num_threads()))
-    monkeypatch.setattr("app.encoder.loading.load_encoder", load)
-    return asked
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from PIL.ImageOps import autocontrast
 
 from app.core.geometry import Box, Size
 from app.core.plan import CropPlan
-from app.imaging.pictures.ground import cut_out, whole
+from app.imaging.pictures.ground import cut_out
 from app.imaging.pictures.legend import Entry
 from app.imaging.pictures.marks import mark_padding, padding_entry
 from app.imaging.pictures.page import Page
@@ -56,7 +56,7 @@ def _ground(plan: CropPlan, image: Image.Image | None, drawn: Size) -> Image.Ima
     """
     if image is None:
         return Image.new("RGB", (drawn.width, drawn.height), _PLAIN)
-    grey = cut_out(image, plan.canvas, whole(plan.canvas), drawn).convert("L")
+    grey = cut_out(image, plan.canvas, plan.canvas.box, drawn).convert("L")
     levels = [_DARKEST + round(level / 255 * (_LIGHTEST - _DARKEST)) for level in range(256)]
     return autocontrast(grey, cutoff=0.5).point(levels).convert("RGB")
 
@@ -74,7 +74,7 @@ def _draw_patches(sheet: Sheet, plan: CropPlan, view: View) -> None:
     """A line between any two patches, where there is room for lines."""
     patch, canvas = plan.config.patch_size_px, plan.canvas
     lines: list[Segment] = []
-    box = view.box(whole(canvas))
+    box = view.box(canvas.box)
     if patch * view.across >= _NARROWEST_PX:
         for at in range(patch, canvas.width, patch):
             x = view.x0 + at * view.across

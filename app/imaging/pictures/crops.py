@@ -10,7 +10,7 @@ from app.core.geometry import Box
 from app.core.plan import CropPlan
 from app.imaging.pictures.boundaries import boundaries, draw_line, draw_numbers, line_width
 from app.imaging.pictures.colours import crop_styles
-from app.imaging.pictures.ground import cut_out, whole
+from app.imaging.pictures.ground import cut_out
 from app.imaging.pictures.legend import Entry
 from app.imaging.pictures.marks import mark_overlap, mark_padding, padding_entry
 from app.imaging.pictures.page import Page, counted
@@ -35,8 +35,8 @@ def draw_canvas(
     sheet: Sheet, plan: CropPlan, image: Image.Image | None, view: View, size: float
 ) -> None:
     """The canvas with its padding and overlaps marked, and the crops' boundaries."""
-    canvas, box = plan.canvas, view.box(whole(plan.canvas))
-    sheet.photo(cut_out(image, canvas, whole(canvas), view.drawn), round(box.x0), round(box.y0))
+    canvas, box = plan.canvas, view.box(plan.canvas.box)
+    sheet.photo(cut_out(image, canvas, canvas.box, view.drawn), round(box.x0), round(box.y0))
     for number, padding in enumerate(padding_of(canvas)):
         mark_padding(sheet, view.box(padding), size, gid=f"padding-{number}")
     for zone in overlaps(plan):

@@ -57,11 +57,6 @@ def cut_out(image: Image.Image | None, canvas: Canvas, box: Box, drawn: Size) ->
     return made
 
 
-def whole(canvas: Canvas) -> Box:
-    """All of a canvas, as a box on it."""
-    return Box(0, 0, canvas.width, canvas.height)
-
-
 def _scaled(image: Image.Image | None, original: Size, part: Box, size: Size) -> Image.Image:
     """A part of the picture, in px of its original, at this size; plain where there is none."""
     if image is None:

@@ -57,18 +57,25 @@ def as_png(figure: Figure, size: Size, photos: Sequence[Photo]) -> bytes:
 
 def as_svg(figure: Figure, size: Size, photos: Sequence[Photo], title: str) -> bytes:
     """The same in vectors, text as outlines; photos are embedded, and nothing is outside of it."""
-    buffer = io.StringIO()
-    # All of its metadata left out: a date among it would make each file another.
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]  # theirs
     points = f'width="{size.width}pt" height="{size.height}pt"'
     pixels = f'width="{size.width}" height="{size.height}"'
-    # What is before the root is left out: a document type, whose address some readers would fetch.
-    drawn = buffer.getvalue()
-    drawn = drawn[drawn.index("<svg") :].replace(points, f'{pixels} role="img"', 1)
+    drawn = svg_element(figure).replace(points, f'{pixels} role="img"', 1)
     paper = f'<title>{escape(title)}</title><rect {pixels} fill="{PAPER}"/>'
     under = "".join((paper, *map(_embedded, photos)))
     return drawn.replace(_FIGURE, under + _FIGURE, 1).encode()
+
+
+def svg_element(figure: Figure) -> str:
+    """A figure as an ``<svg>``; used inside of :func:`app.imaging.pictures.engine.drawing`.
+
+    Without metadata, as a date among it would make each file another, and without what is before
+    the root: a document type, whose address some readers would fetch.
+    """
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]  # theirs
+    drawn = buffer.getvalue()
+    return drawn[drawn.index("<svg") :]
 
 
 def _inches(px: int) -> float:

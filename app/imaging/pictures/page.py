@@ -36,9 +36,9 @@ class Page:
             y = paragraph.draw(sheet, x, y)
         return cls(sheet, size, width, x, round(y + 0.7 * size))
 
-    def place(self, plan: CropPlan, drawn: Size, right: float = 0, down: float = 0) -> View:
-        """The plan's canvas at this size, so much further right and down."""
-        return View.of(plan.canvas, drawn, self.x + round(right), self.y + round(down))
+    def place(self, plan: CropPlan, drawn: Size) -> View:
+        """The plan's canvas at this size, where the drawing begins."""
+        return View.of(plan.canvas, drawn, self.x, self.y)
 
     def end(self, width: float, height: float, entries: Sequence[Entry]) -> Sheet:
         """The sheet, with a legend under a drawing of this size."""

@@ -11,7 +11,7 @@ from app.core.canvas import Canvas
 from app.core.geometry import Box, Size
 from app.core.plan import Crop, CropPlan
 from app.imaging.pictures.colours import Style
-from app.imaging.pictures.ground import cut_out, whole
+from app.imaging.pictures.ground import cut_out
 from app.imaging.pictures.legend import Entry
 from app.imaging.pictures.marks import mark_padding
 from app.imaging.pictures.output import PAPER
@@ -56,7 +56,7 @@ class Tile:
     def draw_global(self) -> None:
         """The global crop, all of whose tokens are kept."""
         canvas = self.plan.global_canvas
-        self._draw_pixels(canvas, whole(canvas))
+        self._draw_pixels(canvas, canvas.box)
         (axis,) = kept_patches(1, self.plan.config)
         self._draw_tokens(axis, axis)
         width = max(1.0, self.size / 8)

@@ -49,7 +49,7 @@ def _runs(counts: tuple[int, ...]) -> list[tuple[int, int, int]]:
 
 def padding_of(canvas: Canvas) -> list[Box]:
     """The canvas without the image, as boxes that do not overlap; none where it fills it."""
-    return around(canvas.content, Box(0, 0, canvas.width, canvas.height))
+    return around(canvas.content, canvas.box)
 
 
 def around(inner: Box, outer: Box) -> list[Box]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app.core.control import max_crops_table, size_table
-from app.core.geometry import Box
 from app.core.headroom import Headroom, height_headroom, width_headroom
 from app.core.sizing import DecidedMode
 from app.report.averages import PredictLatency
@@ -120,7 +119,7 @@ def crops_table(one: Examined, pictures: Mapping[str, Embedded]) -> Table:
 
 def _global_padding(one: Examined) -> str:
     canvas = one.plan.global_canvas
-    return percent(canvas.padding_ratio(Box(0, 0, canvas.width, canvas.height)))
+    return percent(canvas.padding_ratio(canvas.box))
 
 
 def alternatives_table(one: Examined) -> Table:

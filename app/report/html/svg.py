@@ -6,17 +6,16 @@ page's style sheet, which no file of its own could have.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable
 from html import escape
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from app.imaging.pictures.engine import drawing
+from app.imaging.pictures.output import svg_element
 
 WIDTH_PX = 400
 """Of a chart: a little more than a phone is wide, so that its text is neither tiny nor huge."""
@@ -60,10 +59,8 @@ def chart(
         figure = Figure((width_px / _DPI, height_px / _DPI), dpi=_DPI, layout="constrained")
         figure.patch.set_visible(False)
         draw(figure)
-        buffer = io.StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]  # theirs
-    return _for_page(buffer.getvalue(), name, label)
+        element = svg_element(figure)
+    return _for_page(element, name, label)
 
 
 def plain_axes(axes: Axes) -> None:
@@ -86,8 +83,7 @@ def legend(figure: Figure, axes: Axes, *, columns: int) -> None:
 
 
 def _for_page(svg: str, name: str, label: str) -> str:
-    """Only the element, with ids that are its own and colours that are the page's."""
-    svg = svg[svg.index("<svg") :]
+    """The element with ids that are its own and colours that are the page's."""
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # would hold for all of the page
     box = re.search(r'viewBox="[^"]*"', svg)
     assert box, "matplotlib writes one"

@@ -23,12 +23,8 @@ export function curlOf(path, query, { file = null, upload = file !== null, out }
   return words.join(" ");
 }
 
-/**
- * @param {string} command
- * @param {string} [what] what it does
- */
-export function curlBlock(command, what) {
-  const block = h("div", { class: "curl" }, what ? h("p", { class: "note" }, what) : null);
+/** @param {string} command */
+export function curlBlock(command) {
   const code = h("code", { tabindex: 0, "aria-label": "Command" }, command);
   const line = h("div", { class: "command" }, h("pre", {}, code));
   // There is none where the page does not come from this machine or by HTTPS.
@@ -44,6 +40,5 @@ export function curlBlock(command, what) {
     });
     line.append(copy);
   }
-  block.append(line);
-  return block;
+  return h("div", { class: "curl" }, line);
 }

@@ -6,13 +6,7 @@ import { count, crops, factor, grid, percent, signed, time } from "./words.js";
 /** @typedef {{side: "width" | "height", by: number, plan: PlanAnswer | null}} Cliff `by` in px; no
  *   plan: beyond it Molmo fails */
 
-/** @type {["patch" | "column" | "start" | "end", string][]} */
-const KINDS = [
-  ["patch", "patch"],
-  ["column", "column"],
-  ["start", "start"],
-  ["end", "end"],
-];
+const KINDS = /** @type {const} */ (["patch", "column", "start", "end"]);
 
 /**
  * @param {HTMLElement} container
@@ -62,11 +56,11 @@ function cropsFact({ tiling, config }) {
 function tokensFact({ tokens }) {
   const bar = h("div", { class: "bar", "aria-hidden": "true" });
   const list = h("ul", { class: "legend" });
-  for (const [kind, name] of KINDS) {
+  for (const kind of KINDS) {
     const part = h("span", { class: kind });
     part.style.flexGrow = String(tokens[kind]);
     bar.append(part);
-    list.append(h("li", { class: kind }, `${name} ${count(tokens[kind])}`));
+    list.append(h("li", { class: kind }, `${kind} ${count(tokens[kind])}`));
   }
   return fact(
     "Prompt tokens",

@@ -41,7 +41,7 @@ export function drawFigure(container, plan, { isStretched, picture, onSelect, la
       })
     : h("div", { class: "canvas", role: "img", "aria-label": said });
   canvas.style.setProperty("--shape", String(shape));
-  canvas.append(...ground(plan, picture, container), ...padding(plan), ...overlaps(plan));
+  canvas.append(...ground(plan, picture), ...padding(plan), ...overlaps(plan));
   const boxes = plan.crops.map((crop) => cropBox(crop, plan));
   canvas.append(...boxes);
   if (onSelect) listen(canvas, boxes, plan, onSelect);
@@ -52,16 +52,14 @@ export function drawFigure(container, plan, { isStretched, picture, onSelect, la
  * The picture where it lies on the canvas.
  * @param {PlanAnswer} plan
  * @param {string | null} picture
- * @param {HTMLElement} container
  */
-function ground({ canvas }, picture, container) {
+function ground({ canvas }, picture) {
   const box = contentBox(canvas);
   if (picture === null) return [placed(h("div", { class: "ground" }), box, canvas)];
   const shown = h("img", { src: picture, alt: "", draggable: "false" });
   shown.addEventListener("error", () => {
     const note = "This browser cannot show this file. Its crops are right all the same.";
     shown.replaceWith(placed(h("div", { class: "ground" }, h("span", {}, note)), box, canvas));
-    container.dataset.plain = "true";
   });
   return [placed(shown, box, canvas)];
 }

@@ -7,7 +7,7 @@ from support.pictures import psnr_db
 from app.core.geometry import Box, Size
 from app.imaging.look import look
 from app.imaging.pictures import load_ground
-from app.imaging.pictures.ground import cut_out, whole
+from app.imaging.pictures.ground import cut_out
 from tests.imaging.pictures.cases import HOSTILE, MOLMO_2, picture_for, plan_of
 
 
@@ -15,7 +15,7 @@ from tests.imaging.pictures.cases import HOSTILE, MOLMO_2, picture_for, plan_of
 def test_a_crop_is_the_same_part_of_the_whole_canvas(plan, photo):
     """Cut out of the picture directly, or out of the whole canvas at the same scale."""
     canvas = plan.canvas
-    everything = cut_out(photo, canvas, whole(canvas), Size(canvas.width, canvas.height))
+    everything = cut_out(photo, canvas, canvas.box, Size(canvas.width, canvas.height))
     side = plan.config.crop_size_px
     for crop in plan.crops():
         alone = cut_out(photo, canvas, crop.canvas_box, Size(side, side))
