@@ -58,6 +58,7 @@ class ProfileKey:
     """The conditions that decide a latency. A saved profile is reused only if all of them agree.
 
     The kind of weights does not change a latency, but a reader must know which was measured.
+    ``threads`` are torch's on a CPU; None on a GPU, whose work is not done by them.
     """
 
     model: str
@@ -67,7 +68,7 @@ class ProfileKey:
     runtime: str
     weights: Weights
     overlap_margins: tuple[int, int]
-    threads: int
+    threads: int | None
     torch_version: str
     openvino_version: str | None = None
 
@@ -123,7 +124,7 @@ class Profile:
             runtime=self.runtime,
             weights=self.weights,
             overlap_margins=self.overlap_margins,
-            threads=self.threads,
+            threads=self.threads if self.device_type == "cpu" else None,
             torch_version=self.versions["torch"],
             openvino_version=self.versions.get("openvino"),
         )

@@ -8,7 +8,6 @@ directly: nothing is subtracted.
 from __future__ import annotations
 
 import logging
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from typing import Literal
 import torch
 
 from app.core.config import CropConfig, make_config
+from app.core.cost import matmul_rate
 from app.core.errors import OutOfDeviceMemory
 from app.core.profile import Profile
 from app.core.profile_entry import ProfileEntry
@@ -163,7 +163,7 @@ class _Session:
     def calibration(self, final: bool) -> Calibration:
         """What was measured of the machine itself; ``final``: look at it once more."""
         return Calibration(
-            matmul_gflop_per_s=statistics.median(self._rates) if self._rates else None,
+            matmul_gflop_per_s=matmul_rate(self._rates),
             copy_gb_per_s=self._copy_rate,
             machine_before=self._watch.before,
             machine_after=self._watch.after() if final else None,
