@@ -233,6 +233,14 @@ def test_saving_and_loading(tmp_path: Path) -> None:
     assert list((tmp_path / "new").iterdir()) == [path]
 
 
+def test_a_profile_of_nothing_is_not_saved(tmp_path: Path) -> None:
+    """It would take the place of one that says something."""
+    path = save_profile(PROFILE, tmp_path)
+    with pytest.raises(InvalidProfile, match="nothing"):
+        save_profile(replace(PROFILE, entries=()), tmp_path)
+    assert load_profile(path) == PROFILE
+
+
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers see the old profile or the new one, never half of one."""
     path = save_profile(PROFILE, tmp_path)
