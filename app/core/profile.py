@@ -81,7 +81,8 @@ class Profile:
         runtime: how the network is run: ``eager``, ``packed``, ``cuda-graphs``, ``openvino``, …
         versions: of ``python``, ``torch``, ``crop_planner``, and of what else ran.
         measured_at: ISO 8601 in UTC.
-        rounds: timed passes of each count that were asked for.
+        rounds: timed passes of each count, as many as were asked for or as the time allowed; one
+            that is not complete has fewer.
         matmul_gflop_per_s: what the device reaches on one large product in ``dtype``.
         copy_gb_per_s: what it reaches copying memory on the device, bytes read plus written.
         fidelity: None if it was not checked.
@@ -89,7 +90,7 @@ class Profile:
         contended: why the figures should be doubted, or None. Minima and CPU time are then to be
             quoted beside the medians.
         states: latencies of a cold or idle encoder; ``entries`` are those of a warm one.
-        complete: whether every count that was asked for was measured in full.
+        complete: whether every count that was asked for has its ``rounds``.
     """
 
     schema_version: int
