@@ -17,6 +17,7 @@
     │   ├── CheckpointError      missing, surplus or misshaped vision tensors
     │   ├── EncoderUnavailable   loading, failed, switched off or for another model
     │   ├── EncoderMismatch      this plan is not one the loaded encoder can run
+    │   ├── DeviceLost           the device takes no call any more; only a new process helps
     │   └── OutOfDeviceMemory    this image alone does not fit the device's memory
     ├── InvalidProfile           a profile file that cannot be used
     ├── InvalidDataset           no data set of images where one was named
@@ -110,6 +111,10 @@ class EncoderUnavailable(EncoderError):
 
 class EncoderMismatch(EncoderError):
     slug, title = "encoder-mismatch", "The loaded encoder cannot run this plan"
+
+
+class DeviceLost(EncoderError):
+    slug, title = "device-lost", "The device takes no call any more"
 
 
 class OutOfDeviceMemory(EncoderError):

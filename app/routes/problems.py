@@ -37,6 +37,7 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.CheckpointError: 500,
     errors.EncoderUnavailable: 503,
     errors.EncoderMismatch: 422,
+    errors.DeviceLost: 503,
     errors.OutOfDeviceMemory: 507,
     errors.InvalidProfile: 500,
     errors.InvalidDataset: 422,

@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,8 +24,9 @@ from app.core.plan import CropPlan
 from app.core.profile import Profile
 from app.core.profile_file import load_profile, profile_filename, save_profile
 from app.encoder.device import choose_device, choose_dtype, dtype_named
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import Encoder, PreparedCrops
 from app.encoder.encoder import Staged as StagedCrops
+from app.encoder.failures import on_device
 from app.encoder.loading import load_encoder
 from app.encoder.measure import Progress, measure_profile
 from app.encoder.memory import check_room, give_back, in_device_memory
@@ -33,6 +36,8 @@ from app.encoder.series import Run
 from app.encoder.threads import use_fastest_threads
 from app.imaging.decode import Picture
 from app.serving.served import EncodedTokens, MeasuredPass, MeasurementRequest, Staged
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +82,22 @@ class TorchEncoder:
         self._encoder.check(plan)
 
     def prepare(self, picture: Picture, plan: CropPlan) -> Callable[[], MeasuredPass]:
-        """Put the crops on the device; what comes back runs and times one pass."""
-        self._encoder.check_memory(plan.total_crops)
+        """Put the crops on the device; what comes back runs and times one pass.
+
+        Raises:
+            OutOfDeviceMemory: they would not fit, or turned out not to.
+            DeviceLost: as of every call that uses the device.
+        """
         pixels = np.asarray(picture.pixels)
-        prepared = in_device_memory(lambda: self._encoder.prepare(pixels, plan))
+
+        def prepare() -> PreparedCrops:
+            self._encoder.check_memory(plan.total_crops)
+            return self._encoder.prepare(pixels, plan)
+
+        prepared = self._on_device(prepare)
 
         def run_pass() -> MeasuredPass:
-            times = in_device_memory(lambda: self._encoder.run_timed(prepared))
+            times = self._on_device(lambda: self._encoder.run_timed(prepared))
             return MeasuredPass(times.vision_ms, times.vit_ms, times.connector_ms)
 
         return run_pass
@@ -102,14 +116,18 @@ class TorchEncoder:
 
         Raises:
             OutOfDeviceMemory: the pass would not fit, or turned out not to.
+            DeviceLost: no later pass would succeed either.
         """
-        return in_device_memory(lambda: self._encode([staged.crops for staged in batch]))
+        return self._on_device(lambda: self._encode([staged.crops for staged in batch]))
 
     def _encode(self, batch: Sequence[StagedCrops]) -> list[EncodedTokens]:
         encoder = self._encoder
         encoder.check_memory(sum(crops.total_crops for crops in batch))
         images, _ = encoder.encode([encoder.upload(crops) for crops in batch])
         return [EncodedTokens(image.tokens.cpu(), image.positions.cpu()) for image in images]
+
+    def _on_device(self, work: Callable[[], T], /) -> T:
+        return on_device(self._encoder.device, work)
 
     @property
     def profile_counts(self) -> int:
@@ -148,8 +166,13 @@ class TorchEncoder:
 
         Raises:
             OutOfDeviceMemory: the inputs of all counts, which are made beforehand, do not fit.
+            DeviceLost: raised by ``run`` as well as here.
         """
         encoder, options = self._encoder, self._options
+
+        def run_here(work: Callable[[], T], /) -> T:
+            return run(partial(self._on_device, work))
+
         check_room(encoder.device, self._input_bytes(request.counts), "the inputs of all counts")
         return measure_profile(
             encoder,
@@ -158,7 +181,7 @@ class TorchEncoder:
             budget_s=options.budget_s,
             resume=resume,
             scopes=SCOPES if request.full else None,
-            run=run,
+            run=run_here,
             progress=progress,
             until=until,
         )
@@ -177,9 +200,13 @@ class TorchEncoder:
             CheckpointError, EncoderUnavailable: it cannot be loaded.
         """
         encoder, wanted = self._encoder, dtype_named(dtype)
-        needed = weights_bytes(encoder.family, wanted.itemsize)
-        check_room(encoder.device, needed, f"a second encoder in {dtype}")
-        return TorchEncoder(in_device_memory(lambda: self._load(wanted)), self._options, self._load)
+
+        def load() -> Encoder:
+            needed = weights_bytes(encoder.family, wanted.itemsize)
+            check_room(encoder.device, needed, f"a second encoder in {dtype}")
+            return self._load(wanted)
+
+        return TorchEncoder(self._on_device(load), self._options, self._load)
 
     def give_memory_back(self) -> None:
         """Return to the system what a second encoder took, now that nothing refers to it."""
@@ -208,7 +235,7 @@ def load_torch_encoder(
             family, checkpoint=checkpoint, device=on, dtype=in_dtype, runtime=runtime, seed=seed
         )
 
-    encoder = load(computed_in)
+    encoder = on_device(on, lambda: load(computed_in))
     log.info(
         "runtime %s, %d threads, against plain float32: %s",
         encoder.runtime.name,

@@ -18,9 +18,9 @@ from functools import partial
 from math import ceil
 from typing import Generic, Protocol, TypeVar
 
-from app.core.errors import DeadlineExceeded, EncoderUnavailable, QueueFull
+from app.core.errors import DeadlineExceeded, DeviceLost, EncoderUnavailable, QueueFull
 from app.serving.batching import Waiting, choose_batch
-from app.serving.worker import DeviceWorker
+from app.serving.worker import DeviceWorker, worker_died
 
 log = logging.getLogger(__name__)
 
@@ -178,8 +178,7 @@ class Batcher(Generic[Item, Result]):
         except BaseException as error:  # the worker ends with it, and nobody may wait for ever
             for entry in batch:
                 if not entry.future.done():
-                    died = EncoderUnavailable(f"the encoder's worker died: {error!r}")
-                    self._free(entry).set_exception(died)
+                    self._free(entry).set_exception(worker_died(error))
             raise
 
     def _next_batch(self) -> list[_Entry[Item, Result]]:
@@ -212,6 +211,8 @@ class Batcher(Generic[Item, Result]):
         try:
             results = self._run([entry.item for entry in part])
             answered = list(zip(part, results, strict=True))
+        except DeviceLost:
+            raise  # no smaller pass would fare better
         except Exception as error:
             # Nothing is kept of the error but here: its frames would hold the failed pass's memory.
             if len(part) == 1:

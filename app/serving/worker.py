@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from app.core.errors import DeadlineExceeded, EncoderUnavailable, QueueFull
+from app.core.errors import DeadlineExceeded, DeviceLost, EncoderUnavailable, QueueFull
 
 T = TypeVar("T")
 WorkerState = Literal["running", "stalled", "dead", "stopped"]
@@ -49,6 +49,7 @@ class DeviceWorker:
         self._busy_since: float | None = None
         self._stopping = False
         self._dead = False
+        self._reason: str | None = None
         self._thread = threading.Thread(target=self._loop, name="device-worker", daemon=True)
 
     def start(self) -> None:
@@ -73,6 +74,11 @@ class DeviceWorker:
             return "stalled"
         return "running"
 
+    @property
+    def reason(self) -> str | None:
+        """Why it is dead."""
+        return self._reason if self._dead else None
+
     def beat(self) -> None:
         """Say that the running job has come a step further."""
         self._busy_since = time.monotonic()
@@ -89,7 +95,8 @@ class DeviceWorker:
         """Queue ``work``; a future cancelled before it starts costs nothing.
 
         Args:
-            work: called in the worker's thread.
+            work: called in the worker's thread. If it raises DeviceLost the worker ends, as every
+                later call would fail in the same way.
             deadline: ``time.monotonic()`` after which it is dropped instead of started.
             background: run only when no request waits; never refused for a full queue.
             patient: however long it takes, it is not called stalled; for loading.
@@ -103,7 +110,7 @@ class DeviceWorker:
         job = _Job(work, Future(), deadline, patient, bounded)
         with self._wake:
             if self._stopping or self._dead:
-                raise EncoderUnavailable("the encoder's worker is not running", state=self.state)
+                raise EncoderUnavailable(self._why_not_running(), state=self.state)
             waiting = sum(job.bounded for job in self._requests)
             if bounded and waiting >= self._queue_limit:
                 raise QueueFull(
@@ -120,13 +127,14 @@ class DeviceWorker:
         try:
             while (job := self._next()) is not None:
                 self._run(job)
-        except BaseException:
+        except BaseException as error:
+            self._reason = _reason(error)
             log.critical("the device worker died", exc_info=True)
         finally:
             # Reached on stop, and if the loop itself breaks: then waiters must hear of it now.
             with self._wake:
                 self._dead = not self._stopping
-            self._fail_waiting("the encoder's worker died")
+            self._fail_waiting(f"the encoder's worker died: {self._reason}")
 
     def _next(self) -> _Job | None:
         with self._wake:
@@ -145,13 +153,17 @@ class DeviceWorker:
             self.beat()
         try:
             job.future.set_result(job.work())
-        except Exception as error:
+        except BaseException as error:
+            if ends_worker(error):  # its job must not wait for ever
+                job.future.set_exception(worker_died(error))
+                raise
             job.future.set_exception(error)
-        except BaseException as error:  # the thread ends; its job must not wait for ever
-            job.future.set_exception(EncoderUnavailable(f"the encoder's worker died: {error!r}"))
-            raise
         finally:
             self._busy_since = None
+
+    def _why_not_running(self) -> str:
+        told = "the encoder's worker is not running"
+        return f"{told}: {self._reason}" if self._reason else told
 
     def _fail_waiting(self, reason: str) -> None:
         with self._wake:
@@ -161,3 +173,17 @@ class DeviceWorker:
         for job in jobs:
             if job.future.set_running_or_notify_cancel():
                 job.future.set_exception(EncoderUnavailable(reason))
+
+
+def ends_worker(error: BaseException) -> bool:
+    """Tell an error that no later job could escape from one that concerns its own job alone."""
+    return isinstance(error, DeviceLost) or not isinstance(error, Exception)
+
+
+def worker_died(error: BaseException) -> EncoderUnavailable:
+    """Make what those are told who waited for a job that ended the worker."""
+    return EncoderUnavailable(f"the encoder's worker died: {_reason(error)}")
+
+
+def _reason(error: BaseException) -> str:
+    return error.detail if isinstance(error, DeviceLost) else repr(error)

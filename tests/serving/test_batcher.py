@@ -6,9 +6,11 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 
 import pytest
+from support.waiting import until
 
 from app.core.errors import (
     DeadlineExceeded,
+    DeviceLost,
     EncoderUnavailable,
     OutOfDeviceMemory,
     QueueFull,
@@ -186,6 +188,21 @@ def test_a_dead_worker_fails_all_waiters_at_once(batcher, device, hold, worker):
     with pytest.raises(EncoderUnavailable):
         batcher.submit(Image("d")).result(5)
     assert batcher.waiting == 0
+
+
+def test_a_lost_device_fails_the_pass_whole_and_all_that_wait(batcher, device, hold, worker):
+    """Its halves are not tried, as they would fail in the same way."""
+    device.failures["c"] = DeviceLost("an illegal memory access")
+    first = hold()
+    futures = [batcher.submit(Image(name)) for name in "bcdef"]
+    device.held.set()
+    assert results([first]) == ["A"]
+    for future in futures:
+        with pytest.raises(EncoderUnavailable, match="an illegal memory access"):
+            future.result(5)
+    assert device.passes == ["a", "bcde"]
+    until(lambda: worker.state == "dead")
+    batcher.check_room(20)  # every place was given back
 
 
 def test_a_worker_that_dies_of_other_work_fails_them_too(batcher, device, hold, worker):
