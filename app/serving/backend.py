@@ -35,7 +35,13 @@ from app.encoder.scopes import SCOPES
 from app.encoder.series import Run
 from app.encoder.threads import use_fastest_threads
 from app.imaging.decode import Picture
-from app.serving.served import EncodedTokens, MeasuredPass, MeasurementRequest, Staged
+from app.serving.served import (
+    EncodedTokens,
+    MeasuredPass,
+    MeasurementRequest,
+    PreparedImage,
+    Staged,
+)
 
 T = TypeVar("T")
 
@@ -81,8 +87,8 @@ class TorchEncoder:
         """Raise EncoderMismatch if the plan is not one this encoder can run."""
         self._encoder.check(plan)
 
-    def prepare(self, picture: Picture, plan: CropPlan) -> Callable[[], MeasuredPass]:
-        """Put the crops on the device; what comes back runs and times one pass.
+    def prepare(self, picture: Picture, plan: CropPlan) -> PreparedImage:
+        """Put the crops on the device, and wait until they are there.
 
         Raises:
             OutOfDeviceMemory: they would not fit, or turned out not to.
@@ -90,17 +96,17 @@ class TorchEncoder:
         """
         pixels = np.asarray(picture.pixels)
 
-        def prepare() -> PreparedCrops:
+        def prepare() -> tuple[PreparedCrops, float | None]:
             self._encoder.check_memory(plan.total_crops)
-            return self._encoder.prepare(pixels, plan)
+            return self._encoder.prepare_timed(pixels, plan)
 
-        prepared = self._on_device(prepare)
+        prepared, transfer_ms = self._on_device(prepare)
 
         def run_pass() -> MeasuredPass:
             times = self._on_device(lambda: self._encoder.run_timed(prepared))
             return MeasuredPass(times.vision_ms, times.vit_ms, times.connector_ms)
 
-        return run_pass
+        return PreparedImage(run_pass, transfer_ms)
 
     def stage(self, picture: Picture, plan: CropPlan) -> Staged:
         """All that can be done beside the device, and may be done in any thread.

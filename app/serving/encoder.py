@@ -166,16 +166,15 @@ class EncoderService:
                 raise CancelledError
 
         def work() -> tuple[Latency, Preparation]:
-            queue_ms = (time.monotonic() - submitted) * 1e3
-            latency, preprocess_ms = run_passes(
+            return run_passes(
                 encoder,
                 load,
                 plan,
                 repeats=repeats,
                 deadline=deadline,
+                queue_ms=(time.monotonic() - submitted) * 1e3,
                 before_pass=before_pass,
             )
-            return latency, Preparation(queue_ms, preprocess_ms)
 
         future = asyncio.wrap_future(self._worker.submit(work, deadline=deadline))
         try:

@@ -27,6 +27,18 @@ class MeasuredPass:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PreparedImage:
+    """An image's own crops, on the device.
+
+    ``run_pass`` runs and times one pass over them. ``transfer_ms`` is the time their copy over the
+    bus took, None where there is no bus.
+    """
+
+    run_pass: Callable[[], MeasuredPass]
+    transfer_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Staged:
     """An image's crops, prepared as far as they can be without the device.
 
@@ -96,8 +108,8 @@ class ServedEncoder(Protocol):
     def check(self, plan: CropPlan) -> None:
         """Raise EncoderMismatch if the plan is not one this encoder can run."""
 
-    def prepare(self, picture: Picture, plan: CropPlan) -> Callable[[], MeasuredPass]:
-        """Put the crops on the device; what comes back runs and times one pass."""
+    def prepare(self, picture: Picture, plan: CropPlan) -> PreparedImage:
+        """Put the crops on the device, and wait until they are there."""
 
     def stage(self, picture: Picture, plan: CropPlan) -> Staged:
         """Everything that can be done without the device; from any thread, several at once."""

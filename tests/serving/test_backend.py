@@ -105,6 +105,24 @@ def test_images_staged_in_several_threads_and_encoded_together_are_what_each_is_
         assert image.positions.tolist() == patches
 
 
+def test_a_measured_image_is_prepared_by_the_clock_of_the_device(tiny, served, monkeypatch):
+    """So that `preprocess` holds no work that is still under way, and `transfer` is known."""
+    timed = Encoder.prepare_timed
+
+    def with_a_bus(self, pixels, plan):
+        prepared, transfer_ms = timed(self, pixels, plan)
+        assert transfer_ms is None, "there is no bus here"
+        return prepared, 2.5
+
+    image = picture(150, 90)
+    plan = make_plan(image.size, make_config(tiny.family))
+    assert served.prepare(image, plan).transfer_ms is None
+    monkeypatch.setattr(Encoder, "prepare_timed", with_a_bus)
+    prepared = served.prepare(image, plan)
+    assert prepared.transfer_ms == 2.5
+    assert prepared.run_pass().vision_ms > 0
+
+
 @pytest.mark.anyio
 async def test_requests_at_the_same_time_get_the_tokens_of_their_own_images(tiny, served):
     """Through staging threads, the policy and the device's thread, in a single pass."""
