@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from app.core.profile_entry import ProfileEntry
 from app.core.timings import Samples, Warmup
 from app.encoder.encoder import StageTimes
-from app.encoder.memory import in_device_memory, peak_bytes
+from app.encoder.memory import in_device_memory, with_peak_bytes
 from app.encoder.profile_plans import ProfilePlan
 from app.encoder.scopes import Scope, Subject
 from app.encoder.warmup import WarmupRule
@@ -55,9 +55,8 @@ class Series:
 
         self._warmup = rule.warm(call, clock=clock, until=until)
         if not until():
-            self._peak_bytes = run(
-                partial(peak_bytes, self.subject.encoder.device, self.subject.vision)
-            )
+            device, vision = self.subject.encoder.device, self.subject.vision
+            _, self._peak_bytes = run(partial(with_peak_bytes, device, vision))
         self.vision, self._transfer_vision, self._full = [], [], []
 
     def entry(self) -> ProfileEntry:

@@ -32,8 +32,8 @@ class TorchEncoder:
         self._encoder.check(plan)
 
     def check_memory(self, plan: CropPlan) -> None:
-        """Raise OutOfDeviceMemory if this plan's pass would not fit now."""
-        self._encoder.check_memory(plan.total_crops)
+        """Raise OutOfDeviceMemory if this plan's image and pass would not fit now."""
+        self._encoder.check_memory(plan.total_crops, [plan])
 
     def prepare(
         self, pixels: npt.NDArray[np.uint8], plan: CropPlan

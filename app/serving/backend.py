@@ -24,7 +24,7 @@ from app.core.plan import CropPlan
 from app.core.profile import Profile
 from app.core.profile_file import load_profile, profile_filename, save_profile
 from app.encoder.device import choose_device, choose_dtype, dtype_named
-from app.encoder.encoder import Encoder, PreparedCrops
+from app.encoder.encoder import Encoder, HostImage, PreparedCrops
 from app.encoder.encoder import Staged as StagedCrops
 from app.encoder.failures import on_device
 from app.encoder.loading import load_encoder
@@ -97,7 +97,7 @@ class TorchEncoder:
         pixels = np.asarray(picture.pixels)
 
         def prepare() -> tuple[PreparedCrops, float | None]:
-            self._encoder.check_memory(plan.total_crops)
+            self._encoder.check_memory(plan.total_crops, [plan])
             return self._encoder.prepare_timed(pixels, plan)
 
         prepared, transfer_ms = self._on_device(prepare)
@@ -128,7 +128,8 @@ class TorchEncoder:
 
     def _encode(self, batch: Sequence[StagedCrops]) -> list[EncodedTokens]:
         encoder = self._encoder
-        encoder.check_memory(sum(crops.total_crops for crops in batch))
+        to_cut = [crops.plan for crops in batch if isinstance(crops, HostImage)]
+        encoder.check_memory(sum(crops.total_crops for crops in batch), to_cut)
         images, _ = encoder.encode([encoder.upload(crops) for crops in batch])
         return [EncodedTokens(image.tokens.cpu(), image.positions.cpu()) for image in images]
 
