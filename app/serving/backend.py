@@ -36,9 +36,11 @@ from app.encoder.series import Run
 from app.encoder.threads import use_fastest_threads
 from app.imaging.decode import Picture
 from app.serving.served import (
+    Done,
     EncodedTokens,
     MeasuredPass,
     MeasurementRequest,
+    Pending,
     PreparedImage,
     Staged,
 )
@@ -117,14 +119,14 @@ class TorchEncoder:
         staged = in_device_memory(lambda: self._encoder.stage(np.asarray(picture.pixels), plan))
         return Staged(staged.total_crops, staged)
 
-    def encode(self, batch: Sequence[Staged]) -> list[EncodedTokens]:
-        """The tokens of each image of one pass, copied to the host.
+    def launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
+        """Begin one pass over some images, and copy their tokens to the host.
 
         Raises:
             OutOfDeviceMemory: the pass would not fit, or turned out not to.
             DeviceLost: no later pass would succeed either.
         """
-        return self._on_device(lambda: self._encode([staged.crops for staged in batch]))
+        return Done(self._on_device(lambda: self._encode([staged.crops for staged in batch])))
 
     def _encode(self, batch: Sequence[StagedCrops]) -> list[EncodedTokens]:
         encoder = self._encoder

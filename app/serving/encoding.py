@@ -14,7 +14,7 @@ from app.core.plan import CropPlan, make_plan
 from app.serving.batcher import Batcher
 from app.serving.batching import batch_limit
 from app.serving.encoder import EncoderService
-from app.serving.served import EncodedTokens, Staged
+from app.serving.served import EncodedTokens, Pending, Staged
 from app.serving.worker import DeviceWorker
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ class Encoding:
         self._batch_crops = batch_crops
         self._timeout_s = timeout_s
         self._batcher: Batcher[Staged, EncodedTokens] = Batcher(
-            worker, self._run, limit_crops=self._limit_crops, queue_crops=queue_crops
+            worker, self._launch, limit_crops=self._limit_crops, queue_crops=queue_crops
         )
 
-    def _run(self, batch: Sequence[Staged]) -> list[EncodedTokens]:
-        return self._encoder.ready_encoder().encode(batch)
+    def _launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
+        return self._encoder.ready_encoder().launch(batch)
 
     def _limit_crops(self) -> int:
         return self._batch_crops or batch_limit(self._encoder.profiling.whole_profile)

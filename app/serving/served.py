@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from app.core.plan import CropPlan
 from app.core.profile import Profile
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from app.encoder.measure import Progress
     from app.encoder.series import Run
     from app.imaging.decode import Picture
+
+Result = TypeVar("Result", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,35 @@ class EncodedTokens:
 
     tokens: Tensor
     positions: Tensor
+
+
+class Pending(Protocol[Result]):
+    """A pass that was launched. It must be kept until its result is had, as the device uses it."""
+
+    def is_done(self) -> bool:
+        """Whether the device is done with it."""
+
+    def wait(self) -> None:
+        """Return when it is; from any thread. What it raises :meth:`result` raises, too."""
+
+    def result(self) -> Sequence[Result]:
+        """What each image of the pass became, in order. Waits if it must."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Done(Generic[Result]):
+    """A pass that was over when its launch returned, as on a CPU."""
+
+    results: Sequence[Result]
+
+    def is_done(self) -> bool:
+        return True
+
+    def wait(self) -> None:
+        return None
+
+    def result(self) -> Sequence[Result]:
+        return self.results
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +145,14 @@ class ServedEncoder(Protocol):
     def stage(self, picture: Picture, plan: CropPlan) -> Staged:
         """Everything that can be done without the device; from any thread, several at once."""
 
-    def encode(self, batch: Sequence[Staged]) -> list[EncodedTokens]:
-        """One pass over what ``stage`` made: the tokens of each, in order, once they are there.
+    def launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
+        """Begin one pass over what ``stage`` made, which gives the tokens of each, in order.
+
+        The next may be launched before this one is done; two at most are.
 
         Raises:
             OutOfDeviceMemory: the pass did not fit; the encoder can still be used.
+            DeviceLost: it never can again. The pass's result may raise that, too.
         """
 
     @property

@@ -96,7 +96,7 @@ def test_images_staged_in_several_threads_and_encoded_together_are_what_each_is_
 
     with ThreadPoolExecutor(4) as threads:
         staged = list(threads.map(stage, SIZES))
-    for size, one, image in zip(SIZES, staged, served.encode(staged), strict=True):
+    for size, one, image in zip(SIZES, staged, served.launch(staged).result(), strict=True):
         plan = make_plan(picture(*size).size, config)
         assert one.total_crops == plan.total_crops
         torch.testing.assert_close(image.tokens, alone(tiny, *size), rtol=1e-5, atol=1e-5)

@@ -16,6 +16,7 @@ from app.core.errors import (
     QueueFull,
 )
 from app.serving.batcher import Batcher
+from app.serving.served import Done
 from app.serving.worker import DeviceWorker
 
 
@@ -36,7 +37,7 @@ class Device:
         self.memory_crops = 100
         self.failures: dict[str, BaseException] = {}
 
-    def __call__(self, batch) -> list[str]:
+    def __call__(self, batch) -> Done[str]:
         self.passes.append("".join(image.name for image in batch))
         self.running.set()
         assert self.held.wait(5)
@@ -45,7 +46,7 @@ class Device:
                 raise self.failures[image.name]
         if sum(image.total_crops for image in batch) > self.memory_crops:
             raise OutOfDeviceMemory("too large a pass")
-        return [image.name.upper() for image in batch]
+        return Done([image.name.upper() for image in batch])
 
 
 @pytest.fixture
@@ -229,7 +230,7 @@ def test_stopping_fails_what_waits_and_lets_the_pass_finish(batcher, device, hol
 
 
 def test_a_pass_with_too_few_results_is_no_result_for_anyone(worker):
-    batcher = Batcher(worker, lambda batch: [], limit_crops=lambda: 4, queue_crops=20)
+    batcher = Batcher(worker, lambda batch: Done([]), limit_crops=lambda: 4, queue_crops=20)
     with pytest.raises(ValueError, match="zip"):
         batcher.submit(Image("a")).result(5)
 
@@ -247,7 +248,7 @@ def test_nothing_is_lost_or_mixed_up_under_many_threads(worker):
     """Sixteen threads, some of which cancel: everyone hears back, and hears its own."""
     batcher = Batcher(
         worker,
-        lambda batch: [image.name for image in batch],
+        lambda batch: Done([image.name for image in batch]),
         limit_crops=lambda: 7,
         queue_crops=10_000,
     )

@@ -12,7 +12,7 @@ from support.profiles import entry, profile
 from app.core.errors import EncoderMismatch, OutOfDeviceMemory
 from app.core.profile import Profile
 from app.core.profile_entry import ProfileEntry
-from app.serving.served import EncodedTokens, MeasuredPass, PreparedImage, Staged
+from app.serving.served import Done, EncodedTokens, MeasuredPass, PreparedImage, Staged
 
 
 def fake_profile(counts: int, complete: bool = True) -> Profile:
@@ -86,7 +86,7 @@ class FakeEncoder:
     def stage(self, picture, plan) -> Staged:
         return Staged(plan.total_crops, plan)
 
-    def encode(self, batch) -> list[EncodedTokens]:
+    def launch(self, batch) -> Done[EncodedTokens]:
         self.batches.append([staged.crops.image.width for staged in batch])
         self.started.set()
         self.gate.wait(10)
@@ -96,7 +96,7 @@ class FakeEncoder:
             raise OutOfDeviceMemory("the fake is full")
         if self.poison_px in self.batches[-1]:
             raise ValueError("poison")
-        return [fake_tokens(staged.crops) for staged in batch]
+        return Done([fake_tokens(staged.crops) for staged in batch])
 
     def saved_profile(self) -> Profile | None:
         return self.saved
