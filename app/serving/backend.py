@@ -27,16 +27,16 @@ from app.encoder.device import choose_device, choose_dtype, dtype_named
 from app.encoder.encoder import Encoder, HostImage, PreparedCrops
 from app.encoder.encoder import Staged as StagedCrops
 from app.encoder.failures import on_device
+from app.encoder.launching import Launched, launch
 from app.encoder.loading import load_encoder
 from app.encoder.measure import Progress, measure_profile
-from app.encoder.memory import check_room, give_back, in_device_memory
+from app.encoder.memory import check_room, give_back
 from app.encoder.recording import profile_key
 from app.encoder.scopes import SCOPES
 from app.encoder.series import Run
 from app.encoder.threads import use_fastest_threads
 from app.imaging.decode import Picture
 from app.serving.served import (
-    Done,
     EncodedTokens,
     MeasuredPass,
     MeasurementRequest,
@@ -58,6 +58,21 @@ class ProfileOptions:
     crops: int | None
     repeats: int | None
     budget_s: float
+
+
+class _Pass:
+    """A launched pass, whose failures have the names that the service knows."""
+
+    def __init__(self, device: torch.device, launched: Launched) -> None:
+        self._device, self._launched = device, launched
+        self.wait = launched.wait
+
+    def is_done(self) -> bool:
+        return on_device(self._device, self._launched.is_done)
+
+    def result(self) -> list[EncodedTokens]:
+        images = on_device(self._device, self._launched.images)
+        return [EncodedTokens(image.tokens, image.positions) for image in images]
 
 
 class TorchEncoder:
@@ -115,8 +130,9 @@ class TorchEncoder:
 
         Raises:
             OutOfDeviceMemory: the host's memory ran out.
+            DeviceLost: it gave no pinned memory, and takes no call any more.
         """
-        staged = in_device_memory(lambda: self._encoder.stage(np.asarray(picture.pixels), plan))
+        staged = self._on_device(lambda: self._encoder.stage(np.asarray(picture.pixels), plan))
         return Staged(staged.total_crops, staged)
 
     def launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
@@ -126,14 +142,14 @@ class TorchEncoder:
             OutOfDeviceMemory: the pass would not fit, or turned out not to.
             DeviceLost: no later pass would succeed either.
         """
-        return Done(self._on_device(lambda: self._encode([staged.crops for staged in batch])))
+        launched = self._on_device(lambda: self._launch([staged.crops for staged in batch]))
+        return _Pass(self._encoder.device, launched)
 
-    def _encode(self, batch: Sequence[StagedCrops]) -> list[EncodedTokens]:
+    def _launch(self, batch: Sequence[StagedCrops]) -> Launched:
         encoder = self._encoder
         to_cut = [crops.plan for crops in batch if isinstance(crops, HostImage)]
         encoder.check_memory(sum(crops.total_crops for crops in batch), to_cut)
-        images, _ = encoder.encode([encoder.upload(crops) for crops in batch])
-        return [EncodedTokens(image.tokens.cpu(), image.positions.cpu()) for image in images]
+        return launch(encoder, batch)
 
     def _on_device(self, work: Callable[[], T], /) -> T:
         return on_device(self._encoder.device, work)

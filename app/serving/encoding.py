@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.core.config import CropConfig
-from app.core.errors import DeadlineExceeded
+from app.core.errors import DeadlineExceeded, DeviceLost
 from app.core.plan import CropPlan, make_plan
 from app.serving.batcher import Batcher
 from app.serving.batching import batch_limit
@@ -78,6 +78,7 @@ class Encoding:
         timeout_s: float,
     ) -> None:
         self._encoder = encoder
+        self._worker = worker
         self._batch_crops = batch_crops
         self._timeout_s = timeout_s
         self._batcher: Batcher[Staged, EncodedTokens] = Batcher(
@@ -115,7 +116,10 @@ class Encoding:
         plan = make_plan(picture.size, config)
         encoder.check(plan)
         self._batcher.check_room(plan.total_crops)
-        staged = encoder.stage(picture, plan)
+        try:
+            staged = encoder.stage(picture, plan)
+        except DeviceLost as error:
+            raise self._worker.end(error) from None
         return StagedImage(
             staged=staged,
             plan=plan,

@@ -149,6 +149,16 @@ class DeviceWorker:
             self._wake.notify()
         return job.future
 
+    def end(self, error: DeviceLost) -> EncoderUnavailable:
+        """End the worker, as another thread found the device lost; return what that is to raise."""
+
+        def die() -> None:
+            raise error
+
+        with suppress(EncoderUnavailable):  # it is over already
+            self.submit(die, bounded=False, first=True)
+        return worker_died(error)
+
     def look_again(self) -> None:
         """Say that what waits may now start beside a flight."""
         with self._wake:
