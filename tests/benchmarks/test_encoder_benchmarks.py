@@ -19,7 +19,8 @@ from app.encoder.fidelity import compare
 from app.encoder.loading import reference_of
 from app.encoder.preprocess import image_to_patches
 from app.encoder.random_weights import random_backbone
-from app.encoder.runtimes.choose import MAKERS, available
+from app.encoder.runtimes.base import Eager
+from app.encoder.runtimes.choose import available
 from benchmarks import encoder as benchmark
 from benchmarks import fidelity
 from benchmarks.baselines import as_images
@@ -101,7 +102,7 @@ class Wrong:
     name = "wrong"
 
     def __init__(self, backbone: VisionBackbone) -> None:
-        self._eager = MAKERS["eager"](backbone)
+        self._eager = Eager(backbone)
         self.connect = self._eager.connect
 
     def encode_patches(self, patches: Tensor) -> Tensor:
