@@ -35,7 +35,8 @@ class Norm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """[.., D] → [.., D]."""
-        return super().forward(x.to(self.weight.dtype))
+        out: Tensor = super().forward(x.to(self.weight.dtype))
+        return out
 
 
 class SelfAttention(nn.Module):
@@ -156,7 +157,8 @@ def attend_to_window(query: Tensor, key: Tensor, value: Tensor, present: Tensor 
     if present is not None:
         scores = scores.masked_fill(~present[..., None], float("-inf"))
     share = scores.softmax(dim=1)
-    return (share[..., None] * value).sum(1).to(value.dtype)
+    mixed: Tensor = (share[..., None] * value).sum(1)
+    return mixed.to(value.dtype)
 
 
 class Projector(nn.Module):

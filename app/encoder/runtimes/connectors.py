@@ -74,7 +74,8 @@ def fastest_connector(backbone: VisionBackbone) -> Connect:
     if not found.relative_error <= 2 * MAX_RELATIVE_ERROR[wanted.dtype]:
         log.warning("the kernels of the connector are not used: %s", found)
         return backbone.connect
-    return min((ours, backbone.connect), key=lambda connect: _ms(connect, inputs, device))
+    ways: tuple[Connect, ...] = (ours, backbone.connect)
+    return min(ways, key=lambda connect: _ms(connect, inputs, device))
 
 
 def _ms(connect: Connect, inputs: tuple[Tensor, Tensor, Tensor], device: torch.device) -> float:

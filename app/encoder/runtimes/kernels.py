@@ -24,7 +24,7 @@ TILES: tuple[Tile, ...] = ((128, 256, 64, 8, 3), (128, 128, 64, 8, 4))
 
 
 @triton.jit
-def _norm_kernel(x, shift, weight, bias, out, width, eps, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _norm_kernel(x, shift, weight, bias, out, width, eps, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     at = tl.arange(0, BLOCK)
     inside = at < width
@@ -49,7 +49,7 @@ def norm(x: Tensor, shift: Tensor, weight: Tensor, bias: Tensor, eps: float) -> 
 
 
 @triton.jit
-def _up_kernel(  # type: ignore[no-untyped-def]
+def _up_kernel(
     x,
     weight,
     bias,
@@ -126,7 +126,7 @@ def up(x: Tensor, weight: Tensor, bias: Tensor, quick: bool, *, tile: Tile) -> T
 
 
 @triton.jit
-def _gather_kernel(  # type: ignore[no-untyped-def]
+def _gather_kernel(
     features,
     index,
     state,
@@ -205,7 +205,7 @@ def gather(
 
 
 @triton.jit
-def _pool_kernel(  # type: ignore[no-untyped-def]
+def _pool_kernel(
     query,
     key_value,
     index,
@@ -272,7 +272,7 @@ def pool(
 
 
 @triton.jit
-def _swiglu_kernel(both, out, hidden, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def _swiglu_kernel(both, out, hidden, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = at < hidden
