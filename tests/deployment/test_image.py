@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,15 @@ def test_every_variable_of_the_image_is_documented_or_a_setting(name):
         assert name.removeprefix("CROP_PLANNER_").lower() in Settings.model_fields
     else:
         assert f"`{name}`" in PAGE
+
+
+def test_the_page_tells_of_the_torch_that_is_pinned():
+    """Its table of drivers and GPUs is another one for another torch."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    [pinned] = [line for line in project["dependencies"] if line.startswith("torch==")]
+    told = re.findall(r"torch(?:==| )(\d+\.\d+\.\d+)", PAGE)
+    assert len(told) > 1
+    assert {f"torch=={version}" for version in told} == {pinned}
 
 
 def test_what_kernels_are_compiled_into_lies_on_the_volume_and_belongs_to_the_user():

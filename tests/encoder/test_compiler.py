@@ -67,6 +67,14 @@ def test_a_cache_that_cannot_be_made_is_the_reason(tmp_path):
     assert reason.startswith("nothing can be written to the cache of kernels: ")
 
 
+def test_the_library_is_put_where_kernels_will_be(tmp_path):
+    """Another folder may allow what the cache does not."""
+    cc = script(tmp_path, 'for last in "$@"; do :; done; echo "$last" >&2; exit 1')
+    reason = try_compiler(cc, tmp_path / "cache")
+    assert reason is not None
+    assert f": {tmp_path / 'cache'}/" in reason
+
+
 def test_a_library_that_cannot_be_loaded_from_the_cache_is_the_reason(tmp_path):
     """As on a file system that is mounted noexec; here the library is no library."""
     writes = 'for last in "$@"; do :; done; echo no library >"$last"'
