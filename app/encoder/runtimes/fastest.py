@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from app.encoder.backbone import Mlp, VisionBackbone
 from app.encoder.fidelity import MAX_RELATIVE_ERROR, agreement
+from app.encoder.runtimes.compiler import kernels_here
 from app.encoder.runtimes.vit_passes import (
     ATTENTION_BACKENDS,
     PLAIN,
@@ -127,11 +128,9 @@ def parts_for(backbone: VisionBackbone) -> tuple[Parts, ...]:
 
 
 def _with_kernels(within: Parts, weight: Tensor) -> tuple[Parts, ...]:
-    """Those that need Triton: none where it cannot be imported."""
-    try:
-        from app.encoder.runtimes import kernels
-    except ImportError as error:
-        log.info("there are no kernels of our own: %s", error)
+    """Those that need kernels of our own: none where these cannot be compiled."""
+    kernels = kernels_here()
+    if kernels is None:
         return ()
 
     def normalise(x: Tensor, shift: Tensor, norm: nn.LayerNorm) -> Tensor:
