@@ -7,6 +7,7 @@ Not counted: norms, activations, softmax (under 1 %), and what an implementation
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from app.core.canvas import Canvas
 from app.core.families import Family
@@ -59,6 +60,15 @@ def plan_flops(plan: CropPlan) -> int:
 def gflop_per_s(flops: int, ms: float) -> float:
     """The rate at which work is done."""
     return flops / ms / 1e6
+
+
+def matmul_rate(rates: Sequence[float]) -> float | None:
+    """The rate that floors and shares are taken of: the median over the rounds, as of the times.
+
+    A round's own rate is the best of a few products. The best of all rounds would be a clock that
+    the device holds for a moment; times that it did not hold it for would seem too slow.
+    """
+    return median(rates) if rates else None
 
 
 def floor_ms(flops: int, rate_gflop_per_s: float) -> float:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from app.core.config import CropConfig
 from app.core.plan import CropPlan
@@ -66,7 +67,7 @@ class TorchEncoder:
             dtype=key.dtype,
             runtime=key.runtime,
             weights=key.weights,
-            threads=key.threads,
+            threads=torch.get_num_threads(),
             versions=versions_of(key),
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
             fidelity=fidelity_of(self._encoder),

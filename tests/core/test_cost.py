@@ -6,6 +6,7 @@ from app.core.config import make_config
 from app.core.cost import (
     connector_flops,
     cutting_bytes,
+    matmul_rate,
     pass_bytes,
     plan_flops,
     vit_flops,
@@ -90,3 +91,9 @@ def test_of_several_images_one_is_cut_at_a_time() -> None:
     config = make_config(family_named("molmo2-4b"))
     small, large = (make_plan(Size(side, side), config) for side in (400, 4000))
     assert cutting_bytes([small, large]) == cutting_bytes([large]) + 3 * 400 * 400
+
+
+def test_the_matrix_rate_is_the_median_of_its_rounds() -> None:
+    """A clock that one round reached is not held against the times of all; no round, no rate."""
+    assert matmul_rate([700.0, 710.0, 820.0]) == 710
+    assert matmul_rate([]) is None

@@ -8,6 +8,7 @@ import torch
 
 from app.core.errors import OutOfDeviceMemory
 from app.core.profile import MachineState
+from app.encoder import device as devices
 from app.encoder import gpu_state, machine, memory
 from app.encoder.encoder import Encoder
 from app.encoder.machine import MachineWatch, contention
@@ -26,7 +27,8 @@ QUIET = MachineState(load_1m=0.1, steal_percent=0.0, clock_probe_ms=4.0)
         (QUIET, replace(QUIET, steal_percent=7.5), None, "7.5 % of CPU time"),
         (QUIET, replace(QUIET, clock_probe_ms=5.0), None, "1.25 times as long"),
         (QUIET, QUIET, 0.7, "70%"),
-        (QUIET, replace(QUIET, throttle=("sw_power_cap",)), None, "sw_power_cap"),
+        (QUIET, replace(QUIET, throttle=("hw_slowdown",)), None, "hw_slowdown"),
+        (QUIET, replace(QUIET, throttle=("sw_power_cap",)), None, None),
         (MachineState(), MachineState(), None, None),
     ],
 )
@@ -44,7 +46,7 @@ def test_the_cpu_share_is_of_the_threads_of_a_cpu(tiny_encoder: Encoder) -> None
     key = replace(profile_key(tiny_encoder), threads=2)
     assert cpu_share(key, spent_ms=100.0, wall_ms=100.0) == 0.5
     assert cpu_share(key, spent_ms=0.0, wall_ms=0.0) is None
-    cuda = replace(key, device_type="cuda")
+    cuda = replace(key, device_type="cuda", threads=None)
     assert cpu_share(cuda, spent_ms=100.0, wall_ms=100.0) is None
 
 
@@ -146,7 +148,7 @@ def test_a_full_container_has_nothing_left(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 class FakeCuda:
-    """A GPU's memory as torch tells of it: what lies in a graph's pool is reserved, never allocated.
+    """A GPU's memory as torch tells of it: a graph's pool is reserved, never allocated.
 
     ``dead_pool`` is the pool of a graph that is gone: it comes free when the cache is emptied.
     """
@@ -199,7 +201,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
 
 
 def test_the_pools_of_graphs_are_not_free(cuda: FakeCuda) -> None:
-    """Nothing else can use them, though torch has not allocated them; other devices' do not count."""
+    """Nothing else can use them, though they are not allocated; other devices' do not count."""
     assert free_bytes(CUDA) == 100 + 10
 
 
@@ -245,3 +247,23 @@ def test_giving_memory_back_empties_the_devices_cache(cuda: FakeCuda) -> None:
     cuda.dead_pool = 20
     give_back()
     assert cuda.driver_free == 100 + 10 + 20
+
+
+def test_the_copy_of_a_gpu_is_larger_than_its_caches(
+    cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two GiB, or a quarter of what is free on a small card; and the memory is given back."""
+    copied: list[int] = []
+    small = torch.ones
+
+    def ones(size: int, *, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        copied.append(size)
+        return small(8, dtype=dtype)
+
+    monkeypatch.setattr(torch, "ones", ones)
+    monkeypatch.setattr(devices, "_best_ms", lambda device, copy, budget_s: 2.0)
+    for free, wanted in ((100 * 2**30, 2 * 2**30), (6 * 2**30, 1.5 * 2**30)):
+        cuda.driver_free, cuda.cached = free, 0
+        assert devices.copy_gb_per_s(CUDA) == pytest.approx(2 * wanted / 2.0 / 1e6)
+        assert copied[-1] == wanted
+    assert cuda.emptied == 2
