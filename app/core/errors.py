@@ -16,7 +16,9 @@
     ├── EncoderError             the encoder cannot do what is asked
     │   ├── CheckpointError      missing, surplus or misshaped vision tensors
     │   ├── EncoderUnavailable   loading, failed, switched off or for another model
+    │   │   └── RuntimesDisagree no runtime is exact enough in the dtype asked for
     │   ├── EncoderMismatch      this plan is not one the loaded encoder can run
+    │   ├── DeviceLost           the device takes no call any more; only a new process helps
     │   └── OutOfDeviceMemory    this image alone does not fit the device's memory
     ├── InvalidProfile           a profile file that cannot be used
     ├── InvalidDataset           no data set of images where one was named
@@ -108,8 +110,16 @@ class EncoderUnavailable(EncoderError):
     slug, title = "encoder-unavailable", "The encoder is not available"
 
 
+class RuntimesDisagree(EncoderUnavailable):
+    """For clients the same as its base; a loader may go on in float32."""
+
+
 class EncoderMismatch(EncoderError):
     slug, title = "encoder-mismatch", "The loaded encoder cannot run this plan"
+
+
+class DeviceLost(EncoderError):
+    slug, title = "device-lost", "The device takes no call any more"
 
 
 class OutOfDeviceMemory(EncoderError):

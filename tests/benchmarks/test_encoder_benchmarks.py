@@ -8,20 +8,23 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from support.encoders import small_encoder
 from torch import Tensor
 
 from app.core.config import make_config
 from app.core.families import family_named
 from app.core.geometry import Size
 from app.core.plan import make_plan
+from app.core.profile_file import load_profile
 from app.encoder.backbone import VisionBackbone
 from app.encoder.fidelity import compare
 from app.encoder.loading import reference_of
 from app.encoder.preprocess import image_to_patches
 from app.encoder.random_weights import random_backbone
-from app.encoder.runtimes.choose import MAKERS, available
+from app.encoder.runtimes.base import Eager
+from app.encoder.runtimes.choose import available
 from benchmarks import encoder as benchmark
-from benchmarks import fidelity
+from benchmarks import fidelity, profile
 from benchmarks.baselines import as_images
 from benchmarks.encoder import compare_variants
 from benchmarks.encoder_rows import line
@@ -101,7 +104,7 @@ class Wrong:
     name = "wrong"
 
     def __init__(self, backbone: VisionBackbone) -> None:
-        self._eager = MAKERS["eager"](backbone)
+        self._eager = Eager(backbone)
         self.connect = self._eager.connect
 
     def encode_patches(self, patches: Tensor) -> Tensor:
@@ -141,3 +144,19 @@ def test_the_table_holds_every_variant_or_says_why_not(monkeypatch: pytest.Monke
             assert row.ms is not None
             assert row.floor_ms == pytest.approx(row.flops / 1e12)
             assert row.fraction == pytest.approx(row.flops / 1e12 / row.ms.p50)
+
+
+def test_a_profile_without_a_pass_is_not_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command fails and says so; with time for a pass, what it measured is there."""
+    monkeypatch.setattr("benchmarks.profile.load_encoder", lambda *_, **__: small_encoder())
+    monkeypatch.setattr("app.encoder.measure.matmul_gflop_per_s", lambda device, dtype: 500.0)
+    monkeypatch.setattr("app.encoder.measure.copy_gb_per_s", lambda device: 20.0)
+    asked = ["--out", str(tmp_path), "--counts", "1", "--repeats", "2", "--budget-s"]
+    with pytest.raises(SystemExit, match="nothing was measured"):
+        profile.main([*asked, "0"])
+    assert list(tmp_path.iterdir()) == []
+    profile.main([*asked, "60"])
+    (saved,) = tmp_path.iterdir()
+    assert [entry.vision_ms.samples for entry in load_profile(saved).entries] == [2]
