@@ -70,10 +70,21 @@ class Block(nn.Module):
         self.mlp_norm = nn.LayerNorm(vit.width, eps=vit.norm_eps)
         self.mlp = Mlp(vit)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.attention_norm(x))
-        out: Tensor = x + self.mlp(self.mlp_norm(x))
+    def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """``dtype`` is that of the products, where x [C, T, D] is a wider sum."""
+        dtype = dtype or x.dtype
+        x = x + self.attention(narrow_norm(self.attention_norm, x, dtype))
+        out: Tensor = x + self.mlp(narrow_norm(self.mlp_norm, x, dtype))
         return out
+
+
+def narrow_norm(norm: nn.LayerNorm, x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Normalise x, which may be a sum that is too large for ``dtype``, and give it in ``dtype``."""
+    if x.dtype == dtype:
+        out: Tensor = norm(x)
+        return out
+    weight, bias = norm.weight.to(x.dtype), norm.bias.to(x.dtype)
+    return functional.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps).to(dtype)
 
 
 class VisionTransformer(nn.Module):
@@ -103,11 +114,14 @@ class VisionTransformer(nn.Module):
     def forward(self, patches: Tensor) -> tuple[Tensor, ...]:
         """[C, P, 588] → the outputs of the feature layers, in their order, each [C, T, D]."""
         x = self.embed(patches)
+        dtype = x.dtype
+        if dtype == torch.float16:
+            x = x.float()  # a sum over all blocks may be more than float16 holds
         read: dict[int, Tensor] = {}
         for index, block in enumerate(self.blocks):
-            x = block(x)
+            x = block(x, dtype)
             if index in self.feature_layers:
-                read[index] = x
+                read[index] = x.to(dtype)
         return tuple(read[layer] for layer in self.feature_layers)
 
 

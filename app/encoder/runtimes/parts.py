@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
 
-from app.encoder.backbone import VisionTransformer
+from app.encoder.backbone import VisionTransformer, narrow_norm
 
 
 def even_parts(patches: Tensor, features: Tensor, most: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -23,6 +24,7 @@ def keep_features(vit: VisionTransformer, index: int, x: Tensor, into: Tensor) -
 
 
 def norm_narrow(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    """The norm of a sum that is kept wider than the weights, in the dtype of the weights."""
-    out: Tensor = norm(x.to(norm.weight.dtype))
-    return out
+    """Normalise a sum that is kept wider than the weights, and give it in their dtype."""
+    dtype = norm.weight.dtype
+    # bfloat16 holds all of float32's range; float16 does not, so the sum itself stays wide.
+    return narrow_norm(norm, x if dtype == torch.float16 else x.to(dtype), dtype)
