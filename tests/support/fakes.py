@@ -45,6 +45,7 @@ class FakeEncoder:
 
     model, device = "molmo-7b-d-0924", "fake"
     runtime, weights = "eager", "random"
+    note: str | None = None
     profile_counts = 3
 
     def __init__(self, saved: Profile | None = None) -> None:
