@@ -102,7 +102,7 @@ def transformers_clip(
     def encode(patches: Tensor) -> Tensor:
         if mode is not None:
             # A result lies in a graph's memory until the next pass, which may then overwrite it.
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # torch
         states: Tensor = run(pixel_values=as_images(patches, family)).last_hidden_state
         return states
 

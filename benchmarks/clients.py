@@ -162,6 +162,7 @@ def _in_processes(work: Sequence[Work]) -> list[Got]:
     for process, (_, stdout) in zip(processes, pipes, strict=True):
         assert stdout is not None
         got.append(pickle.load(stdout))
+        stdout.close()
         process.wait()
     return got
 

@@ -56,16 +56,22 @@ class Server:
 
 @contextmanager
 def serving(
-    settings: Mapping[str, object], *, start_s: float = 300, logged: bool = True
+    settings: Mapping[str, object],
+    *,
+    module: str = "app.cli",
+    start_s: float = 300,
+    logged: bool = True,
 ) -> Iterator[Server]:
     """``crop-planner serve`` as a process of its own, on a free port.
 
-    ``logged``: whether its log is shown; it is written all the same.
+    Args:
+        module: the command line.
+        logged: whether its log is shown; it is written all the same.
     """
     environment = {f"CROP_PLANNER_{name.upper()}": str(value) for name, value in settings.items()}
     with tempfile.TemporaryDirectory() as folder:
         variables = {"CROP_PLANNER_PROFILE_FOLDER": folder, **environment}
-        command = ["-m", "app.cli", "serve"]
+        command = ["-m", module, "serve"]
         with running(command, variables, "/readyz", start_s=start_s, logged=logged) as server:
             yield server
 

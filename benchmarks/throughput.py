@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from app.core.config import make_config
-from app.core.families import DEFAULT_FAMILY, Family, family_named
+from app.core.families import Family
 from app.core.geometry import Size
 from app.core.plan import make_plan
 from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
@@ -29,7 +29,7 @@ from app.encoder.encoder import Encoder, PreparedCrops
 from app.encoder.loading import load_encoder
 from app.serving.batching import near_best
 from benchmarks.clients import Load, ask_alone, ask_together
-from benchmarks.conditions import device_slug
+from benchmarks.conditions import add_model, device_slug, family_of
 from benchmarks.direct import FixedBatch, in_turn, run_all
 from benchmarks.photos import SAMPLE
 from benchmarks.serving import Server, serving
@@ -48,12 +48,15 @@ def main(arguments: list[str] | None = None) -> None:
     """Print and save both figures and their ratios, after every round anew."""
     options = _options(arguments)
     budget = Budget(options.budget_s)
-    family = family_named(options.model)
+    family = family_of(options)
     device = choose_device()
     dtype = choose_dtype("auto", device)
     images = [_jpeg(size) for size in options.sizes]
-    print(f"Throughput, {family.name}, random weights, {device_name(device)}, {dtype_name(dtype)}")
     encoder = load_encoder(family, checkpoint=None, device=device, dtype=dtype)
+    print(
+        f"Throughput, {family.name}, random weights, {device_name(device)}, {dtype_name(dtype)}, "
+        f"runtime {encoder.runtime.name}"
+    )
     prepared = [_prepare(encoder, image, family) for image in images]
     limit = options.batch_crops or _chosen_limit(encoder, prepared, options)
     print(f"  the server's passes have up to {limit} crops", flush=True)
@@ -62,11 +65,13 @@ def main(arguments: list[str] | None = None) -> None:
         "profile_on_start": "false",
         "encode_batch_crops": limit,
         "encode_timeout_s": 600,
+        "log_level": "warning",  # a line an answer would be thousands on a GPU
     }
     told = {
         "model": family.name,
         "device": device_name(device),
         "dtype": dtype_name(dtype),
+        "runtime": encoder.runtime.name,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "weights": "random",
@@ -76,7 +81,8 @@ def main(arguments: list[str] | None = None) -> None:
         "batch_crops": limit,
     }
     rounds: list[dict[str, Any]] = []
-    with serving(settings) as server:
+    module = "benchmarks.dry_server" if options.tiny else "app.cli"
+    with serving(settings, module=module) as server:
         ask_alone(server, images[0])  # not counted
         while len(rounds) < options.rounds and _time_for_a_round(budget, rounds):
             began_s = budget.left_s
@@ -104,7 +110,7 @@ def _ratios(rounds: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default=DEFAULT_FAMILY)
+    add_model(parser)
     parser.add_argument(
         "--sizes", type=_size, nargs="+", default=[_size(size) for size in SIZES], metavar="WxH"
     )

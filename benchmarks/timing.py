@@ -72,7 +72,8 @@ def save(name: str, result: Mapping[str, Any]) -> Path:
         "python": platform.python_version(),
         "crop_planner": __version__,
     }
+    text = json.dumps({**conditions, **result}, indent=2) + "\n"
     unfinished = path.with_suffix(".part")
-    unfinished.write_text(json.dumps({**conditions, **result}, indent=2) + "\n", encoding="utf-8")
+    unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)
     return path
