@@ -156,7 +156,7 @@ def compare_runtime(
     """One runtime against references, which were made before: it takes the backbone over."""
     crops = [len(reference.patches) for reference in references]
     try:
-        runtime = MAKERS[name](make_backbone())
+        runtime = MAKERS[name](make_backbone(), references[0])
         for count, reference in zip(crops, references, strict=True):
             yield Found(name, count, compare(runtime, reference, dtype))
     except Exception as error:  # one that fails is a line, not the end of the others

@@ -21,6 +21,7 @@ from app.encoder.fidelity import Reference, StageAgreement, compare
 from app.encoder.random_weights import random_backbone
 from app.encoder.runtimes.base import Runtime
 from app.encoder.runtimes.choose import MAKERS, exact_as
+from app.encoder.sample import check_sample
 
 Scope = Literal["vision", "vit"]
 """``vision``: from patches to vision tokens. ``vit``: the vision transformer alone."""
@@ -77,7 +78,9 @@ def ours(name: str, family: Family, device: torch.device, dtype: torch.dtype) ->
     """One of our runtimes, with seeded random weights."""
     precision = exact_as(name, dtype)
     note = "" if precision is dtype else f"{dtype_name(precision)} products, only on request"
-    runtime = MAKERS[name](random_backbone(family, device, dtype))
+    runtime = MAKERS[name](
+        random_backbone(family, device, dtype), check_sample(family, device, dtype)
+    )
     return of_runtime(runtime, dtype, precision, note)
 
 

@@ -16,6 +16,7 @@
     ├── EncoderError             the encoder cannot do what is asked
     │   ├── CheckpointError      missing, surplus or misshaped vision tensors
     │   ├── EncoderUnavailable   loading, failed, switched off or for another model
+    │   │   └── RuntimesDisagree no runtime is exact enough in the dtype asked for
     │   ├── EncoderMismatch      this plan is not one the loaded encoder can run
     │   └── OutOfDeviceMemory    this image alone does not fit the device's memory
     ├── InvalidProfile           a profile file that cannot be used
@@ -106,6 +107,10 @@ class CheckpointError(EncoderError):
 
 class EncoderUnavailable(EncoderError):
     slug, title = "encoder-unavailable", "The encoder is not available"
+
+
+class RuntimesDisagree(EncoderUnavailable):
+    """For clients the same as its base; a loader may go on in float32."""
 
 
 class EncoderMismatch(EncoderError):

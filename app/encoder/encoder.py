@@ -96,6 +96,7 @@ class Encoder:
 
     Calls may follow in any order, one at a time; only :meth:`stage` may come from any thread.
     ``fidelity`` is how near the runtime came to the plain float32 network, None if not compared.
+    ``note`` is for the operator, where the encoder is not the one that was hoped for.
     """
 
     family: Family
@@ -105,6 +106,7 @@ class Encoder:
     weights: Weights
     mask_order: MaskOrder = "released"
     fidelity: StageAgreement | None = None
+    note: str | None = None
 
     def stage(self, pixels: Pixels, plan: CropPlan) -> Staged:
         """Everything that ``pixels``, uint8 RGB [H, W, 3], need before they need the device.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from app.encoder.backbone import VisionBackbone
-from app.encoder.runtimes.base import Runtime
+from app.encoder.runtimes.base import Runtime, Sample
 
 MAX_RELATIVE_ERROR = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.int8: 5e-2}
 MIN_COSINE = {torch.float32: 0.99999, torch.bfloat16: 0.999, torch.int8: 0.99}
@@ -30,6 +30,13 @@ class Agreement:
         near = self.relative_error <= MAX_RELATIVE_ERROR[dtype]
         return near and self.min_cosine >= MIN_COSINE[dtype]
 
+    def nearer_than(self, other: Agreement) -> bool:
+        """Whether the relative error is smaller; NaN never is."""
+        return self.relative_error < other.relative_error
+
+    def __str__(self) -> str:
+        return f"relative error {self.relative_error:.2e}, cosine {self.min_cosine:.5f}"
+
 
 def agreement(actual: Tensor, reference: Tensor) -> Agreement:
     """Compare rows [.., D] with a reference of the same shape, in float64.
@@ -46,18 +53,30 @@ def agreement(actual: Tensor, reference: Tensor) -> Agreement:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reference:
-    """Inputs, and what the plain network makes of them in float32.
+def worst_crop(actual: Tensor, reference: Tensor) -> Agreement:
+    """Compare crops [C, P, D] one by one: the relative error of the worst of them.
 
-    ``patches`` [C, P, 588], ``pool_index`` [N, W], ``padding_state`` [C, P]; ``features``
-    float32 [C, P, F], rounded to the dtype of the weights so that the connector's input is no
-    error of the connector's; ``tokens`` float32 [N, L].
+    Over all of them together a crop that is far off hides among those that are not.
+    """
+    crops = [agreement(*pair) for pair in zip(actual, reference, strict=True)]
+    return _worst(crops)
+
+
+def _worst(found: Sequence[Agreement]) -> Agreement:
+    """The largest error and the smallest cosine; NaN, which no order has, wins."""
+    errors = torch.tensor([one.relative_error for one in found], dtype=torch.float64)
+    cosines = torch.tensor([one.min_cosine for one in found], dtype=torch.float64)
+    return Agreement(float(errors.max()), float(cosines.min()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference(Sample):
+    """A sample, and what the plain network makes of it in float32.
+
+    ``features`` float32 [C, P, F], rounded to the dtype of the weights so that the connector's
+    input is no error of the connector's; ``tokens`` float32 [N, L].
     """
 
-    patches: Tensor
-    pool_index: Tensor
-    padding_state: Tensor
     features: Tensor
     tokens: Tensor
 
@@ -74,30 +93,54 @@ class StageAgreement:
         """Whether both stages are near enough; two in a row may add up their errors."""
         return self.vit.holds(dtype) and self.connector.holds(dtype)
 
+    def holds_beside(self, plain: StageAgreement, dtype: torch.dtype) -> bool:
+        """Whether this is near enough beside ``plain``, the plain network computed in ``dtype``.
+
+        Weights may be such that no arithmetic in ``dtype`` comes near float32. Then a stage over
+        the limit must be nearer than the plain one, and so must the tokens; and no stage may be as
+        far as int8 would be.
+        """
+        stages = (self.vit, plain.vit), (self.connector, plain.connector)
+        return self.tokens.nearer_than(plain.tokens) and all(
+            mine.holds(dtype) or (mine.nearer_than(theirs) and mine.holds(torch.int8))
+            for mine, theirs in stages
+        )
+
+    def __str__(self) -> str:
+        return f"ViT {self.vit}, connector {self.connector}, both {self.tokens}"
+
 
 @torch.inference_mode()
-def plain_reference(
-    backbone: VisionBackbone, patches: Tensor, pool_index: Tensor, padding_state: Tensor
-) -> Reference:
-    """The plain network's outputs in float32, whatever dtype its weights have."""
+def plain_reference(backbone: VisionBackbone, sample: Sample) -> Reference:
+    """Run the plain network over a sample in float32, whatever dtype its weights have."""
     dtype = backbone.vit.positional_embedding.dtype
     with _in_float32(backbone):
-        features = backbone.features(backbone.vit(patches.float())).to(dtype).float()
-        tokens = backbone.connect(features, pool_index, padding_state)
-    return Reference(patches, pool_index, padding_state, features, tokens)
+        features = backbone.features(backbone.vit(sample.patches.float())).to(dtype).float()
+        tokens = backbone.connect(features, sample.pool_index, sample.padding_state)
+    return Reference(sample.patches, sample.pool_index, sample.padding_state, features, tokens)
 
 
 @torch.inference_mode()
-def compare(runtime: Runtime, reference: Reference, dtype: torch.dtype) -> StageAgreement:
-    """Run the reference's inputs in ``dtype`` and compare, stage by stage."""
+def compare(
+    runtime: Runtime, reference: Reference, dtype: torch.dtype, counts: Sequence[int] = ()
+) -> StageAgreement:
+    """Run the reference's inputs in ``dtype`` and compare, stage by stage.
+
+    ``counts`` are numbers of crops that the ViT is run over besides all of the reference's at once:
+    the same crops over and over, so that the plain network has to run each only once.
+    """
     where = reference.pool_index, reference.padding_state
+    patches = reference.patches.to(dtype)
     # Cloned: a runtime may use its buffer again at the next call.
     connected = runtime.connect(reference.features.to(dtype), *where).clone()
-    features = runtime.encode_patches(reference.patches.to(dtype))
-    vit = agreement(features, reference.features)
-    tokens = runtime.connect(features, *where)
+    features = runtime.encode_patches(patches)
+    found = [worst_crop(features, reference.features)]
+    tokens = runtime.connect(features, *where).clone()
+    for count in counts:
+        crops = torch.arange(count, device=patches.device) % len(patches)
+        found.append(worst_crop(runtime.encode_patches(patches[crops]), reference.features[crops]))
     return StageAgreement(
-        vit=vit,
+        vit=_worst(found),
         connector=agreement(connected, reference.tokens),
         tokens=agreement(tokens, reference.tokens),
     )

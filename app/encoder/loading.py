@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,16 +10,19 @@ from pathlib import Path
 import torch
 
 from app.core.choices import RuntimeChoice
-from app.core.config import make_config
+from app.core.errors import RuntimesDisagree
 from app.core.families import Family
 from app.encoder.backbone import VisionBackbone
 from app.encoder.checkpoint import load_checkpoint
+from app.encoder.device import dtype_name
 from app.encoder.encoder import Encoder
 from app.encoder.fidelity import Reference, plain_reference
-from app.encoder.padding import MaskOrder, PaddingState
-from app.encoder.profile_plans import profile_plans, synthetic_crops
+from app.encoder.padding import MaskOrder
 from app.encoder.random_weights import random_backbone
 from app.encoder.runtimes.choose import choose
+from app.encoder.sample import check_sample, noise_crops, sample_of
+
+log = logging.getLogger(__name__)
 
 
 def load_encoder(
@@ -27,43 +31,60 @@ def load_encoder(
     checkpoint: Path | None,
     device: torch.device,
     dtype: torch.dtype,
+    or_float32: bool = False,
     runtime: RuntimeChoice = "auto",
     seed: int = 0,
     mask_order: MaskOrder = "released",
     check: bool = True,
 ) -> Encoder:
-    """An encoder with a checkpoint's weights, or with seeded random ones where there is none.
+    """Make an encoder with a checkpoint's weights, or with seeded random ones where there is none.
 
-    ``check`` compares the runtime with the plain float32 network before it is used.
+    ``check`` compares the runtime with the plain float32 network before it is used. Where none is
+    exact enough in ``dtype``, ``or_float32`` computes in float32, and says so in ``note``.
 
     Raises:
         CheckpointError: the checkpoint does not fit the family.
-        EncoderUnavailable: the chosen runtime does not work here.
+        EncoderUnavailable: the chosen runtime does not work here, or none is exact enough.
+        OutOfDeviceMemory: the weights, or what a runtime adds to them, do not fit.
     """
     if checkpoint is None:
         make_backbone = partial(random_backbone, family, device, dtype, seed)
     else:
         make_backbone = partial(load_checkpoint, checkpoint, family, device, dtype)
-    reference = partial(reference_of, family) if check else None
-    chosen, fidelity = choose(runtime, make_backbone, reference, device, dtype)
-    return Encoder(
-        family=family,
-        runtime=chosen,
+    sample = check_sample(family, device, dtype)
+    load_again = partial(
+        load_encoder,
+        family,
+        checkpoint=checkpoint,
         device=device,
-        dtype=dtype,
-        weights="random" if checkpoint is None else "checkpoint",
+        dtype=torch.float32,
+        runtime=runtime,
+        seed=seed,
         mask_order=mask_order,
-        fidelity=fidelity,
+        check=check,
     )
+    try:
+        chosen, fidelity = choose(runtime, make_backbone, sample, device, dtype, check=check)
+    except RuntimesDisagree as error:
+        if not or_float32 or dtype == torch.float32:
+            raise
+        note = f"it computes in float32, as {dtype_name(dtype)} is not exact enough: {error.detail}"
+    else:
+        return Encoder(
+            family=family,
+            runtime=chosen,
+            device=device,
+            dtype=dtype,
+            weights="random" if checkpoint is None else "checkpoint",
+            mask_order=mask_order,
+            fidelity=fidelity,
+        )
+    log.warning("%s", note)
+    return replace(load_again(), note=note)
 
 
 def reference_of(family: Family, backbone: VisionBackbone, total_crops: int = 1) -> Reference:
-    """What the plain network makes of noise, padded in every way there is."""
-    parameter = next(backbone.parameters())
-    plan = profile_plans(make_config(family), [total_crops])[0]
-    crops = synthetic_crops(plan, parameter.device, parameter.dtype)
-    # The states of a letterboxed crop: some rows of padding, one on the edge, the rest image.
-    states = torch.full_like(crops.padding_state, PaddingState.NONE)
-    states[:, :48], states[:, 48:72] = PaddingState.ALL, PaddingState.PARTIAL
-    crops = replace(crops, padding_state=states)
-    return plain_reference(backbone, crops.patches, crops.pool_index, crops.padding_state)
+    """Run the plain network over noise, padded in every way there is."""
+    weights = next(backbone.parameters())
+    noise = noise_crops(family, weights.device, weights.dtype, total_crops)
+    return plain_reference(backbone, sample_of(noise))

@@ -36,6 +36,7 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.EncoderError: 500,
     errors.CheckpointError: 500,
     errors.EncoderUnavailable: 503,
+    errors.RuntimesDisagree: 503,
     errors.EncoderMismatch: 422,
     errors.OutOfDeviceMemory: 507,
     errors.InvalidProfile: 500,

@@ -23,8 +23,9 @@ from app.encoder.fidelity import compare
 from app.encoder.loading import reference_of
 from app.encoder.preprocess import image_to_patches
 from app.encoder.random_weights import random_backbone
-from app.encoder.runtimes.base import Runtime
-from app.encoder.runtimes.choose import MAKERS, available
+from app.encoder.runtimes.base import Eager, Runtime
+from app.encoder.runtimes.choose import available
+from app.encoder.runtimes.packed import Packed
 from benchmarks import encoder as benchmark
 from benchmarks import fidelity
 from benchmarks.baselines import as_images
@@ -110,7 +111,7 @@ class Wrong:
     name = "wrong"
 
     def __init__(self, backbone: VisionBackbone) -> None:
-        self._eager = MAKERS["eager"](backbone)
+        self._eager = Eager(backbone)
         self.connect = self._eager.connect
 
     def encode_patches(self, patches: Tensor) -> Tensor:
@@ -147,7 +148,7 @@ def absent() -> Variant:
 def makers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], Variant]]:
     """The eager runtime, and a rate of 1 TFLOP/s, which takes no time to measure."""
     monkeypatch.setattr("benchmarks.table.matmul_gflop_per_s", lambda *_, **__: 1e3)
-    return {"eager": lambda: of(MAKERS["eager"])}
+    return {"eager": lambda: of(Eager)}
 
 
 def table(counts: Counts, ours: Sequence[str] = ("eager",), clock: Clock = lambda: 0.0) -> Table:
@@ -191,7 +192,7 @@ def test_rivals_are_never_ours(makers: Makers) -> None:
 def test_every_cell_and_every_round_is_known_when_its_line_comes(makers: Makers) -> None:
     """Variants and counts in their order: first what was checked, then what was timed."""
     found = table(BOTH)
-    lines = found.fill({**makers, "packed": lambda: of(MAKERS["packed"])}, 2)
+    lines = found.fill({**makers, "packed": lambda: of(Packed)}, 2)
     known = []
     for _ in range(4):
         next(lines)
@@ -205,7 +206,7 @@ def test_every_cell_and_every_round_is_known_when_its_line_comes(makers: Makers)
 def test_the_staircase_is_of_the_first_of_ours(makers: Makers) -> None:
     """All others are at fewer numbers of crops."""
     found = table(Counts((1, 2, 3), (2,)))
-    list(found.fill({**makers, "packed": lambda: of(MAKERS["packed"])}, 1))
+    list(found.fill({**makers, "packed": lambda: of(Packed)}, 1))
     cells = {(row.variant, row.total_crops) for row in found.rows()}
     assert cells == {("eager", 1), ("eager", 2), ("eager", 3), ("packed", 2)}
 
@@ -214,7 +215,7 @@ def test_what_is_not_begun_in_time_leaves_time_for_rounds(makers: Makers) -> Non
     """After half of the budget nothing is taken in; what is there is timed."""
     now = [0.0]
     found = table(BOTH, clock=lambda: now[0])
-    lines = found.fill({**makers, "packed": lambda: of(MAKERS["packed"])}, 3)
+    lines = found.fill({**makers, "packed": lambda: of(Packed)}, 3)
     next(lines)
     now[0] = 51.0
     list(lines)

@@ -17,7 +17,9 @@ from app.encoder.fidelity import agreement, compare
 from app.encoder.loading import load_encoder, reference_of
 from app.encoder.preprocess import MAX_CUDA_SHRINKING, image_to_patches
 from app.encoder.random_weights import random_backbone
+from app.encoder.runtimes.base import Eager
 from app.encoder.runtimes.choose import MAKERS
+from app.encoder.sample import check_sample
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
@@ -40,7 +42,7 @@ def test_every_runtime_agrees_at_every_count(model: str, name: str, dtype: torch
     backbone = random_backbone(family, CUDA, dtype)
     counts = (5, 1, 13, 2, 27, 8, 1)
     references = [reference_of(family, backbone, count) for count in counts]
-    runtime = MAKERS[name](backbone)
+    runtime = MAKERS[name](backbone, check_sample(family, CUDA, dtype))
     for reference in references:
         with torch.inference_mode():
             found = compare(runtime, reference, dtype)
@@ -118,10 +120,12 @@ def test_the_tokens_are_those_of_the_cpu(encoder: Encoder) -> None:
     plan = make_plan(Size(400, 300), make_config(encoder.family))
     pixels = torch.randint(0, 256, (300, 400, 3), dtype=torch.uint8)
     exact = random_backbone(encoder.family, CPU, torch.float32)
-    graphs = MAKERS["cuda-graphs"](exact.to(CUDA))
+    graphs = MAKERS["cuda-graphs"](
+        exact.to(CUDA), check_sample(encoder.family, CUDA, torch.float32)
+    )
     on_cuda = Encoder(encoder.family, graphs, CUDA, torch.float32, "random")
     found = on_cuda.run(on_cuda.prepare(pixels, plan)).tokens.cpu()
-    eager = MAKERS["eager"](exact.to(CPU))
+    eager = Eager(exact.to(CPU))
     on_cpu = Encoder(encoder.family, eager, CPU, torch.float32, "random")
     wanted = on_cpu.run(on_cpu.prepare(pixels, plan)).tokens
     assert agreement(found, wanted).relative_error <= 1e-4

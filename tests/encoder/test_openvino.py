@@ -13,19 +13,23 @@ from hypothesis import strategies as st
 
 from app.core.config import make_config
 from app.core.errors import EncoderUnavailable
+from app.encoder.device import multiplies_int8
 from app.encoder.fidelity import compare, plain_reference
-from app.encoder.loading import reference_of
 from app.encoder.profile_plans import profile_plans, synthetic_crops
 from app.encoder.random_weights import random_backbone
 from app.encoder.runtimes import choose as choosing
 from app.encoder.runtimes.choose import COARSER, MAKERS, available, choose, on_request
 from app.encoder.runtimes.openvino import openvino_installed
 from app.encoder.runtimes.openvino_int8 import input_peaks, quantise
+from app.encoder.sample import check_sample, sample_of
 from tests.encoder.reference import CPU, Vectors
 
 ROOT = Path(__file__).parents[2]
 DTYPES = (torch.float32, torch.bfloat16)
 needs_openvino = pytest.mark.skipif(not openvino_installed(), reason="openvino is optional")
+needs_int8 = pytest.mark.skipif(
+    not (openvino_installed() and multiplies_int8()), reason="int8 needs openvino and a CPU for it"
+)
 
 
 @pytest.fixture(params=["molmo1", "molmo2"])
@@ -34,7 +38,7 @@ def vectors(request: pytest.FixtureRequest) -> Vectors:
     return found
 
 
-@needs_openvino
+@needs_int8
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_int8_is_as_near_as_int8_must_be_and_no_nearer(
     vectors: Vectors, dtype: torch.dtype
@@ -43,20 +47,19 @@ def test_int8_is_as_near_as_int8_must_be_and_no_nearer(
     backbone = random_backbone(vectors.family, CPU, dtype)
     (plan,) = profile_plans(make_config(vectors.family), [5])
     inputs = synthetic_crops(plan, CPU, dtype, seed=1)  # not the noise it was fitted to
-    reference = plain_reference(
-        backbone, inputs.patches, inputs.pool_index, torch.zeros_like(inputs.padding_state)
-    )
-    found = compare(MAKERS["openvino-int8"](backbone), reference, dtype)
+    reference = plain_reference(backbone, sample_of(inputs))
+    sample = check_sample(vectors.family, CPU, dtype)
+    found = compare(MAKERS["openvino-int8"](backbone, sample), reference, dtype)
     assert found.holds(torch.int8)
     assert not found.vit.holds(dtype)
 
 
-@needs_openvino
+@needs_int8
 def test_int8_is_used_when_asked_for_and_only_then(vectors: Vectors) -> None:
     """Its name says what it is, and the automatic choice never meets it."""
     make = partial(random_backbone, vectors.family, CPU, torch.bfloat16)
-    reference = partial(reference_of, vectors.family)
-    runtime, _ = choose("openvino-int8", make, reference, CPU, torch.bfloat16)
+    sample = check_sample(vectors.family, CPU, torch.bfloat16)
+    runtime, _ = choose("openvino-int8", make, sample, CPU, torch.bfloat16)
     assert runtime.name == "openvino-int8"
     for dtype in DTYPES:
         assert not set(available(CPU, dtype)) & set(COARSER)
@@ -70,9 +73,10 @@ def test_without_openvino_there_is_the_rest(
     monkeypatch.setattr(choosing, "openvino_installed", lambda: False)
     assert not [name for name in available(CPU, torch.float32) if "openvino" in name]
     make = partial(random_backbone, vectors.family, CPU, torch.float32)
+    sample = check_sample(vectors.family, CPU, torch.float32)
     for name in ("openvino", "openvino-int8"):
         with pytest.raises(EncoderUnavailable, match="eager"):
-            choose(name, make, partial(reference_of, vectors.family), CPU, torch.float32)
+            choose(name, make, sample, CPU, torch.float32)
 
 
 @needs_openvino
@@ -114,7 +118,18 @@ def test_a_quantised_weight_is_within_half_a_step(
 def test_peaks_are_those_of_each_linear_layer_of_the_blocks(vectors: Vectors) -> None:
     """Four a block, none of them zero, and the backbone left without hooks."""
     backbone = random_backbone(vectors.family, CPU, torch.float32)
-    peaks = input_peaks(backbone.vit)
+    peaks = input_peaks(backbone.vit, check_sample(vectors.family, CPU, torch.float32).patches)
     assert len(peaks) == 4 * len(backbone.vit.blocks)
     assert min(peaks.values()) > 0
     assert not any(module._forward_pre_hooks for module in backbone.modules())
+
+
+def test_int8_is_offered_only_where_its_sums_do_not_saturate(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A CPU with AVX2 alone has no int8, whatever is installed."""
+    monkeypatch.setattr(choosing, "openvino_installed", lambda: True)
+    monkeypatch.setattr("app.encoder.device.CPU_INFO", tmp_path / "cpuinfo")
+    for flags, offered in (("avx2 fma", ()), ("avx2 avx512_vnni", ("openvino-int8",))):
+        (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+        assert on_request(CPU) == offered

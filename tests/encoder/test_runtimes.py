@@ -19,9 +19,10 @@ from app.encoder.loading import reference_of
 from app.encoder.profile_plans import profile_plans, synthetic_crops
 from app.encoder.random_weights import random_backbone
 from app.encoder.runtimes import choose as choosing
-from app.encoder.runtimes.base import Eager, Runtime
+from app.encoder.runtimes.base import Eager, Runtime, Sample, without_sample
 from app.encoder.runtimes.choose import MAKERS, available, choose
 from app.encoder.runtimes.packed import activate_in_place, attend
+from app.encoder.sample import check_sample
 from tests.encoder.reference import CPU, Vectors, write_checkpoint
 
 DTYPES = (torch.float32, torch.bfloat16)
@@ -41,7 +42,8 @@ def test_every_runtime_is_the_reference(vectors: Vectors, tmp_path: Path, name: 
     patches = vectors.data["in/patches"]
     with torch.inference_mode():
         wanted = backbone.encode_patches(patches)
-        features = MAKERS[name](backbone).encode_patches(patches)
+        sample = check_sample(vectors.family, CPU, torch.float32)
+        features = MAKERS[name](backbone, sample).encode_patches(patches)
     assert agreement(features, wanted).relative_error <= 1e-5
 
 
@@ -56,8 +58,8 @@ def test_every_runtime_agrees_with_the_plain_network(
     (plan,) = profile_plans(make_config(vectors.family), [crops])
     inputs = synthetic_crops(plan, CPU, dtype)
     states = torch.arange(inputs.padding_state.numel()).view_as(inputs.padding_state) % 3
-    reference = plain_reference(backbone, inputs.patches, inputs.pool_index, states)
-    assert compare(MAKERS[name](backbone), reference, dtype).holds(dtype)
+    reference = plain_reference(backbone, Sample(inputs.patches, inputs.pool_index, states))
+    assert compare(MAKERS[name](backbone, reference), reference, dtype).holds(dtype)
 
 
 def test_the_plain_reference_leaves_the_weights_as_they_were(vectors: Vectors) -> None:
@@ -117,22 +119,25 @@ def test_a_runtime_that_fails_its_check_is_not_used(
     vectors: Vectors, monkeypatch: pytest.MonkeyPatch, bad: Callable[[VisionBackbone], Runtime]
 ) -> None:
     """The next one is, with weights made anew; asked for by name, it is an error."""
-    monkeypatch.setattr(choosing, "MAKERS", {"packed": bad, "eager": Eager})
+    monkeypatch.setattr(
+        choosing, "MAKERS", {"packed": without_sample(bad), "eager": without_sample(Eager)}
+    )
     monkeypatch.setattr(choosing, "available", lambda device, dtype: ("packed", "eager"))
     make = partial(random_backbone, vectors.family, CPU, torch.float32)
-    reference = partial(reference_of, vectors.family)
-    runtime, found = choose("auto", make, reference, CPU, torch.float32)
+    sample = check_sample(vectors.family, CPU, torch.float32)
+    runtime, found = choose("auto", make, sample, CPU, torch.float32)
     assert runtime.name == "eager"
     assert found.vit.relative_error <= 1e-6
     with pytest.raises(EncoderUnavailable, match="packed"):
-        choose("packed", make, reference, CPU, torch.float32)
+        choose("packed", make, sample, CPU, torch.float32)
 
 
 def test_a_runtime_of_another_device_is_refused(vectors: Vectors) -> None:
     """With what there is instead."""
     make = partial(random_backbone, vectors.family, CPU, torch.float32)
+    sample = check_sample(vectors.family, CPU, torch.float32)
     with pytest.raises(EncoderUnavailable, match="eager"):
-        choose("cuda-graphs", make, partial(reference_of, vectors.family), CPU, torch.float32)  # type: ignore[arg-type]  # that is the point
+        choose("cuda-graphs", make, sample, CPU, torch.float32)  # type: ignore[arg-type]  # that is the point
 
 
 def test_nothing_agrees_with_nan() -> None:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
 from app.encoder.backbone import VisionBackbone
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Crops to try a runtime on, in the dtype and on the device of the weights.
+
+    ``patches`` [C, P, 588]; ``pool_index`` int64 [N, W] and ``padding_state`` int64 [C, P] as
+    :meth:`VisionBackbone.connect` reads them. :mod:`app.encoder.sample` makes it.
+    """
+
+    patches: Tensor
+    pool_index: Tensor
+    padding_state: Tensor
 
 
 class Runtime(Protocol):
@@ -34,3 +49,16 @@ class Eager:
     def __init__(self, backbone: VisionBackbone) -> None:
         self.encode_patches = backbone.encode_patches
         self.connect = backbone.connect
+
+
+Maker = Callable[[VisionBackbone, Sample], Runtime]
+"""Makes a runtime of a backbone, which it may take over, so that the backbone is of no other use.
+
+The sample is what the runtime will be checked on: it may be used to find ranges, or to choose among
+ways to run the same network.
+"""
+
+
+def without_sample(make: Callable[[VisionBackbone], Runtime]) -> Maker:
+    """The maker of a runtime that is made of the weights alone."""
+    return lambda backbone, _: make(backbone)

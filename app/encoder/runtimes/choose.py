@@ -7,32 +7,43 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from app.core.choices import RuntimeChoice
-from app.core.errors import EncoderUnavailable
+from app.core.errors import (
+    EncoderError,
+    EncoderUnavailable,
+    OutOfDeviceMemory,
+    RuntimesDisagree,
+)
 from app.encoder.backbone import VisionBackbone
-from app.encoder.device import dtype_name
-from app.encoder.fidelity import Reference, StageAgreement, compare
-from app.encoder.runtimes.base import Eager, Runtime
+from app.encoder.device import dtype_name, multiplies_int8
+from app.encoder.fidelity import Reference, StageAgreement, compare, plain_reference
+from app.encoder.memory import give_back, in_device_memory
+from app.encoder.runtimes.base import Eager, Maker, Runtime, Sample, without_sample
 from app.encoder.runtimes.graphs import CudaGraphs, compiled_graphs, wide_graphs
 from app.encoder.runtimes.openvino import OpenVino, OpenVinoInt8, openvino_installed
 from app.encoder.runtimes.packed import Packed, can_pack
 
-MAKERS: Mapping[str, Callable[[VisionBackbone], Runtime]] = {
-    "eager": Eager,
-    "packed": Packed,
-    "openvino": OpenVino,
+MAKERS: Mapping[str, Maker] = {
+    "eager": without_sample(Eager),
+    "packed": without_sample(Packed),
+    "openvino": without_sample(OpenVino),
     "openvino-int8": OpenVinoInt8,
-    "cuda-graphs": CudaGraphs,
-    "cuda-graphs-wide": wide_graphs,
-    "compiled": compiled_graphs,
+    "cuda-graphs": without_sample(CudaGraphs),
+    "cuda-graphs-wide": without_sample(wide_graphs),
+    "compiled": without_sample(compiled_graphs),
 }
-"""How each is made; it may take the backbone over, which is then of no other use."""
 
 COARSER: Mapping[str, torch.dtype] = {"openvino-int8": torch.int8}
 """What these are as exact as, whatever dtype goes in and out; used only where asked for."""
+
+CHECKED_COUNTS: Mapping[str, tuple[int, ...]] = {"cuda": (13, 3, 1), "cpu": (3,)}
+"""Crops that are run together besides those of the sample, by kind of device: on CUDA the largest
+captured count, an odd one and one crop; on a CPU an odd one, as each crop takes half a second."""
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +64,13 @@ def available(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
 def on_request(device: torch.device) -> tuple[str, ...]:
     """Runtimes that can work here and are only used by their name.
 
-    One is coarser than its dtype (:data:`COARSER`), the other takes a minute to be made.
+    One is coarser than its dtype (:data:`COARSER`) and needs a CPU that sums products of int8
+    without loss, the other takes a minute to be made.
     """
     if device.type == "cuda":
         return ("compiled",)
-    return ("openvino-int8",) if device.type == "cpu" and openvino_installed() else ()
+    works = device.type == "cpu" and openvino_installed() and multiplies_int8()
+    return ("openvino-int8",) if works else ()
 
 
 def exact_as(name: str, dtype: torch.dtype) -> torch.dtype:
@@ -68,44 +81,146 @@ def exact_as(name: str, dtype: torch.dtype) -> torch.dtype:
 def choose(
     choice: RuntimeChoice,
     make_backbone: Callable[[], VisionBackbone],
-    reference_of: Callable[[VisionBackbone], Reference] | None,
+    sample: Sample,
     device: torch.device,
     dtype: torch.dtype,
+    *,
+    check: bool = True,
 ) -> tuple[Runtime, StageAgreement | None]:
-    """The fastest runtime that agrees with the plain float32 network, or just the chosen one.
+    """Make the fastest runtime that agrees with the plain float32 network, or just the chosen one.
+
+    Where none keeps the limits of ``dtype``, the first is taken that is nearer to float32 than the
+    plain network itself comes in ``dtype``.
 
     Args:
         make_backbone: makes the weights; called again if a runtime has to be given up.
-        reference_of: what the plain network makes of some inputs; None: not compared.
+        sample: what runtimes are compared on.
+        check: whether they are compared.
 
     Raises:
-        EncoderUnavailable: the chosen one cannot work here, or does not agree.
+        EncoderUnavailable: the chosen one cannot work here.
+        RuntimesDisagree: those that work are not exact enough.
+        OutOfDeviceMemory: one did not fit the device's memory, and no other could be taken.
     """
-    names = available(device, dtype)
-    if choice != "auto":
-        offered = (*names, *on_request(device))
-        if choice not in offered:
-            raise EncoderUnavailable(
-                f"runtime {choice} does not work on {device.type} here; there is "
-                f"{', '.join(offered)}",
-                actual=choice,
-                supported=list(offered),
-            )
-        names = (choice,)
+    names = _names(choice, device, dtype)
+    trials = _Trials(make_backbone, sample, device, dtype, check=check)
     for name in names:
-        backbone = make_backbone()
-        reference = reference_of(backbone) if reference_of else None
+        made = trials.make(name)
+        if made is not None and (made.found is None or made.found.holds(exact_as(name, dtype))):
+            return made.runtime, made.found
+        del made  # before the next one's weights are made
+        trials.give_back()
+    for name in trials.nearer_than_plain():
+        made = trials.make(name)
+        if made is not None:
+            log.warning("runtime %s is over the limits, but nearer than the plain network", name)
+            return made.runtime, made.found
+    raise trials.failure()
+
+
+def _names(choice: RuntimeChoice, device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
+    """The runtimes to try, the fastest first."""
+    names = available(device, dtype)
+    if choice == "auto":
+        return names
+    offered = (*names, *on_request(device))
+    if choice not in offered:
+        raise EncoderUnavailable(
+            f"runtime {choice} does not work on {device.type} here; there is {', '.join(offered)}",
+            actual=choice,
+            supported=list(offered),
+        )
+    return (choice,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    runtime: Runtime
+    found: StageAgreement | None
+
+
+class _Trials:
+    """Makes runtimes one after the other, and keeps of each only how near it came, or why not."""
+
+    def __init__(
+        self,
+        make_backbone: Callable[[], VisionBackbone],
+        sample: Sample,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        check: bool,
+    ) -> None:
+        self._make_backbone = make_backbone
+        self._sample = sample
+        self._device, self._dtype = device, dtype
+        self._check = check
+        self._reference: Reference | None = None
+        self._found: dict[str, StageAgreement] = {}
+        self._reasons: dict[str, str] = {}
+        self._out_of_memory = False
+
+    def make(self, name: str) -> _Made | None:
+        """Make and compare a runtime; None where that failed."""
         try:
-            runtime = MAKERS[name](backbone)
-            found = compare(runtime, reference, dtype) if reference else None
+            made = in_device_memory(partial(self._make, name))
+        except OutOfDeviceMemory as error:
+            self._out_of_memory = True
+            self._give_up(name, error.detail)
+            return None
         except (RuntimeError, ImportError) as error:
-            log.warning("runtime %s does not work here: %s", name, error)
-            continue
-        if found is None or found.holds(exact_as(name, dtype)):
-            return runtime, found
-        log.warning("runtime %s is not used, it differs from the plain network: %s", name, found)
-    raise EncoderUnavailable(
-        f"no runtime agrees with the plain float32 network in {dtype_name(dtype)} "
-        f"(tried {', '.join(names)}); dtype float32 would",
-        actual=list(names),
-    )
+            self._give_up(name, f"does not work here: {error}")
+            return None
+        if made.found is not None:
+            self._found[name] = made.found
+            self._reasons[name] = f"differs from the plain network: {made.found}"
+        return made
+
+    def _make(self, name: str) -> _Made:
+        backbone = self._make_backbone()
+        if self._check and self._reference is None:
+            self._reference = plain_reference(backbone, self._sample)
+        runtime = MAKERS[name](backbone, self._sample)
+        if self._reference is None:
+            return _Made(runtime, None)
+        counts = CHECKED_COUNTS[self._device.type]
+        return _Made(runtime, compare(runtime, self._reference, self._dtype, counts))
+
+    def _give_up(self, name: str, reason: str) -> None:
+        log.warning("runtime %s: %s", name, reason)
+        self._reasons[name] = reason
+
+    def give_back(self) -> None:
+        """Free what a runtime held that was not taken."""
+        give_back()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def nearer_than_plain(self) -> tuple[str, ...]:
+        """The runtimes that come nearer to float32 than the plain network in the same dtype."""
+        tried = [name for name in self._found if name not in COARSER]
+        if not tried or self._dtype == torch.float32:
+            return ()
+        if "eager" not in self._found:
+            self.make("eager")
+            self.give_back()
+        plain = self._found.get("eager")
+        if plain is None:
+            return ()
+        return tuple(name for name in tried if self._found[name].holds_beside(plain, self._dtype))
+
+    def failure(self) -> EncoderError:
+        """What to raise where no runtime can be taken: every one with its reason."""
+        told = "; ".join(f"{name} {reason}" for name, reason in self._reasons.items())
+        facts = {"actual": list(self._reasons), "tried": dict(self._reasons)}
+        if self._out_of_memory:
+            return OutOfDeviceMemory(
+                f"the encoder does not fit the device's memory: {told}", **facts
+            )
+        dtype = dtype_name(self._dtype)
+        if not self._found:
+            return EncoderUnavailable(f"no runtime works in {dtype} here: {told}", **facts)
+        would = "" if self._dtype == torch.float32 else "; dtype float32 would"
+        return RuntimesDisagree(
+            f"no runtime agrees with the plain float32 network in {dtype} ({told}){would}", **facts
+        )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from app.encoder.backbone import VisionBackbone
+from app.encoder.runtimes.base import Sample
 from app.encoder.runtimes.openvino_graph import VitGraph, in_place
 from app.encoder.runtimes.openvino_int8 import Int8VitGraph, input_peaks
 from app.encoder.runtimes.packed import can_pack, pack_linears
@@ -61,8 +62,9 @@ class OpenVinoInt8(OpenVino):
 
     name = "openvino-int8"
 
-    def __init__(self, backbone: VisionBackbone) -> None:
-        self._run_with(backbone, Int8VitGraph(backbone.vit, input_peaks(backbone.vit)))
+    def __init__(self, backbone: VisionBackbone, sample: Sample) -> None:
+        peaks = input_peaks(backbone.vit, sample.patches)
+        self._run_with(backbone, Int8VitGraph(backbone.vit, peaks))
 
 
 def _options() -> dict[str, Any]:
