@@ -129,10 +129,12 @@ class Settings(BaseSettings):
         None, ge=1, description="Most total crops profiled; by default the family's max_crops + 1."
     )
     profile_repeats: int | None = Field(
-        None, ge=1, description="Passes per number of crops; by default 7 on a CPU, 200 on a GPU."
+        None,
+        ge=1,
+        description="Most passes per number of crops; by default 7 on a CPU, 200 on a GPU.",
     )
     profile_budget_s: float = Field(
-        900, gt=0, description="Time after which no further pass of a profile's measurement starts."
+        900, gt=0, description="Time that measuring a profile may take; as many passes as fit."
     )
 
     prefill_ms_per_token: float | None = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from app.core.cost import connector_flops, floor_ms, gflop_per_s, vit_flops
+from app.core.cost import connector_flops, floor_ms, gflop_per_s, matmul_rate, vit_flops
 from app.core.statistics import Comparison
 from app.core.timings import Percentiles
 from app.encoder.device import dtype_name
@@ -26,7 +26,7 @@ class Row:
     """One variant at one number of crops; what was not measured is None.
 
     ``flops`` is the needed work of ``scope``, whatever the variant computes beside it.
-    ``fraction`` is the floor over the p50: the share of the best matrix rate of all rounds.
+    ``fraction`` is the floor over the p50: the share of the matrix rate, the median of all rounds.
     ``ratio`` is how many times as long it takes as ours, over the same scope and rounds.
     """
 
@@ -92,10 +92,9 @@ def _timed(
     times = times_ms(samples.passes.get((variant.name, plan.total_crops), []), row.scope)
     if not times:
         return row
-    # The best of all rounds: it stands for what the device can do, not for what the round did.
-    rate = max(samples.gflop_per_s[variant.rated_in])
+    rate = matmul_rate(samples.gflop_per_s[variant.rated_in])
     ms = Percentiles.of(times)
-    floor = floor_ms(row.flops, rate)
+    floor = floor_ms(row.flops, rate) if rate else None
     ratio = None
     if ours is not None and variant.name != ours:
         our_times = times_ms(samples.passes.get((ours, plan.total_crops), []), row.scope)
@@ -107,7 +106,7 @@ def _timed(
         samples_ms=tuple(times),
         gflop_per_s=gflop_per_s(row.flops, ms.p50),
         matmul_gflop_per_s=rate,
-        fraction=floor / ms.p50,
+        fraction=floor / ms.p50 if floor else None,
         floor_ms=floor,
         ratio=ratio,
     )

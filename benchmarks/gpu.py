@@ -117,7 +117,7 @@ STEPS = (
         "profile",
         40,
         benchmark("profile", "--out", "{results}"),
-        ("--counts", "1", "--repeats", "1"),
+        (*TINY, "--repeats", "2"),
     ),
     Step(
         "serving",

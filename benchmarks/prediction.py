@@ -125,8 +125,7 @@ def measure(
     series = {plan: Series(plan, subject_of(encoder, plan, ("vision",))) for plan in plans}
     for one in series.values():
         for _ in range(2):
-            one.time("vision", run_here)
-        one.vision.clear()
+            one.subject.vision()
     for order in shuffled_rounds(plans, rounds):
         for plan in order:
             series[plan].time("vision", run_here)

@@ -6,33 +6,44 @@ import argparse
 import sys
 from pathlib import Path
 
-from app.core.families import DEFAULT_FAMILY, family_named
+from app.core.errors import EncoderError
+from app.core.profile import Profile
 from app.core.profile_file import save_profile
 from app.encoder.device import choose_device, choose_dtype
 from app.encoder.loading import load_encoder
 from app.encoder.measure import measure_profile
+from benchmarks.conditions import add_model, family_of
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure every number of crops and save the profile under its own name."""
+    """Measure every number of crops, saving the profile under its own name as it grows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
-    parser.add_argument("--model", default=DEFAULT_FAMILY)
+    add_model(parser)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--counts", type=int, nargs="+", help="total crops; by default all")
-    parser.add_argument("--repeats", type=int, help="by default 200 on a GPU, 7 on a CPU")
+    parser.add_argument("--repeats", type=int, help="at most; by default 200 on a GPU, 7 on a CPU")
     parser.add_argument("--budget-s", type=float, default=60)
     options = parser.parse_args(arguments or [])
     device = choose_device()
     encoder = load_encoder(
-        family_named(options.model),
+        family_of(options),
         checkpoint=None,
         device=device,
         dtype=choose_dtype("auto", device),
     )
-    print(f"Profile, {options.model}, runtime {encoder.runtime.name}")
-    *_, profile = measure_profile(
-        encoder, options.counts, options.repeats, budget_s=options.budget_s
-    )
+    print(f"Profile, {options.model}, runtime {encoder.runtime.name}", flush=True)
+    try:
+        for profile in measure_profile(
+            encoder, options.counts, options.repeats, budget_s=options.budget_s
+        ):
+            saved = save_profile(profile, options.out)
+    except EncoderError as error:
+        raise SystemExit(error.detail) from None
+    _show(profile)
+    print(f"saved as {saved.name}")
+
+
+def _show(profile: Profile) -> None:
     for entry in profile.entries:
         fraction = entry.fraction_of_floor(profile.matmul_gflop_per_s)
         print(
@@ -41,9 +52,10 @@ def main(arguments: list[str] | None = None) -> None:
             f"p95 {entry.vision_ms.p95:9.2f}  {entry.gflop_per_s:8.0f} GFLOP/s"
             + ("" if fraction is None else f", {fraction:.0%} of a large product")
         )
+    if not profile.complete:
+        print("not complete: the budget was spent")
     if profile.contended:
         print(f"in doubt: {profile.contended}")
-    print(f"saved as {save_profile(profile, options.out).name}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ def measure(
     repeats: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Timed passes of each; by default 7 on a CPU, 200 on a GPU."
+            min=1,
+            metavar="N",
+            help="Most timed passes of each; by default 7 on a CPU, 200 on a GPU.",
         ),
     ] = None,
     warmup: WarmupOption = None,
@@ -41,13 +43,14 @@ def measure(
     ] = False,
     budget: Annotated[
         float | None,
-        typer.Option(metavar="S", min=0, help="Seconds after which no further pass starts."),
+        typer.Option(metavar="S", min=0, help="Seconds that it may take; as many rounds as fit."),
     ] = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     checkpoint: CheckpointOption = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Keep what is saved already and measure the rest.")
+        bool,
+        typer.Option("--resume", help="Keep every pass that is saved and add what is missing."),
     ] = False,
     output: Annotated[
         Path | None,

@@ -17,6 +17,7 @@ from app.core.families import Family
 from app.core.profile import Profile, ProfileKey
 from app.core.profile_entry import StateEntry
 from app.core.profile_file import load_profile, profile_filename, save_profile
+from app.core.profile_merge import merged
 from app.encoder.encoder import Encoder
 from app.encoder.measure import Progress, measure_profile
 from app.encoder.recording import profile_key
@@ -45,8 +46,12 @@ class Request:
 def run(request: Request, settings: Settings) -> tuple[Profile, Path | None]:
     """Measure, saving now and then; the profile and its file, None where it cannot be kept.
 
+    The profile has the saved entries, too, that were not measured again: the file is one, and
+    measuring two counts must not lose the others.
+
     Raises:
         CheckpointError, EncoderUnavailable: there is nothing to measure.
+        EncoderError: nothing was measured.
     """
     told = console(stderr=True)
     encoder = load_here(request.family, request.checkpoint, settings, told, doing="measuring")
@@ -54,20 +59,21 @@ def run(request: Request, settings: Settings) -> tuple[Profile, Path | None]:
     counts = sorted(set(request.counts or range(1, config.max_crops + 2)))
     default = default_warmup(encoder.device)
     warmup = default if request.warmup_s is None else WarmupRule(at_most_s=request.warmup_s)
-    earlier = _earlier(profile_key(encoder, config), counts, request.resume, settings)
+    earlier = _earlier(profile_key(encoder, config), settings)
     saved: Path | None = None
     with ProgressBar(told) as bar:
-        for profile in measure_profile(
+        for measured in measure_profile(
             encoder,
             counts,
             request.repeats,
             warmup,
             request.budget_s,
-            earlier,
+            earlier if request.resume else None,
             config=config,
             scopes=SCOPES if request.full else None,
             progress=lambda progress: bar.update(progress.done, _told(progress)),
         ):
+            profile = measured if request.resume else merged(earlier, measured)
             saved = _save(profile, settings.profile_folder, told)
     if request.states:
         profile = replace(profile, states=_states(encoder, (counts[0], counts[-1]), request, told))
@@ -93,21 +99,12 @@ def _states(
     return (*cold, *idle)
 
 
-def _earlier(
-    key: ProfileKey, counts: Sequence[int], resume: bool, settings: Settings
-) -> Profile | None:
-    """What is kept of the saved profile: all of it to resume, else the counts not asked for.
-
-    Those are kept because the file is one: measuring two counts again must not lose the others.
-    """
+def _earlier(key: ProfileKey, settings: Settings) -> Profile | None:
+    """The saved profile of these conditions."""
     try:
-        profile = load_profile(settings.profile_folder / profile_filename(key))
+        return load_profile(settings.profile_folder / profile_filename(key))
     except InvalidProfile:
         return None
-    if resume or not profile.matches(key):
-        return profile
-    others = tuple(entry for entry in profile.entries if entry.total_crops not in counts)
-    return replace(profile, entries=others, matmul_gflop_per_s=None)
 
 
 def _save(profile: Profile, folder: Path, told: Console) -> Path | None:

@@ -68,6 +68,8 @@ def _calibration(profile: ProfileAnswer) -> Iterator[str]:
             f"tokens are within {fidelity.relative_error:.1e} of plain float32, "
             f"cosines at least {fidelity.min_cosine:.5f}"
         )
+    if (after := profile.machine_after) is not None and after.throttle:
+        yield f"the GPU held its clocks down: {', '.join(after.throttle)}"
 
 
 def _doubts(profile: ProfileAnswer) -> Iterator[str]:

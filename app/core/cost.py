@@ -6,10 +6,15 @@ Not counted: norms, activations, softmax (under 1 %), and what an implementation
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import median
+
+from app.core.canvas import Canvas
 from app.core.families import Family
 from app.core.plan import CropPlan
 
 CHANNELS = 3
+FLOAT32_BYTES = 4
 
 
 def vit_flops(family: Family, crops: int, *, crop_size_px: int | None = None) -> int:
@@ -57,6 +62,15 @@ def gflop_per_s(flops: int, ms: float) -> float:
     return flops / ms / 1e6
 
 
+def matmul_rate(rates: Sequence[float]) -> float | None:
+    """The rate that floors and shares are taken of: the median over the rounds, as of the times.
+
+    A round's own rate is the best of a few products. The best of all rounds would be a clock that
+    the device holds for a moment; times that it did not hold it for would seem too slow.
+    """
+    return median(rates) if rates else None
+
+
 def floor_ms(flops: int, rate_gflop_per_s: float) -> float:
     """Ms that work takes at a rate: the floor, if the rate is a large product's on the device."""
     return flops / rate_gflop_per_s / 1e6
@@ -86,6 +100,30 @@ def pass_bytes(family: Family, crops: int, bytes_per_value: int) -> int:
     hidden = 4 * connector.projector_hidden + connector.llm_width
     widest = max(block, features + tokens * (gathered + hidden))
     return crops * bytes_per_value * (inputs + features + widest)
+
+
+def cutting_bytes(plans: Sequence[CropPlan]) -> int:
+    """Bytes that images take until their crops are cut on the device: an upper bound, besides the
+    crops themselves.
+
+    Counted are the pixels of every image, as all may cross the bus before the first is cut, and of
+    one image, the largest, what cutting takes: the pixels in float32, once more in the order that
+    torch's resizing kernels on CUDA want (``contiguous`` in UpSampleBilinear2d.cu), and a canvas
+    before and after its padding.
+    """
+    if not plans:
+        return 0
+    pixels = sum(CHANNELS * plan.image.width * plan.image.height for plan in plans)
+    return pixels + max(_float_bytes(plan) for plan in plans)
+
+
+def _float_bytes(plan: CropPlan) -> int:
+    def area(canvas: Canvas) -> int:
+        return canvas.width * canvas.height
+
+    image_px = plan.image.width * plan.image.height
+    canvas_px = max(area(plan.canvas), area(plan.global_canvas))
+    return 2 * (image_px + canvas_px) * CHANNELS * FLOAT32_BYTES
 
 
 def patch_values(family: Family) -> int:

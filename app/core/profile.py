@@ -58,6 +58,7 @@ class ProfileKey:
     """The conditions that decide a latency. A saved profile is reused only if all of them agree.
 
     The kind of weights does not change a latency, but a reader must know which was measured.
+    ``threads`` are torch's on a CPU; None on a GPU, whose work is not done by them.
     """
 
     model: str
@@ -67,7 +68,7 @@ class ProfileKey:
     runtime: str
     weights: Weights
     overlap_margins: tuple[int, int]
-    threads: int
+    threads: int | None
     torch_version: str
     openvino_version: str | None = None
 
@@ -80,7 +81,8 @@ class Profile:
         runtime: how the network is run: ``eager``, ``packed``, ``cuda-graphs``, ``openvino``, …
         versions: of ``python``, ``torch``, ``crop_planner``, and of what else ran.
         measured_at: ISO 8601 in UTC.
-        rounds: timed passes of each count that were asked for.
+        rounds: timed passes of each count, as many as were asked for or as the time allowed; one
+            that is not complete has fewer.
         matmul_gflop_per_s: what the device reaches on one large product in ``dtype``.
         copy_gb_per_s: what it reaches copying memory on the device, bytes read plus written.
         fidelity: None if it was not checked.
@@ -88,7 +90,7 @@ class Profile:
         contended: why the figures should be doubted, or None. Minima and CPU time are then to be
             quoted beside the medians.
         states: latencies of a cold or idle encoder; ``entries`` are those of a warm one.
-        complete: whether every count that was asked for was measured in full.
+        complete: whether every count that was asked for has its ``rounds``.
     """
 
     schema_version: int
@@ -123,7 +125,7 @@ class Profile:
             runtime=self.runtime,
             weights=self.weights,
             overlap_margins=self.overlap_margins,
-            threads=self.threads,
+            threads=self.threads if self.device_type == "cpu" else None,
             torch_version=self.versions["torch"],
             openvino_version=self.versions.get("openvino"),
         )

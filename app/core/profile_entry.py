@@ -20,7 +20,7 @@ class ProfileEntry:
     device; ``vit_ms`` and ``connector_ms`` are its two parts, of the same passes. The percentiles
     follow from ``samples_ms``, which says what each of them times. ``flops`` is the needed work of
     :mod:`app.core.cost`, ``gflop_per_s`` is it over the p50 of ``vision_ms``.
-    ``peak_memory_bytes`` is the most that was allocated on the device during a pass.
+    ``peak_memory_bytes`` is the most that was in use on the device during a pass.
     """
 
     total_crops: int

@@ -65,8 +65,10 @@ def save_profile(profile: Profile, folder: Path) -> Path:
     """Write the profile into ``folder`` under its own name; readers see the old file or the new.
 
     Raises:
+        InvalidProfile: it has no entries, so whatever the file holds is better.
         OSError: the folder cannot be written.
     """
+    require(bool(profile.entries), "entries", "a profile of nothing is not saved")
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / profile_filename(profile.key)
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=".profile-", suffix=".tmp")

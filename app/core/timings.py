@@ -103,6 +103,18 @@ class Samples:
     transfer_vision: tuple[float, ...] = ()
     full: tuple[float, ...] = ()
 
+    def then(self, later: Samples) -> Samples:
+        """These, followed by later ones of the same count; CPU time only if it is known of all."""
+        cpu_known = len(self.cpu) == len(self.vision) and len(later.cpu) == len(later.vision)
+        return Samples(
+            vision=self.vision + later.vision,
+            vit=self.vit + later.vit,
+            connector=self.connector + later.connector,
+            cpu=self.cpu + later.cpu if cpu_known else (),
+            transfer_vision=self.transfer_vision + later.transfer_vision,
+            full=self.full + later.full,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Warmup:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from app.core.config import CropConfig
-from app.core.cost import pass_bytes
+from app.core.cost import cutting_bytes, pass_bytes
 from app.core.errors import EncoderMismatch
 from app.core.families import Family
 from app.core.geometry import Grid
@@ -183,12 +183,16 @@ class Encoder:
                 loaded=self.family.crop_size_px,
             )
 
-    def check_memory(self, total_crops: int) -> None:
-        """Raise OutOfDeviceMemory if a pass over so many crops would not fit now."""
-        per_value = self.dtype.itemsize
+    def check_memory(self, total_crops: int, images: Sequence[CropPlan] = ()) -> None:
+        """Raise OutOfDeviceMemory if a pass over so many crops would not fit now.
+
+        Args:
+            images: the plans of those whose crops are still to be cut on the device.
+        """
+        per_value, cutting = self.dtype.itemsize, cutting_bytes(images)
 
         def needed(crops: int) -> int:
-            return pass_bytes(self.family, crops, per_value)
+            return pass_bytes(self.family, crops, per_value) + cutting
 
         check_fits(self.device, total_crops, needed)
 

@@ -16,6 +16,8 @@ from app.encoder.memory import MEMINFO, linux_field
 
 CPU_STAT = Path("/proc/stat")
 PROBE_LOOPS, PROBE_REPEATS = 300_000, 5
+AS_MEANT = {"sw_power_cap"}
+"""Reasons to hold clocks down that spoil nothing: a GPU at work runs at its power limit."""
 MOST_LOAD, MOST_STEAL_PERCENT, MOST_CLOCK_CHANGE, LEAST_CPU_SHARE = 0.5, 2.0, 0.1, 0.9
 
 
@@ -55,7 +57,7 @@ def contention(
             reasons.append(f"one core took {change:.2f} times as long after as before")
     if cpu_share is not None and cpu_share < LEAST_CPU_SHARE:
         reasons.append(f"the passes were given {cpu_share:.0%} of their threads' time")
-    throttled = sorted({*before.throttle, *after.throttle})
+    throttled = sorted({*before.throttle, *after.throttle} - AS_MEANT)
     if throttled:
         reasons.append(f"clocks were held down: {', '.join(throttled)}")
     return "; ".join(reasons) or None

@@ -1,31 +1,33 @@
 """Measuring an encoder: a profile of its latency per number of crops.
 
-The method is docs/measuring.md. Every count is warm before any is timed; then rounds visit each
-(count, scope) once, in shuffled order, with a large product among them. What is timed is timed
-directly: nothing is subtracted.
+The method is docs/measuring.md. Each count is timed once as soon as it is warm, so that there is
+something to show whenever time is up. Once all are warm, rounds visit each (count, scope) once, in
+shuffled order, with a large product among them. What is timed is timed directly: nothing is
+subtracted.
 """
 
 from __future__ import annotations
 
 import logging
-import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from typing import Literal
 
 import torch
 
 from app.core.config import CropConfig, make_config
-from app.core.errors import OutOfDeviceMemory
+from app.core.cost import matmul_rate
+from app.core.errors import EncoderError, OutOfDeviceMemory
 from app.core.profile import Profile
 from app.core.profile_entry import ProfileEntry
+from app.core.profile_merge import continued
 from app.core.rounds import shuffled_rounds
 from app.encoder.device import copy_gb_per_s, matmul_gflop_per_s
 from app.encoder.encoder import Encoder
 from app.encoder.machine import MachineWatch
+from app.encoder.pace import Pace, Timekeeper, coarse_to_fine
 from app.encoder.profile_plans import ProfilePlan, profile_plans
 from app.encoder.recording import Calibration, build_profile, profile_key
 from app.encoder.scopes import SCOPES, Scope, subject_of
@@ -33,16 +35,16 @@ from app.encoder.series import Run, Series, run_here
 from app.encoder.warmup import WarmupRule, default_warmup
 
 Phase = Literal["warm-up", "rounds"]
+Entries = Mapping[int, ProfileEntry]
+"""By total crops."""
 
 log = logging.getLogger(__name__)
 
+MOST_SHARE = 0.99
+"""How far a measurement can be by the time it has taken: it is done when its last pass is."""
+
 YIELD_S = 2.0
 """Profiles on the way are given at least this far apart: each is also written to disk."""
-
-
-def default_rounds(device: torch.device) -> int:
-    """Passes per count that take a reasonable time: 7 on a CPU, 200 on a GPU."""
-    return 200 if device.type == "cuda" else 7
 
 
 def default_scopes(device: torch.device) -> tuple[Scope, ...]:
@@ -79,57 +81,76 @@ def measure_profile(
 
     Args:
         counts: total crops; by default all up to the configuration's ``max_crops`` + 1.
-        rounds: timed passes of each; by default :func:`default_rounds`.
+        rounds: the most timed passes of each; by default what :class:`Pace` gives.
         warmup: by default :func:`default_warmup`.
-        budget_s: time after which no further pass starts. The last profile is then not complete.
-            None means no limit.
-        resume: an earlier profile; its full entries are kept if it was measured under the same
-            conditions, else it is ignored.
+        budget_s: time after which no further pass starts; as many rounds are made as fit it. The
+            last profile is not complete if fewer than the least did. None means no limit.
+        resume: an earlier profile; if it was measured under the same conditions, what it lacks is
+            added to its passes, else it is ignored.
         config: margins to measure with; by default the family's.
         scopes: what is timed; by default :func:`default_scopes`. ``vision`` always is.
         run: does every piece of work on the device, one call each, so that other work can come
             between two passes.
-        until: asked before each pass; once it is true the measurement ends as with its budget.
+        until: asked before each pass; once it is true the measurement ends where it is.
 
-    Yields at least once, even if nothing is left to measure or the budget is nothing.
+    Every profile has entries. None is yielded where ``until`` ended it before the first.
+
+    Raises:
+        EncoderError: time was up before anything was measured, or no count fits the memory.
     """
-    rounds = rounds or default_rounds(encoder.device)
+    keeper = Timekeeper(Pace.of(encoder.device, rounds, budget_s), clock)
     config = config or make_config(encoder.family)
     plans = profile_plans(config, counts or range(1, config.max_crops + 2))
     key = profile_key(encoder, config)
     kept = resume if resume is not None and resume.matches(key) else None
-    entries = {entry.total_crops: entry for entry in kept.entries} if kept else {}
-    waiting = [plan for plan in plans if not _is_full(entries.get(plan.total_crops), rounds)]
+    earlier = {entry.total_crops: entry for entry in kept.entries} if kept else {}
+    most = keeper.pace.most
+    waiting = [plan for plan in plans if _passes(earlier, plan) < most]
+    asked = {plan.total_crops for plan in plans}
+    others_whole = kept is None or kept.complete or earlier.keys() <= asked
     if kept and not waiting:
-        yield replace(kept, complete=True)
+        yield replace(kept, complete=others_whole)
         return
     session = _Session(
         encoder,
         waiting,
-        rounds,
+        earlier,
+        keeper,
         scopes or default_scopes(encoder.device),
         run=run,
         progress=progress,
-        over=_either(until, _deadline(budget_s, clock)),
+        cancelled=until,
     )
     shown = clock()
 
     def profile(final: bool) -> Profile:
-        everything = entries | session.entries()
-        return build_profile(
+        entries = {**earlier, **session.entries()}
+        fewest = min(_passes(entries, plan) for plan in plans)
+        enough = most if until() else keeper.pace.least
+        complete = final and others_whole and session.has_rounds(enough)
+        found = build_profile(
             encoder,
             key,
-            list(everything.values()),
+            list(entries.values()),
             session.calibration(final),
-            rounds=rounds,
-            complete=all(_is_full(everything.get(plan.total_crops), rounds) for plan in plans),
+            rounds=min(fewest, most) if complete else most,
+            complete=complete,
         )
+        return continued(kept, found) if kept else found
 
     for _ in session.passes(warmup or default_warmup(encoder.device), clock):
         if clock() - shown >= YIELD_S:
             yield profile(final=False)
             shown = clock()
-    yield profile(final=True)
+    if session.entries():
+        yield profile(final=True)
+    elif kept and kept.entries:
+        yield kept
+    elif not until():
+        raise EncoderError(
+            "nothing was measured: no number of crops fits the memory, or the time was up before "
+            "the first pass"
+        )
 
 
 class _Session:
@@ -139,88 +160,109 @@ class _Session:
         self,
         encoder: Encoder,
         plans: Sequence[ProfilePlan],
-        rounds: int,
+        earlier: Entries,
+        keeper: Timekeeper,
         scopes: Sequence[Scope],
         *,
         run: Run,
         progress: Callable[[Progress], None],
-        over: Callable[[], bool],
+        cancelled: Callable[[], bool],
     ) -> None:
-        self._encoder, self._plans = encoder, plans
-        self._rounds, self._scopes = rounds, scopes
-        self._run, self._progress, self._over = run, progress, over
+        self._encoder, self._plans, self._earlier = encoder, plans, earlier
+        self._keeper, self._scopes = keeper, scopes
+        self._run, self._progress, self._cancelled = run, progress, cancelled
         self._watch = MachineWatch(encoder.device)
         self._rates: list[float] = []
         self._copy_rate: float | None = None
         self._series: dict[int, Series] = {}
         self._done = 0
-        self._work = sum(plan.total_crops for plan in plans) * (1 + rounds * len(scopes))
+        rounds = keeper.pace.most * len(scopes)
+        self._work = sum(plan.total_crops for plan in plans) * (1 + rounds)
 
     def entries(self) -> dict[int, ProfileEntry]:
         """The counts that were timed at least once, by total crops."""
-        return {crops: found.entry() for crops, found in self._series.items() if found.vision}
+        return {crops: found.entry() for crops, found in self._series.items() if found.begun}
+
+    def has_rounds(self, rounds: int) -> bool:
+        """Whether every count has so many passes, those of the warm-up not counted."""
+        found = [self._series.get(plan.total_crops) for plan in self._plans]
+        return all(series and series.passes("vision") >= rounds for series in found)
 
     def calibration(self, final: bool) -> Calibration:
         """What was measured of the machine itself; ``final``: look at it once more."""
         return Calibration(
-            matmul_gflop_per_s=statistics.median(self._rates) if self._rates else None,
+            matmul_gflop_per_s=matmul_rate(self._rates),
             copy_gb_per_s=self._copy_rate,
             machine_before=self._watch.before,
             machine_after=self._watch.after() if final else None,
         )
 
     def passes(self, rule: WarmupRule, clock: Callable[[], float]) -> Iterator[None]:
-        """Measure, pausing after each timed pass."""
-        if self._over():
+        """Measure, pausing after each count that is warm and after each pass of the rounds."""
+        if self._is_over():
             return
-        device, dtype = self._encoder.device, self._encoder.dtype
-        self._copy_rate = self._run(partial(copy_gb_per_s, device))
-        for plan in self._plans:
-            if self._over():
+        self._copy_rate = self._run(partial(copy_gb_per_s, self._encoder.device))
+        yield from self._warm_all(rule, clock)
+        yield from self._rounds(clock)
+
+    def _warm_all(self, rule: WarmupRule, clock: Callable[[], float]) -> Iterator[None]:
+        for number, plan in enumerate(coarse_to_fine(self._plans)):
+            if self._is_over():
                 return
+            bounded = self._keeper.warmup(rule, left=len(self._plans) - number)
             try:
-                self._series[plan.total_crops] = self._warm(plan, rule, clock)
+                self._series[plan.total_crops] = self._warm(plan, bounded, clock)
             except OutOfDeviceMemory as error:
                 log.warning("%d crops in all are not measured: %s", plan.total_crops, error.detail)
+            else:
+                yield
+
+    def _warm(self, plan: ProfilePlan, rule: WarmupRule, clock: Callable[[], float]) -> Series:
+        self._encoder.check_memory(plan.total_crops)
+        subject = self._run(partial(subject_of, self._encoder, plan, self._scopes))
+        series = Series(plan, subject, self._earlier.get(plan.total_crops))
+        scopes = subject.scopes(self._scopes)
+        series.warm(scopes, rule, self._run, clock=clock, until=self._cancelled)
+        self._tell("warm-up", plan.total_crops, 0.0)
+        return series
+
+    def _rounds(self, clock: Callable[[], float]) -> Iterator[None]:
         keys: list[tuple[Series, Scope] | None] = [
             (series, scope)
             for series in self._series.values()
             for scope in series.subject.scopes(self._scopes)
         ]
-        for key in chain.from_iterable(shuffled_rounds([*keys, None], self._rounds)):
-            if self._over():
+        pace, longest_s = self._keeper.pace, 0.0
+        for number, order in enumerate(shuffled_rounds([*keys, None], pace.most)):
+            lacking = [key for key in order if key is None or key[0].passes(key[1]) < pace.most]
+            if lacking == [None] or not self._keeper.allows_round(number, longest_s):
                 return
-            if key is None:  # once a round: the rate of the same minute, not of the start
-                self._rates.append(self._run(partial(matmul_gflop_per_s, device, dtype)))
-                continue
-            series, scope = key
-            last_ms = series.time(scope, self._run)
-            self._tell("rounds", series.plan.total_crops, last_ms)
-            yield
+            started = clock()
+            for key in lacking:
+                if self._is_over():
+                    return
+                if key is None:  # once a round: the rate of the same minute, not of the start
+                    self._rates.append(self._matmul_rate())
+                    continue
+                series, scope = key
+                last_ms = series.time(scope, self._run)
+                self._tell("rounds", series.plan.total_crops, last_ms)
+                yield
+            longest_s = max(longest_s, clock() - started)
 
-    def _warm(self, plan: ProfilePlan, rule: WarmupRule, clock: Callable[[], float]) -> Series:
-        self._encoder.check_memory(plan.total_crops)
-        subject = self._run(partial(subject_of, self._encoder, plan, self._scopes))
-        series = Series(plan, subject)
-        series.warm(subject.scopes(self._scopes), rule, self._run, clock=clock, until=self._over)
-        self._tell("warm-up", plan.total_crops, 0.0)
-        return series
+    def _matmul_rate(self) -> float:
+        encoder = self._encoder
+        return self._run(partial(matmul_gflop_per_s, encoder.device, encoder.dtype))
+
+    def _is_over(self) -> bool:
+        return self._cancelled() or self._keeper.is_over()
 
     def _tell(self, phase: Phase, crops: int, last_ms: float) -> None:
         self._done += crops
-        self._progress(Progress(min(1.0, self._done / self._work), phase, crops, last_ms))
+        done = max(self._done / self._work, MOST_SHARE * self._keeper.share())
+        self._progress(Progress(min(1.0, done), phase, crops, last_ms))
 
 
-def _deadline(budget_s: float | None, clock: Callable[[], float]) -> Callable[[], bool]:
-    if budget_s is None:
-        return lambda: False
-    end = clock() + budget_s
-    return lambda: clock() >= end
-
-
-def _either(*conditions: Callable[[], bool]) -> Callable[[], bool]:
-    return lambda: any(condition() for condition in conditions)
-
-
-def _is_full(entry: ProfileEntry | None, rounds: int) -> bool:
-    return entry is not None and len(entry.samples_ms.vision) >= rounds
+def _passes(entries: Entries, plan: ProfilePlan) -> int:
+    entry = entries.get(plan.total_crops)
+    return len(entry.samples_ms.vision) if entry else 0

@@ -17,6 +17,8 @@ CLEAR_REFS = Path("/proc/self/clear_refs")
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 RESET_PEAK = "5"
+DEFAULT_POOL = (0, 0)
+"""The pool of all memory that was not allocated in a capture."""
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 """What CUDA, the CPU's allocator and cuBLAS say where they raise a plain RuntimeError."""
 
@@ -26,31 +28,50 @@ T = TypeVar("T")
 def free_bytes(device: torch.device) -> int | None:
     """Bytes that can still be allocated on the device; None if nothing tells.
 
-    On CUDA that includes what torch holds and does not use. On a CPU it is what the machine has
-    available, or a container's limit leaves, if that is less.
+    On CUDA that includes what torch holds and does not use, but not the pools of captured graphs.
+    On a CPU it is what the machine has available, or a container's limit leaves, if that is less.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return free + held
+        return free + held - graph_pool_bytes(device)
     told = linux_field(MEMINFO, "MemAvailable"), _cgroup_left()
     return min((left for left in told if left is not None), default=None)
 
 
-def peak_bytes(device: torch.device, work: Callable[[], object]) -> int | None:
-    """The most memory in use on the device during ``work``, weights included; None if unknown.
+def graph_pool_bytes(device: torch.device) -> int:
+    """Bytes that captured CUDA graphs hold for what lies between their kernels.
 
-    On CUDA what torch allocated; on a CPU the resident memory of the process (Linux only).
+    To torch they are reserved and not allocated, as the tensors of a capture are gone after it; yet
+    no other work can have them (``PrivatePool`` in c10/cuda/CUDACachingAllocator.cpp).
+    """
+    try:
+        segments = torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]  # torch
+    except RuntimeError:  # of the allocator cudaMallocAsync, where torch has no pools
+        return 0
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return sum(
+        segment["total_size"] - segment["allocated_size"]
+        for segment in segments
+        if segment["device"] == index and tuple(segment["segment_pool_id"]) != DEFAULT_POOL
+    )
+
+
+def with_peak_bytes(device: torch.device, work: Callable[[], T]) -> tuple[T, int | None]:
+    """What ``work`` returns, and the most memory in use on the device meanwhile, weights included.
+
+    On CUDA what torch allocated and what captured graphs hold; on a CPU the resident memory of the
+    process (Linux only). None if nothing tells.
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
-        work()
+        done = work()
         torch.cuda.synchronize(device)
-        return int(torch.cuda.max_memory_allocated(device))
+        return done, int(torch.cuda.max_memory_allocated(device)) + graph_pool_bytes(device)
     reset = _reset_peak()
-    work()
-    return linux_field(STATUS, "VmHWM") if reset else None
+    done = work()
+    return done, linux_field(STATUS, "VmHWM") if reset else None
 
 
 def in_device_memory(work: Callable[[], T]) -> T:
@@ -80,8 +101,9 @@ def check_fits(device: torch.device, crops: int, bytes_of: Callable[[int], int])
     Raises:
         OutOfDeviceMemory: with what is needed and what is free, in bytes.
     """
-    free, needed = free_bytes(device), bytes_of(crops)
-    if free is None or needed <= free:
+    needed = bytes_of(crops)
+    free = _too_little(device, needed)
+    if free is None:
         return
     fitting = next((fewer for fewer in range(crops - 1, 0, -1) if bytes_of(fewer) <= free), 0)
     what, more = f"a pass over {crops} crops", f"; {fitting} crops would fit"
@@ -98,9 +120,21 @@ def check_room(device: torch.device, needed: int, what: str) -> None:
     Raises:
         OutOfDeviceMemory: with what is needed and what is free, in bytes.
     """
-    free = free_bytes(device)
-    if free is not None and needed > free:
+    free = _too_little(device, needed)
+    if free is not None:
         raise _too_large(what, needed, free)
+
+
+def _too_little(device: torch.device, needed: int) -> int | None:
+    """The free bytes if they are fewer than ``needed``, else None, also where nothing tells."""
+    on_cuda = device.type == "cuda"
+    if on_cuda and needed <= torch.cuda.mem_get_info(device)[0]:
+        return None  # told in µs, where listing what torch holds takes a ms: this is in every batch
+    free = free_bytes(device)
+    if on_cuda and free is not None and needed > free:
+        torch.cuda.empty_cache()  # the pools of graphs that are gone come free only so
+        free = free_bytes(device)
+    return None if free is None or needed <= free else free
 
 
 def _too_large(
@@ -116,12 +150,14 @@ def _too_large(
 
 
 def give_back() -> None:
-    """Return to the system what is no longer used of the host's memory.
+    """Return to the system what is no longer used of the device's and the host's memory.
 
-    glibc keeps freed weights in its heap: 1 GB after an encoder in float32, which would count as
-    taken wherever free memory is asked for. Other libraries return it by themselves.
+    torch keeps freed memory of a GPU, and that of graphs that are gone serves nothing else. glibc
+    keeps freed weights in its heap: 1 GB after an encoder in float32, which would count as taken
+    wherever free memory is asked for. Other libraries return it by themselves.
     """
     gc.collect()
+    torch.cuda.empty_cache()  # nothing where CUDA was never used
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

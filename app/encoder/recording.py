@@ -32,15 +32,16 @@ class Calibration:
 def profile_key(encoder: Encoder, config: CropConfig | None = None) -> ProfileKey:
     """The conditions a profile of this encoder is measured under, now."""
     margins = (config or make_config(encoder.family)).overlap_margins
+    on_cuda = encoder.device.type == "cuda"
     return ProfileKey(
         model=encoder.family.name,
         device=device_name(encoder.device),
-        device_type="cuda" if encoder.device.type == "cuda" else "cpu",
+        device_type="cuda" if on_cuda else "cpu",
         dtype=dtype_name(encoder.dtype),
         runtime=encoder.runtime.name,
         weights=encoder.weights,
         overlap_margins=margins,
-        threads=torch.get_num_threads(),
+        threads=None if on_cuda else torch.get_num_threads(),
         torch_version=torch.__version__,
         openvino_version=version("openvino") if _runs_openvino(encoder.runtime.name) else None,
     )
@@ -65,7 +66,7 @@ def build_profile(
         runtime=key.runtime,
         weights=key.weights,
         overlap_margins=key.overlap_margins,
-        threads=key.threads,
+        threads=torch.get_num_threads(),
         versions=versions_of(key),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         rounds=rounds,
@@ -104,8 +105,8 @@ def fidelity_of(encoder: Encoder) -> Fidelity | None:
 
 
 def cpu_share(key: ProfileKey, *, spent_ms: float, wall_ms: float) -> float | None:
-    """CPU time over wall time and thread, of all passes on a CPU; None on another device."""
-    if key.device_type != "cpu" or not wall_ms or not spent_ms:
+    """CPU time over wall time and thread, of all passes on a CPU; None elsewhere."""
+    if not key.threads or not wall_ms or not spent_ms:
         return None
     return spent_ms / wall_ms / key.threads
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from app.core.config import CropConfig
 from app.core.plan import CropPlan
@@ -32,8 +33,8 @@ class TorchEncoder:
         self._encoder.check(plan)
 
     def check_memory(self, plan: CropPlan) -> None:
-        """Raise OutOfDeviceMemory if this plan's pass would not fit now."""
-        self._encoder.check_memory(plan.total_crops)
+        """Raise OutOfDeviceMemory if this plan's image and pass would not fit now."""
+        self._encoder.check_memory(plan.total_crops, [plan])
 
     def prepare(
         self, pixels: npt.NDArray[np.uint8], plan: CropPlan
@@ -66,7 +67,7 @@ class TorchEncoder:
             dtype=key.dtype,
             runtime=key.runtime,
             weights=key.weights,
-            threads=key.threads,
+            threads=torch.get_num_threads(),
             versions=versions_of(key),
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
             fidelity=fidelity_of(self._encoder),

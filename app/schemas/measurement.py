@@ -28,7 +28,7 @@ class MeasurementBody(BaseModel):
         description="Total crops, the global one included.",
     )
     repeats: int | None = Field(
-        None, ge=1, le=MOST_REPEATS, description="Timed passes of each count."
+        None, ge=1, le=MOST_REPEATS, description="Most timed passes of each count."
     )
     dtype: Literal["float32", "bfloat16"] | None = Field(
         None, description="What the network computes in; by default what the loaded one does."

@@ -22,7 +22,7 @@ from app.core.plan import CropPlan
 from app.core.profile import Profile
 from app.core.profile_file import load_profile, profile_filename, save_profile
 from app.encoder.device import choose_device, choose_dtype, dtype_named
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import Encoder, HostImage
 from app.encoder.encoder import Staged as StagedCrops
 from app.encoder.loading import load_encoder
 from app.encoder.measure import Progress, measure_profile
@@ -78,7 +78,7 @@ class TorchEncoder:
 
     def prepare(self, picture: Picture, plan: CropPlan) -> Callable[[], MeasuredPass]:
         """Put the crops on the device; what comes back runs and times one pass."""
-        self._encoder.check_memory(plan.total_crops)
+        self._encoder.check_memory(plan.total_crops, [plan])
         pixels = np.asarray(picture.pixels)
         prepared = in_device_memory(lambda: self._encoder.prepare(pixels, plan))
 
@@ -107,7 +107,8 @@ class TorchEncoder:
 
     def _encode(self, batch: Sequence[StagedCrops]) -> list[EncodedTokens]:
         encoder = self._encoder
-        encoder.check_memory(sum(crops.total_crops for crops in batch))
+        to_cut = [crops.plan for crops in batch if isinstance(crops, HostImage)]
+        encoder.check_memory(sum(crops.total_crops for crops in batch), to_cut)
         images, _ = encoder.encode([encoder.upload(crops) for crops in batch])
         return [EncodedTokens(image.tokens.cpu(), image.positions.cpu()) for image in images]
 

@@ -124,9 +124,8 @@ class Measurement:
         self._state = replace(self._state, last=progress)
 
     def grow(self, profile: Profile) -> None:
-        """Show what was measured so far, once there is anything."""
-        if profile.entries:
-            self._state = replace(self._state, profile=profile)
+        """Show what was measured so far."""
+        self._state = replace(self._state, profile=profile)
 
     @property
     def cut_short(self) -> bool:

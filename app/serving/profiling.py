@@ -92,7 +92,7 @@ class Profiling:
         if saved is not None:
             log.info("using a saved profile of %d counts", len(saved.entries))
             self._profile = saved
-            self._state = "complete" if _wanted(encoder) <= _found(saved) else "partial"
+            self._state = "complete" if _is_whole(encoder, saved) else "partial"
         if not measure or self._state == "complete":
             return _nothing
         measurement = self._measurements.add(_request(encoder))
@@ -209,15 +209,13 @@ class Profiling:
                 progress=measurement.tell,
                 until=measurement.is_cancelled,
             ):
-                measurement.grow(profile)
-                yield profile
+                if profile.entries:  # one of nothing must not take the place of what there is
+                    measurement.grow(profile)
+                    yield profile
 
     def _judge(self, encoder: ServedEncoder) -> None:
         """Complete or not, now that nothing is added to the profile."""
-        profile = self._profile
-        every = _wanted(encoder) <= _found(profile)
-        whole = profile is not None and profile.complete and every
-        self._state = "complete" if whole else "partial"
+        self._state = "complete" if _is_whole(encoder, self._profile) else "partial"
         log.info("the profile is %s", self._state)
 
 
@@ -239,6 +237,11 @@ def _wanted(encoder: ServedEncoder) -> set[int]:
 
 def _found(profile: Profile | None) -> set[int]:
     return {entry.total_crops for entry in profile.entries} if profile else set()
+
+
+def _is_whole(encoder: ServedEncoder, profile: Profile | None) -> bool:
+    """Whether it was measured to its end, and has every count of the start."""
+    return profile is not None and profile.complete and _wanted(encoder) <= _found(profile)
 
 
 def _nothing() -> None:

@@ -12,12 +12,14 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from support.encoders import small_encoder
 from torch import Tensor
 
 from app.core.config import make_config
 from app.core.families import family_named
 from app.core.geometry import Size
 from app.core.plan import make_plan
+from app.core.profile_file import load_profile
 from app.encoder.backbone import VisionBackbone
 from app.encoder.fidelity import compare
 from app.encoder.loading import reference_of
@@ -27,7 +29,7 @@ from app.encoder.runtimes.base import Eager, Runtime
 from app.encoder.runtimes.choose import available
 from app.encoder.runtimes.packed import Packed
 from benchmarks import encoder as benchmark
-from benchmarks import fidelity
+from benchmarks import fidelity, profile
 from benchmarks.baselines import as_images
 from benchmarks.encoder_rows import line
 from benchmarks.reference_file import read_reference
@@ -297,3 +299,19 @@ def test_fidelity_is_saved_after_every_number_of_crops(
     saved.clear()
     fidelity.main(["--tiny", "--runtime", "eager", "--budget-s", "0"])
     assert saved == []
+
+
+def test_a_profile_without_a_pass_is_not_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command fails and says so; with time for a pass, what it measured is there."""
+    monkeypatch.setattr("benchmarks.profile.load_encoder", lambda *_, **__: small_encoder())
+    monkeypatch.setattr("app.encoder.measure.matmul_gflop_per_s", lambda device, dtype: 500.0)
+    monkeypatch.setattr("app.encoder.measure.copy_gb_per_s", lambda device: 20.0)
+    asked = ["--out", str(tmp_path), "--counts", "1", "--repeats", "2", "--budget-s"]
+    with pytest.raises(SystemExit, match="nothing was measured"):
+        profile.main([*asked, "0"])
+    assert list(tmp_path.iterdir()) == []
+    profile.main([*asked, "60"])
+    (saved,) = tmp_path.iterdir()
+    assert [entry.vision_ms.samples for entry in load_profile(saved).entries] == [2]

@@ -71,11 +71,27 @@ def test_other_counts_are_kept(run: Run, loaded: list[Family], saved: Path) -> N
     assert len(third.entries) == 3
 
 
-def test_a_spent_budget_is_said(run: Run, loaded: list[Family]) -> None:
+def test_a_spent_budget_is_said(
+    run: Run, loaded: list[Family], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was not measured is not made up."""
-    result = run("measure", "--budget", 0)
+    looks = iter(range(10))
+    monkeypatch.setattr("app.encoder.pace.Timekeeper.is_over", lambda _: next(looks) >= 3)
+    result = run("measure", "--counts", "1-3", "--warmup", 0, "--budget", 60)
     assert result.exit_code == 0
     assert "not complete" in result.stdout
+
+
+def test_a_measurement_of_nothing_leaves_the_saved_profile_alone(
+    run: Run, loaded: list[Family], saved: Path
+) -> None:
+    """It is an error that says so, and no file is written over the one that is there."""
+    run("measure", "--counts", "1", "--repeats", 2, "--warmup", 0)
+    before = saved.read_bytes()
+    result = run("measure", "--counts", "1", "--budget", 0)
+    assert result.exit_code == 1
+    assert "nothing was measured" in result.stderr
+    assert saved.read_bytes() == before
 
 
 def test_an_output_that_cannot_be_is_refused_before_measuring(

@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 
 from app.core.config import make_config
-from app.core.cost import connector_flops, plan_flops, vit_flops, weights_bytes
+from app.core.cost import (
+    connector_flops,
+    cutting_bytes,
+    matmul_rate,
+    pass_bytes,
+    plan_flops,
+    vit_flops,
+    weights_bytes,
+)
 from app.core.families import FAMILIES, family_named
 from app.core.geometry import Size
 from app.core.plan import make_plan
@@ -65,3 +73,27 @@ def test_another_crop_side_costs_its_own_patches() -> None:
     family = family_named("molmo-7b-d-0924")
     whole, half = vit_flops(family, 1), vit_flops(family, 1, crop_size_px=168)
     assert 0.2 < half / whole < 0.25
+
+
+def test_a_large_image_takes_more_memory_than_its_pass() -> None:
+    """27 bytes a pixel while its crops are cut: 1.7 GB of 64 MP, where 13 crops take 0.5 GB."""
+    config = make_config(family_named("molmo-7b-d-0924"))
+    large = make_plan(Size(9238, 6928), config)
+    pixels = 9238 * 6928
+    canvas = 24 * large.canvas.width * large.canvas.height
+    assert cutting_bytes([large]) == 27 * pixels + canvas
+    assert pass_bytes(config.family, large.total_crops, 2) < cutting_bytes([large]) < 1.8e9
+    assert cutting_bytes([]) == 0
+
+
+def test_of_several_images_one_is_cut_at_a_time() -> None:
+    """All their pixels may be on the device, but the floats of one alone."""
+    config = make_config(family_named("molmo2-4b"))
+    small, large = (make_plan(Size(side, side), config) for side in (400, 4000))
+    assert cutting_bytes([small, large]) == cutting_bytes([large]) + 3 * 400 * 400
+
+
+def test_the_matrix_rate_is_the_median_of_its_rounds() -> None:
+    """A clock that one round reached is not held against the times of all; no round, no rate."""
+    assert matmul_rate([700.0, 710.0, 820.0]) == 710
+    assert matmul_rate([]) is None

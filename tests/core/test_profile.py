@@ -192,13 +192,20 @@ def test_a_profile_matches_its_own_conditions_only() -> None:
         {"runtime": "eager"},
         {"weights": "checkpoint"},
         {"overlap_margins": (4, 2)},
-        {"threads": 1},
         {"versions": {**PROFILE.versions, "torch": "2.14.0"}},
     ]
     keys = {replace(PROFILE, **change).key for change in changes}
     assert len(keys) == len(changes)
     assert not any(PROFILE.matches(key) for key in keys)
     assert PROFILE.matches(replace(PROFILE, measured_at="later", entries=()).key)
+
+
+def test_threads_are_a_condition_on_a_cpu_only() -> None:
+    """A container that is given other cores reuses what was measured of its GPU."""
+    assert PROFILE.device_type == "cuda"
+    assert PROFILE.matches(replace(PROFILE, threads=7).key)
+    on_cpu = replace(PROFILE, device_type="cpu")
+    assert not on_cpu.matches(replace(on_cpu, threads=7).key)
 
 
 def test_file_names_are_safe_and_distinct() -> None:
@@ -224,6 +231,14 @@ def test_saving_and_loading(tmp_path: Path) -> None:
     assert save_profile(newer, tmp_path / "new") == path
     assert load_profile(path) == newer
     assert list((tmp_path / "new").iterdir()) == [path]
+
+
+def test_a_profile_of_nothing_is_not_saved(tmp_path: Path) -> None:
+    """It would take the place of one that says something."""
+    path = save_profile(PROFILE, tmp_path)
+    with pytest.raises(InvalidProfile, match="nothing"):
+        save_profile(replace(PROFILE, entries=()), tmp_path)
+    assert load_profile(path) == PROFILE
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,6 +315,6 @@ def test_a_doubtful_profile_says_so_in_every_latency() -> None:
     """Whoever reads one figure does not read the profile beside it."""
     plan = plan_with_grid(Size(640, 480), Grid(2, 3), make_config(family_named(DEFAULT_FAMILY)))
     contended = predict(PROFILE, plan, "")
-    assert contended.reason.endswith("; in doubt: the power cap held its clocks down")
+    assert contended.reason.endswith("; in doubt: clocks were held down: sw_thermal_slowdown")
     assert contended.runtime == "cuda-graphs"
     assert "doubt" not in predict(replace(PROFILE, contended=None), plan, "").reason

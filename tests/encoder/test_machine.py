@@ -4,13 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from app.core.errors import OutOfDeviceMemory
 from app.core.profile import MachineState
+from app.encoder import device as devices
 from app.encoder import gpu_state, machine, memory
 from app.encoder.encoder import Encoder
 from app.encoder.machine import MachineWatch, contention
-from app.encoder.memory import check_fits, free_bytes, peak_bytes
+from app.encoder.memory import check_fits, free_bytes, give_back, with_peak_bytes
 from app.encoder.recording import cpu_share, profile_key
 from tests.encoder.reference import CPU
 
@@ -25,7 +27,8 @@ QUIET = MachineState(load_1m=0.1, steal_percent=0.0, clock_probe_ms=4.0)
         (QUIET, replace(QUIET, steal_percent=7.5), None, "7.5 % of CPU time"),
         (QUIET, replace(QUIET, clock_probe_ms=5.0), None, "1.25 times as long"),
         (QUIET, QUIET, 0.7, "70%"),
-        (QUIET, replace(QUIET, throttle=("sw_power_cap",)), None, "sw_power_cap"),
+        (QUIET, replace(QUIET, throttle=("hw_slowdown",)), None, "hw_slowdown"),
+        (QUIET, replace(QUIET, throttle=("sw_power_cap",)), None, None),
         (MachineState(), MachineState(), None, None),
     ],
 )
@@ -43,7 +46,7 @@ def test_the_cpu_share_is_of_the_threads_of_a_cpu(tiny_encoder: Encoder) -> None
     key = replace(profile_key(tiny_encoder), threads=2)
     assert cpu_share(key, spent_ms=100.0, wall_ms=100.0) == 0.5
     assert cpu_share(key, spent_ms=0.0, wall_ms=0.0) is None
-    cuda = replace(key, device_type="cuda")
+    cuda = replace(key, device_type="cuda", threads=None)
     assert cpu_share(cuda, spent_ms=100.0, wall_ms=100.0) is None
 
 
@@ -97,7 +100,11 @@ def test_without_nvidia_smi_nothing_is_known(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_peak_is_at_least_what_was_used() -> None:
     """Memory that is gone again by the end is seen."""
-    small, large = (peak_bytes(CPU, lambda size=size: bytearray(size)) for size in (1, 400 * 2**20))  # type: ignore[misc]  # bound early
+    (one, small), (many, large) = (
+        with_peak_bytes(CPU, lambda size=size: len(bytearray(size)))  # type: ignore[misc]  # bound early
+        for size in (1, 400 * 2**20)
+    )
+    assert (one, many) == (1, 400 * 2**20)
     if small is None or large is None:
         pytest.skip("this kernel does not let a process reset its peak")
     assert large - small > 300 * 2**20
@@ -138,3 +145,125 @@ def test_a_full_container_has_nothing_left(monkeypatch: pytest.MonkeyPatch, tmp_
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
     assert free_bytes(CPU) == 0
+
+
+class FakeCuda:
+    """A GPU's memory as torch tells of it: a graph's pool is reserved, never allocated.
+
+    ``dead_pool`` is the pool of a graph that is gone: it comes free when the cache is emptied.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.driver_free, self.allocated, self.cached, self.pool, self.dead_pool = 100, 40, 10, 7, 0
+        self.peak, self.emptied, self.listed = 45, 0, 0
+        told = {
+            "mem_get_info": lambda device: (self.driver_free, 1000),
+            "memory_allocated": lambda device: self.allocated,
+            "memory_reserved": lambda device: (
+                self.allocated + self.cached + self.pool + self.dead_pool
+            ),
+            "memory_snapshot": self.memory_snapshot,
+            "max_memory_allocated": lambda device: self.peak,
+            "synchronize": lambda device: None,
+            "reset_peak_memory_stats": lambda device: None,
+            "empty_cache": self.empty_cache,
+        }
+        for name, answer in told.items():
+            monkeypatch.setattr(torch.cuda, name, answer)
+
+    def memory_snapshot(self) -> list[dict[str, object]]:
+        self.listed += 1
+
+        def segment(device: int, pool: tuple[int, int], total: int, used: int) -> dict[str, object]:
+            return {
+                "device": device,
+                "segment_pool_id": pool,
+                "total_size": total,
+                "allocated_size": used,
+            }
+
+        in_use = segment(0, (0, 0), self.allocated + self.cached, self.allocated)
+        pools = [segment(0, (0, 1), self.pool, 0), segment(0, (0, 2), self.dead_pool, 0)]
+        return [in_use, *pools, segment(1, (0, 3), 500, 0)]
+
+    def empty_cache(self) -> None:
+        self.emptied += 1
+        self.driver_free += self.cached + self.dead_pool
+        self.cached = self.dead_pool = 0
+
+
+CUDA = torch.device("cuda", 0)
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
+    return FakeCuda(monkeypatch)
+
+
+def test_the_pools_of_graphs_are_not_free(cuda: FakeCuda) -> None:
+    """Nothing else can use them, though they are not allocated; other devices' do not count."""
+    assert free_bytes(CUDA) == 100 + 10
+
+
+def test_the_pools_of_graphs_are_in_the_peak(cuda: FakeCuda) -> None:
+    """They are in use as long as the graphs are."""
+    assert with_peak_bytes(CUDA, lambda: "done") == ("done", 45 + 7)
+
+
+def test_an_allocator_without_pools_has_none(
+    cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CUDA's own asynchronous allocator refuses to list what it holds."""
+
+    def refuse() -> None:
+        raise RuntimeError("Calling snapshot with backend:cudaMallocAsync is not meaningful.")
+
+    monkeypatch.setattr(torch.cuda, "memory_snapshot", refuse)
+    assert free_bytes(CUDA) == 100 + 10 + 7
+
+
+def test_what_fits_the_free_memory_is_let_through_at_once(cuda: FakeCuda) -> None:
+    """Without listing what torch holds, which takes longer than launching a pass."""
+    check_fits(CUDA, 100, lambda crops: crops)
+    assert cuda.listed == cuda.emptied == 0
+    check_fits(CUDA, 110, lambda crops: crops)
+    assert cuda.listed == 1
+    assert cuda.emptied == 0
+
+
+def test_memory_is_given_back_before_anything_is_refused(cuda: FakeCuda) -> None:
+    """The pools of graphs that are gone make room; what still does not fit is refused."""
+    cuda.dead_pool = 20
+    check_fits(CUDA, 125, lambda crops: crops)
+    assert cuda.emptied == 1
+    with pytest.raises(OutOfDeviceMemory) as refused:
+        check_fits(CUDA, 140, lambda crops: crops)
+    assert refused.value.facts["limit"] == 100 + 10 + 20
+    assert refused.value.facts["fitting_crops"] == 130
+
+
+def test_giving_memory_back_empties_the_devices_cache(cuda: FakeCuda) -> None:
+    """What a second encoder took is free for others on the device, too."""
+    cuda.dead_pool = 20
+    give_back()
+    assert cuda.driver_free == 100 + 10 + 20
+
+
+def test_the_copy_of_a_gpu_is_larger_than_its_caches(
+    cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two GiB, or a quarter of what is free on a small card; and the memory is given back."""
+    copied: list[int] = []
+    small = torch.ones
+
+    def ones(size: int, *, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        copied.append(size)
+        return small(8, dtype=dtype)
+
+    monkeypatch.setattr(torch, "ones", ones)
+    monkeypatch.setattr(devices, "_best_ms", lambda device, copy, budget_s: 2.0)
+    for free, wanted in ((100 * 2**30, 2 * 2**30), (6 * 2**30, 1.5 * 2**30)):
+        cuda.driver_free, cuda.cached = free, 0
+        assert devices.copy_gb_per_s(CUDA) == pytest.approx(2 * wanted / 2.0 / 1e6)
+        assert copied[-1] == wanted
+    assert cuda.emptied == 2

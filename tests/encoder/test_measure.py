@@ -1,12 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TypeVar
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.core.config import make_config
+from app.core.errors import EncoderError
 from app.core.families import family_named
 from app.core.geometry import Grid, Size
 from app.core.plan import plan_with_grid
@@ -15,6 +20,7 @@ from app.core.profile_file import profile_from_json, profile_to_json
 from app.core.tokens import count_tokens
 from app.encoder.encoder import Encoder, StageTimes
 from app.encoder.measure import measure_profile
+from app.encoder.pace import LEAST_ROUNDS, Pace, Timekeeper, coarse_to_fine
 from app.encoder.profile_plans import (
     profile_plans,
     squarest_grid,
@@ -24,8 +30,10 @@ from app.encoder.profile_plans import (
 from app.encoder.recording import profile_key
 from app.encoder.states import measure_idle
 from app.encoder.warmup import WarmupRule
+from tests.encoder.reference import CPU
 
 T = TypeVar("T")
+CUDA = torch.device("cuda", 0)
 
 pytestmark = pytest.mark.usefixtures("quick_calibration")
 
@@ -85,13 +93,13 @@ def test_synthetic_crops_have_the_shape_of_real_ones(tiny_encoder: Encoder) -> N
 
 
 def test_a_profile_is_warm_before_it_is_timed(tiny_encoder: Encoder) -> None:
-    """Every count is called before any is timed; the timed passes come in rounds."""
+    """Every count is called before any round; the first and the last count come first."""
     seen: list[tuple[str, int]] = []
     profiles = measure_profile(
         tiny_encoder, [3, 1, 2], 3, ONCE, progress=lambda p: seen.append((p.phase, p.total_crops))
     )
     profile = last(profiles)
-    assert seen[:3] == [("warm-up", 1), ("warm-up", 2), ("warm-up", 3)]
+    assert seen[:3] == [("warm-up", 1), ("warm-up", 3), ("warm-up", 2)]
     rounds = [sorted(crops for _, crops in seen[at : at + 3]) for at in (3, 6, 9)]
     assert rounds == [[1, 2, 3]] * 3
     assert {phase for phase, _ in seen[3:]} == {"rounds"}
@@ -138,6 +146,7 @@ def test_each_piece_of_work_is_one_call_of_the_hook(tiny_encoder: Encoder) -> No
 
     last(measure_profile(tiny_encoder, [2], 4, ONCE, run=noted))
     assert sum(isinstance(result, StageTimes) for result in results) == 5
+    assert sum(isinstance(result, tuple) for result in results) == 1, "in which memory is seen"
 
 
 def test_profiles_on_the_way_are_not_complete(tiny_encoder: Encoder) -> None:
@@ -151,7 +160,7 @@ def test_profiles_on_the_way_are_not_complete(tiny_encoder: Encoder) -> None:
 
 
 def test_a_profile_is_resumed(tiny_encoder: Encoder) -> None:
-    """Counts that were measured in full are kept, the others are measured."""
+    """Counts that were measured in full are kept, what is missing is measured."""
     first = last(measure_profile(tiny_encoder, [1, 2], 3, ONCE))
     second = last(measure_profile(tiny_encoder, [1, 2, 3], 3, ONCE, resume=first))
     assert second.entries[:2] == first.entries
@@ -169,18 +178,130 @@ def test_a_profile_of_other_conditions_is_not_resumed(tiny_encoder: Encoder) -> 
         assert profile.entries != first.entries
 
 
-def test_the_budget_ends_it(tiny_encoder: Encoder) -> None:
-    """No pass starts after the budget, and what was measured by then is kept as incomplete."""
-    cut = last(measure_profile(tiny_encoder, [1, 2, 3], 5, ONCE, budget_s=40, clock=Ticks()))
+class Device:
+    """Whatever it does takes a second of its own clock."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def run(self, work: Callable[[], T], /) -> T:
+        self.now += 1
+        return work()
+
+    def clock(self) -> float:
+        return self.now
+
+
+def measured_for(
+    encoder: Encoder,
+    budget_s: float,
+    counts: Sequence[int],
+    rounds: int,
+    warmup: WarmupRule = ONCE,
+    resume: Profile | None = None,
+) -> Profile:
+    """The last profile within a budget, where a pass takes a second."""
+    device = Device()
+    return last(
+        measure_profile(
+            encoder, counts, rounds, warmup, budget_s, resume, run=device.run, clock=device.clock
+        )
+    )
+
+
+def test_a_budget_that_ends_while_warming_up_leaves_what_was_warm(tiny_encoder: Encoder) -> None:
+    """A pass of each count that was warm by then: of the ends first, not of the smallest only."""
+    cut = measured_for(tiny_encoder, 5, [1, 2, 3, 4, 5], 7)
+    assert [(e.total_crops, e.vision_ms.samples) for e in cut.entries] == [(1, 1), (5, 1)]
+    assert [e.warmup.calls for e in cut.entries] == [1, 1]
     assert not cut.complete
-    assert 0 < sum(entry.vision_ms.samples for entry in cut.entries) < 15
+    assert cut.rounds == 7
+
+
+def test_as_many_rounds_are_made_as_fit_the_budget(tiny_encoder: Encoder) -> None:
+    """All of them whole: a copy and twice three seconds to warm up, then three a round."""
+    profile = measured_for(tiny_encoder, 60, [1, 2], 200)
+    assert [entry.vision_ms.samples for entry in profile.entries] == [17, 17]
+    assert profile.rounds == 17
+    assert profile.complete
+
+
+def test_fewer_rounds_than_the_least_are_not_complete(tiny_encoder: Encoder) -> None:
+    """The median has no interval yet; a pass more, in a later measurement, and it has."""
+    cut = measured_for(tiny_encoder, 7 + 3 * 5, [1, 2], 200)
+    assert [entry.vision_ms.samples for entry in cut.entries] == [LEAST_ROUNDS - 1] * 2
+    assert (cut.complete, cut.rounds) == (False, 200)
+    more = measured_for(tiny_encoder, 7 + 3, [1, 2], 200, resume=cut)
+    assert [entry.vision_ms.samples for entry in more.entries] == [LEAST_ROUNDS] * 2
+    assert (more.complete, more.rounds) == (True, LEAST_ROUNDS)
+
+
+def test_passes_of_an_earlier_measurement_are_gone_on_with(tiny_encoder: Encoder) -> None:
+    """None of them is lost, and no more are added than were asked for."""
+    cut = measured_for(tiny_encoder, 7 + 3 * 2, [1, 2], 5)
     finished = last(measure_profile(tiny_encoder, [1, 2, 3], 5, ONCE, resume=cut))
     assert finished.complete
+    for entry, before in zip(finished.entries, cut.entries, strict=False):
+        assert entry.samples_ms.vision[:2] == before.samples_ms.vision
+        assert entry.samples_ms.cpu[:2] == before.samples_ms.cpu
+    assert [entry.vision_ms.samples for entry in finished.entries] == [5, 5, 5]
+
+
+def test_a_cut_measurement_loses_nothing_that_it_was_to_resume(tiny_encoder: Encoder) -> None:
+    """Counts that it did not come to stay as they were, and so do the rates."""
+    first = measured_for(tiny_encoder, 60, [1, 2, 3], 3)
+    again = measured_for(tiny_encoder, 3, [1, 2, 3], 9, resume=first)
+    assert again.entries[1:] == first.entries[1:]
+    assert again.entries[0].vision_ms.samples == 4
+    assert again.matmul_gflop_per_s == first.matmul_gflop_per_s
+
+
+def test_what_is_not_asked_for_is_not_called_complete(tiny_encoder: Encoder) -> None:
+    """A count that was cut short stays so while others are measured."""
+    cut = measured_for(tiny_encoder, 5, [1, 2], 3)
+    assert cut.entry(1) is not None
+    other = measured_for(tiny_encoder, 100, [3], 3, resume=cut)
+    assert not other.complete
+    assert not measured_for(tiny_encoder, 100, [3], 3, resume=other).complete
+
+
+def test_warming_up_takes_its_share_of_the_budget(tiny_encoder: Encoder) -> None:
+    """A quarter over all counts, but for the call that each has in any case."""
+    patient = WarmupRule(at_least_s=20, at_most_s=50)
+    profile = measured_for(tiny_encoder, 80, [1, 2, 3, 4], 6, patient)
+    calls = sum(entry.warmup.calls for entry in profile.entries)
+    assert 8 < calls <= 0.25 * 80 + 4
+    assert profile.complete
+
+
+def test_without_wishes_a_slow_device_makes_the_least_rounds() -> None:
+    """Two hundred passes of whatever length would not end; what is asked for is done."""
+    unasked = Timekeeper(Pace.of(CUDA, None, None), Ticks())
+    assert unasked.pace.most == 200
+    assert unasked.allows_round(LEAST_ROUNDS - 1, 10_000)
+    assert not unasked.allows_round(LEAST_ROUNDS, 10_000)
+    assert unasked.allows_round(LEAST_ROUNDS, 1)
+    assert not unasked.is_over()
+    asked = Timekeeper(Pace.of(CUDA, 50, None), Ticks())
+    assert asked.allows_round(49, 10_000)
+    assert Pace.of(CPU, 2, 60.0).least == 2
+
+
+@given(st.integers(0, 30))
+def test_coarse_to_fine_goes_over_everything_once(many: int) -> None:
+    """Both ends first; at every moment the widest gap is at most about twice the narrowest."""
+    order = coarse_to_fine(range(many))
+    assert sorted(order) == list(range(many))
+    assert order[:2] == [0, many - 1][:many]
+    for done in range(2, many):
+        places = sorted(order[:done])
+        gaps = [high - low for low, high in pairwise(places)]
+        assert max(gaps) <= 2 * min(gaps) + 2
 
 
 def test_it_can_be_stopped_between_two_passes(tiny_encoder: Encoder) -> None:
     """In the warm-up or in the rounds; nothing starts any more, and what there is is kept."""
-    for stop_after in (1, 4):
+    for stop_after in (1, 3, 4, 6):
         told: list[int] = []
         stopped = last(
             measure_profile(
@@ -194,15 +315,17 @@ def test_it_can_be_stopped_between_two_passes(tiny_encoder: Encoder) -> None:
         )
         assert len(told) == stop_after
         assert not stopped.complete
-        passes = sum(entry.vision_ms.samples for entry in stopped.entries)
-        assert passes == max(0, stop_after - 3), "three counts are warmed up first"
+        assert [entry.vision_ms.samples for entry in stopped.entries] == [1] * min(3, stop_after)
 
 
-def test_no_budget_gives_an_empty_profile(tiny_encoder: Encoder) -> None:
-    """Even then there is one profile to show, which says that it is not complete."""
-    (profile,) = measure_profile(tiny_encoder, [1], budget_s=0, clock=Ticks())
-    assert profile.entries == ()
-    assert not profile.complete
+def test_no_profile_is_made_of_nothing(tiny_encoder: Encoder) -> None:
+    """Where the time is up at once it is an error, and where it was cancelled there is none."""
+    with pytest.raises(EncoderError, match="nothing was measured"):
+        list(measure_profile(tiny_encoder, [1], budget_s=0, clock=Ticks()))
+    assert list(measure_profile(tiny_encoder, [1], until=lambda: True)) == []
+    earlier = last(measure_profile(tiny_encoder, [1], 2, ONCE))
+    (kept,) = measure_profile(tiny_encoder, [1], 3, budget_s=0, resume=earlier, clock=Ticks())
+    assert kept == earlier
 
 
 def test_the_key_says_what_decides_a_latency(tiny_encoder: Encoder) -> None:

@@ -290,3 +290,25 @@ def test_nothing_is_started_on_a_worker_that_does_not_run(profiling, encoder, wo
     assert ended(profiling, state).failure.slug == "encoder-unavailable"
     with pytest.raises(EncoderUnavailable):
         profiling.start(encoder)
+
+
+def test_a_saved_profile_that_was_cut_short_is_gone_on_with(worker):
+    """Though it has every count: one pass of each is not what was asked for."""
+    encoder, profiling = FakeEncoder(saved=fake_profile(3, complete=False)), Profiling(worker)
+    measure = profiling.begin(encoder, measure=True)
+    assert profiling.state == "measuring"
+    assert profiling.whole_profile is None
+    measure()
+    assert profiling.state == "complete"
+    assert encoder.saved.complete
+
+
+def test_a_profile_of_nothing_takes_no_ones_place(worker):
+    """Neither in use nor in the file, where the start was cancelled before its first pass."""
+    encoder, profiling = FakeEncoder(), Profiling(worker)
+    measure = profiling.begin(encoder, measure=True)
+    profiling.cancel(profiling.running.id)
+    measure()
+    assert profiling.profile is None
+    assert encoder.saved is None
+    assert profiling.state == "partial"

@@ -112,8 +112,8 @@ def full_profile() -> Profile:
         copy_gb_per_s=2_800.0,
         fidelity=Fidelity(relative_error=4e-3, min_cosine=0.9999),
         machine_before=before,
-        machine_after=MachineState(throttle=("sw_power_cap",)),
-        contended="the power cap held its clocks down",
+        machine_after=MachineState(throttle=("sw_power_cap", "sw_thermal_slowdown")),
+        contended="clocks were held down: sw_thermal_slowdown",
         states=(
             StateEntry.of("cold", (900.0,), total_crops=7, load_s=2.5),
             StateEntry.of("idle", (25.0, 26.0), total_crops=7, silence_s=10.0),
