@@ -52,9 +52,10 @@ def compiled_rivals(
 
     ``reduce-overhead`` captures CUDA graphs, as our own runtime does; on a CPU it changes nothing.
     """
-    modes: dict[str, Mode] = {"transformers, compiled": "default"}
-    if device.type == "cuda":
-        modes["transformers, reduce-overhead"] = "reduce-overhead"
+    modes: dict[str, Mode] = {
+        "transformers, compiled": "default",
+        "transformers, reduce-overhead": "reduce-overhead",
+    }
     return {
         name: partial(transformers_clip, family, device, dtype, name=name, mode=mode)
         for name, mode in modes.items()

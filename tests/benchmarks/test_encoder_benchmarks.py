@@ -225,6 +225,32 @@ def test_what_is_not_begun_in_time_leaves_time_for_rounds(makers: Makers) -> Non
     assert [len(row.samples_ms) for row in found.rows()] == [3, 3]  # of both scopes
 
 
+def test_a_variant_that_took_the_time_to_be_made_is_timed(makers: Makers) -> None:
+    """At its first number of crops, though half of the budget is gone."""
+    now = [0.0]
+
+    def slow() -> Variant:
+        now[0] = 90.0
+        return of(Eager)
+
+    found = table(BOTH, clock=lambda: now[0])
+    list(found.fill({"eager": slow}, 2))
+    assert found.missing == {"eager, 2 crops": NO_TIME}
+    assert [len(row.samples_ms) for row in found.rows()] == [2, 2]
+
+
+def test_a_run_in_which_nothing_was_timed_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its result is saved all the same: it says why."""
+    monkeypatch.setattr("benchmarks.timing.RESULTS", tmp_path)
+    monkeypatch.setattr(benchmark, "makers_of", lambda *_, **__: {"absent": absent})
+    with pytest.raises(SystemExit, match="nothing was timed"):
+        benchmark.main(["--tiny", "--counts", "1"])
+    (saved,) = tmp_path.iterdir()
+    assert "absent" in json.loads(saved.read_text())["missing"]
+
+
 def test_rounds_end_with_the_budget(makers: Makers) -> None:
     """The first one is whole, and none begins after."""
     now = [0.0]
