@@ -1,5 +1,7 @@
 # The service as an image; what the arguments and secrets are for: docs/docker.md.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+# What the encoder runs on, cpu or cuda: the names of two stages below.
+ARG DEVICE=cpu
 
 # What to install, as lists. The layers below depend on these alone, so that a change of the code
 # or of a tool's settings in pyproject.toml does not install torch again.
@@ -23,11 +25,15 @@ RUN ["python", "-m", "venv", "--without-pip", "/opt/venv"]
 FROM builder AS environment
 # Empty: torch from the index that pip is set up with. Its C++ tests and headers, 190 MB, stay out.
 ARG TORCH_INDEX=
+# The CUDA version that torch must be built for, so that no index gives another; empty: any or none.
+ARG TORCH_CUDA=
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=bind,from=requirements,source=/requirements/torch.txt,target=/torch.txt \
+    --mount=type=bind,source=docker/torch_cuda.py,target=/torch_cuda.py \
     pip --python /opt/venv/bin/python install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -r /torch.txt \
+    && /opt/venv/bin/python /torch_cuda.py "$TORCH_CUDA" \
     && rm -rf /opt/venv/lib/python3*/site-packages/torch/test \
     /opt/venv/lib/python3*/site-packages/torch/bin/*test* \
     /opt/venv/lib/python3*/site-packages/torch/include
@@ -50,8 +56,28 @@ COPY . .
 RUN pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheel .
 
 
-FROM ${PYTHON_IMAGE} AS runtime
-# The identity and what it may write: its profiles. Everything else belongs to root.
+FROM ${PYTHON_IMAGE} AS cpu
+
+
+# Kernels are compiled where they run. Triton brings what that takes, but for a C compiler; Python's
+# headers are in the base image. Caches lie on a volume, as what is in them is loaded and executed.
+FROM ${PYTHON_IMAGE} AS cuda
+# Unpinned: a mirror of Debian keeps one version of a package alone.
+# hadolint ignore=DL3008
+RUN --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
+    apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && apt-get clean \
+    && rm -rf /var/lib/apt/lists/* \
+    && install --directory --owner=10001 --group=10001 /var/cache/crop-planner
+ENV CUDA_CACHE_PATH=/var/cache/crop-planner/cuda \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    TORCHINDUCTOR_CACHE_DIR=/var/cache/crop-planner/inductor \
+    TRITON_CACHE_DIR=/var/cache/crop-planner/triton
+
+
+FROM ${DEVICE} AS runtime
+# The identity and what it may write: its profiles (and kernels, above). Everything else belongs to root.
 RUN groupadd --gid 10001 crop-planner \
     && useradd --uid 10001 --gid 10001 --no-log-init --no-create-home \
     --home-dir /var/lib/crop-planner --shell /usr/sbin/nologin crop-planner \

@@ -17,6 +17,7 @@ from torch.nn import functional
 from app.core.families import Family
 from app.encoder.backbone import Block, activate
 from app.encoder.random_weights import random_backbone
+from app.encoder.runtimes.base import FreshInput
 from benchmarks.reference_file import every_window
 
 
@@ -40,6 +41,7 @@ class Released:
         self._pools_crops = family.connector.pooling_domain == "crop"
         self._pooling = family.connector.pooling
         self._device, self._float32_attention = device, float32_attention
+        self.input_for = FreshInput(self._backbone)
 
     def encode_patches(self, patches: Tensor) -> Tensor:
         """[C, P, 588] → features [C, P, F]."""

@@ -1,5 +1,6 @@
 """Fixtures of several folders: the sample photo, fakes, a client."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,11 @@ from support.model_server import FakeModelServer, Socket
 
 from app.main import create_app
 from app.settings import Settings
+
+# Triton's interpreter runs kernels without a GPU. It is asked for before Triton is imported, and
+# read again by no one: on a machine with a GPU kernels are compiled.
+if not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # A deadline asserts a time, and machines are shared.
 settings.register_profile("no-deadline", deadline=None)

@@ -73,11 +73,10 @@ def measured_latency(
             profile=backend.ProfileOptions(settings.profile_folder, None, None, 0),
         )
         encoder.check(plan)
-        latency, preprocess_ms = run_passes(
+        return run_passes(
             encoder,
             lambda: picture,
             plan,
             repeats=repeats or DEFAULT_REPEATS,
             deadline=time.monotonic() + settings.measure_timeout_s,
         )
-    return latency, Preparation(queue_ms=0, preprocess_ms=preprocess_ms)

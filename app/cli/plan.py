@@ -106,7 +106,7 @@ def analyze(
         from app.cli.latency import measured_latency  # needs torch, which takes seconds to import
 
         known, spent = measured_latency(image.picture, planned, settings, repeats)
-        stages.queue, stages.preprocess = spent.queue_ms, spent.preprocess_ms
+        stages = StagesMs.before_passes(image.decode_ms, spent)
     answer = PlanAnswer.of(planned, known, facts=image.picture.facts, stages_ms=stages)
     if as_json:
         print_json(answer)

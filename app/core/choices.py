@@ -13,7 +13,6 @@ RuntimeChoice = Literal[
     "openvino",
     "openvino-int8",
     "cuda-graphs",
-    "cuda-graphs-wide",
     "compiled",
 ]
 """docs/runtimes.md says what each is; ``app.encoder.runtimes.choose`` makes them."""

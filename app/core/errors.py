@@ -18,6 +18,7 @@
     │   ├── EncoderUnavailable   loading, failed, switched off or for another model
     │   │   └── RuntimesDisagree no runtime is exact enough in the dtype asked for
     │   ├── EncoderMismatch      this plan is not one the loaded encoder can run
+    │   ├── DeviceLost           the device takes no call any more; only a new process helps
     │   └── OutOfDeviceMemory    this image alone does not fit the device's memory
     ├── InvalidProfile           a profile file that cannot be used
     ├── InvalidDataset           no data set of images where one was named
@@ -115,6 +116,10 @@ class RuntimesDisagree(EncoderUnavailable):
 
 class EncoderMismatch(EncoderError):
     slug, title = "encoder-mismatch", "The loaded encoder cannot run this plan"
+
+
+class DeviceLost(EncoderError):
+    slug, title = "device-lost", "The device takes no call any more"
 
 
 class OutOfDeviceMemory(EncoderError):

@@ -30,6 +30,15 @@ def activate(x: Tensor, activation: Activation) -> Tensor:
     return quick_gelu(x) if activation == "quick_gelu" else functional.gelu(x, approximate="tanh")
 
 
+class Norm(nn.LayerNorm):
+    """LayerNorm in the dtype of its weights, however wide the sum is that it norms."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[.., D] → [.., D]."""
+        out: Tensor = super().forward(x.to(self.weight.dtype))
+        return out
+
+
 class SelfAttention(nn.Module):
     """Multi-head attention [C, T, D] → [C, T, D], with query, key and value as one product."""
 
@@ -65,9 +74,9 @@ class Block(nn.Module):
 
     def __init__(self, vit: Vit) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(vit.width, eps=vit.norm_eps)
+        self.attention_norm = Norm(vit.width, eps=vit.norm_eps)
         self.attention = SelfAttention(vit.width, vit.heads)
-        self.mlp_norm = nn.LayerNorm(vit.width, eps=vit.norm_eps)
+        self.mlp_norm = Norm(vit.width, eps=vit.norm_eps)
         self.mlp = Mlp(vit)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,7 +96,7 @@ class VisionTransformer(nn.Module):
         self.patch_embedding = nn.Linear(patch_values(family), vit.width, bias=not vit.class_token)
         self.class_embedding = nn.Parameter(torch.empty(vit.width)) if vit.class_token else None
         self.positional_embedding = nn.Parameter(torch.empty(patches + vit.class_token, vit.width))
-        self.pre_norm = nn.LayerNorm(vit.width, eps=vit.norm_eps) if vit.class_token else None
+        self.pre_norm = Norm(vit.width, eps=vit.norm_eps) if vit.class_token else None
         self.blocks = nn.ModuleList(Block(vit) for _ in range(vit.blocks_run))
 
     def embed(self, patches: Tensor) -> Tensor:
@@ -103,11 +112,15 @@ class VisionTransformer(nn.Module):
     def forward(self, patches: Tensor) -> tuple[Tensor, ...]:
         """[C, P, 588] → the outputs of the feature layers, in their order, each [C, T, D]."""
         x = self.embed(patches)
+        narrow = x.dtype
+        if narrow == torch.float16:
+            # The sum over the blocks has outliers that float16 cannot hold.
+            x = x.float()
         read: dict[int, Tensor] = {}
         for index, block in enumerate(self.blocks):
             x = block(x)
             if index in self.feature_layers:
-                read[index] = x
+                read[index] = x.to(narrow)
         return tuple(read[layer] for layer in self.feature_layers)
 
 
@@ -124,29 +137,41 @@ class AttentionPooling(nn.Module):
     def forward(self, windows: Tensor, present: Tensor | None) -> Tensor:
         """``present`` [N, W] limits mean and attention to those patches; None means all."""
         if present is None:
-            mean, mask = windows.mean(dim=1), None
+            mean = windows.mean(dim=1)
         else:
             mean = windows.sum(dim=1) / present.sum(dim=1, keepdim=True).to(windows.dtype)
-            mask = present[:, None, None, :]
-        query = self.query(mean).unflatten(-1, (self.heads, 1, -1))  # [N, heads, 1, D / heads]
+        query = self.query(mean).unflatten(-1, (1, self.heads, -1))  # [N, 1, heads, D / heads]
         key_value = self.key_value(windows).unflatten(-1, (2, self.heads, -1))
-        key, value = key_value.permute(2, 0, 3, 1, 4).unbind(0)  # [N, heads, W, D / heads]
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        out: Tensor = self.out(attended.flatten(1))
+        key, value = key_value.unbind(2)  # [N, W, heads, D / heads]
+        out: Tensor = self.out(attend_to_window(query, key, value, present).flatten(1))
         return out
 
 
+def attend_to_window(query: Tensor, key: Tensor, value: Tensor, present: Tensor | None) -> Tensor:
+    """Attention of one query [N, 1, H, d] over a window's keys and values [N, W, H, d] → [N, H, d].
+
+    Written out: fused attention pads a window's few keys to dozens, and cuDNN's makes a new plan,
+    tens of ms of the host's time, for every number of tokens. ``present`` [N, W] is None for all.
+    """
+    scores = (query.float() * key).sum(-1) * query.shape[-1] ** -0.5  # [N, W, H]
+    if present is not None:
+        scores = scores.masked_fill(~present[..., None], float("-inf"))
+    share = scores.softmax(dim=1)
+    mixed: Tensor = (share[..., None] * value).sum(1)
+    return mixed.to(value.dtype)
+
+
 class Projector(nn.Module):
-    """SwiGLU (arXiv:2002.05202) without biases: [N, D] → [N, L]."""
+    """SwiGLU (arXiv:2002.05202) without biases: [N, D] → [N, L], gate and up as one product."""
 
     def __init__(self, width: int, connector: Connector) -> None:
         super().__init__()
-        self.gate = nn.Linear(width, connector.projector_hidden, bias=False)
-        self.up = nn.Linear(width, connector.projector_hidden, bias=False)
+        self.gate_up = nn.Linear(width, 2 * connector.projector_hidden, bias=False)
         self.down = nn.Linear(connector.projector_hidden, connector.llm_width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        down: Tensor = self.down(functional.silu(self.gate(x)) * self.up(x))
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        down: Tensor = self.down(functional.silu(gate) * up)
         return down
 
 
@@ -195,13 +220,13 @@ class VisionBackbone(nn.Module):
         index = pool_index.clamp_min(0)
         windows = features.flatten(0, 1)[index]
         if self.padding_embedding is not None:
-            windows = windows + self._padding_table()[padding_state.flatten()[index]]
+            windows = windows + self.padding_table()[padding_state.flatten()[index]]
         windows = windows * present[..., None]
         pooled = self.pooling(windows, present if self.masks_missing_patches else None)
         tokens: Tensor = self.projector(pooled)
         return tokens
 
-    def _padding_table(self) -> Tensor:
+    def padding_table(self) -> Tensor:
         """The padding embedding with a row of zeros for no padding in front: [3, F]."""
         assert self.padding_embedding is not None
         return functional.pad(self.padding_embedding, (0, 0, 1, 0))

@@ -35,9 +35,8 @@ _MODULES = {
     "pooling.query": ("image_pooling_2d.wq",),
     "pooling.key_value": ("image_pooling_2d.wk", "image_pooling_2d.wv"),
     "pooling.out": ("image_pooling_2d.wo",),
-    "projector.gate": ("image_projector.w1",),
+    "projector.gate_up": ("image_projector.w1", "image_projector.w3"),
     "projector.down": ("image_projector.w2",),
-    "projector.up": ("image_projector.w3",),
 }
 _BLOCK_MODULES = {
     "attention_norm": ("attention_norm",),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,8 +23,15 @@ from app.encoder.device import elapsed_ms, mark, synchronise
 from app.encoder.fidelity import StageAgreement
 from app.encoder.memory import check_fits
 from app.encoder.padding import MaskOrder, content_share, padding_state
-from app.encoder.preprocess import Pixels, as_tensor, image_to_patches
+from app.encoder.preprocess import (
+    Pixels,
+    as_tensor,
+    check_pixels,
+    image_to_patches,
+    patches_shape,
+)
 from app.encoder.runtimes.base import Runtime
+from app.encoder.transfers import pinned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +40,7 @@ class PreparedCrops:
 
     ``patches`` [C, P, 588] in the encoder's dtype, global crop first; ``pool_index`` int64 [N, W]
     and ``padding_state`` int64 [C, P] as :meth:`VisionBackbone.connect` reads them; ``positions``
-    int64 [N], where each token goes in the image's prompt tokens.
+    int64 [N], where each token goes in the image's prompt tokens, on the host.
     """
 
     patches: Tensor
@@ -51,14 +59,36 @@ class PreparedCrops:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HostImage:
-    """An image that waits on the host for its turn on another device, in pinned memory.
+    """An image that waits on the host for its turn on another device.
 
-    ``pixels`` uint8 [H, W, 3]; ``padding_state`` int64 [C, P].
+    ``memory`` is pinned, uint8: the pixels and then the padding state, which cross the bus in one
+    copy.
     """
 
-    pixels: Tensor
-    padding_state: Tensor
+    memory: Tensor
     plan: CropPlan
+
+    @classmethod
+    def of(cls, pixels: Pixels, plan: CropPlan, state: Tensor) -> HostImage:
+        """Copy the pixels [H, W, 3] of the plan's image, and the state [C, P] of its patches."""
+        check_pixels(pixels, plan)
+        made = cls(pinned(3 * plan.image.width * plan.image.height + state.numel()), plan)
+        array = pixels.numpy() if isinstance(pixels, Tensor) else pixels
+        np.copyto(made.pixels.numpy(), array)  # takes arrays that may not be written to
+        made.parts(made.memory)[1].copy_(state)
+        return made
+
+    @property
+    def pixels(self) -> Tensor:
+        """uint8 [H, W, 3]."""
+        return self.parts(self.memory)[0]
+
+    def parts(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """The pixels and the padding state, uint8 [C, P], in a copy of ``memory``."""
+        image, (crops, patches, _) = self.plan.image, patches_shape(self.plan)
+        pixels = 3 * image.width * image.height
+        state = memory[pixels:].view(crops, patches)
+        return memory[:pixels].view(image.height, image.width, 3), state
 
     @property
     def total_crops(self) -> int:
@@ -119,23 +149,20 @@ class Encoder:
             ValueError: the pixels are not of the plan's image.
         """
         self.check(plan)
-        image = as_tensor(pixels, plan)
         state = padding_state(content_share(plan), self.mask_order)
         if self.device.type == "cpu":
-            return self._prepare(image, state, plan)
-        return HostImage(image.pin_memory(), state.pin_memory(), plan)
+            return self._prepare(as_tensor(pixels, plan), state, plan)
+        return HostImage.of(pixels, plan, state)
 
     def upload(self, staged: Staged) -> PreparedCrops:
         """The crops on the device; copying and cutting may still be under way on return."""
         if isinstance(staged, PreparedCrops):
             return staged
-        return self._prepare(*self._copy(staged), staged.plan)
+        return self._cut(staged, staged.memory.to(self.device, non_blocking=True))
 
-    def _copy(self, staged: HostImage) -> tuple[Tensor, Tensor]:
-        return (
-            staged.pixels.to(self.device, non_blocking=True),
-            staged.padding_state.to(self.device, non_blocking=True),
-        )
+    def _cut(self, staged: HostImage, memory: Tensor) -> PreparedCrops:
+        pixels, state = staged.parts(memory)
+        return self._prepare(pixels, state.long(), staged.plan)
 
     def prepare(self, pixels: Pixels, plan: CropPlan) -> PreparedCrops:
         """:meth:`stage`, then :meth:`upload`."""
@@ -151,9 +178,9 @@ class Encoder:
         if isinstance(staged, PreparedCrops):
             return staged, None
         before = mark(self.device)
-        copies = self._copy(staged)
+        copy = staged.memory.to(self.device, non_blocking=True)
         copied = mark(self.device)
-        prepared = self._prepare(*copies, plan)
+        prepared = self._cut(staged, copy)
         synchronise(self.device)
         return prepared, elapsed_ms(before, copied)
 
@@ -238,11 +265,32 @@ class Encoder:
 
 @lru_cache(maxsize=256)
 def token_layout(grid: Grid, config: CropConfig, device: torch.device) -> tuple[Tensor, Tensor]:
-    """``pool_index`` [N, W] and ``positions`` [N], int64 on ``device``. Shared: never written."""
+    """``pool_index`` [N, W] on ``device`` and ``positions`` [N] on the host, both int64.
+
+    Shared: never written.
+    """
     sequence = token_sequence(grid, config)
     positions = [at for at, kind in enumerate(sequence) if kind is TokenKind.PATCH]
-    index = torch.tensor(pooling_windows(grid, config), device=device)
-    return index, torch.tensor(positions, device=device)
+    index = torch.tensor(pooling_windows(grid, config))
+    if device.type == "cuda":  # from pageable memory it would wait for the pass under way
+        index = index.pin_memory().to(device, non_blocking=True)
+    return index, torch.tensor(positions)
+
+
+@lru_cache(maxsize=512)
+def shifted_layout(
+    grid: Grid, config: CropConfig, device: torch.device, first_patch: int
+) -> Tensor:
+    """``pool_index`` of an image whose first patch is ``first_patch`` of its pass.
+
+    Kept, as few images of few tilings have a pass in common: 40 kB each.
+    """
+    return shifted(token_layout(grid, config, device)[0], first_patch)
+
+
+def shifted(pool_index: Tensor, patches: int) -> Tensor:
+    """Move windows by so many patches; -1 stays, where there is no patch."""
+    return torch.where(pool_index >= 0, pool_index + patches, pool_index) if patches else pool_index
 
 
 def join(batch: Sequence[PreparedCrops]) -> PreparedCrops:
@@ -254,8 +302,7 @@ def join(batch: Sequence[PreparedCrops]) -> PreparedCrops:
         return batch[0]
     pool_index, first_patch = [], 0
     for prepared in batch:
-        index = prepared.pool_index
-        pool_index.append(torch.where(index >= 0, index + first_patch, index))
+        pool_index.append(shifted(prepared.pool_index, first_patch))
         first_patch += prepared.padding_state.numel()
     return PreparedCrops(
         patches=torch.cat([prepared.patches for prepared in batch]),

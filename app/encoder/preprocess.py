@@ -29,13 +29,19 @@ about 90 on: a 30,000 px strip in the global crop. Such an image is resized on t
 
 
 @torch.inference_mode()
-def image_to_patches(pixels: Pixels, plan: CropPlan, dtype: torch.dtype = torch.float32) -> Tensor:
+def image_to_patches(
+    pixels: Pixels,
+    plan: CropPlan,
+    dtype: torch.dtype = torch.float32,
+    into: Tensor | None = None,
+) -> Tensor:
     """Resize, pad, normalise and cut ``pixels`` as the plan says, on the device they are on.
 
     Args:
         pixels: uint8 RGB [H, W, 3], upright.
         plan: made for just this size; any crop side.
         dtype: of the result; everything before is float32.
+        into: contiguous memory for the result, on that device; by default it is made.
 
     Returns:
         Patches [C, P, 588], global crop first; a patch's values by row, then column, then colour.
@@ -46,17 +52,19 @@ def image_to_patches(pixels: Pixels, plan: CropPlan, dtype: torch.dtype = torch.
     image, config = as_tensor(pixels, plan), plan.config
     law = config.family.preprocessing
     values = _values(image, law)
-    patches = torch.empty(
-        plan.total_crops,
-        config.crop_patches**2,
-        config.patch_size_px**2 * len(law.mean),
-        dtype=dtype,
-        device=image.device,
-    )
-    grids = (plan.global_canvas, Grid(1, 1), patches[:1]), (plan.canvas, plan.grid, patches[1:])
-    for canvas, grid, into in grids:
-        _cut(_normalise(_place(values, canvas, law), law), grid, config, into)
-    return patches
+    if into is None:
+        into = torch.empty(patches_shape(plan), dtype=dtype, device=image.device)
+    grids = (plan.global_canvas, Grid(1, 1), into[:1]), (plan.canvas, plan.grid, into[1:])
+    for canvas, grid, crops in grids:
+        _cut(_normalise(_place(values, canvas, law), law), grid, config, crops)
+    return into
+
+
+def patches_shape(plan: CropPlan) -> tuple[int, int, int]:
+    """Crops, patches of a crop, and values of a patch."""
+    config = plan.config
+    values = config.patch_size_px**2 * len(config.family.preprocessing.mean)
+    return plan.total_crops, config.crop_patches**2, values
 
 
 def as_tensor(pixels: Pixels, plan: CropPlan) -> Tensor:
@@ -65,15 +73,20 @@ def as_tensor(pixels: Pixels, plan: CropPlan) -> Tensor:
     Raises:
         ValueError: they are not of that type, or not of the plan's image size.
     """
+    check_pixels(pixels, plan)
     if isinstance(pixels, np.ndarray):
         # Decoders hand out read-only arrays, of which torch would warn.
-        pixels = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
+        return torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
+    return pixels
+
+
+def check_pixels(pixels: Pixels, plan: CropPlan) -> None:
+    """Raise ValueError unless they are uint8 [H, W, 3] of the plan's image size."""
     wanted = (plan.image.height, plan.image.width, 3)
-    if pixels.dtype != torch.uint8 or tuple(pixels.shape) != wanted:
+    if pixels.dtype not in (torch.uint8, np.uint8) or tuple(pixels.shape) != wanted:
         raise ValueError(
             f"pixels must be uint8 {list(wanted)}, got {pixels.dtype} {list(pixels.shape)}"
         )
-    return pixels
 
 
 def _values(image: Tensor, law: Preprocessing) -> Tensor:

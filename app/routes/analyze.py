@@ -132,7 +132,7 @@ async def _latency(
         timeout_s=service.limits.measure_timeout_s,
     )
     latency, spent = await while_connected(request, measuring)
-    stages = StagesMs(decode=decode_ms, queue=spent.queue_ms, preprocess=spent.preprocess_ms)
+    stages = StagesMs.before_passes(decode_ms, spent)
     return latency_json(latency, plan, stages)
 
 

@@ -17,10 +17,10 @@ router = APIRouter(tags=["service"])
 @router.get("/healthz", summary="Alive?", responses={503: {"model": HealthAnswer}})
 async def healthz(response: Response, service: ServiceDependency) -> HealthAnswer:
     """Alive: 503 only where a restart is the cure, a stalled or dead encoder."""
-    worker = service.encoder.status().worker
-    if worker in ("stalled", "dead"):
+    status = service.encoder.status()
+    if status.worker in ("stalled", "dead"):
         response.status_code = 503
-        return HealthAnswer(status=worker, version=__version__)
+        return HealthAnswer(status=status.worker, reason=status.reason, version=__version__)
     return HealthAnswer(status="ok", version=__version__)
 
 

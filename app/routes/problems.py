@@ -38,6 +38,7 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.EncoderUnavailable: 503,
     errors.RuntimesDisagree: 503,
     errors.EncoderMismatch: 422,
+    errors.DeviceLost: 503,
     errors.OutOfDeviceMemory: 507,
     errors.InvalidProfile: 500,
     errors.InvalidDataset: 422,

@@ -9,6 +9,7 @@ from app.schemas.answer import THIS_DEVICE, Mirror, Rounded
 from app.schemas.measurement import RunningMeasurement
 from app.schemas.profile_use import ProfileInUseAnswer
 from app.serving.encoder import EncoderState
+from app.serving.passes import Preparation
 from app.serving.profiling import ProfileState
 from app.serving.worker import WorkerState
 
@@ -25,6 +26,7 @@ class StagesMs(BaseModel):
     """Time per stage, ms; null where the stage did not happen or is not known by itself.
 
     ``vit`` and ``connector`` are medians and the parts of ``vision_ms``; the others are beside it.
+    ``transfer``, the copy over the bus to a GPU, is a part of ``preprocess``.
     """
 
     decode: Rounded | None = None
@@ -33,6 +35,16 @@ class StagesMs(BaseModel):
     transfer: Rounded | None = None
     vit: Rounded | None = None
     connector: Rounded | None = None
+
+    @classmethod
+    def before_passes(cls, decode_ms: float | None, spent: Preparation) -> StagesMs:
+        """Make the stages of a measured image that come before its passes."""
+        return cls(
+            decode=decode_ms,
+            preprocess=spent.preprocess_ms,
+            queue=spent.queue_ms,
+            transfer=spent.transfer_ms,
+        )
 
 
 class LatencyAnswer(BaseModel):

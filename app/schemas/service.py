@@ -49,6 +49,7 @@ class ModelsAnswer(BaseModel):
 
 class HealthAnswer(BaseModel):
     status: Literal["ok", "stalled", "dead"]
+    reason: str | None = Field(None, description="Why the encoder's worker is dead.")
     version: str
 
 

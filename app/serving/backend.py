@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,17 +24,28 @@ from app.core.plan import CropPlan
 from app.core.profile import Profile
 from app.core.profile_file import load_profile, profile_filename, save_profile
 from app.encoder.device import choose_device, choose_dtype, dtype_named
-from app.encoder.encoder import Encoder, HostImage
+from app.encoder.encoder import Encoder, HostImage, PreparedCrops
 from app.encoder.encoder import Staged as StagedCrops
+from app.encoder.failures import on_device
+from app.encoder.launching import Launched, launch
 from app.encoder.loading import load_encoder
 from app.encoder.measure import Progress, measure_profile
-from app.encoder.memory import check_room, give_back, in_device_memory
+from app.encoder.memory import check_room, give_back
 from app.encoder.recording import profile_key
 from app.encoder.scopes import SCOPES
 from app.encoder.series import Run
 from app.encoder.threads import use_fastest_threads
 from app.imaging.decode import Picture
-from app.serving.served import EncodedTokens, MeasuredPass, MeasurementRequest, Staged
+from app.serving.served import (
+    EncodedTokens,
+    MeasuredPass,
+    MeasurementRequest,
+    Pending,
+    PreparedImage,
+    Staged,
+)
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +58,21 @@ class ProfileOptions:
     crops: int | None
     repeats: int | None
     budget_s: float
+
+
+class _Pass:
+    """A launched pass, whose failures have the names that the service knows."""
+
+    def __init__(self, device: torch.device, launched: Launched) -> None:
+        self._device, self._launched = device, launched
+        self.wait = launched.wait
+
+    def is_done(self) -> bool:
+        return on_device(self._device, self._launched.is_done)
+
+    def result(self) -> list[EncodedTokens]:
+        images = on_device(self._device, self._launched.images)
+        return [EncodedTokens(image.tokens, image.positions) for image in images]
 
 
 class TorchEncoder:
@@ -76,41 +104,55 @@ class TorchEncoder:
         """Raise EncoderMismatch if the plan is not one this encoder can run."""
         self._encoder.check(plan)
 
-    def prepare(self, picture: Picture, plan: CropPlan) -> Callable[[], MeasuredPass]:
-        """Put the crops on the device; what comes back runs and times one pass."""
-        self._encoder.check_memory(plan.total_crops, [plan])
+    def prepare(self, picture: Picture, plan: CropPlan) -> PreparedImage:
+        """Put the crops on the device, and wait until they are there.
+
+        Raises:
+            OutOfDeviceMemory: they would not fit, or turned out not to.
+            DeviceLost: as of every call that uses the device.
+        """
         pixels = np.asarray(picture.pixels)
-        prepared = in_device_memory(lambda: self._encoder.prepare(pixels, plan))
+
+        def prepare() -> tuple[PreparedCrops, float | None]:
+            self._encoder.check_memory(plan.total_crops, [plan])
+            return self._encoder.prepare_timed(pixels, plan)
+
+        prepared, transfer_ms = self._on_device(prepare)
 
         def run_pass() -> MeasuredPass:
-            times = in_device_memory(lambda: self._encoder.run_timed(prepared))
+            times = self._on_device(lambda: self._encoder.run_timed(prepared))
             return MeasuredPass(times.vision_ms, times.vit_ms, times.connector_ms)
 
-        return run_pass
+        return PreparedImage(run_pass, transfer_ms)
 
     def stage(self, picture: Picture, plan: CropPlan) -> Staged:
         """All that can be done beside the device, and may be done in any thread.
 
         Raises:
             OutOfDeviceMemory: the host's memory ran out.
+            DeviceLost: it gave no pinned memory, and takes no call any more.
         """
-        staged = in_device_memory(lambda: self._encoder.stage(np.asarray(picture.pixels), plan))
+        staged = self._on_device(lambda: self._encoder.stage(np.asarray(picture.pixels), plan))
         return Staged(staged.total_crops, staged)
 
-    def encode(self, batch: Sequence[Staged]) -> list[EncodedTokens]:
-        """The tokens of each image of one pass, copied to the host.
+    def launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
+        """Begin one pass over some images, and copy their tokens to the host.
 
         Raises:
             OutOfDeviceMemory: the pass would not fit, or turned out not to.
+            DeviceLost: no later pass would succeed either.
         """
-        return in_device_memory(lambda: self._encode([staged.crops for staged in batch]))
+        launched = self._on_device(lambda: self._launch([staged.crops for staged in batch]))
+        return _Pass(self._encoder.device, launched)
 
-    def _encode(self, batch: Sequence[StagedCrops]) -> list[EncodedTokens]:
+    def _launch(self, batch: Sequence[StagedCrops]) -> Launched:
         encoder = self._encoder
         to_cut = [crops.plan for crops in batch if isinstance(crops, HostImage)]
         encoder.check_memory(sum(crops.total_crops for crops in batch), to_cut)
-        images, _ = encoder.encode([encoder.upload(crops) for crops in batch])
-        return [EncodedTokens(image.tokens.cpu(), image.positions.cpu()) for image in images]
+        return launch(encoder, batch)
+
+    def _on_device(self, work: Callable[[], T], /) -> T:
+        return on_device(self._encoder.device, work)
 
     @property
     def profile_counts(self) -> int:
@@ -149,8 +191,13 @@ class TorchEncoder:
 
         Raises:
             OutOfDeviceMemory: the inputs of all counts, which are made beforehand, do not fit.
+            DeviceLost: raised by ``run`` as well as here.
         """
         encoder, options = self._encoder, self._options
+
+        def run_here(work: Callable[[], T], /) -> T:
+            return run(partial(self._on_device, work))
+
         check_room(encoder.device, self._input_bytes(request.counts), "the inputs of all counts")
         return measure_profile(
             encoder,
@@ -159,7 +206,7 @@ class TorchEncoder:
             budget_s=options.budget_s,
             resume=resume,
             scopes=SCOPES if request.full else None,
-            run=run,
+            run=run_here,
             progress=progress,
             until=until,
         )
@@ -178,9 +225,13 @@ class TorchEncoder:
             CheckpointError, EncoderUnavailable: it cannot be loaded.
         """
         encoder, wanted = self._encoder, dtype_named(dtype)
-        needed = weights_bytes(encoder.family, wanted.itemsize)
-        check_room(encoder.device, needed, f"a second encoder in {dtype}")
-        return TorchEncoder(in_device_memory(lambda: self._load(wanted)), self._options, self._load)
+
+        def load() -> Encoder:
+            needed = weights_bytes(encoder.family, wanted.itemsize)
+            check_room(encoder.device, needed, f"a second encoder in {dtype}")
+            return self._load(wanted)
+
+        return TorchEncoder(self._on_device(load), self._options, self._load)
 
     def give_memory_back(self) -> None:
         """Return to the system what a second encoder took, now that nothing refers to it."""
@@ -209,7 +260,7 @@ def load_torch_encoder(
             family, checkpoint=checkpoint, device=on, dtype=in_dtype, runtime=runtime, seed=seed
         )
 
-    encoder = load(computed_in)
+    encoder = on_device(on, lambda: load(computed_in))
     log.info(
         "runtime %s, %d threads, against plain float32: %s",
         encoder.runtime.name,

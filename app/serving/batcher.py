@@ -1,9 +1,12 @@
 """The loop around :mod:`app.serving.batching`: items gather while the device works.
 
 Whatever waits, one job for it is queued in the :class:`DeviceWorker`. When its turn has come it
-asks the policy, queues the next such job if something stays, and runs one pass. So measurements and
-the profile take their turns between passes, and a worker that dies or stops fails that job, which
-fails all that wait.
+asks the policy, queues the next such job if something stays, and launches one pass. So measurements
+and the profile take their turns between passes, and a worker that dies or stops fails that job,
+which fails all that wait.
+
+Where a pass is not done when its launch returns, it flies, and lands in a job of its own. The next
+pass is launched beside it if enough waits, so that the device finds work when it is done.
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ from math import ceil
 from typing import Generic, Protocol, TypeVar
 
 from app.core.errors import DeadlineExceeded, EncoderUnavailable, QueueFull
-from app.serving.batching import Waiting, choose_batch
-from app.serving.worker import DeviceWorker
+from app.serving.batching import Waiting, choose_batch, may_overlap
+from app.serving.served import Pending
+from app.serving.worker import DeviceWorker, ends_worker, worker_died
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +45,8 @@ Result = TypeVar("Result")
 class Batched(Generic[Result]):
     """An item's result; ``queue_ms`` it waited for its pass, which took ``pass_ms`` for all in it.
 
-    ``pass_crops`` is the size of that pass, the item's own crops included.
+    A pass that was launched beside another is waited for until that one is done. ``pass_crops`` is
+    the size of the pass, the item's own crops included.
     """
 
     result: Result
@@ -68,7 +73,8 @@ class Batcher(Generic[Item, Result]):
 
     Args:
         worker: owns the device.
-        run: one pass over some items, in the worker's thread; as many results, in the same order.
+        launch: begins one pass over some items, in the worker's thread; as many results, in the
+            same order.
         limit_crops: most crops of a pass over several items; asked before each pass.
         queue_crops: most crops of all items that wait or run, as each holds memory. One item is
             always let in, whatever its size.
@@ -77,20 +83,22 @@ class Batcher(Generic[Item, Result]):
     def __init__(
         self,
         worker: DeviceWorker,
-        run: Callable[[Sequence[Item]], Sequence[Result]],
+        launch: Callable[[Sequence[Item]], Pending[Result]],
         *,
         limit_crops: Callable[[], int],
         queue_crops: int,
     ) -> None:
         self._worker = worker
-        self._run = run
+        self._launch = launch
         self._limit_crops = limit_crops
         self._queue_crops = queue_crops
         self._lock = threading.Lock()
         self._entries: list[_Entry[Item, Result]] = []
         self._held_crops = 0
         self._job_is_queued = False
+        self._limit_of_last = 0
         self._last_pass_s = 0.0
+        self._landed_s = 0.0
 
     @property
     def waiting(self) -> int:
@@ -113,7 +121,7 @@ class Batcher(Generic[Item, Result]):
 
         The future fails with ``DeadlineExceeded`` where ``time.monotonic()`` reached
         ``deadline_s`` before its pass, with ``EncoderUnavailable`` where the worker died or
-        stopped, and with what ``run`` raises for this item alone.
+        stopped, and with what its pass raises for this item alone.
 
         Raises:
             QueueFull: its crops have no room.
@@ -147,11 +155,14 @@ class Batcher(Generic[Item, Result]):
 
     def _queue_job(self) -> None:
         with self._lock:
-            if self._job_is_queued or not self._entries:
+            if not self._entries:
                 return
-            self._job_is_queued = True
+            queued, self._job_is_queued = self._job_is_queued, True
+        if queued:
+            self._worker.look_again()
+            return
         try:
-            job = self._worker.submit(self._work, bounded=False)
+            job = self._worker.submit(self._work, bounded=False, may_overlap=self._may_overlap)
         except EncoderUnavailable as error:
             self._fail_waiting(error)
         else:
@@ -169,25 +180,24 @@ class Batcher(Generic[Item, Result]):
         for entry in entries:
             self._drop(entry, error)
 
+    def _may_overlap(self) -> bool:
+        with self._lock:
+            crops = sum(entry.item.total_crops for entry in self._entries)
+            return may_overlap(crops, self._limit_of_last)
+
     def _work(self) -> None:
         """One turn on the device."""
         batch = self._next_batch()
         self._queue_job()
-        try:
-            self._run_in_parts(batch)
-        except BaseException as error:  # the worker ends with it, and nobody may wait for ever
-            for entry in batch:
-                if not entry.future.done():
-                    died = EncoderUnavailable(f"the encoder's worker died: {error!r}")
-                    self._free(entry).set_exception(died)
-            raise
+        if batch:
+            self._start(batch)
 
     def _next_batch(self) -> list[_Entry[Item, Result]]:
         with self._lock:
             self._job_is_queued = False
-            entries = self._entries
+            entries, self._limit_of_last = self._entries, self._limit_crops()
             choice = choose_batch(
-                [entry.waiting() for entry in entries], time.monotonic(), self._limit_crops()
+                [entry.waiting() for entry in entries], time.monotonic(), self._limit_of_last
             )
             self._entries = [entries[i] for i in choice.stay]
         for i in choice.expired:
@@ -195,33 +205,84 @@ class Batcher(Generic[Item, Result]):
         chosen = [entries[i] for i in choice.batch]
         return [entry for entry in chosen if entry.future.set_running_or_notify_cancel()]
 
-    def _run_in_parts(self, batch: list[_Entry[Item, Result]]) -> None:
-        """One pass; where it fails, its halves by themselves, down to the item that is to blame."""
-        parts = [batch] if batch else []
-        while parts:
-            part = parts.pop()
-            if not self._try(part) and len(part) > 1:
-                middle = len(part) // 2
-                parts += [part[middle:], part[:middle]]  # the older half is next
-
-    def _try(self, part: list[_Entry[Item, Result]]) -> bool:
-        """Whether the pass succeeded. A failed pass over one item is that item's failure."""
-        crops = sum(entry.item.total_crops for entry in part)
-        self._worker.beat()
-        started = time.monotonic()
+    def _start(self, part: list[_Entry[Item, Result]]) -> None:
+        """Launch a pass, which is over by then on a CPU and lands later on a GPU."""
+        beside_another, launched_s = self._worker.flights > 0, time.monotonic()
         try:
-            results = self._run([entry.item for entry in part])
-            answered = list(zip(part, results, strict=True))
-        except Exception as error:
-            # Nothing is kept of the error but here: its frames would hold the failed pass's memory.
-            if len(part) == 1:
-                self._free(part[0]).set_exception(error)
-            else:
-                log.warning("a pass over %d items is halved, as it failed: %s", len(part), error)
-            return False
-        self._last_pass_s = time.monotonic() - started
+            pending = self._launch([entry.item for entry in part])
+            flies = not pending.is_done()
+        except BaseException as error:
+            self._failed(part, error, alone=not beside_another)
+            if ends_worker(error):
+                raise
+            return
+        land = partial(self._land, part, pending, launched_s)
+        if flies:
+            self._fail_with(self._worker.follow(pending.wait, land), part)
+        else:
+            land()
+
+    def _land(
+        self, part: list[_Entry[Item, Result]], pending: Pending[Result], launched_s: float
+    ) -> None:
+        """Hand out the results of a pass that is done."""
+        try:
+            answered = list(zip(part, pending.result(), strict=True))
+        except BaseException as error:
+            self._failed(part, error, alone=True)
+            if ends_worker(error):
+                raise
+            return
+        began_s = max(launched_s, self._landed_s)  # the device was not free for it before
+        self._landed_s = time.monotonic()
+        self._last_pass_s = self._landed_s - began_s
+        crops = sum(entry.item.total_crops for entry in part)
         for entry, result in answered:
-            queue_ms = (started - entry.arrived_s) * 1e3
+            queue_ms = (began_s - entry.arrived_s) * 1e3
             batched = Batched(result, queue_ms, self._last_pass_s * 1e3, crops)
             self._free(entry).set_result(batched)
-        return True
+
+    def _failed(
+        self, part: list[_Entry[Item, Result]], error: BaseException, *, alone: bool
+    ) -> None:
+        """Run the halves of a failed pass by themselves, down to the item that is to blame.
+
+        A pass that could not be launched beside another is first run again as it is, when it has
+        the device to itself. Nothing is kept of the error but in the future of the item that is to
+        blame: its frames would hold the failed pass's memory.
+        """
+        if ends_worker(error):
+            self._fail(part, worker_died(error))
+        elif not alone:
+            self._again(part)
+        elif len(part) == 1:
+            self._fail(part, error)
+        else:
+            log.warning("a pass over %d items is halved, as it failed: %s", len(part), error)
+            middle = len(part) // 2
+            self._again(part[middle:])
+            self._again(part[:middle])  # the older half is next
+
+    def _again(self, part: list[_Entry[Item, Result]]) -> None:
+        """Run a pass over a part before all that waits, and beside no other."""
+        try:
+            job = self._worker.submit(partial(self._start, part), bounded=False, first=True)
+        except EncoderUnavailable as error:
+            self._fail(part, error)
+        else:
+            self._fail_with(job, part)
+
+    def _fail_with(self, job: Future[None], part: list[_Entry[Item, Result]]) -> None:
+        """Fail a part with the job that was to give its results, as where the worker dies."""
+
+        def fail(job: Future[None]) -> None:
+            error = job.exception()
+            if error is not None:
+                self._fail(part, error)
+
+        job.add_done_callback(fail)
+
+    def _fail(self, part: list[_Entry[Item, Result]], error: BaseException) -> None:
+        for entry in part:
+            if not entry.future.done():
+                self._free(entry).set_exception(error)

@@ -9,6 +9,8 @@ The laws, each with its test:
 - It takes along what fits, earliest deadline first and by age where deadlines are equal, until
   nothing that waits fits any more.
 - An item larger than the limit runs alone, when it is the oldest.
+- Beside a pass under way the next one is launched only once half the limit waits: a small pass
+  would gain little by coming early, and lose its company.
 - What is expired or cancelled is dropped before it costs anything.
 """
 
@@ -87,6 +89,11 @@ def _fill(waiting: Sequence[Waiting], by_age: Sequence[int], limit_crops: int) -
 
 def _deadline(item: Waiting) -> float:
     return inf if item.deadline_s is None else item.deadline_s
+
+
+def may_overlap(crops: int, limit_crops: int) -> bool:
+    """Tell whether what waits is enough to be launched while the device is still busy."""
+    return 2 * crops >= limit_crops
 
 
 def batch_limit(profile: Profile | None) -> int:

@@ -33,7 +33,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EncoderStatus:
-    """A moment's state, for /readyz. ``measurement`` is the one that is under way."""
+    """A moment's state, for /readyz. ``measurement`` is the one that is under way.
+
+    ``reason`` is why the encoder could not be loaded, or why its worker died.
+    """
 
     state: EncoderState
     worker: WorkerState
@@ -118,7 +121,7 @@ class EncoderService:
         return EncoderStatus(
             state=self._state,
             worker=self._worker.state,
-            reason=self._reason,
+            reason=self._reason or self._worker.reason,
             profile=self.profiling.state,
             profiled=profiled,
             to_profile=to_profile,
@@ -163,16 +166,15 @@ class EncoderService:
                 raise CancelledError
 
         def work() -> tuple[Latency, Preparation]:
-            queue_ms = (time.monotonic() - submitted) * 1e3
-            latency, preprocess_ms = run_passes(
+            return run_passes(
                 encoder,
                 load,
                 plan,
                 repeats=repeats,
                 deadline=deadline,
+                queue_ms=(time.monotonic() - submitted) * 1e3,
                 before_pass=before_pass,
             )
-            return latency, Preparation(queue_ms, preprocess_ms)
 
         future = asyncio.wrap_future(self._worker.submit(work, deadline=deadline))
         try:

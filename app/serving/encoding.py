@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.core.config import CropConfig
-from app.core.errors import DeadlineExceeded
+from app.core.errors import DeadlineExceeded, DeviceLost
 from app.core.plan import CropPlan, make_plan
 from app.serving.batcher import Batcher
 from app.serving.batching import batch_limit
 from app.serving.encoder import EncoderService
-from app.serving.served import EncodedTokens, Staged
+from app.serving.served import EncodedTokens, Pending, Staged
 from app.serving.worker import DeviceWorker
 
 if TYPE_CHECKING:
@@ -78,14 +78,15 @@ class Encoding:
         timeout_s: float,
     ) -> None:
         self._encoder = encoder
+        self._worker = worker
         self._batch_crops = batch_crops
         self._timeout_s = timeout_s
         self._batcher: Batcher[Staged, EncodedTokens] = Batcher(
-            worker, self._run, limit_crops=self._limit_crops, queue_crops=queue_crops
+            worker, self._launch, limit_crops=self._limit_crops, queue_crops=queue_crops
         )
 
-    def _run(self, batch: Sequence[Staged]) -> list[EncodedTokens]:
-        return self._encoder.ready_encoder().encode(batch)
+    def _launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
+        return self._encoder.ready_encoder().launch(batch)
 
     def _limit_crops(self) -> int:
         return self._batch_crops or batch_limit(self._encoder.profiling.whole_profile)
@@ -115,7 +116,10 @@ class Encoding:
         plan = make_plan(picture.size, config)
         encoder.check(plan)
         self._batcher.check_room(plan.total_crops)
-        staged = encoder.stage(picture, plan)
+        try:
+            staged = encoder.stage(picture, plan)
+        except DeviceLost as error:
+            raise self._worker.end(error) from None
         return StagedImage(
             staged=staged,
             plan=plan,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from app.core.plan import CropPlan
 from app.core.profile import Profile
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from app.encoder.series import Run
     from app.imaging.decode import Picture
 
+Result = TypeVar("Result", covariant=True)
+
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPass:
@@ -24,6 +26,18 @@ class MeasuredPass:
     vision_ms: float
     vit_ms: float
     connector_ms: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedImage:
+    """An image's own crops, on the device.
+
+    ``run_pass`` runs and times one pass over them. ``transfer_ms`` is the time their copy over the
+    bus took, None where there is no bus.
+    """
+
+    run_pass: Callable[[], MeasuredPass]
+    transfer_ms: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +61,35 @@ class EncodedTokens:
 
     tokens: Tensor
     positions: Tensor
+
+
+class Pending(Protocol[Result]):
+    """A pass that was launched. It must be kept until its result is had, as the device uses it."""
+
+    def is_done(self) -> bool:
+        """Whether the device is done with it."""
+
+    def wait(self) -> None:
+        """Return when it is; from any thread. What it raises :meth:`result` raises, too."""
+
+    def result(self) -> Sequence[Result]:
+        """What each image of the pass became, in order. Waits if it must."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Done(Generic[Result]):
+    """A pass that was over when its launch returned, as on a CPU."""
+
+    results: Sequence[Result]
+
+    def is_done(self) -> bool:
+        return True
+
+    def wait(self) -> None:
+        return None
+
+    def result(self) -> Sequence[Result]:
+        return self.results
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +139,20 @@ class ServedEncoder(Protocol):
     def check(self, plan: CropPlan) -> None:
         """Raise EncoderMismatch if the plan is not one this encoder can run."""
 
-    def prepare(self, picture: Picture, plan: CropPlan) -> Callable[[], MeasuredPass]:
-        """Put the crops on the device; what comes back runs and times one pass."""
+    def prepare(self, picture: Picture, plan: CropPlan) -> PreparedImage:
+        """Put the crops on the device, and wait until they are there."""
 
     def stage(self, picture: Picture, plan: CropPlan) -> Staged:
         """Everything that can be done without the device; from any thread, several at once."""
 
-    def encode(self, batch: Sequence[Staged]) -> list[EncodedTokens]:
-        """One pass over what ``stage`` made: the tokens of each, in order, once they are there.
+    def launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
+        """Begin one pass over what ``stage`` made, which gives the tokens of each, in order.
+
+        The next may be launched before this one is done; two at most are.
 
         Raises:
             OutOfDeviceMemory: the pass did not fit; the encoder can still be used.
+            DeviceLost: it never can again. The pass's result may raise that, too.
         """
 
     @property

@@ -1,6 +1,10 @@
 """One thread that owns the device: work goes in, results come out, and nobody waits for the dead.
 
 Requests come before background work, and both before nothing: the loop is dumb on purpose.
+
+A job may end while the device still works on what it launched. Such a flight is waited for in a
+second thread, which does nothing else, and lands in the worker's. Only a job that says so starts
+beside a flight; all others, measurements among them, have the device to themselves.
 """
 
 from __future__ import annotations
@@ -11,24 +15,30 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
-from app.core.errors import DeadlineExceeded, EncoderUnavailable, QueueFull
+from app.core.errors import DeadlineExceeded, DeviceLost, EncoderUnavailable, QueueFull
 
 T = TypeVar("T")
 WorkerState = Literal["running", "stalled", "dead", "stopped"]
 
+MOST_FLIGHTS = 2
+"""One that the device works on, and one that it finds when it is done."""
+
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Job:
     work: Callable[[], Any]
     future: Future[Any]
-    deadline: float | None
-    patient: bool
-    bounded: bool
+    deadline: float | None = None
+    patient: bool = False
+    bounded: bool = False
+    may_overlap: Callable[[], bool] | None = None
 
 
 class DeviceWorker:
@@ -36,8 +46,8 @@ class DeviceWorker:
 
     Args:
         queue_limit: requests that may wait; background and unbounded work is not counted.
-        stall_s: a job running longer than this makes the worker ``stalled``. A job of several
-            passes calls :meth:`beat` between them.
+        stall_s: a job running longer than this makes the worker ``stalled``, and so does a flight
+            that does not land. A job of several passes calls :meth:`beat` between them.
     """
 
     def __init__(self, *, queue_limit: int, stall_s: float) -> None:
@@ -45,18 +55,24 @@ class DeviceWorker:
         self._stall_s = stall_s
         self._requests: deque[_Job] = deque()
         self._background: deque[_Job] = deque()
+        self._flights: list[_Job] = []
+        self._landed: deque[_Job] = deque()
+        self._waits: SimpleQueue[tuple[Callable[[], None], _Job] | None] = SimpleQueue()
         self._wake = threading.Condition()
         self._busy_since: float | None = None
         self._stopping = False
         self._dead = False
+        self._reason: str | None = None
         self._thread = threading.Thread(target=self._loop, name="device-worker", daemon=True)
+        self._waiter = threading.Thread(target=self._wait_loop, name="device-waiter", daemon=True)
 
     def start(self) -> None:
         """Begin to run jobs."""
         self._thread.start()
+        self._waiter.start()
 
     def stop(self) -> None:
-        """Run no further job, fail those that wait, and return at once."""
+        """Run no further job, fail those that wait, and return at once; what flies still lands."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
@@ -73,9 +89,19 @@ class DeviceWorker:
             return "stalled"
         return "running"
 
+    @property
+    def reason(self) -> str | None:
+        """Why it is dead."""
+        return self._reason if self._dead else None
+
     def beat(self) -> None:
         """Say that the running job has come a step further."""
         self._busy_since = time.monotonic()
+
+    @property
+    def flights(self) -> int:
+        """Pieces of work that the device was given and that have not landed."""
+        return len(self._flights)
 
     def submit(
         self,
@@ -85,25 +111,31 @@ class DeviceWorker:
         background: bool = False,
         patient: bool = False,
         bounded: bool = True,
+        first: bool = False,
+        may_overlap: Callable[[], bool] | None = None,
     ) -> Future[T]:
         """Queue ``work``; a future cancelled before it starts costs nothing.
 
         Args:
-            work: called in the worker's thread.
+            work: called in the worker's thread. If it raises DeviceLost the worker ends, as every
+                later call would fail in the same way.
             deadline: ``time.monotonic()`` after which it is dropped instead of started.
             background: run only when no request waits; never refused for a full queue.
             patient: however long it takes, it is not called stalled; for loading.
             bounded: False where the caller bounds what waits by itself; then never refused.
+            first: before all that waits.
+            may_overlap: whether it may start beside a flight, asked again after each
+                :meth:`look_again`; it must return at once. None: it never may.
 
         Raises:
             QueueFull: too many requests wait.
             EncoderUnavailable: the worker is dead or stopped.
         """
         bounded = bounded and not background
-        job = _Job(work, Future(), deadline, patient, bounded)
+        job = _Job(work, Future(), deadline, patient, bounded, may_overlap)
         with self._wake:
             if self._stopping or self._dead:
-                raise EncoderUnavailable("the encoder's worker is not running", state=self.state)
+                raise EncoderUnavailable(self._why_not_running(), state=self.state)
             waiting = sum(job.bounded for job in self._requests)
             if bounded and waiting >= self._queue_limit:
                 raise QueueFull(
@@ -112,28 +144,84 @@ class DeviceWorker:
                     actual=waiting,
                     retry_after_s=5,
                 )
-            (self._background if background else self._requests).append(job)
+            queue = self._background if background else self._requests
+            queue.appendleft(job) if first else queue.append(job)
             self._wake.notify()
         return job.future
+
+    def end(self, error: DeviceLost) -> EncoderUnavailable:
+        """End the worker, as another thread found the device lost; return what that is to raise."""
+
+        def die() -> None:
+            raise error
+
+        with suppress(EncoderUnavailable):  # it is over already
+            self.submit(die, bounded=False, first=True)
+        return worker_died(error)
+
+    def look_again(self) -> None:
+        """Say that what waits may now start beside a flight."""
+        with self._wake:
+            self._wake.notify()
+
+    def follow(self, wait: Callable[[], None], land: Callable[[], T]) -> Future[T]:
+        """Let the running job end before the device is done with what the job launched.
+
+        Args:
+            wait: returns when the device is done; called in a thread of its own. What it raises
+                ``land`` must raise, too.
+            land: called in the worker's thread then, before any other job.
+        """
+        job = _Job(land, Future())
+        with self._wake:
+            self._flights.append(job)
+        self._waits.put((wait, job))
+        return job.future
+
+    def _wait_loop(self) -> None:
+        while (flight := self._waits.get()) is not None:
+            wait, job = flight
+            with suppress(BaseException):
+                wait()
+            with self._wake:
+                self._landed.append(job)
+                self._wake.notify()
+            del flight, wait, job  # they hold the memory of a pass
 
     def _loop(self) -> None:
         try:
             while (job := self._next()) is not None:
                 self._run(job)
-        except BaseException:
+                del job  # it may hold the memory of a pass
+        except BaseException as error:
+            self._reason = _reason(error)
             log.critical("the device worker died", exc_info=True)
         finally:
             # Reached on stop, and if the loop itself breaks: then waiters must hear of it now.
             with self._wake:
                 self._dead = not self._stopping
-            self._fail_waiting("the encoder's worker died")
+            self._waits.put(None)
+            self._fail_waiting(f"the encoder's worker died: {self._reason}", flights=True)
 
     def _next(self) -> _Job | None:
         with self._wake:
-            self._wake.wait_for(lambda: self._stopping or self._requests or self._background)
-            if self._stopping:
-                return None
-            return (self._requests or self._background).popleft()
+            while True:
+                if self._landed:
+                    job = self._landed.popleft()
+                    self._flights.remove(job)
+                    return job
+                if self._stopping and not self._flights:
+                    return None
+                waiting = self._requests or self._background
+                if waiting and not self._stopping and self._may_start(waiting[0]):
+                    return waiting.popleft()
+                self._wake.wait()
+
+    def _may_start(self, job: _Job) -> bool:
+        if not self._flights:
+            return True
+        may_overlap = job.may_overlap
+        return len(self._flights) < MOST_FLIGHTS and may_overlap is not None and may_overlap()
 
     def _run(self, job: _Job) -> None:
         if not job.future.set_running_or_notify_cancel():
@@ -145,19 +233,37 @@ class DeviceWorker:
             self.beat()
         try:
             job.future.set_result(job.work())
-        except Exception as error:
+        except BaseException as error:
+            if ends_worker(error):  # its job must not wait for ever
+                job.future.set_exception(worker_died(error))
+                raise
             job.future.set_exception(error)
-        except BaseException as error:  # the thread ends; its job must not wait for ever
-            job.future.set_exception(EncoderUnavailable(f"the encoder's worker died: {error!r}"))
-            raise
         finally:
-            self._busy_since = None
+            self._busy_since = time.monotonic() if self._flights else None
 
-    def _fail_waiting(self, reason: str) -> None:
+    def _why_not_running(self) -> str:
+        told = "the encoder's worker is not running"
+        return f"{told}: {self._reason}" if self._reason else told
+
+    def _fail_waiting(self, reason: str, *, flights: bool = False) -> None:
         with self._wake:
-            jobs = [*self._requests, *self._background]
+            jobs = [*self._requests, *self._background, *(self._flights if flights else ())]
             self._requests.clear()
             self._background.clear()
         for job in jobs:
             if job.future.set_running_or_notify_cancel():
                 job.future.set_exception(EncoderUnavailable(reason))
+
+
+def ends_worker(error: BaseException) -> bool:
+    """Tell an error that no later job could escape from one that concerns its own job alone."""
+    return isinstance(error, DeviceLost) or not isinstance(error, Exception)
+
+
+def worker_died(error: BaseException) -> EncoderUnavailable:
+    """Make what those are told who waited for a job that ended the worker."""
+    return EncoderUnavailable(f"the encoder's worker died: {_reason(error)}")
+
+
+def _reason(error: BaseException) -> str:
+    return error.detail if isinstance(error, DeviceLost) else repr(error)

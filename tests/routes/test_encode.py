@@ -8,6 +8,7 @@ from support.fakes import FakeEncoder
 from support.http import JPEG, check_problem, image_bytes, ready
 
 from app.core.config import make_config
+from app.core.errors import DeviceLost
 from app.core.families import FAMILIES
 from app.core.geometry import Size
 from app.core.plan import make_plan
@@ -168,6 +169,52 @@ async def test_a_dead_encoder_fails_all_that_wait(serve, fake_encoder):
         for task in (first, second):
             check_problem(await task, 503, "encoder-unavailable")
         check_problem(await post(client, 320), 503, "encoder-unavailable")
+
+
+async def unhealthy(client) -> None:
+    """Both probes say that only a restart helps, and why."""
+    for _ in range(1000):
+        health = await client.get("/healthz")
+        if health.status_code == 503:
+            break
+        await asyncio.sleep(0.002)
+    assert (health.status_code, health.json()["status"]) == (503, "dead")
+    assert "illegal memory access" in health.json()["reason"]
+    readiness = await client.get("/readyz")
+    assert (readiness.status_code, readiness.json()["status"]) == (503, "dead")
+    assert "illegal memory access" in readiness.json()["encoder"]["reason"]
+
+
+async def test_a_lost_device_fails_all_that_wait_and_asks_for_a_restart(serve, fake_encoder):
+    """The pass is not tried in halves, and whoever comes later hears why."""
+    async with serve() as client:
+        await ready(client)
+        first = await holding(client, fake_encoder, 300)
+        others = [asyncio.create_task(post(client, width)) for width in (310, 320)]
+        await waiting(client, 2)
+        fake_encoder.failure = DeviceLost("CUDA error: an illegal memory access")
+        fake_encoder.gate.set()
+        for task in (first, *others):
+            check_problem(await task, 503, "encoder-unavailable")
+        await unhealthy(client)
+        late = check_problem(await post(client, 330), 503, "encoder-unavailable")
+        assert "illegal memory access" in late["detail"]
+    assert fake_encoder.batches == [[300]]
+
+
+async def test_a_device_lost_in_a_measurement_asks_for_a_restart(serve, fake_encoder, photo_bytes):
+    fake_encoder.failure = DeviceLost("CUDA error: an illegal memory access")
+    async with serve() as client:
+        await ready(client)
+        answer = await client.post("/analyze?latency=measure", content=photo_bytes, headers=JPEG)
+        check_problem(answer, 503, "encoder-unavailable")
+        await unhealthy(client)
+
+
+async def test_a_device_lost_while_profiled_asks_for_a_restart(serve, fake_encoder):
+    fake_encoder.profile_failure = lambda: DeviceLost("CUDA error: an illegal memory access")
+    async with serve(profile_on_start=True) as client:
+        await unhealthy(client)
 
 
 async def test_without_an_encoder_the_upload_is_not_even_read(serve):

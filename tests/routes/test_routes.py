@@ -109,6 +109,20 @@ async def test_measured_latency_is_of_this_image(serve, photo_bytes, fake_encode
     assert latency["stages_ms"]["queue"] >= 0
 
 
+@pytest.mark.parametrize("transfer_ms", [None, 1.25])
+async def test_a_measurement_tells_the_copy_over_the_bus(
+    serve, fake_encoder, photo_bytes, transfer_ms
+):
+    """As the encoder timed it, and null where there is no bus."""
+    fake_encoder.transfer_ms = transfer_ms
+    async with serve() as client:
+        await ready(client)
+        answer = await client.post("/analyze?latency=measure", content=photo_bytes, headers=JPEG)
+    stages = answer.json()["latency"]["stages_ms"]
+    assert stages["transfer"] == transfer_ms
+    assert stages["preprocess"] >= 0
+
+
 async def test_latency_can_be_left_out(serve, photo_bytes):
     async with serve() as client:
         answer = await client.post("/analyze?latency=none", content=photo_bytes, headers=JPEG)

@@ -96,13 +96,31 @@ def test_images_staged_in_several_threads_and_encoded_together_are_what_each_is_
 
     with ThreadPoolExecutor(4) as threads:
         staged = list(threads.map(stage, SIZES))
-    for size, one, image in zip(SIZES, staged, served.encode(staged), strict=True):
+    for size, one, image in zip(SIZES, staged, served.launch(staged).result(), strict=True):
         plan = make_plan(picture(*size).size, config)
         assert one.total_crops == plan.total_crops
         torch.testing.assert_close(image.tokens, alone(tiny, *size), rtol=1e-5, atol=1e-5)
         sequence = token_sequence(plan.grid, config)
         patches = [at for at, kind in enumerate(sequence) if kind is TokenKind.PATCH]
         assert image.positions.tolist() == patches
+
+
+def test_a_measured_image_is_prepared_by_the_clock_of_the_device(tiny, served, monkeypatch):
+    """So that `preprocess` holds no work that is still under way, and `transfer` is known."""
+    timed = Encoder.prepare_timed
+
+    def with_a_bus(self, pixels, plan):
+        prepared, transfer_ms = timed(self, pixels, plan)
+        assert transfer_ms is None, "there is no bus here"
+        return prepared, 2.5
+
+    image = picture(150, 90)
+    plan = make_plan(image.size, make_config(tiny.family))
+    assert served.prepare(image, plan).transfer_ms is None
+    monkeypatch.setattr(Encoder, "prepare_timed", with_a_bus)
+    prepared = served.prepare(image, plan)
+    assert prepared.transfer_ms == 2.5
+    assert prepared.run_pass().vision_ms > 0
 
 
 @pytest.mark.anyio

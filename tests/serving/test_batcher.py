@@ -6,14 +6,17 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 
 import pytest
+from support.waiting import until
 
 from app.core.errors import (
     DeadlineExceeded,
+    DeviceLost,
     EncoderUnavailable,
     OutOfDeviceMemory,
     QueueFull,
 )
 from app.serving.batcher import Batcher
+from app.serving.served import Done
 from app.serving.worker import DeviceWorker
 
 
@@ -34,7 +37,7 @@ class Device:
         self.memory_crops = 100
         self.failures: dict[str, BaseException] = {}
 
-    def __call__(self, batch) -> list[str]:
+    def __call__(self, batch) -> Done[str]:
         self.passes.append("".join(image.name for image in batch))
         self.running.set()
         assert self.held.wait(5)
@@ -43,7 +46,7 @@ class Device:
                 raise self.failures[image.name]
         if sum(image.total_crops for image in batch) > self.memory_crops:
             raise OutOfDeviceMemory("too large a pass")
-        return [image.name.upper() for image in batch]
+        return Done([image.name.upper() for image in batch])
 
 
 @pytest.fixture
@@ -188,6 +191,21 @@ def test_a_dead_worker_fails_all_waiters_at_once(batcher, device, hold, worker):
     assert batcher.waiting == 0
 
 
+def test_a_lost_device_fails_the_pass_whole_and_all_that_wait(batcher, device, hold, worker):
+    """Its halves are not tried, as they would fail in the same way."""
+    device.failures["c"] = DeviceLost("an illegal memory access")
+    first = hold()
+    futures = [batcher.submit(Image(name)) for name in "bcdef"]
+    device.held.set()
+    assert results([first]) == ["A"]
+    for future in futures:
+        with pytest.raises(EncoderUnavailable, match="an illegal memory access"):
+            future.result(5)
+    assert device.passes == ["a", "bcde"]
+    until(lambda: worker.state == "dead")
+    batcher.check_room(20)  # every place was given back
+
+
 def test_a_worker_that_dies_of_other_work_fails_them_too(batcher, device, hold, worker):
     def die() -> None:
         raise SystemExit
@@ -212,7 +230,7 @@ def test_stopping_fails_what_waits_and_lets_the_pass_finish(batcher, device, hol
 
 
 def test_a_pass_with_too_few_results_is_no_result_for_anyone(worker):
-    batcher = Batcher(worker, lambda batch: [], limit_crops=lambda: 4, queue_crops=20)
+    batcher = Batcher(worker, lambda batch: Done([]), limit_crops=lambda: 4, queue_crops=20)
     with pytest.raises(ValueError, match="zip"):
         batcher.submit(Image("a")).result(5)
 
@@ -230,7 +248,7 @@ def test_nothing_is_lost_or_mixed_up_under_many_threads(worker):
     """Sixteen threads, some of which cancel: everyone hears back, and hears its own."""
     batcher = Batcher(
         worker,
-        lambda batch: [image.name for image in batch],
+        lambda batch: Done([image.name for image in batch]),
         limit_crops=lambda: 7,
         queue_crops=10_000,
     )

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from support.fakes import fake_profile
 from support.profiles import entry, profile
 
-from app.serving.batching import DEFAULT_BATCH_CROPS, Waiting, batch_limit, choose_batch
+from app.serving.batching import (
+    DEFAULT_BATCH_CROPS,
+    Waiting,
+    batch_limit,
+    choose_batch,
+    may_overlap,
+)
 
 NOW = 5.0
 times = st.sampled_from([3.0, 4.0, NOW, 6.0, 7.0])  # few, so that ties are common
@@ -102,6 +108,20 @@ def test_nobody_starves_whoever_comes_later(queue, data):
 @given(items.filter(is_live), limits)
 def test_one_alone_goes_at_once(item, limit):
     assert choose_batch([item], NOW, limit).batch == (0,)
+
+
+@given(queues.filter(lambda queue: any(map(is_live, queue))), limits)
+def test_what_leaves_something_behind_is_launched_beside_a_pass(queue, limit):
+    """A pass that is full already would gain no company by waiting."""
+    live = [item for item in queue if is_live(item)]
+    if choose_batch(live, NOW, limit).stay:
+        assert may_overlap(sum(item.crops for item in live), limit)
+
+
+def test_half_the_limit_is_enough_to_be_launched_beside_a_pass():
+    """One image of 6 crops and its global one, where passes have up to 13."""
+    assert may_overlap(7, DEFAULT_BATCH_CROPS)
+    assert not may_overlap(6, DEFAULT_BATCH_CROPS)
 
 
 def test_the_limit_is_the_smallest_count_with_nearly_the_best_rate():

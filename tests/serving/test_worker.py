@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from app.core.errors import DeadlineExceeded, EncoderUnavailable, QueueFull
+from app.core.errors import DeadlineExceeded, DeviceLost, EncoderUnavailable, QueueFull
 from app.serving.worker import DeviceWorker
 
 
@@ -122,3 +122,22 @@ def test_stopping_fails_what_waits(worker):
         waiting.result(5)
     held.released.set()
     assert held.future.result(5) == "done", "what runs is let finish"
+
+
+def test_a_lost_device_ends_the_worker_with_its_reason(worker):
+    """Its own waiter hears it, and all others at once."""
+
+    def lose() -> None:
+        raise DeviceLost("an illegal memory access")
+
+    held = Held(worker)
+    losing = worker.submit(lose)
+    waiting = worker.submit(lambda: None)
+    assert worker.reason is None
+    held.released.set()
+    for future in (losing, waiting):
+        with pytest.raises(EncoderUnavailable, match="an illegal memory access"):
+            future.result(5)
+    assert (worker.state, worker.reason) == ("dead", "an illegal memory access")
+    with pytest.raises(EncoderUnavailable, match="an illegal memory access"):
+        worker.submit(lambda: None)

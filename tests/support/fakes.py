@@ -12,7 +12,7 @@ from support.profiles import entry, profile
 from app.core.errors import EncoderMismatch, OutOfDeviceMemory
 from app.core.profile import Profile
 from app.core.profile_entry import ProfileEntry
-from app.serving.served import EncodedTokens, MeasuredPass, Staged
+from app.serving.served import Done, EncodedTokens, MeasuredPass, PreparedImage, Staged
 
 
 def fake_profile(counts: int, complete: bool = True) -> Profile:
@@ -59,6 +59,7 @@ class FakeEncoder:
         self.gate = threading.Event()
         self.gate.set()
         self.started = threading.Event()
+        self.transfer_ms: float | None = None
         self.passes = 0
         self.failure: BaseException | None = None
         self.batches: list[list[int]] = []
@@ -69,7 +70,7 @@ class FakeEncoder:
         if plan.config.family.name != self.model:
             raise EncoderMismatch("another model", actual=plan.config.family.name)
 
-    def prepare(self, picture, plan) -> Callable[[], MeasuredPass]:
+    def prepare(self, picture, plan) -> PreparedImage:
         assert (picture.size.width, picture.size.height) == (plan.image.width, plan.image.height)
 
         def run_pass() -> MeasuredPass:
@@ -80,12 +81,12 @@ class FakeEncoder:
             self.passes += 1
             return MeasuredPass(10.0 * plan.total_crops, 9.0, 1.0)
 
-        return run_pass
+        return PreparedImage(run_pass, self.transfer_ms)
 
     def stage(self, picture, plan) -> Staged:
         return Staged(plan.total_crops, plan)
 
-    def encode(self, batch) -> list[EncodedTokens]:
+    def launch(self, batch) -> Done[EncodedTokens]:
         self.batches.append([staged.crops.image.width for staged in batch])
         self.started.set()
         self.gate.wait(10)
@@ -95,7 +96,7 @@ class FakeEncoder:
             raise OutOfDeviceMemory("the fake is full")
         if self.poison_px in self.batches[-1]:
             raise ValueError("poison")
-        return [fake_tokens(staged.crops) for staged in batch]
+        return Done([fake_tokens(staged.crops) for staged in batch])
 
     def saved_profile(self) -> Profile | None:
         return self.saved

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,11 +18,14 @@ LOG = "server.log"
 
 
 @contextmanager
-def serving(folder: Path, **settings: object) -> Iterator[tuple[subprocess.Popen, str]]:
+def serving(
+    folder: Path, *, launcher: Sequence[str] = (), **settings: object
+) -> Iterator[tuple[subprocess.Popen, str]]:
     """``crop-planner serve`` and its address; killed in the end, whatever it does then.
 
     Args:
         folder: for its profiles, and for its log, ``LOG``.
+        launcher: arguments of Python that run the service's module in some other way.
         settings: by their names in ``Settings``.
     """
     with socket.socket() as free:
@@ -31,7 +34,7 @@ def serving(folder: Path, **settings: object) -> Iterator[tuple[subprocess.Popen
     environment = {f"CROP_PLANNER_{name.upper()}": str(value) for name, value in settings.items()}
     with (folder / LOG).open("wb") as log:  # a pipe would be full after some hundred requests
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
+            [sys.executable, *launcher, "-m", "app.cli", "serve", "--port", str(port)],
             env={**os.environ, "CROP_PLANNER_PROFILE_FOLDER": str(folder), **environment},
             stderr=log,
         )

@@ -37,8 +37,28 @@ class Runtime(Protocol):
     def encode_patches(self, patches: Tensor) -> Tensor:
         """As :meth:`VisionBackbone.encode_patches`: [C, P, 588] → features [C, P, F]."""
 
+    def input_for(self, total_crops: int) -> Tensor:
+        """Where patches [C, P, 588] are best written to: ``encode_patches`` then copies nothing.
+
+        In the dtype and on the device of the weights; it may be a buffer of the runtime's own,
+        which holds until the next pass.
+        """
+
     def connect(self, features: Tensor, pool_index: Tensor, padding_state: Tensor) -> Tensor:
         """As :meth:`VisionBackbone.connect`: features [C, P, F] → vision tokens [N, L]."""
+
+
+class FreshInput:
+    """Gives fresh memory for patches, where a runtime has no buffer of its own."""
+
+    def __init__(self, backbone: VisionBackbone) -> None:
+        vit = backbone.vit
+        self._like = vit.positional_embedding.new_empty(0)
+        self._patches = len(vit.positional_embedding) - backbone.class_token
+        self._values = vit.patch_embedding.in_features
+
+    def __call__(self, total_crops: int) -> Tensor:
+        return self._like.new_empty(total_crops, self._patches, self._values)
 
 
 class Eager:
@@ -49,6 +69,7 @@ class Eager:
     def __init__(self, backbone: VisionBackbone) -> None:
         self.encode_patches = backbone.encode_patches
         self.connect = backbone.connect
+        self.input_for = FreshInput(backbone)
 
 
 Maker = Callable[[VisionBackbone, Sample], Runtime]

@@ -24,7 +24,7 @@ from app.encoder.device import dtype_name, multiplies_int8
 from app.encoder.fidelity import Reference, StageAgreement, compare, plain_reference
 from app.encoder.memory import give_back, in_device_memory
 from app.encoder.runtimes.base import Eager, Maker, Runtime, Sample, without_sample
-from app.encoder.runtimes.graphs import CudaGraphs, compiled_graphs, wide_graphs
+from app.encoder.runtimes.graphs import CudaGraphs, compiled_graphs
 from app.encoder.runtimes.openvino import OpenVino, OpenVinoInt8, openvino_installed
 from app.encoder.runtimes.packed import Packed, can_pack
 
@@ -34,7 +34,6 @@ MAKERS: Mapping[str, Maker] = {
     "openvino": without_sample(OpenVino),
     "openvino-int8": OpenVinoInt8,
     "cuda-graphs": without_sample(CudaGraphs),
-    "cuda-graphs-wide": without_sample(wide_graphs),
     "compiled": without_sample(compiled_graphs),
 }
 
@@ -51,7 +50,7 @@ log = logging.getLogger(__name__)
 def available(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
     """The runtimes that can work here, in the order to try them; ``eager`` can everywhere."""
     if device.type == "cuda":
-        return ("cuda-graphs", "cuda-graphs-wide", "eager")
+        return ("cuda-graphs", "eager")
     on_cpu = device.type == "cpu"
     names = {
         "openvino": on_cpu and openvino_installed(),

@@ -4,51 +4,72 @@ A pass of the vision transformer is some 200 kernels. At few crops a kernel take
 Python needs to launch it, so the GPU waits; a graph hands all of them over at once. The rules of
 capture (PyTorch, "CUDA semantics", section "CUDA Graphs") and how they are kept here:
 
-- A graph reads and writes the addresses it was captured with: patches are copied into one static
-  buffer, features come out in another, and the runtime keeps the weights. A graph of n crops uses
-  the first n rows of both.
+- A graph keeps addresses, not tensors: patches are copied into one static buffer, features come out
+  in another, and the runtime holds the weights and every pass that was captured. A graph of n crops
+  uses the first n rows of both buffers.
 - What is used for the first time may allocate or choose a kernel, which capture does not allow:
   every shape runs before it is captured, on the stream of the capture.
 - Graphs that share a pool of memory use the same bytes for what lies in between: none of them runs
   while another does, which holds as all calls come from one thread to one stream. Nothing that
   outlives a replay lies in the pool, so the order of replays does not matter.
 - The largest is captured first, so that the pool is as large as it must be, and no larger.
+- No cyclic garbage is collected meanwhile, which might free another graph: that ends a capture.
 
-The connector runs as it is written: its length depends on the tiling, not on the crops alone.
+The connector is not captured: its length depends on the tiling, not on the crops alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from app.encoder.backbone import VisionBackbone
+from app.encoder.runtimes.connectors import fastest_connector
+from app.encoder.runtimes.fastest import FastestParts, PassChooser
 from app.encoder.runtimes.parts import even_parts
-from app.encoder.runtimes.vit_passes import CompiledPass, FusedPass, VitPass, VitPassMaker
+from app.encoder.runtimes.vit_passes import CompiledPass, VitPass
 
 MAX_CROPS = 13
 """Graphs captured: up to Molmo 1's twelve crops and the global one. More crops are split evenly."""
 WARM_UP_PASSES = 2
+TIMED_REPLAYS, TIMED_ROUNDS = 10, 3
 
+Work = Callable[[], None]
 Replay = Callable[[], None]
-Record = Callable[[Callable[[], None]], Replay]
-"""Takes work on the device apart from its launches: returns what does the same work again."""
+
+
+class Recorder(Protocol):
+    """Takes work on the device apart from its launches."""
+
+    def record(self, work: Work) -> Replay:
+        """Record work; what comes back does the same again, as long as its tensors live."""
+
+    def time_ms(self, replay: Replay) -> float:
+        """Time one replay on the device."""
 
 
 class CudaRecorder:
-    """Records work as CUDA graphs that share one pool of memory."""
+    """Records work as CUDA graphs that share one pool of memory.
 
-    def __init__(self, device: torch.device) -> None:
+    ``check_input_liveness`` makes a replay fail where a tensor that its capture read was freed
+    since; torch has it from 2.12 on. Each replay costs more, so it is for tests.
+    """
+
+    def __init__(self, device: torch.device, *, check_input_liveness: bool = False) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch
         self._pool = torch.cuda.graph_pool_handle()
+        self._options = {"check_input_liveness": True} if check_input_liveness else {}
 
-    def __call__(self, work: Callable[[], None]) -> Replay:
+    def record(self, work: Work) -> Replay:
         """Run ``work`` some times, then capture it. Waits for the device, before and after."""
-        with torch.cuda.device(self._device):
+        with torch.cuda.device(self._device), _no_collection():
             self._stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self._stream):
                 for _ in range(WARM_UP_PASSES):
@@ -57,10 +78,28 @@ class CudaRecorder:
             graph = torch.cuda.CUDAGraph()
             # Only this thread must keep to the rules: others may pin memory meanwhile.
             with torch.cuda.graph(
-                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+                graph,
+                pool=self._pool,
+                stream=self._stream,
+                capture_error_mode="thread_local",
+                **self._options,
             ):
                 work()
         return graph.replay
+
+    def time_ms(self, replay: Replay) -> float:
+        """Time some replays in a row, several times; the best mean."""
+        replay()
+        means = []
+        for _ in range(TIMED_ROUNDS):
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]  # torch
+            start.record()
+            for _ in range(TIMED_REPLAYS):
+                replay()
+            end.record()
+            end.synchronize()
+            means.append(start.elapsed_time(end) / TIMED_REPLAYS)
+        return float(min(means))
 
 
 class CudaGraphs:
@@ -68,8 +107,12 @@ class CudaGraphs:
 
     Args:
         max_crops: the most crops of one graph.
-        make_pass: how the vision transformer is run within a graph.
-        record: makes the graphs; by default CUDA does.
+        choose_pass: says how the vision transformer runs in each graph; by default the fastest way
+            that works.
+        recorder: makes the graphs; by default CUDA does.
+
+    Attributes:
+        chosen: the name of the pass in the graph of each number of crops.
     """
 
     def __init__(
@@ -78,29 +121,46 @@ class CudaGraphs:
         *,
         name: str = "cuda-graphs",
         max_crops: int = MAX_CROPS,
-        make_pass: VitPassMaker = FusedPass,
-        record: Record | None = None,
+        choose_pass: PassChooser | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.name = name
-        self.connect = backbone.connect
         weights = backbone.vit.patch_embedding.weight
         patches = backbone.vit.positional_embedding.shape[0] - backbone.class_token
         features = backbone.vit.positional_embedding.shape[1] * len(backbone.vit.feature_layers)
+        self._recorder = recorder or CudaRecorder(weights.device)
+        # Held, like all that a graph reads: it keeps their addresses and nothing else.
+        self._backbone = backbone
+        self._passes: dict[int, VitPass] = {}
         with torch.inference_mode():
             # Noise: what is run to warm up may choose kernels by how fast they are.
             self._patches = torch.randn(
                 max_crops, patches, weights.shape[1], device=weights.device
             ).to(weights.dtype)
             self._features = weights.new_zeros(max_crops, patches, features)
-            record = record or CudaRecorder(weights.device)
-            self._replays = self._record_all(make_pass(backbone), record)
+            self._inputs = [self._patches[:crops] for crops in range(max_crops + 1)]
+            self._replays = self._record_all(choose_pass or FastestParts(backbone))
+            self.connect = fastest_connector(backbone)
+        self.chosen = {crops: vit.name for crops, vit in sorted(self._passes.items())}
 
-    def _record_all(self, vit: VitPass, record: Record) -> dict[int, Replay]:
-        def work_of(crops: int) -> Callable[[], None]:
-            patches, features = self._patches[:crops], self._features[:crops]
-            return lambda: vit(patches, features)
+    def _record_all(self, choose_pass: PassChooser) -> dict[int, Replay]:
+        replays: dict[int, Replay] = {}
+        for crops in range(len(self._patches), 0, -1):
+            self._passes[crops] = choose_pass(crops, partial(self._time_ms, crops))
+            replays[crops] = self._recorder.record(self._work(crops, self._passes[crops]))
+        return replays
 
-        return {crops: record(work_of(crops)) for crops in range(len(self._patches), 0, -1)}
+    def _work(self, crops: int, vit: VitPass) -> Work:
+        return partial(vit, self._patches[:crops], self._features[:crops])
+
+    def _time_ms(self, crops: int, vit: VitPass) -> float:
+        return self._recorder.time_ms(self._recorder.record(self._work(crops, vit)))
+
+    def input_for(self, total_crops: int) -> Tensor:
+        """The static buffer as far as these crops reach, or fresh memory for more than it holds."""
+        if total_crops < len(self._inputs):
+            return self._inputs[total_crops]
+        return self._patches.new_empty(total_crops, *self._patches.shape[1:])
 
     def encode_patches(self, patches: Tensor) -> Tensor:
         """[C, P, 588] → features [C, P, F], up to ``max_crops`` in the runtime's own buffer."""
@@ -114,16 +174,25 @@ class CudaGraphs:
 
     def _replay(self, patches: Tensor) -> Tensor:
         crops = len(patches)
-        self._patches[:crops].copy_(patches)
+        if patches is not self._inputs[crops]:
+            self._inputs[crops].copy_(patches)
         self._replays[crops]()
         return self._features[:crops]
 
 
-def wide_graphs(backbone: VisionBackbone) -> CudaGraphs:
-    """:class:`CudaGraphs` that sum in float32: half the error, for families that need it."""
-    return CudaGraphs(backbone, name="cuda-graphs-wide", make_pass=partial(FusedPass, wide=True))
-
-
 def compiled_graphs(backbone: VisionBackbone) -> CudaGraphs:
     """:class:`CudaGraphs` of blocks that torch.compile made; loading takes a minute longer."""
-    return CudaGraphs(backbone, name="compiled", make_pass=CompiledPass)
+    vit = CompiledPass(backbone)
+    return CudaGraphs(backbone, name="compiled", choose_pass=lambda *_: vit)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Hold cyclic garbage collection off; what is unreachable by then is collected before."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from app.encoder.backbone import VisionBackbone
-from app.encoder.runtimes.base import Sample
+from app.encoder.runtimes.base import FreshInput, Sample
 from app.encoder.runtimes.openvino_graph import VitGraph, in_place
 from app.encoder.runtimes.openvino_int8 import Int8VitGraph, input_peaks
 from app.encoder.runtimes.packed import can_pack, pack_linears
@@ -35,6 +35,7 @@ class OpenVino:
 
     def _run_with(self, backbone: VisionBackbone, graph: VitGraph) -> None:
         vit = backbone.vit
+        self.input_for = FreshInput(backbone)
         self._dtype = vit.positional_embedding.dtype
         self._width = vit.positional_embedding.shape[-1] * len(vit.feature_layers)
         compiled = graph.ov.Core().compile_model(graph.model(), "CPU", _options())

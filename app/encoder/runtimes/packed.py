@@ -26,7 +26,8 @@ from torch.nn import functional
 
 from app.core.families import Activation
 from app.encoder.backbone import QUICK_GELU, Block, VisionBackbone
-from app.encoder.runtimes.parts import even_parts, keep_features, norm_narrow
+from app.encoder.runtimes.base import FreshInput
+from app.encoder.runtimes.parts import even_parts, keep_features
 
 CROPS_AT_ONCE = 4
 """Crops run through all blocks together; more gain nothing, as weights are read once for all."""
@@ -79,6 +80,7 @@ class Packed:
     name = "packed"
 
     def __init__(self, backbone: VisionBackbone) -> None:
+        self.input_for = FreshInput(backbone)
         with torch.inference_mode():
             pack_linears(backbone)
         self._vit = backbone.vit
@@ -99,9 +101,9 @@ class Packed:
         for index, block in enumerate(self._vit.blocks):
             assert isinstance(block, Block)
             attention, mlp = block.attention, block.mlp
-            qkv = attention.qkv(norm_narrow(block.attention_norm, x))
+            qkv = attention.qkv(block.attention_norm(x))
             x += attention.out(attend(qkv, attention.heads))
-            up = mlp.up(norm_narrow(block.mlp_norm, x))
+            up = mlp.up(block.mlp_norm(x))
             x += mlp.down(activate_in_place(up, mlp.activation))
             keep_features(self._vit, index, x[:, self._first_patch :], features)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from app.encoder.backbone import VisionTransformer
 
@@ -20,9 +20,3 @@ def keep_features(vit: VisionTransformer, index: int, x: Tensor, into: Tensor) -
     if index in vit.feature_layers:
         at = vit.feature_layers.index(index) * x.shape[-1]
         into[..., at : at + x.shape[-1]] = x
-
-
-def norm_narrow(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    """The norm of a sum that is kept wider than the weights, in the dtype of the weights."""
-    out: Tensor = norm(x.to(norm.weight.dtype))
-    return out

@@ -1,0 +1,118 @@
+"""One pass over several images, launched: the next may follow before it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from app.encoder.encoder import (
+    Encoder,
+    HostImage,
+    PreparedCrops,
+    Staged,
+    VisionTokens,
+    join,
+    shifted_layout,
+    token_layout,
+)
+from app.encoder.preprocess import image_to_patches, patches_shape
+from app.encoder.transfers import Download, download, upload, wait_for_downloads
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Launched:
+    """A pass that may still be under way. It must be kept until its images are had.
+
+    ``tokens`` [N, L] are those of all images, on the host or on their way there, and ``positions``
+    those of each image's own prompt. ``in_use`` is what other streams of the device read.
+    """
+
+    tokens: Tensor | Download
+    positions: tuple[Tensor, ...]
+    in_use: tuple[Tensor, ...] = ()
+
+    def is_done(self) -> bool:
+        """Whether the tokens are on the host."""
+        return isinstance(self.tokens, Tensor) or self.tokens.is_done()
+
+    def wait(self) -> None:
+        """Return once they are; from any thread."""
+        if isinstance(self.tokens, Download):
+            self.tokens.wait()
+
+    def images(self) -> list[VisionTokens]:
+        """The tokens of each image, on the host. Waits if it must."""
+        tokens = self.tokens if isinstance(self.tokens, Tensor) else self.tokens.wait()
+        parts = torch.split(tokens, [len(positions) for positions in self.positions])
+        return [VisionTokens(*one) for one in zip(parts, self.positions, strict=True)]
+
+
+@torch.inference_mode()
+def launch(encoder: Encoder, batch: Sequence[Staged]) -> Launched:
+    """Begin one pass over several images, whose tokens go to the host.
+
+    On a CPU it is over on return. On a GPU the host has waited for nothing. An earlier pass may
+    still be under way: all that computes is in one stream, so this one's images are cut into the
+    runtime's input when that one's have been read.
+
+    Raises:
+        ValueError: no images.
+    """
+    on_host = [image for image in batch if isinstance(image, HostImage)]
+    if len(on_host) < len(batch):
+        prepared = [encoder.upload(image) for image in batch]
+        tokens = encoder.run(join(prepared)).tokens
+        return Launched(
+            tokens if encoder.device.type == "cpu" else download(tokens),
+            tuple(image.positions for image in prepared),
+        )
+    crops, uploads = _cut_all(encoder, on_host)
+    features = encoder.runtime.encode_patches(crops.patches)
+    wait_for_downloads(encoder.device)  # a runtime may write its tokens where the last ones lie
+    tokens = encoder.runtime.connect(features, crops.pool_index, crops.padding_state)
+    positions = tuple(_positions(encoder, image) for image in on_host)
+    return Launched(download(tokens), positions, uploads)
+
+
+def _cut_all(
+    encoder: Encoder, images: Sequence[HostImage]
+) -> tuple[PreparedCrops, tuple[Tensor, ...]]:
+    """Cut images into the input of one pass; and their copies on the device."""
+    patches = _input_for(encoder, images)
+    uploads, states, windows, first = [], [], [], 0
+    for image in images:
+        copy = upload(image.memory, encoder.device)
+        pixels, state = image.parts(copy)
+        into = patches[first : first + image.total_crops]
+        image_to_patches(pixels, image.plan, encoder.dtype, into)
+        first_patch = first * patches.shape[1]
+        plan = image.plan
+        windows.append(shifted_layout(plan.grid, plan.config, encoder.device, first_patch))
+        uploads.append(copy)
+        states.append(state)
+        first += image.total_crops
+    crops = PreparedCrops(
+        patches=patches,
+        pool_index=torch.cat(windows) if len(windows) > 1 else windows[0],
+        padding_state=(torch.cat(states) if len(states) > 1 else states[0]).long(),
+        positions=torch.cat([_positions(encoder, image) for image in images]),
+    )
+    return crops, tuple(uploads)
+
+
+def _input_for(encoder: Encoder, images: Sequence[HostImage]) -> Tensor:
+    """Where the patches of a pass go: the runtime's own input if it has one."""
+    total_crops = sum(image.total_crops for image in images)
+    own = getattr(encoder.runtime, "input_for", None)
+    if own is not None:
+        found: Tensor = own(total_crops)
+        return found
+    shape = total_crops, *patches_shape(images[0].plan)[1:]
+    return torch.empty(shape, dtype=encoder.dtype, device=encoder.device)
+
+
+def _positions(encoder: Encoder, image: HostImage) -> Tensor:
+    return token_layout(image.plan.grid, image.plan.config, encoder.device)[1]

@@ -1,0 +1,74 @@
+"""Whether kernels can be compiled on this machine.
+
+Triton, and torch.compile with it, compiles one small library in C at its first use and loads it
+from its cache. A container may lack the compiler, and may forbid to write its cache or to execute
+what lies there. Either would end in an error of another library in the middle of a pass.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from functools import cache
+from pathlib import Path
+
+SOURCE = "#include <Python.h>\nint works(void) { return PY_MAJOR_VERSION; }\n"
+TIMEOUT_S = 60.0
+
+
+@cache
+def why_no_compiler() -> str | None:
+    """The reason why kernels cannot be compiled here, in one sentence; None where they can.
+
+    A library is compiled and loaded to find out, once in the life of the process.
+    """
+    return try_compiler(compiler(), cache_folder())
+
+
+def compiler() -> str | None:
+    """The C compiler that Triton would take, by name or path; None if there is none."""
+    return os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+
+
+def cache_folder() -> Path:
+    """The folder that Triton keeps its compiled kernels in, and loads them from."""
+    named = os.environ.get("TRITON_CACHE_DIR")
+    if named:
+        return Path(named)
+    home = os.environ.get("TRITON_HOME") or os.path.expanduser("~")  # noqa: PTH111  # never raises
+    return Path(home, ".triton", "cache")
+
+
+def try_compiler(command: str | None, folder: Path) -> str | None:
+    """Compile a library against Python into ``folder`` and load it; the reason if that fails."""
+    if command is None:
+        return "there is no C compiler (gcc, clang, or what CC names)"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="try-") as inner:
+            return _try_within(command, Path(inner))
+    except OSError as error:
+        return f"nothing can be written to the cache of kernels: {error}"
+
+
+def _try_within(command: str, folder: Path) -> str | None:
+    source, library = folder / "works.c", folder / "works.so"
+    source.write_text(SOURCE)
+    include = sysconfig.get_path("include", scheme="posix_prefix")
+    arguments = [command, str(source), "-shared", "-fPIC", f"-I{include}", "-o", str(library)]
+    try:
+        subprocess.run(arguments, capture_output=True, check=True, text=True, timeout=TIMEOUT_S)
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines() or [f"exit code {error.returncode}"]
+        return f"the C compiler {command} cannot compile against Python: {said[0]}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"the C compiler {command} cannot be run: {error}"
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        return f"what is compiled cannot be loaded from the cache of kernels: {error}"
+    return None

@@ -1,0 +1,157 @@
+"""Choosing, at capture, among the ways to run the vision transformer: first sound, then fast."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from app.encoder.backbone import Mlp, VisionBackbone
+from app.encoder.fidelity import MAX_RELATIVE_ERROR, agreement
+from app.encoder.runtimes.vit_passes import (
+    ATTENTION_BACKENDS,
+    PLAIN,
+    Parts,
+    PartsPass,
+    Up,
+    UpByKernel,
+    UpWithin,
+    VitPass,
+    add_within,
+)
+
+DECIDED_AT = frozenset({1, 2, 4, 7, 13})
+"""Numbers of crops at which ways are timed; the others take that of the next larger one."""
+CLEARLY = 1.01
+"""A later way must be this much faster than an earlier, simpler one: noise is not."""
+TRIED_CROPS = 2
+
+PassChooser = Callable[[int, Callable[[VitPass], float]], VitPass]
+"""Chooses the pass for a number of crops, by a function that tells the ms of a pass over them.
+
+It is asked for falling numbers of crops.
+"""
+
+log = logging.getLogger(__name__)
+
+
+class FastestParts:
+    """Chooses among parts: what does not compute as the plain network does is never timed.
+
+    The attention's backend is chosen first, then what lies around the products.
+
+    Args:
+        parts: the simplest first; by default all that there are for the backbone's device.
+
+    Attributes:
+        refused: why a way is not used, by its name.
+    """
+
+    def __init__(self, backbone: VisionBackbone, parts: Sequence[Parts] | None = None) -> None:
+        self._backbone = backbone
+        self._passes: dict[Parts, PartsPass] = {}
+        self._last: Parts | None = None
+        self.refused: dict[str, str] = {}
+        self._noise = _noise(backbone)
+        self._wanted = backbone.encode_patches(self._noise)
+        self._parts = self._sound(parts or parts_for(backbone))
+        if not self._parts:
+            raise RuntimeError(f"no way to run the transformer agrees: {self.refused}")
+        first = self._parts[0]
+        backends = [replace(first, attention=one) for one in ATTENTION_BACKENDS]
+        self._attentions = [first.attention, *(one.attention for one in self._sound(backends))]
+        for name, reason in self.refused.items():
+            log.info("%s is not used: %s", name, reason)
+
+    def __call__(self, crops: int, time_ms: Callable[[VitPass], float]) -> VitPass:
+        if self._last is None or crops in DECIDED_AT:
+            self._last = self._fastest(time_ms)
+            log.info("%d crops: %s", crops, self._passes[self._last].name)
+        return self._passes[self._last]
+
+    def _fastest(self, time_ms: Callable[[VitPass], float]) -> Parts:
+        def fastest(candidates: Sequence[Parts]) -> Parts:
+            best, best_ms = candidates[0], float("inf")
+            for parts in candidates if len(candidates) > 1 else ():
+                ms = time_ms(self._pass(parts))
+                if ms * CLEARLY < best_ms:
+                    best, best_ms = parts, ms
+            return best
+
+        first = self._parts[0]
+        attention = fastest([replace(first, attention=one) for one in self._attentions]).attention
+        return fastest([replace(parts, attention=attention) for parts in self._parts])
+
+    def _pass(self, parts: Parts) -> PartsPass:
+        """The pass of these parts, which is kept: graphs read its tensors as long as they live."""
+        if parts not in self._passes:
+            self._passes[parts] = PartsPass(self._backbone, parts)
+        return self._passes[parts]
+
+    def _sound(self, candidates: Sequence[Parts]) -> list[Parts]:
+        return [parts for parts in candidates if self._is_sound(parts)]
+
+    def _is_sound(self, parts: Parts) -> bool:
+        """Try a way on noise; an error, or another result than the plain network's, refuses it."""
+        into = torch.empty_like(self._wanted)
+        try:
+            with warnings.catch_warnings():
+                # torch warns of every backend of attention that it cannot use, and then raises.
+                warnings.simplefilter("ignore")
+                self._pass(parts)(self._noise, into)
+        except Exception as error:  # Triton fails in every way there is: that way is not used
+            self._passes.pop(parts, None)
+            self.refused[parts.label] = f"{type(error).__name__}: {error}".splitlines()[0]
+            return False
+        # Both may be as far from the exact features as their dtype allows, to either side.
+        found = agreement(into, self._wanted)
+        if not found.relative_error <= 2 * MAX_RELATIVE_ERROR[into.dtype]:
+            self._passes.pop(parts, None)
+            self.refused[parts.label] = f"relative error {found.relative_error:.1e}"
+            return False
+        return True
+
+
+def parts_for(backbone: VisionBackbone) -> tuple[Parts, ...]:
+    """The ways that might work on the backbone's device and dtype, the simplest first."""
+    weight = backbone.vit.patch_embedding.weight
+    if weight.device.type != "cuda":
+        return (PLAIN,)
+    within = replace(PLAIN, name="sum within", add_product=add_within)
+    return (PLAIN, within, *_with_kernels(within, weight))
+
+
+def _with_kernels(within: Parts, weight: Tensor) -> tuple[Parts, ...]:
+    """Those that need Triton: none where it cannot be imported."""
+    try:
+        from app.encoder.runtimes import kernels
+    except ImportError as error:
+        log.info("there are no kernels of our own: %s", error)
+        return ()
+
+    def normalise(x: Tensor, shift: Tensor, norm: nn.LayerNorm) -> Tensor:
+        return kernels.norm(x, shift, norm.weight, norm.bias, norm.eps)
+
+    normed = replace(within, name="sum within, Triton norm", normalise=normalise)
+    ups: dict[str, Callable[[Mlp], Up]] = {"GELU within": UpWithin}
+    # Older cards cannot load ahead, and Triton multiplies float32 as TF32.
+    if weight.dtype.itemsize == 2 and torch.cuda.get_device_capability(weight.device) >= (8, 0):
+        ups |= {
+            f"Triton up {tile[0]}x{tile[1]}": partial(UpByKernel, partial(kernels.up, tile=tile))
+            for tile in kernels.TILES
+        }
+    named = {f"{normed.name}, {name}": make_up for name, make_up in ups.items()}
+    return (normed, *(replace(normed, name=name, make_up=up) for name, up in named.items()))
+
+
+def _noise(backbone: VisionBackbone) -> Tensor:
+    vit = backbone.vit
+    patches = len(vit.positional_embedding) - backbone.class_token
+    weight = vit.patch_embedding.weight
+    noise = torch.randn(TRIED_CROPS, patches, weight.shape[1], device=weight.device)
+    return noise.to(weight.dtype)

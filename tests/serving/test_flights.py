@@ -1,0 +1,313 @@
+"""Passes that a GPU still works on: the next is launched beside one, and every law holds."""
+
+import gc
+import threading
+import time
+import weakref
+from types import SimpleNamespace
+
+import pytest
+from support.waiting import until
+
+from app.core.errors import DeviceLost, EncoderUnavailable, OutOfDeviceMemory
+from app.serving.batcher import Batcher
+from app.serving.worker import DeviceWorker
+from tests.serving.test_batcher import Image, results
+
+
+class Flight:
+    """A pass that is done once ``landed`` is set."""
+
+    def __init__(self, images, failure: BaseException | None = None) -> None:
+        self.names = "".join(image.name for image in images)
+        self.crops = sum(image.total_crops for image in images)
+        self.failure = failure
+        self.landed = threading.Event()
+
+    def is_done(self) -> bool:
+        return False
+
+    def wait(self) -> None:
+        assert self.landed.wait(10)
+        if self.failure:
+            raise self.failure
+
+    def result(self) -> list[str]:
+        assert self.landed.is_set(), "asked before it was done"
+        if self.failure:
+            raise self.failure
+        return [name.upper() for name in self.names]
+
+
+class Device:
+    """Launches passes that the test lands by hand; ``launched`` is every pass that was tried."""
+
+    def __init__(self) -> None:
+        self.launched: list[str] = []
+        self.flights: list[Flight] = []
+        self.room = 100
+        self.bad: dict[str, BaseException] = {}
+
+    def __call__(self, batch) -> Flight:
+        failure = next((self.bad[image.name] for image in batch if image.name in self.bad), None)
+        flight = Flight(batch, failure)
+        self.launched.append(flight.names)
+        if sum(other.crops for other in self.flying()) + flight.crops > self.room:
+            raise OutOfDeviceMemory("too much at a time")
+        self.flights.append(flight)
+        return flight
+
+    def flying(self) -> list[Flight]:
+        return [flight for flight in self.flights if not flight.landed.is_set()]
+
+    def land(self, names: str) -> None:
+        """Let a pass be done, once it flies."""
+        until(lambda: names in [flight.names for flight in self.flying()])
+        next(flight for flight in self.flying() if flight.names == names).landed.set()
+
+
+@pytest.fixture
+def worker():
+    worker = DeviceWorker(queue_limit=9, stall_s=60)
+    worker.start()
+    yield worker
+    worker.stop()
+
+
+@pytest.fixture
+def device():
+    device = Device()
+    yield device
+    for flight in device.flights:
+        flight.landed.set()
+
+
+@pytest.fixture
+def batcher(worker, device) -> Batcher:
+    return Batcher(worker, device, limit_crops=lambda: 4, queue_crops=40)
+
+
+def submit(batcher, names: str, crops: int = 1):
+    return [batcher.submit(Image(name, crops)) for name in names]
+
+
+@pytest.fixture
+def flying(batcher, device):
+    """One pass, of the item ``a``, is on the device."""
+    (first,) = submit(batcher, "a")
+    until(lambda: device.launched == ["a"])
+    return first
+
+
+def settle() -> None:
+    """Give the worker time to do what it must not do."""
+    time.sleep(0.05)
+
+
+def test_the_next_pass_is_launched_before_the_first_is_done(batcher, device, flying):
+    """So the device finds work when it is done. Each gets its own result, when its pass lands."""
+    second = submit(batcher, "bcd", 2)
+    until(lambda: device.launched == ["a", "bc"])
+    assert not flying.done()
+    device.land("a")
+    assert results([flying]) == ["A"]
+    device.land("bc")
+    device.land("d")
+    assert results(second) == ["B", "C", "D"]
+    assert device.launched == ["a", "bc", "d"]
+
+
+def test_few_crops_wait_for_company_while_the_device_is_busy(batcher, device, flying):
+    """Launched alone at once, they would gain little and run in a small pass."""
+    early = submit(batcher, "b")
+    settle()
+    assert device.launched == ["a"]
+    late = submit(batcher, "c")  # half the limit of 4
+    until(lambda: device.launched == ["a", "bc"])
+    device.land("a")
+    device.land("bc")
+    assert results([flying, *early, *late]) == ["A", "B", "C"]
+
+
+def test_an_idle_device_does_not_wait_for_company(batcher, device, flying):
+    """Few crops are launched as soon as the pass before them has landed."""
+    few = submit(batcher, "b")
+    device.land("a")
+    device.land("b")
+    assert results([flying, *few]) == ["A", "B"]
+
+
+def test_two_passes_fly_at_most(batcher, device, flying):
+    waiting = submit(batcher, "bcd", 4)
+    until(lambda: device.launched == ["a", "b"])
+    settle()
+    assert device.launched == ["a", "b"]
+    device.land("a")
+    until(lambda: device.launched == ["a", "b", "c"])
+    for names in "bcd":
+        device.land(names)
+    assert results([flying, *waiting]) == ["A", "B", "C", "D"]
+
+
+def test_a_pass_is_timed_from_when_the_device_was_free_for_it(worker, device, monkeypatch):
+    """What it waited for behind another is its wait, not its time."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("app.serving.batcher.time", SimpleNamespace(monotonic=lambda: clock.now))
+    batcher = Batcher(worker, device, limit_crops=lambda: 4, queue_crops=40)
+    first, second = submit(batcher, "ab", 4)
+    until(lambda: device.launched == ["a", "b"])
+    clock.now = 5.0
+    device.land("a")
+    first.result(5)
+    clock.now = 7.0
+    device.land("b")
+    assert (first.result(5).queue_ms, first.result(5).pass_ms) == (0, 5000)
+    assert (second.result(5).queue_ms, second.result(5).pass_ms) == (5000, 2000)
+
+
+def test_a_measurement_has_the_device_to_itself(batcher, device, flying, worker):
+    """It waits for what flies, and what came after it waits for it."""
+    order: list[str] = []
+    measured = worker.submit(lambda: order.append(f"measured beside {worker.flights}"))
+    behind = submit(batcher, "b", 4)
+    settle()
+    assert order == []
+    assert device.launched == ["a"]
+    device.land("a")
+    measured.result(5)
+    device.land("b")
+    assert results([flying, *behind]) == ["A", "B"]
+    assert order == ["measured beside 0"]
+
+
+def test_a_profile_waits_for_what_flies_and_for_what_waits(batcher, device, flying, worker):
+    order: list[str] = []
+    profiled = worker.submit(lambda: order.extend(device.launched), background=True)
+    request = submit(batcher, "b")
+    device.land("a")
+    device.land("b")
+    profiled.result(5)
+    assert order == ["a", "b"]
+    assert results([flying, *request]) == ["A", "B"]
+
+
+def test_what_fits_no_memory_beside_a_pass_is_run_again_by_itself(batcher, device, flying):
+    """It is not the pass's own failure, and no item's: nothing is halved."""
+    device.room = 2
+    second = submit(batcher, "bc")
+    until(lambda: device.launched == ["a", "bc"])
+    device.land("a")
+    device.land("bc")
+    assert results([flying, *second]) == ["A", "B", "C"]
+    assert device.launched == ["a", "bc", "bc"]
+
+
+def test_a_pass_that_fits_no_memory_is_halved_once_it_is_by_itself(batcher, device, flying):
+    device.room = 2
+    second = submit(batcher, "bcde")
+    device.land("a")
+    for names in ("bc", "de"):
+        device.land(names)
+    assert results([flying, *second]) == ["A", "B", "C", "D", "E"]
+    assert device.launched[-3:] == ["bcde", "bc", "de"]
+
+
+def test_an_image_that_fails_when_its_pass_lands_fails_alone(batcher, device, flying):
+    device.bad["c"] = ValueError("bad pixels")
+    second = submit(batcher, "bcde")
+    for names in ("a", "bcde", "bc", "b", "c", "de"):
+        device.land(names)
+    with pytest.raises(ValueError, match="bad pixels"):
+        second[1].result(5)
+    assert results([flying, second[0], *second[2:]]) == ["A", "B", "D", "E"]
+
+
+def test_a_device_lost_under_way_fails_all_that_fly_and_wait(batcher, device, flying, worker):
+    device.flights[0].failure = DeviceLost("an illegal memory access")
+    second = submit(batcher, "bc", 4)
+    until(lambda: device.launched == ["a", "b"])
+    device.land("a")
+    for future in (flying, *second):
+        with pytest.raises(EncoderUnavailable, match="an illegal memory access"):
+            future.result(5)
+    until(lambda: worker.state == "dead")
+    assert device.launched == ["a", "b"]
+    batcher.check_room(40)  # every place was given back
+
+
+def test_stopping_lets_what_flies_land(batcher, device, flying, worker):
+    waiting = submit(batcher, "b")
+    worker.stop()
+    with pytest.raises(EncoderUnavailable, match="stopping"):
+        waiting[0].result(5)
+    settle()
+    device.land("a")
+    assert results([flying]) == ["A"]
+
+
+def test_a_cancelled_item_costs_nothing_while_another_flies(batcher, device, flying):
+    """Nor do its crops count as company."""
+    (leaving,) = submit(batcher, "b")
+    assert leaving.cancel()
+    staying = submit(batcher, "c")
+    settle()
+    device.land("a")
+    device.land("c")
+    assert results([flying, *staying]) == ["A", "C"]
+    assert device.launched == ["a", "c"]
+
+
+def test_a_pass_that_does_not_land_makes_the_worker_stalled(device):
+    """Though its thread is free; and it runs again once the device comes back."""
+    worker = DeviceWorker(queue_limit=1, stall_s=0.05)
+    worker.start()
+    batcher = Batcher(worker, device, limit_crops=lambda: 4, queue_crops=40)
+    (stuck,) = submit(batcher, "a")
+    until(lambda: worker.state == "stalled")
+    device.land("a")
+    assert results([stuck]) == ["A"]
+    until(lambda: worker.state == "running")
+    worker.stop()
+
+
+def test_nothing_holds_a_pass_once_it_has_landed(batcher, device, flying):
+    """Its memory is the device's and the host's, and the worker may be idle for long."""
+    device.land("a")
+    flying.result(5)
+    settle()
+    gone = weakref.ref(device.flights.pop())
+    gc.collect()
+    until(lambda: gone() is None)
+
+
+def test_nothing_is_lost_or_mixed_up_under_many_threads(worker):
+    """Passes land by themselves, some fail, and everyone hears its own."""
+
+    class Landing(Flight):
+        def __init__(self, images) -> None:
+            super().__init__(images)
+            self.images = images
+            self.landed.set()
+
+        def result(self) -> list[str]:
+            if len(self.images) > 1 and any(image.name.endswith("3") for image in self.images):
+                raise ValueError("fails in company")
+            return [image.name for image in self.images]
+
+    batcher = Batcher(worker, Landing, limit_crops=lambda: 7, queue_crops=10_000)
+    wrong: list[str] = []
+
+    def client(number: int) -> None:
+        for turn in range(40):
+            name = f"{number}/{turn}"
+            if batcher.submit(Image(name, 1 + turn % 5)).result(10).result != name:
+                wrong.append(name)
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert wrong == []
+    assert batcher.waiting == 0
+    batcher.check_room(10_000)  # every place was given back

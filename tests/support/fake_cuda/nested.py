@@ -1,0 +1,24 @@
+"""What an operation takes and gives: values in tuples, lists and dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def leaves(value: Any) -> list[Any]:
+    """All values, in order."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return [value]
+    return [leaf for one in value for leaf in leaves(one)]
+
+
+def mapped(work: Callable[[Any], Any], value: Any) -> Any:
+    """The same structure of what ``work`` makes of each value."""
+    if isinstance(value, dict):
+        return {key: mapped(work, one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(mapped(work, one) for one in value)
+    return work(value)
