@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -23,7 +22,10 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from app.core.families import DEFAULT_FAMILY, Family, family_named
+from app.encoder.backbone import attend_to_window
 from app.encoder.device import choose_device, elapsed_ms, mark, synchronise
+from app.encoder.runtimes.compiler import kernels_here, why_no_compiler
+from app.encoder.runtimes.vit_passes import add_within
 from benchmarks.conditions import conditions, result_name, tiny
 from benchmarks.timing import Budget, save
 
@@ -33,7 +35,6 @@ TOKENS = (144, 480, 1152)
 REPEATS = 15
 CALLS_OF_A_GRAPH = 10
 COPY_BYTES = 2**31
-KERNELS = "app.encoder.runtimes.kernels"
 
 Work = Callable[[], object]
 Candidates = Mapping[str, Work]
@@ -176,21 +177,26 @@ def _epilogues(bench: Bench, name: str, x: Tensor, weight: Tensor, bias: Tensor)
         narrow, wide = bench.noise(rows, outputs), bench.noise(rows, outputs, dtype=torch.float32)
         return {
             "sum": partial(torch.addmm, narrow, x, weight.t(), out=narrow),
-            "float32 sum": partial(_add_product, wide, x, weight),
+            "float32 sum": partial(add_within, wide, x, weight, 1.0),
         }
     if name == "up":
         return {
             "then silu": partial(_product_then_silu, x, weight, bias),
             "tanh-gelu": partial(torch._addmm_activation, bias, x, weight.t(), use_gelu=True),
-            **bench.our("up", x, weight, bias, bench.noise(rows, outputs)),
+            **_our_ups(bench, x, weight, bias),
         }
     return {}
 
 
-def _add_product(total: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    """``total += x · weightᵀ``, the sum in float32: baddbmm takes a wider sum than its factors."""
-    sums, right = total[None], weight.t()[None]
-    return torch.baddbmm(sums, x[None], right, out_dtype=torch.float32, out=sums)
+def _our_ups(bench: Bench, x: Tensor, weight: Tensor, bias: Tensor) -> Candidates:
+    """Our product with quick-GELU in it, by each of its tiles."""
+    kernels = bench.kernels
+    if kernels is None:
+        return {}
+    return {
+        f"ours {tile[0]}x{tile[1]}": partial(kernels.up, x, weight, bias, quick=True, tile=tile)
+        for tile in kernels.TILES
+    }
 
 
 def _product_then_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -249,7 +255,7 @@ def between(bench: Bench) -> Iterator[Line]:
             f"norm of a float32 sum, {crops} crops",
             {
                 "narrowed, then norm": partial(_narrow_norm, wide, weight, bias, vit.norm_eps),
-                **bench.our("norm", wide, shift, weight, bias, out, vit.norm_eps),
+                **bench.our("norm", wide, shift, weight, bias, vit.norm_eps),
             },
             moved_bytes=(4 + values) * wide.numel(),
         )
@@ -278,13 +284,14 @@ def connector(bench: Bench) -> Iterator[Line]:
     for tokens in TOKENS[:1] if bench.dry else TOKENS:
         rows = bench.noise(tokens, vit.width)
         key_value = bench.noise(tokens, 4, 2, heads, vit.head_width)
-        out, products = torch.empty_like(rows), bench.noise(tokens, 2 * hidden)
+        products = bench.noise(tokens, 2 * hidden)
+        index = torch.arange(4 * tokens, device=bench.device).view(tokens, 4)
         yield Line(
             f"pooling attention, {tokens} tokens",
             {
                 "sdpa": partial(_pool_sdpa, rows, key_value),
                 "written out": partial(_pool_written_out, rows, key_value),
-                **bench.our("pool", rows, key_value, None, out, heads, False),
+                **bench.our("pool", rows, key_value.flatten(2), index, heads, False),
             },
             moved_bytes=bench.dtype.itemsize * (2 * rows.numel() + key_value.numel()),
         )
@@ -297,7 +304,7 @@ def connector(bench: Bench) -> Iterator[Line]:
             f"swiglu, {tokens} tokens",
             {
                 "silu and product": partial(_swiglu, products),
-                **bench.our("swiglu", products, bench.noise(tokens, hidden)),
+                **bench.our("swiglu", products),
             },
             moved_bytes=3 * bench.dtype.itemsize * tokens * hidden,
         )
@@ -327,9 +334,7 @@ def _pool_sdpa(query: Tensor, key_value: Tensor) -> Tensor:
 def _pool_written_out(query: Tensor, key_value: Tensor) -> Tensor:
     key, value = key_value.unbind(2)  # [N, 4, heads, D / heads]
     heads = query.unflatten(-1, (1, key.shape[2], -1))  # type: ignore[no-untyped-call]  # torch
-    scores = (heads * key).sum(-1, keepdim=True, dtype=torch.float32) * key.shape[-1] ** -0.5
-    mixed: Tensor = (scores.softmax(1).to(value.dtype) * value).sum(1).flatten(1)
-    return mixed
+    return attend_to_window(heads, key, value, None).flatten(1)
 
 
 def _two(x: Tensor, gate: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
@@ -381,12 +386,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def our_kernels() -> ModuleType | None:
-    """The module of our own kernels; None where there is none or it does not work."""
-    try:
-        return import_module(KERNELS)
-    except ImportError as error:
-        print(f"no kernels of our own: {error}")
-        return None
+    """Import our own kernels; None where they cannot be compiled."""
+    kernels = kernels_here()
+    if kernels is None:
+        print(f"no kernels of our own: {why_no_compiler() or 'no Triton'}")
+    return kernels
 
 
 @torch.inference_mode()
