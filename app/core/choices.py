@@ -13,6 +13,7 @@ RuntimeChoice = Literal[
     "openvino",
     "openvino-int8",
     "cuda-graphs",
+    "cuda-graphs-fp8",
     "compiled",
 ]
 """docs/runtimes.md says what each is; ``app.encoder.runtimes.choose`` makes them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
 import time
 from dataclasses import replace
 
@@ -20,11 +22,12 @@ from app.encoder.preprocess import MAX_CUDA_SHRINKING, image_to_patches
 from app.encoder.random_weights import random_backbone
 from app.encoder.runtimes.base import Eager
 from app.encoder.runtimes.choose import MAKERS
+from app.encoder.runtimes.graphs import CudaGraphs, CudaRecorder
 from app.encoder.sample import check_sample
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
-DTYPES = (torch.float32, torch.bfloat16)
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def small(name: str) -> Family:
@@ -48,6 +51,47 @@ def test_every_runtime_agrees_at_every_count(model: str, name: str, dtype: torch
         with torch.inference_mode():
             found = compare(runtime, reference, dtype)
         assert found.vit.holds(dtype), (len(reference.patches), found)
+
+
+def liveness_checks() -> list[bool]:
+    """Whether torch can check the lifetime of what a graph reads, from 2.12 on."""
+    known = "check_input_liveness" in inspect.signature(torch.cuda.graph.__init__).parameters
+    return [False, True] if known else [False]
+
+
+@pytest.mark.parametrize("checked", liveness_checks())
+@torch.inference_mode()
+def test_what_graphs_read_is_never_freed(checked: bool) -> None:
+    """Features stay the same after other tensors have taken all memory that was given back."""
+    family = small("molmoe-1b-0924")
+    backbone = random_backbone(family, CUDA, torch.bfloat16)
+    patches = check_sample(family, CUDA, torch.bfloat16).patches[:2]
+    wanted = backbone.encode_patches(patches).clone()
+    recorder = CudaRecorder(CUDA, check_input_liveness=checked)
+    runtime = CudaGraphs(backbone, max_crops=2, recorder=recorder)
+    del backbone
+    gc.collect()
+    before = runtime.encode_patches(patches).clone()
+    nan = [wanted.new_full((size,), float("nan")) for size in (1024, 2048, 3072, 4096) * 200]
+    after = runtime.encode_patches(patches).clone()
+    assert len(nan) == 800
+    assert torch.equal(after, before)
+    assert agreement(after, wanted).relative_error <= 2e-2
+
+
+@pytest.mark.parametrize("model", ["molmoe-1b-0924", "molmo2-4b"])
+def test_float8_comes_as_near_as_it_must(model: str) -> None:
+    """Where the card multiplies float8; it is never taken unasked."""
+    if torch.cuda.get_device_capability(CUDA) < (8, 9):
+        pytest.skip("no float8 in hardware")
+    family = small(model)
+    backbone = random_backbone(family, CUDA, torch.bfloat16)
+    references = [reference_of(family, backbone, count) for count in (1, 5, 13)]
+    runtime = MAKERS["cuda-graphs-fp8"](backbone, check_sample(family, CUDA, torch.bfloat16))
+    for reference in references:
+        with torch.inference_mode():
+            found = compare(runtime, reference, torch.bfloat16)
+        assert found.vit.holds(torch.float8_e4m3fn), found
 
 
 @pytest.mark.parametrize("size", [(640, 480), (111, 4000), (3000, 2000)])

@@ -24,7 +24,7 @@ from app.encoder.device import dtype_name, multiplies_int8
 from app.encoder.fidelity import Reference, StageAgreement, compare, plain_reference
 from app.encoder.memory import give_back, in_device_memory
 from app.encoder.runtimes.base import Eager, Maker, Runtime, Sample, without_sample
-from app.encoder.runtimes.graphs import CudaGraphs, compiled_graphs
+from app.encoder.runtimes.graphs import CudaGraphs, compiled_graphs, fp8_graphs
 from app.encoder.runtimes.openvino import OpenVino, OpenVinoInt8, openvino_installed
 from app.encoder.runtimes.openvino_graph import TYPES
 from app.encoder.runtimes.packed import Packed, can_pack
@@ -35,10 +35,14 @@ MAKERS: Mapping[str, Maker] = {
     "openvino": without_sample(OpenVino),
     "openvino-int8": OpenVinoInt8,
     "cuda-graphs": without_sample(CudaGraphs),
+    "cuda-graphs-fp8": without_sample(fp8_graphs),
     "compiled": without_sample(compiled_graphs),
 }
 
-COARSER: Mapping[str, torch.dtype] = {"openvino-int8": torch.int8}
+COARSER: Mapping[str, torch.dtype] = {
+    "openvino-int8": torch.int8,
+    "cuda-graphs-fp8": torch.float8_e4m3fn,
+}
 """What these are as exact as, whatever dtype goes in and out; used only where asked for."""
 
 CHECKED_COUNTS: Mapping[str, tuple[int, ...]] = {"cuda": (13, 3, 1), "cpu": (3,)}
@@ -64,11 +68,11 @@ def available(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
 def on_request(device: torch.device) -> tuple[str, ...]:
     """Runtimes that can work here and are only used by their name.
 
-    One is coarser than its dtype (:data:`COARSER`) and needs a CPU that sums products of int8
-    without loss, the other takes a minute to be made.
+    Some are coarser than their dtype (:data:`COARSER`); int8 needs a CPU that sums its products
+    without loss. ``compiled`` takes a minute to be made.
     """
     if device.type == "cuda":
-        return ("compiled",)
+        return ("cuda-graphs-fp8", "compiled")
     works = device.type == "cpu" and openvino_installed() and multiplies_int8()
     return ("openvino-int8",) if works else ()
 

@@ -33,6 +33,7 @@ from app.encoder.backbone import VisionBackbone
 from app.encoder.runtimes.compiler import why_no_compiler
 from app.encoder.runtimes.connectors import fastest_connector
 from app.encoder.runtimes.fastest import FastestParts, PassChooser
+from app.encoder.runtimes.fp8 import Fp8Pass
 from app.encoder.runtimes.parts import even_parts
 from app.encoder.runtimes.vit_passes import CompiledPass, VitPass
 
@@ -192,6 +193,12 @@ def compiled_graphs(backbone: VisionBackbone) -> CudaGraphs:
         raise RuntimeError(reason)
     vit = CompiledPass(backbone)
     return CudaGraphs(backbone, name="compiled", choose_pass=lambda *_: vit)
+
+
+def fp8_graphs(backbone: VisionBackbone) -> CudaGraphs:
+    """Make :class:`CudaGraphs` whose blocks multiply in float8."""
+    vit = Fp8Pass(backbone)
+    return CudaGraphs(backbone, name="cuda-graphs-fp8", choose_pass=lambda *_: vit)
 
 
 @contextmanager
