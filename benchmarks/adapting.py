@@ -19,9 +19,10 @@ import httpx
 
 from app.core.families import DEFAULT_FAMILY
 from app.encoder.device import choose_device
+from benchmarks.clients import ANSWER_TIMEOUT_S
 from benchmarks.conditions import conditions, result_name
 from benchmarks.photos import SAMPLE
-from benchmarks.serving import ANSWER_TIMEOUT_S, Server, serving
+from benchmarks.serving import Server, serving
 from benchmarks.timing import save
 
 SHARES = (0.2, 0.5, 0.8)

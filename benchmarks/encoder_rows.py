@@ -89,14 +89,17 @@ def needed_flops(plan: ProfilePlan, scope: Scope) -> int:
 def _timed(
     row: Row, plan: ProfilePlan, variant: Variant, samples: Samples, ours: str | None
 ) -> Row:
-    times = times_ms(samples.passes[variant.name, plan.total_crops], row.scope)
+    times = times_ms(samples.passes.get((variant.name, plan.total_crops), []), row.scope)
+    if not times:
+        return row
     rate = matmul_rate(samples.gflop_per_s[variant.rated_in])
     ms = Percentiles.of(times)
     floor = floor_ms(row.flops, rate) if rate else None
     ratio = None
     if ours is not None and variant.name != ours:
-        our_times = times_ms(samples.passes[ours, plan.total_crops], row.scope)
-        ratio = Comparison.paired(times, our_times)
+        our_times = times_ms(samples.passes.get((ours, plan.total_crops), []), row.scope)
+        both = min(len(times), len(our_times))  # one of them may not have had its last round
+        ratio = Comparison.paired(times[:both], our_times[:both]) if both else None
     return replace(
         row,
         ms=ms,
@@ -126,7 +129,8 @@ def line(row: Row) -> str:
         cosine = f"{min(stage.min_cosine for stage in stages):.5f}"
     peak = "-" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:.0f}"
     if row.ms is None:
-        return f"{start}  FAILED its check, no latency: relative error {error}, cosine {cosine}"
+        why = "FAILED its check, no latency" if row.passes is False else "not timed"
+        return f"{start}  {why}: relative error {error}, cosine {cosine}"
     ms = row.ms
     ratio = "" if row.ratio is None else f"{row.ratio.ratio:.2f}x"
     if row.ratio is not None and not row.ratio.differs:

@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.fidelity FILE.safetensors`` compares with a reference backbone's own outputs
 (the layout is in :mod:`benchmarks.reference_file`). Without a file, random weights at full size are
-compared with the plain network in float32.
+compared with the plain network in float32, a family of each generation at several numbers of
+crops. The result is saved after every one of them.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 
 from app.core.choices import DtypeChoice
-from app.core.families import DEFAULT_FAMILY, family_named
 from app.encoder.backbone import VisionBackbone
 from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
 from app.encoder.fidelity import (
@@ -31,9 +31,14 @@ from app.encoder.fidelity import (
 from app.encoder.loading import reference_of
 from app.encoder.random_weights import random_backbone
 from app.encoder.runtimes.choose import MAKERS, available, exact_as, on_request
+from benchmarks.conditions import add_model, conditions, family_of, result_name
 from benchmarks.reference_file import read_reference
+from benchmarks.timing import Budget, save
 
+MODELS = ("molmo-7b-d-0924", "molmo2-4b")
 COUNTS = {"cuda": (1, 4, 13), "cpu": (1,)}
+TAKES_LONG = "compiled"
+"""The runtime that is only compared where it is asked for by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,47 +54,97 @@ class Found:
         return self.agreement is not None and self.agreement.holds(dtype)
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One runtime of one family in one dtype, against what was made of the same weights."""
+
+    model: str
+    runtime: str
+    dtype: torch.dtype
+    make: Callable[[], Iterator[Found]]
+
+    @property
+    def precision(self) -> torch.dtype:
+        return exact_as(self.runtime, self.dtype)
+
+    def to_json(self, found: Found) -> dict[str, Any]:
+        """What was found, and whether it is near enough."""
+        case = {"model": self.model, "dtype": dtype_name(self.dtype)}
+        return {**case, **asdict(found), "holds": found.holds(self.precision)}
+
+
 def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fidelity", description=__doc__)
     parser.add_argument("file", type=Path, nargs="?", help="weights, inputs and outputs")
-    parser.add_argument("--model", help="the family; by default that of the file's layout")
+    add_model(parser, default=None)
     parser.add_argument("--dtype", choices=get_args(DtypeChoice), nargs="+")
-    parser.add_argument("--runtime", nargs="+", help="by default all that work here")
+    parser.add_argument("--runtime", nargs="+", help="by default all that work here and load soon")
     parser.add_argument("--counts", type=int, nargs="+", help="total crops, without a file")
+    parser.add_argument("--budget-s", type=float, default=600, help="no case starts after this")
     return parser.parse_args(arguments or [])
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Print a line a runtime and stage; leaves by ``sys.exit(1)`` if one is too far."""
     options = options_of(arguments)
-    device = choose_device()
-    choices = options.dtype or (["float32"] if options.file else ["auto"])
+    budget, device = Budget(options.budget_s), choose_device()
+    print(f"{options.file or 'random weights'}, {device_name(device)}")
+    rows: list[dict[str, Any]] = []
     failed: list[str] = []
-    for dtype in dict.fromkeys(choose_dtype(choice, device) for choice in choices):
-        print(f"{options.file or 'random weights'}, {dtype_name(dtype)}, {device_name(device)}")
-        names = options.runtime or (*available(device, dtype), *on_request(device))
-        for name in names:
-            for found in _compare(options, name, device, dtype):
-                print_found(found, exact_as(name, dtype))
-                if not found.holds(exact_as(name, dtype)):
-                    failed.append(f"{name} ({dtype_name(dtype)}, {found.total_crops} crops)")
+    left_out: list[str] = []
+    for case in _cases(options, device):
+        name = f"{case.model}, {dtype_name(case.dtype)}, {case.runtime}"
+        if budget.spent():
+            left_out.append(name)
+            continue
+        print(name, flush=True)
+        for found in case.make():
+            print_found(found, case.precision)
+            rows.append(case.to_json(found))
+            if not options.file:
+                save(result_name("fidelity", device), {**conditions(device), "rows": rows})
+            if not found.holds(case.precision):
+                failed.append(f"{name} at {found.total_crops} crops")
+    if left_out:
+        print(f"no time was left for {'; '.join(left_out)}")
     if failed:
-        sys.exit(f"too far from the reference: {', '.join(failed)}")
+        sys.exit(f"too far from the reference: {'; '.join(failed)}")
 
 
-def _compare(
-    options: argparse.Namespace, name: str, device: torch.device, dtype: torch.dtype
+def _cases(options: argparse.Namespace, device: torch.device) -> Iterator[Case]:
+    """Every runtime of every family that is asked for."""
+    choices = options.dtype or (["float32"] if options.file else ["auto"])
+    for model in [options.model] if options.model or options.file else MODELS:
+        shown = options.file.name if options.file else family_of(options, model).name
+        for dtype in dict.fromkeys(choose_dtype(choice, device) for choice in choices):
+            offered = (*available(device, dtype), *on_request(device))
+            names = options.runtime or [name for name in offered if name != TAKES_LONG]
+            for name in names:
+                compared = _from_file if options.file else _at_random
+                make = partial(compared, options, model, name, device, dtype)
+                yield Case(shown, name, dtype, make)
+
+
+def _from_file(
+    options: argparse.Namespace,
+    model: str | None,
+    name: str,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> Iterator[Found]:
-    if options.file:
-        source = read_reference(options.file, options.model)
-        make = partial(source.backbone, device, dtype)
-        yield from compare_runtime(name, make, [_on(source.reference, device)], dtype)
-        return
-    family = family_named(options.model or DEFAULT_FAMILY)
+    source = read_reference(options.file, model)
+    make = partial(source.backbone, device, dtype)
+    return compare_runtime(name, make, [_on(source.reference, device)], dtype)
+
+
+def _at_random(
+    options: argparse.Namespace, model: str, name: str, device: torch.device, dtype: torch.dtype
+) -> Iterator[Found]:
+    family = family_of(options, model)
     backbone = random_backbone(family, device, dtype)
     counts = options.counts or COUNTS[device.type]
     references = [reference_of(family, backbone, count) for count in counts]
-    yield from compare_runtime(name, lambda: backbone, references, dtype)
+    return compare_runtime(name, lambda: backbone, references, dtype)
 
 
 def compare_runtime(
@@ -104,15 +159,15 @@ def compare_runtime(
         runtime = MAKERS[name](make_backbone(), references[0])
         for count, reference in zip(crops, references, strict=True):
             yield Found(name, count, compare(runtime, reference, dtype))
-    except RuntimeError as error:
-        yield Found(name, crops[0], None, str(error).splitlines()[0])
+    except Exception as error:  # one that fails is a line, not the end of the others
+        yield Found(name, crops[0], None, f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def print_found(found: Found, dtype: torch.dtype) -> None:
     """A line a stage; both stages in a row have no limit of their own."""
     start = f"  {found.runtime:<18}{found.total_crops:>3} crops  "
     if found.agreement is None:
-        print(f"{start}does not work here: {found.error}")
+        print(f"{start}does not work here: {found.error}", flush=True)
         return
     for stage in fields(StageAgreement):
         agreement = getattr(found.agreement, stage.name)

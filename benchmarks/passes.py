@@ -1,21 +1,13 @@
-"""Timing variants against each other: every round visits each (variant, crops) once, shuffled.
-
-So a machine that drifts slows all of them alike, and ratios are taken within a round. The rate of
-a large product is measured in every round too.
-"""
+"""One pass of a variant: warmed up, then timed on the device."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import product
 
 import torch
 
-from app.core.rounds import shuffled_rounds
-from app.encoder.device import elapsed_ms, mark, matmul_gflop_per_s, synchronise
+from app.encoder.device import elapsed_ms, mark, synchronise
 from app.encoder.encoder import PreparedCrops
 from app.encoder.warmup import WarmupRule
 from benchmarks.variants import Variant
@@ -23,9 +15,8 @@ from benchmarks.variants import Variant
 Cell = tuple[str, int]
 """A variant by name, and total crops."""
 Inputs = Mapping[tuple[torch.dtype, int], PreparedCrops]
-MOST_WARMUP_S = 2.0
+WARMUP = WarmupRule(at_least_s=0.2, at_most_s=1.0)
 """Of each variant and number of crops on a GPU, where a table has dozens of them."""
-PROBE_S = {"cpu": 0.25, "cuda": 0.05}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +34,13 @@ class Samples:
     passes: dict[Cell, list[Pass]] = field(default_factory=dict)
     gflop_per_s: dict[torch.dtype, list[float]] = field(default_factory=dict)
 
-    @property
-    def rounds(self) -> int:
-        return min((len(passes) for passes in self.passes.values()), default=0)
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """The last pass of a warm-up, and the most bytes that one took on a GPU beside what is held."""
+
+    last: Pass
+    peak_bytes: int
 
 
 @torch.inference_mode()
@@ -62,58 +57,18 @@ def timed_pass(variant: Variant, crops: PreparedCrops, device: torch.device) -> 
     return Pass(elapsed_ms(start, encoded), whole)
 
 
-def warm_up(variant: Variant, crops: PreparedCrops, device: torch.device) -> int:
-    """Passes until their time has settled, on a GPU; two on a CPU, where a pass takes seconds.
-
-    Returns:
-        The most device memory that a pass took beside what was held before it, in bytes; 0 on a
-        CPU.
-    """
+def warm_up(variant: Variant, crops: PreparedCrops, device: torch.device) -> Warm:
+    """Passes until their time has settled, on a GPU; two on a CPU, where a pass takes seconds."""
+    last = timed_pass(variant, crops, device)
     if device.type != "cuda":
-        for _ in range(2):
-            timed_pass(variant, crops, device)
-        return 0
-    timed_pass(variant, crops, device)
+        return Warm(timed_pass(variant, crops, device), 0)
     held = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
-    rule = WarmupRule(at_most_s=MOST_WARMUP_S)
-    rule.warm(lambda: timed_pass(variant, crops, device).vit_ms)
-    return torch.cuda.max_memory_allocated(device) - held
 
+    def again() -> float:
+        nonlocal last
+        last = timed_pass(variant, crops, device)
+        return last.vit_ms
 
-def sample(
-    variants: Sequence[Variant],
-    counts: Sequence[int],
-    inputs: Inputs,
-    device: torch.device,
-    *,
-    rounds: int,
-    budget_s: float,
-    seed: int = 0,
-) -> Samples:
-    """Up to ``rounds`` rounds, all of them whole; none starts after ``budget_s``, but the first."""
-    by_name = {variant.name: variant for variant in variants}
-    cells: list[Cell] = list(product(by_name, counts))
-    precisions = list(dict.fromkeys(variant.rated_in for variant in variants))
-    samples = Samples({cell: [] for cell in cells}, {dtype: [] for dtype in precisions})
-
-    def visit(cell: Cell) -> None:
-        variant = by_name[cell[0]]
-        crops = inputs[variant.dtype, cell[1]]
-        samples.passes[cell].append(timed_pass(variant, crops, device))
-
-    def probe(dtype: torch.dtype) -> None:
-        rate = matmul_gflop_per_s(device, dtype, budget_s=PROBE_S[device.type])
-        samples.gflop_per_s[dtype].append(rate)
-
-    work: list[Callable[[], None]] = [
-        *(partial(visit, cell) for cell in cells),
-        *(partial(probe, dtype) for dtype in precisions),
-    ]
-    deadline = time.perf_counter() + budget_s
-    for number, order in enumerate(shuffled_rounds(work, rounds, seed)):
-        if number and time.perf_counter() > deadline:
-            break
-        for visit_one in order:
-            visit_one()
-    return samples
+    WARMUP.warm(again)
+    return Warm(last, torch.cuda.max_memory_allocated(device) - held)

@@ -7,18 +7,18 @@ import sys
 from pathlib import Path
 
 from app.core.errors import EncoderError
-from app.core.families import DEFAULT_FAMILY, family_named
 from app.core.profile import Profile
 from app.core.profile_file import save_profile
 from app.encoder.device import choose_device, choose_dtype
 from app.encoder.loading import load_encoder
 from app.encoder.measure import measure_profile
+from benchmarks.conditions import add_model, family_of
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure every number of crops, saving the profile under its own name as it grows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
-    parser.add_argument("--model", default=DEFAULT_FAMILY)
+    add_model(parser)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--counts", type=int, nargs="+", help="total crops; by default all")
     parser.add_argument("--repeats", type=int, help="at most; by default 200 on a GPU, 7 on a CPU")
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments or [])
     device = choose_device()
     encoder = load_encoder(
-        family_named(options.model),
+        family_of(options),
         checkpoint=None,
         device=device,
         dtype=choose_dtype("auto", device),

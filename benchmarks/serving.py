@@ -1,8 +1,7 @@
-"""The real server as a process, and clients that load it over HTTP."""
+"""The real server as a process; its clients are :mod:`benchmarks.clients`."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import subprocess
@@ -12,13 +11,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
-
-ANSWER_TIMEOUT_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +56,22 @@ class Server:
 
 @contextmanager
 def serving(
-    settings: Mapping[str, object], *, start_s: float = 300, logged: bool = True
+    settings: Mapping[str, object],
+    *,
+    module: str = "app.cli",
+    start_s: float = 300,
+    logged: bool = True,
 ) -> Iterator[Server]:
     """``crop-planner serve`` as a process of its own, on a free port.
 
-    ``logged``: whether its log is shown; it is written all the same.
+    Args:
+        module: the command line.
+        logged: whether its log is shown; it is written all the same.
     """
     environment = {f"CROP_PLANNER_{name.upper()}": str(value) for name, value in settings.items()}
     with tempfile.TemporaryDirectory() as folder:
         variables = {"CROP_PLANNER_PROFILE_FOLDER": folder, **environment}
-        command = ["-m", "app.cli", "serve"]
+        command = ["-m", module, "serve"]
         with running(command, variables, "/readyz", start_s=start_s, logged=logged) as server:
             yield server
 
@@ -115,93 +117,3 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], start_s: float
             pass
         time.sleep(0.1)
     raise TimeoutError(f"the server was not ready in {start_s:g} s")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer of ``/encode``; ``seconds`` from sending the image to having its tokens."""
-
-    seconds: float
-    total_crops: int
-    stages_ms: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What some clients got, and the seconds from the first request to the last answer.
-
-    ``cpu_s`` is the server's CPU time in them, where it is known.
-    """
-
-    answers: Sequence[Answer]
-    seconds: float
-    cpu_s: float | None
-
-    @property
-    def total_crops(self) -> int:
-        return sum(answer.total_crops for answer in self.answers)
-
-    @property
-    def images_per_s(self) -> float:
-        return len(self.answers) / self.seconds
-
-    @property
-    def crops_per_s(self) -> float:
-        return self.total_crops / self.seconds
-
-    @property
-    def cpu_s_per_crop(self) -> float | None:
-        return None if self.cpu_s is None else self.cpu_s / self.total_crops
-
-
-def ask_alone(server: Server, image: bytes) -> Answer:
-    """One client, one request."""
-
-    async def client() -> Answer:
-        async with httpx.AsyncClient(base_url=server.url, timeout=ANSWER_TIMEOUT_S) as http:
-            return await _ask(http, image)
-
-    return asyncio.run(client())
-
-
-def ask_together(server: Server, images: Sequence[bytes], clients: int, seconds: float) -> Load:
-    """A closed loop: each client sends its next image when it has its answer.
-
-    None sends any more after ``seconds``, and all answers are waited for. So the filling of the
-    queue at the start and its emptying at the end are in the figures, which are a little low.
-    """
-
-    async def run() -> Load:
-        numbers = count()
-        limits = httpx.Limits(max_connections=clients)
-        async with httpx.AsyncClient(
-            base_url=server.url, timeout=ANSWER_TIMEOUT_S, limits=limits
-        ) as http:
-            cpu_before, began = server.cpu_s(), time.perf_counter()
-
-            async def client() -> list[Answer]:
-                answers = []
-                while time.perf_counter() - began < seconds:
-                    answers.append(await _ask(http, images[next(numbers) % len(images)]))
-                return answers
-
-            each = await asyncio.gather(*(client() for _ in range(clients)))
-            spent, cpu_after = time.perf_counter() - began, server.cpu_s()
-        cpu_s = None if cpu_before is None or cpu_after is None else cpu_after - cpu_before
-        return Load([answer for answers in each for answer in answers], spent, cpu_s)
-
-    return asyncio.run(run())
-
-
-async def _ask(http: httpx.AsyncClient, image: bytes) -> Answer:
-    began = time.perf_counter()
-    answer = await http.post("/encode", content=image, headers={"Content-Type": "image/jpeg"})
-    spent = time.perf_counter() - began
-    answer.raise_for_status()
-    return Answer(spent, int(answer.headers["X-Total-Crops"]), _stages(answer))
-
-
-def _stages(answer: httpx.Response) -> dict[str, float]:
-    """``Server-Timing: decode;dur=1.9, …`` as ms by name."""
-    entries = (entry.split(";") for entry in answer.headers["Server-Timing"].split(", "))
-    return {name: float(duration.removeprefix("dur=")) for name, duration, *_ in entries}

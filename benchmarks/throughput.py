@@ -21,76 +21,101 @@ import torch
 from PIL import Image
 
 from app.core.config import make_config
-from app.core.families import DEFAULT_FAMILY, Family, family_named
+from app.core.families import Family
 from app.core.geometry import Size
 from app.core.plan import make_plan
 from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
 from app.encoder.encoder import Encoder, PreparedCrops
 from app.encoder.loading import load_encoder
 from app.serving.batching import near_best
-from benchmarks.conditions import device_slug
+from benchmarks.clients import Load, ask_alone, ask_together
+from benchmarks.conditions import add_model, device_slug, family_of
 from benchmarks.direct import FixedBatch, in_turn, run_all
 from benchmarks.photos import SAMPLE
-from benchmarks.serving import Load, Server, ask_alone, ask_together, serving
-from benchmarks.timing import save
+from benchmarks.serving import Server, serving
+from benchmarks.timing import Budget, save
 
-SIZES = (Size(336, 224), Size(504, 336))
+SIZES = ("336x224", "504x336")
 """One and two grid crops: a server of many small images, where batching has most to do."""
-
-
+ROUND_SHARE = 0.9
+"""No round starts where one as long as the last would not end within this share of the budget."""
+PROCESSES = {"cpu": 1, "cuda": 6}
+"""Of clients. On a GPU one process would be slower at reading the answers than the server is."""
 RATIOS = ("latency_ratio", "throughput_ratio", "cpu_time_ratio")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print and save both figures and their ratios."""
+    """Print and save both figures and their ratios, after every round anew."""
     options = _options(arguments)
-    family = family_named(options.model)
+    budget = Budget(options.budget_s)
+    family = family_of(options)
     device = choose_device()
     dtype = choose_dtype("auto", device)
-    images = [_jpeg(size) for size in SIZES]
-    print(f"Throughput, {family.name}, random weights, {device_name(device)}, {dtype_name(dtype)}")
+    images = [_jpeg(size) for size in options.sizes]
     encoder = load_encoder(family, checkpoint=None, device=device, dtype=dtype)
+    print(
+        f"Throughput, {family.name}, random weights, {device_name(device)}, {dtype_name(dtype)}, "
+        f"runtime {encoder.runtime.name}"
+    )
     prepared = [_prepare(encoder, image, family) for image in images]
     limit = options.batch_crops or _chosen_limit(encoder, prepared, options)
-    print(f"  the server's passes have up to {limit} crops")
+    print(f"  the server's passes have up to {limit} crops", flush=True)
     settings = {
         "model": family.name,
         "profile_on_start": "false",
         "encode_batch_crops": limit,
         "encode_timeout_s": 600,
+        "log_level": "warning",  # a line an answer would be thousands on a GPU
     }
-    rounds = []
-    with serving(settings) as server:
+    told = {
+        "model": family.name,
+        "device": device_name(device),
+        "dtype": dtype_name(dtype),
+        "runtime": encoder.runtime.name,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "weights": "random",
+        "images": [str(size) for size in options.sizes],
+        "clients": options.clients,
+        "client_processes": options.processes,
+        "batch_crops": limit,
+    }
+    rounds: list[dict[str, Any]] = []
+    module = "benchmarks.dry_server" if options.tiny else "app.cli"
+    with serving(settings, module=module) as server:
         ask_alone(server, images[0])  # not counted
-        for number in range(options.rounds):
+        while len(rounds) < options.rounds and _time_for_a_round(budget, rounds):
+            began_s = budget.left_s
             rounds.append(_measure_round(server, encoder, images, prepared, options))
-            _print_round(number, rounds[-1])
+            rounds[-1]["seconds"] = began_s - budget.left_s
+            save(_name(family, device), {**told, **_ratios(rounds), "rounds": rounds})
+            _print_round(len(rounds), rounds[-1])
+    if not rounds:
+        raise SystemExit("no time was left for a round")
+    _print_summary(_ratios(rounds), options.clients)
+    print(f"  saved as benchmarks/results/{_name(family, device)}.json")
+
+
+def _time_for_a_round(budget: Budget, rounds: Sequence[dict[str, Any]]) -> bool:
+    """Whether another round would end within the budget; the first one needs that some is left."""
+    needed_s = rounds[-1]["seconds"] if rounds else 0.0
+    return needed_s < budget.left_s - budget.seconds * (1 - ROUND_SHARE)
+
+
+def _ratios(rounds: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """The ratios that are known, over all rounds so far."""
     known = [name for name in RATIOS if rounds[0][name] is not None]
-    result = {name: _spread([one[name] for one in rounds]) for name in known}
-    _print_summary(result, options.clients)
-    path = save(
-        _name(family, device),
-        {
-            "model": family.name,
-            "device": device_name(device),
-            "dtype": dtype_name(dtype),
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "weights": "random",
-            "images": [str(size) for size in SIZES],
-            "clients": options.clients,
-            "batch_crops": limit,
-            **result,
-            "rounds": rounds,
-        },
-    )
-    print(f"  saved as benchmarks/results/{path.name}")
+    return {name: _spread([one[name] for one in rounds]) for name in known}
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default=DEFAULT_FAMILY)
+    add_model(parser)
+    parser.add_argument(
+        "--sizes", type=_size, nargs="+", default=[_size(size) for size in SIZES], metavar="WxH"
+    )
     parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--processes", type=int, help="that clients are in; by default by device")
     parser.add_argument("--seconds", type=float, default=60, help="of load in each round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batches", type=int, nargs="+", default=(1, 2, 5, 10), help="in images")
@@ -98,7 +123,15 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--passes", type=int, default=2, help="over each fixed batch, twice a round"
     )
     parser.add_argument("--batch-crops", type=int, help="server's limit; by default as by profile")
-    return parser.parse_args(arguments or [])
+    parser.add_argument("--budget-s", type=float, default=1800, help="no round would end after it")
+    options = parser.parse_args(arguments or [])
+    options.processes = options.processes or PROCESSES[choose_device().type]
+    return options
+
+
+def _size(text: str) -> Size:
+    width, height = text.split("x")
+    return Size(int(width), int(height))
 
 
 def _jpeg(size: Size) -> bytes:
@@ -140,7 +173,9 @@ def _measure_round(
         single.run()
         alone.append(ask_alone(server, images[0]))
     run_all(fixed, options.passes)
-    load = ask_together(server, images, options.clients, options.seconds)
+    load = ask_together(
+        server, images, options.clients, options.seconds, processes=options.processes
+    )
     run_all(fixed, options.passes)
     alone_ms = [answer.seconds * 1e3 for answer in alone]
     return {
@@ -179,15 +214,16 @@ def _load_row(load: Load) -> dict[str, Any]:
 def _print_round(number: int, one: dict[str, Any]) -> None:
     fixed = ", ".join(f"{batch['crops_per_s']:.2f} at {batch['crops']}" for batch in one["fixed"])
     load = one["load"]
-    print(f"  round {number + 1}")
+    print(f"  round {number}, {one['seconds']:.0f} s")
     print(
-        f"    alone over HTTP {one['alone_ms']:.0f} ms, direct pass {one['direct_pass_ms']:.0f} ms"
+        f"    alone over HTTP {one['alone_ms']:.1f} ms, direct pass {one['direct_pass_ms']:.1f} ms"
     )
     print(f"    fixed batches: {fixed} crops; crops/s")
     print(
         f"    clients: {load['crops_per_s']:.2f} crops/s, {load['images_per_s']:.2f} images/s; "
         f"{load['answers']} answers in {load['seconds']:.0f} s, "
-        f"each after {load['answer_ms_p50'] / 1e3:.1f} s (p50)"
+        f"each after {load['answer_ms_p50']:.0f} ms (p50)",
+        flush=True,
     )
 
 

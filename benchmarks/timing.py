@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 import time
@@ -14,7 +15,25 @@ from typing import Any
 from app import __version__
 from app.core.rounds import shuffled_rounds
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", Path(__file__).parent / "results"))
+"""``benchmarks/gpu.sh`` names a new folder, so that what is in it is new."""
+
+
+class Budget:
+    """The seconds that a benchmark may take, counted from when this is made."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds, self._clock = seconds, clock
+        self._began = clock()
+
+    @property
+    def left_s(self) -> float:
+        """Below 0 once it is exceeded."""
+        return self.seconds - (self._clock() - self._began)
+
+    def spent(self, share: float = 1.0) -> bool:
+        """Whether this share of the budget is gone."""
+        return self.left_s <= self.seconds * (1 - share)
 
 
 def rounds(
@@ -42,7 +61,10 @@ def ratio(seconds: Mapping[str, list[float]], slow: str, fast: str) -> tuple[flo
 
 
 def save(name: str, result: Mapping[str, Any]) -> Path:
-    """Write a result with what it was measured under."""
+    """Write a result with what it was measured under.
+
+    A benchmark saves again and again. One that is killed while it does leaves its last result.
+    """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     conditions = {
@@ -50,5 +72,8 @@ def save(name: str, result: Mapping[str, Any]) -> Path:
         "python": platform.python_version(),
         "crop_planner": __version__,
     }
-    path.write_text(json.dumps({**conditions, **result}, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps({**conditions, **result}, indent=2) + "\n"
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
     return path

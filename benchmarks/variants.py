@@ -7,7 +7,7 @@ all have in common.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,24 +92,12 @@ class Built:
     held_bytes: int | None
 
 
-def build(
-    makers: Mapping[str, Callable[[], Variant]], device: torch.device
-) -> tuple[list[Built], dict[str, str]]:
-    """Every variant that can be made here, and why the others cannot, by name."""
-    built: list[Built] = []
-    missing: dict[str, str] = {}
-    for name, make in makers.items():
-        before = _reserved_bytes(device)
-        try:
-            variant = make()
-        except Exception as error:
-            # Other people's packages fail in every way there is; the table says so and goes on.
-            missing[name] = f"{type(error).__name__}: {error}".splitlines()[0]
-            continue
-        after = _reserved_bytes(device)
-        held = None if before is None or after is None else after - before
-        built.append(Built(variant, held))
-    return built, missing
+def build(make: Callable[[], Variant], device: torch.device) -> Built:
+    """The variant, made now; raises whatever its packages raise."""
+    before = _reserved_bytes(device)
+    variant = make()
+    after = _reserved_bytes(device)
+    return Built(variant, None if before is None or after is None else after - before)
 
 
 def _reserved_bytes(device: torch.device) -> int | None:

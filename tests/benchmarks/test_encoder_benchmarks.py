@@ -1,8 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,19 +25,23 @@ from app.encoder.fidelity import compare
 from app.encoder.loading import reference_of
 from app.encoder.preprocess import image_to_patches
 from app.encoder.random_weights import random_backbone
-from app.encoder.runtimes.base import Eager
+from app.encoder.runtimes.base import Eager, Runtime
 from app.encoder.runtimes.choose import available
+from app.encoder.runtimes.packed import Packed
 from benchmarks import encoder as benchmark
 from benchmarks import fidelity, profile
 from benchmarks.baselines import as_images
-from benchmarks.encoder import compare_variants
 from benchmarks.encoder_rows import line
 from benchmarks.reference_file import read_reference
 from benchmarks.released import Released
+from benchmarks.table import NO_TIME, Counts, Makers, Table
+from benchmarks.timing import Budget
 from benchmarks.variants import Variant, of_runtime
 from tests.encoder.reference import CPU, VECTORS, molmo1_vectors, molmo2_vectors
 
 FAMILIES = {"molmo1": molmo1_vectors().family, "molmo2": molmo2_vectors().family}
+FAMILY = FAMILIES["molmo1"]
+Clock = Callable[[], float]
 FILES = [VECTORS / f"{name}_backbone_tiny.safetensors" for name in FAMILIES]
 
 
@@ -53,10 +61,11 @@ def test_the_file_says_which_family_it_is(name: str) -> None:
 def test_every_runtime_passes_against_the_reference_files(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In float32, stage by stage; each runtime is named."""
-    fidelity.main([str(path)])
+    """In float32, stage by stage, all that ``auto`` may choose; each runtime is named."""
+    names = available(CPU, torch.float32)
+    fidelity.main([str(path), "--runtime", *names])
     printed = capsys.readouterr().out
-    assert all(name in printed for name in available(CPU, torch.float32))
+    assert all(name in printed for name in names)
     assert "TOO FAR" not in printed
 
 
@@ -111,26 +120,54 @@ class Wrong:
         return self._eager.encode_patches(patches) * 1.1
 
 
-def test_the_table_holds_every_variant_or_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
+class Failing(Wrong):
+    """A runtime that fails when it is called for the last time of some."""
+
+    name = "failing"
+
+    def __init__(self, backbone: VisionBackbone, calls: int) -> None:
+        super().__init__(backbone)
+        self._left = calls
+
+    def encode_patches(self, patches: Tensor) -> Tensor:
+        self._left -= 1
+        if not self._left:
+            raise RuntimeError("out of luck")
+        return self._eager.encode_patches(patches)
+
+
+def of(make: Callable[[VisionBackbone], Runtime]) -> Variant:
+    """A runtime of random weights as a variant."""
+    runtime = make(random_backbone(FAMILY, CPU, torch.float32))
+    return of_runtime(runtime, torch.float32, torch.float32)
+
+
+def absent() -> Variant:
+    raise ModuleNotFoundError("No module named 'absent'")
+
+
+@pytest.fixture
+def makers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], Variant]]:
+    """The eager runtime, and a rate of 1 TFLOP/s, which takes no time to measure."""
+    monkeypatch.setattr("benchmarks.table.matmul_gflop_per_s", lambda *_, **__: 1e3)
+    return {"eager": lambda: of(Eager)}
+
+
+def table(counts: Counts, ours: Sequence[str] = ("eager",), clock: Clock = lambda: 0.0) -> Table:
+    return Table(FAMILY, CPU, counts, ours, Budget(100, clock))
+
+
+BOTH = Counts((1, 2), (1, 2))
+
+
+def test_the_table_holds_every_variant_or_says_why_not(makers: Makers) -> None:
     """A wrong one has its error and no latency, a missing one its reason, the rest are compared
     with ours over the same rounds."""
-    family = FAMILIES["molmo1"]
-
-    def wrong() -> Variant:
-        runtime = Wrong(random_backbone(family, CPU, torch.float32))
-        return of_runtime(runtime, torch.float32, torch.float32)
-
-    def absent() -> Variant:
-        raise ModuleNotFoundError("No module named 'absent'")
-
-    def makers(*_: object) -> dict[str, Callable[[], Variant]]:
-        return {"wrong": wrong, "absent": absent, **real(family, CPU, torch.float32, ["eager"])}
-
-    real = benchmark.makers_of
-    monkeypatch.setattr(benchmark, "makers_of", makers)
-    monkeypatch.setattr("benchmarks.passes.matmul_gflop_per_s", lambda *_, **__: 1e6)
-    rows, missing = compare_variants(family, CPU, torch.float32, (1, 2), rounds=3, budget_s=60)
-    assert missing == {"absent": "ModuleNotFoundError: No module named 'absent'"}
+    found = table(BOTH, ("wrong", "eager"))
+    list(found.fill({"wrong": lambda: of(Wrong), "absent": absent, **makers}, 3))
+    assert found.missing == {"absent": "ModuleNotFoundError: No module named 'absent'"}
+    assert found.our_name == "eager"
+    rows = found.rows()
     assert len(rows) == 2 * 2 * 2  # variants, counts, scopes
     for row in rows:
         assert row.fidelity is not None
@@ -142,8 +179,152 @@ def test_the_table_holds_every_variant_or_says_why_not(monkeypatch: pytest.Monke
             assert row.passes
             assert len(row.samples_ms) == 3
             assert row.ms is not None
-            assert row.floor_ms == pytest.approx(row.flops / 1e12)
-            assert row.fraction == pytest.approx(row.flops / 1e12 / row.ms.p50)
+            assert row.floor_ms == pytest.approx(row.flops / 1e9)
+            assert row.fraction == pytest.approx(row.flops / 1e9 / row.ms.p50)
+
+
+def test_rivals_are_never_ours(makers: Makers) -> None:
+    """Where none of ours passes its check there is nothing to compare with."""
+    found = table(BOTH, ("wrong",))
+    list(found.fill({"wrong": lambda: of(Wrong), **makers}, 1))
+    assert found.our_name is None
+    assert all(row.ratio is None for row in found.rows())
+
+
+def test_every_cell_and_every_round_is_known_when_its_line_comes(makers: Makers) -> None:
+    """Variants and counts in their order: first what was checked, then what was timed."""
+    found = table(BOTH)
+    lines = found.fill({**makers, "packed": lambda: of(Packed)}, 2)
+    known = []
+    for _ in range(4):
+        next(lines)
+        known.append([(row.variant, row.total_crops) for row in found.rows()][-1])
+        assert all("not timed" in line(row) for row in found.rows())
+    assert known == [("eager", 1), ("eager", 2), ("eager", 2), ("packed", 2)]
+    list(lines)
+    assert {len(row.samples_ms) for row in found.rows()} == {2}
+
+
+def test_the_staircase_is_of_the_first_of_ours(makers: Makers) -> None:
+    """All others are at fewer numbers of crops."""
+    found = table(Counts((1, 2, 3), (2,)))
+    list(found.fill({**makers, "packed": lambda: of(Packed)}, 1))
+    cells = {(row.variant, row.total_crops) for row in found.rows()}
+    assert cells == {("eager", 1), ("eager", 2), ("eager", 3), ("packed", 2)}
+
+
+def test_what_is_not_begun_in_time_leaves_time_for_rounds(makers: Makers) -> None:
+    """After half of the budget nothing is taken in; what is there is timed."""
+    now = [0.0]
+    found = table(BOTH, clock=lambda: now[0])
+    lines = found.fill({**makers, "packed": lambda: of(Packed)}, 3)
+    next(lines)
+    now[0] = 51.0
+    list(lines)
+    assert found.missing == {"eager, 2 crops": NO_TIME, "packed": NO_TIME}
+    assert [len(row.samples_ms) for row in found.rows()] == [3, 3]  # of both scopes
+
+
+def test_a_variant_that_took_the_time_to_be_made_is_timed(makers: Makers) -> None:
+    """At its first number of crops, though half of the budget is gone."""
+    now = [0.0]
+
+    def slow() -> Variant:
+        now[0] = 90.0
+        return of(Eager)
+
+    found = table(BOTH, clock=lambda: now[0])
+    list(found.fill({"eager": slow}, 2))
+    assert found.missing == {"eager, 2 crops": NO_TIME}
+    assert [len(row.samples_ms) for row in found.rows()] == [2, 2]
+
+
+def test_a_run_in_which_nothing_was_timed_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its result is saved all the same: it says why."""
+    monkeypatch.setattr("benchmarks.timing.RESULTS", tmp_path)
+    monkeypatch.setattr(benchmark, "makers_of", lambda *_, **__: {"absent": absent})
+    with pytest.raises(SystemExit, match="nothing was timed"):
+        benchmark.main(["--tiny", "--counts", "1"])
+    (saved,) = tmp_path.iterdir()
+    assert "absent" in json.loads(saved.read_text())["missing"]
+
+
+def test_rounds_end_with_the_budget(makers: Makers) -> None:
+    """The first one is whole, and none begins after."""
+    now = [0.0]
+    found = table(BOTH, clock=lambda: now[0])
+    lines = found.fill(makers, 100)
+    for done in lines:
+        if done.startswith("round 2 "):
+            now[0] = 101.0
+    assert {len(row.samples_ms) for row in found.rows()} == {2}
+
+
+def test_a_variant_that_fails_under_way_stops_no_other(makers: Makers) -> None:
+    """It keeps what it had, is not tried again, and is compared over the rounds it was in."""
+    # A check and two passes to warm up, then three rounds.
+    failing = partial(of, lambda backbone: Failing(backbone, calls=6))
+    found = table(Counts((1,), (1,)))
+    list(found.fill({**makers, "failing": failing}, 4))
+    assert found.missing == {"failing, 1 crops": "RuntimeError: out of luck"}
+    samples = {row.variant: len(row.samples_ms) for row in found.rows()}
+    assert samples == {"eager": 4, "failing": 2}
+    assert {row.ratio.samples for row in found.rows() if row.ratio} == {2}
+
+
+def test_ours_and_eager_rivals_come_before_what_is_compiled() -> None:
+    """And the compiled ones can be left out; transformers is compiled both ways."""
+    cuda, released = torch.device("cuda"), family_named("molmo-7b-d-0924")
+    every = list(benchmark.makers_of(released, cuda, torch.bfloat16))
+    eager = list(benchmark.makers_of(released, cuda, torch.bfloat16, compiled=False))
+    assert every[: len(eager)] == eager
+    assert eager[0] == benchmark.our_names(cuda, torch.bfloat16)[0]
+    assert {"released", "transformers", "timm"} < set(eager)
+    modes = ["transformers, compiled", "transformers, reduce-overhead", "compiled"]
+    assert every[len(eager) :] == modes
+
+
+def test_a_run_that_ends_half_way_leaves_what_it_had(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The file is whole after every line, though the run never came to its end."""
+
+    def ends(self: Table, makers: Makers, rounds: int) -> Iterator[str]:
+        yield from islice(fill(self, makers, rounds), 2)
+        raise KeyboardInterrupt
+
+    fill = Table.fill
+    monkeypatch.setattr("benchmarks.table.matmul_gflop_per_s", lambda *_, **__: 1e3)
+    monkeypatch.setattr("benchmarks.timing.RESULTS", tmp_path)
+    monkeypatch.setattr(Table, "fill", ends)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.main(["--tiny", "--counts", "1", "2", "--only", "eager"])
+    (saved,) = tmp_path.iterdir()
+    result = json.loads(saved.read_text())
+    assert result["model"] == "tiny-molmo-7b-d-0924"
+    assert {row["total_crops"] for row in result["rows"]} == {1, 2}
+
+
+def test_fidelity_is_saved_after_every_number_of_crops(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And what there was no time for is told, not compared."""
+    saved: list[int] = []
+    save = fidelity.save
+
+    def saves(name: str, result: Mapping[str, Any]) -> Path:
+        saved.append(len(result["rows"]))
+        return save(name, result)
+
+    monkeypatch.setattr("benchmarks.timing.RESULTS", tmp_path)
+    monkeypatch.setattr(fidelity, "save", saves)
+    fidelity.main(["--tiny", "--runtime", "eager", "--counts", "1", "2"])
+    assert saved == [1, 2, 3, 4]  # a family of each generation
+    saved.clear()
+    fidelity.main(["--tiny", "--runtime", "eager", "--budget-s", "0"])
+    assert saved == []
 
 
 def test_a_profile_without_a_pass_is_not_saved(

@@ -1,0 +1,333 @@
+"""Everything that needs a GPU, step by step: what ``benchmarks/gpu.sh`` runs.
+
+Every step is told its budget and keeps it, saving as it goes; its limit is the last resort. A step
+that fails or takes too long is told at the end and stops no other. Needs Python and torch alone,
+but for the serving step: that takes what it lacks from ``wheels/`` (``benchmarks/wheels.sh``).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+
+ROOT = Path(__file__).parents[1]
+WHEELS = ROOT / "wheels"
+KEPT = ROOT / "benchmarks" / "results"
+MOST_ARCHIVE_BYTES = 16 * 2**20
+MOST_S = 540
+"""The whole, where a run on the machine ends after 600 s."""
+OVERHEAD_S = 20
+"""Of it for what is no step: unpacking wheels, and packing the archive."""
+GRACE_S = 8
+"""From a step's budget to its limit: importing torch, and the pass under way at the end."""
+TIMES_LONGER = 6
+"""On a CPU, where all of this is but tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command.
+
+    Attributes:
+        limit_s: it is killed after this.
+        command: arguments of Python, or a program.
+        quick: further arguments in a dry run.
+        told: it takes ``--budget-s``.
+        carried: it may use what ``wheels/`` holds, and is left out without these modules.
+        by_name: it is only run where it is asked for.
+    """
+
+    name: str
+    limit_s: int
+    command: tuple[str, ...]
+    quick: tuple[str, ...] = ()
+    told: bool = True
+    carried: tuple[str, ...] = ()
+    by_name: bool = False
+
+    def arguments(self, *, quick: bool, slower: int, results: Path) -> list[str]:
+        """The whole command line."""
+        words = [word.replace("{results}", str(results)) for word in self.command]
+        if self.told:
+            words += ["--budget-s", str((self.limit_s - GRACE_S) * slower)]
+        return [*words, *(self.quick if quick else ())]
+
+
+def benchmark(name: str, *arguments: str) -> tuple[str, ...]:
+    """A module of this package as a command."""
+    return (sys.executable, "-m", f"benchmarks.{name}", *arguments)
+
+
+MACHINE = (
+    f"nvidia-smi; nproc; {sys.executable} -m pip list 2>/dev/null"
+    " | grep -iE '^(torch|triton|transformers|timm|numpy|pillow|safetensors) '"
+)
+ALL_COUNTS = ("1", "4", "7", "9", "12", "13")
+# torch.compile is made for the first count alone, and for all numbers of crops at the second.
+COMPILED = ("--counts", *reversed(ALL_COUNTS), "--only", "ours")
+TINY = ("--tiny", "--counts", "1", "2")
+
+STEPS = (
+    Step("machine", 10, ("bash", "-c", MACHINE), told=False),
+    Step("probe", 88, benchmark("probe"), ("--dry",)),
+    Step(
+        "tests",
+        50,
+        # Not the project's configuration and fixtures, which need more than pytest.
+        (
+            *(sys.executable, "-m", "pytest", "-v", "-c", os.devnull, "--rootdir", "."),
+            *("--noconftest", "-p", "no:cacheprovider", "tests/encoder/test_cuda.py"),
+        ),
+        told=False,
+        carried=("pytest",),
+    ),
+    Step("fidelity", 35, benchmark("fidelity"), TINY),
+    Step(
+        "encoder",
+        104,
+        benchmark("encoder", "--not-compiled"),
+        (*TINY, "--rounds", "2"),
+    ),
+    Step(
+        "compiled",
+        60,
+        benchmark("encoder", "--name", "compiled", *COMPILED, "transformers, compiled"),
+        (*TINY, "--rounds", "2"),
+    ),
+    Step(
+        "reduce-overhead",
+        58,
+        benchmark(
+            "encoder", "--name", "reduce-overhead", *COMPILED, "transformers, reduce-overhead"
+        ),
+        (*TINY, "--rounds", "2"),
+    ),
+    Step(
+        "profile",
+        40,
+        benchmark("profile", "--out", "{results}"),
+        (*TINY, "--repeats", "2"),
+    ),
+    Step(
+        "serving",
+        72,
+        benchmark("throughput"),
+        (
+            *("--tiny", "--batches", "1", "2", "--passes", "1", "--rounds", "2"),
+            *("--clients", "4", "--processes", "2", "--seconds", "2"),
+        ),
+        carried=("fastapi", "httpx", "pydantic", "pydantic_settings", "typer", "uvicorn"),
+    ),
+    Step(
+        "our-compiled",
+        100,
+        benchmark("encoder", "--name", "our-compiled", *COMPILED, "compiled"),
+        by_name=True,
+    ),
+)
+
+
+def main() -> None:
+    """Run the steps that the environment asks for; exit code 1 if one of them failed."""
+    on_cpu, quick = os.environ.get("DEVICE") == "cpu", bool(os.environ.get("QUICK"))
+    steps = chosen(os.environ.get("STEPS", "").split())
+    out = Path(os.environ["OUT"]) if os.environ.get("OUT") else None
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder), out=out, kept=None if quick else KEPT, on_cpu=on_cpu, quick=quick)
+        run.install(WHEELS)
+        for step in steps:
+            run.take(step)
+        run.tell()
+        sys.exit(1 if run.failed else 0)
+
+
+def chosen(names: Sequence[str], steps: Sequence[Step] = STEPS) -> list[Step]:
+    """The steps of these names in their own order, or those of an ordinary run."""
+    unknown = set(names) - {step.name for step in steps}
+    if unknown:
+        there = ", ".join(step.name for step in steps)
+        sys.exit(f"no step {', '.join(sorted(unknown))}; there are {there}")
+    return [step for step in steps if (step.name in names if names else not step.by_name)]
+
+
+class Run:
+    """Steps under way, and what they leave.
+
+    Args:
+        folder: results and logs of this run go there, and nothing else is in it.
+        out: gets ``results.tar.gz``, renewed after each step; None: no archive.
+        kept: gets the results too; None: they are only in the archive.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        out: Path | None = None,
+        kept: Path | None = None,
+        on_cpu: bool = False,
+        quick: bool = False,
+    ) -> None:
+        self.told: list[str] = []
+        self.failed = False
+        self._folder, self._out, self._kept = folder, out, kept
+        self._quick, self._slower = quick, TIMES_LONGER if on_cpu else 1
+        self._results, self._logs = folder / "results", folder / "logs"
+        self._results.mkdir()
+        self._logs.mkdir()
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+            "PYTHONUNBUFFERED": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # others' plugins, made for another pytest
+            "BENCHMARK_RESULTS": str(self._results),
+            **({"CUDA_VISIBLE_DEVICES": ""} if on_cpu else {}),
+        }
+        self._carried = self._environment
+
+    def install(self, wheels: Path) -> None:
+        """Unpack the wheels that were carried along, for the steps that may use them."""
+        found = sorted(str(wheel) for wheel in wheels.glob("*.whl"))
+        if not found:
+            print("no wheels are carried along", flush=True)
+            return
+        site = self._folder / "site"
+        options = ("--quiet", "--no-index", "--no-deps", "--no-compile", "--no-cache-dir")
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "install", *options, "--target", str(site), *found],
+            check=False,
+        )
+        if done.returncode == 0:
+            path = os.pathsep.join([str(site), self._environment["PYTHONPATH"]])
+            self._carried = {**self._environment, "PYTHONPATH": path}
+        else:
+            print("the wheels do not fit this Python: benchmarks/wheels.sh fetches others")
+
+    def take(self, step: Step) -> None:
+        """Run a step to its end or its limit, and keep what it left."""
+        environment = self._carried if step.carried else self._environment
+        if step.carried and not _can_import(step.carried, environment):
+            packages = ", ".join(step.carried)
+            self._note(step, f"LEFT OUT, needs {packages}: benchmarks/wheels.sh fetches them")
+            return
+        limit_s = step.limit_s * self._slower
+        print(f"== {step.name} (at most {limit_s} s)", flush=True)
+        arguments = step.arguments(quick=self._quick, slower=self._slower, results=self._results)
+        began = time.monotonic()
+        code = run_logged(arguments, environment, self._logs / f"{step.name}.txt", limit_s)
+        spent = f"{time.monotonic() - began:.0f} s"
+        self._keep()
+        ended = "ok" if code == 0 else "KILLED at its limit" if code is None else f"FAILED ({code})"
+        self.failed = self.failed or code != 0
+        self._note(step, f"{ended}, {spent}")
+
+    def tell(self) -> None:
+        """Print how each step ended."""
+        print("\n".join(["== steps", *self.told]), flush=True)
+
+    def _note(self, step: Step, what: str) -> None:
+        self.told.append(f"{step.name}: {what}")
+        print(self.told[-1], flush=True)
+        (self._logs / "steps.txt").write_text("\n".join(self.told) + "\n", encoding="utf-8")
+        self._pack()
+
+    def _keep(self) -> None:
+        if self._kept is not None:
+            shutil.copytree(self._results, self._kept, dirs_exist_ok=True)
+
+    def _pack(self) -> None:
+        if self._out is not None:
+            left_out = pack([self._results, self._logs], self._out / "results.tar.gz")
+            for path in left_out:
+                print(f"too large for the archive: {path.name}", flush=True)
+
+
+def run_logged(
+    arguments: Sequence[str], environment: Mapping[str, str], log: Path, limit_s: float
+) -> int | None:
+    """Run a command, showing and keeping what it prints; its exit code, None if it was killed."""
+    try:
+        process = subprocess.Popen(
+            arguments,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that a server that it started ends with it
+        )
+    except FileNotFoundError as error:
+        print(error)
+        return 127
+    killed = False
+
+    def kill() -> None:
+        nonlocal killed
+        killed = True
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timer = Timer(limit_s, kill)
+    timer.start()
+    try:
+        assert process.stdout is not None
+        with log.open("wb") as file, process.stdout as printed:
+            for line in printed:
+                file.write(line)
+                file.flush()
+                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.flush()
+        code = process.wait()
+    finally:
+        timer.cancel()
+        if process.poll() is None:
+            kill()
+    return None if killed else code
+
+
+def pack(
+    folders: Sequence[Path], archive: Path, most_bytes: int = MOST_ARCHIVE_BYTES
+) -> list[Path]:
+    """Write all files into an archive, or all but the largest that do not fit: those come back.
+
+    The archive is never there half written: the one before stays until it is whole.
+    """
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    files = sorted(found, key=lambda path: path.stat().st_size)
+    unfinished = archive.with_name(f".{archive.name}.part")
+    left_out: list[Path] = []
+    while True:
+        with tarfile.open(unfinished, "w:gz") as packed:
+            for path in files:
+                packed.add(path, path.relative_to(folders[0].parent))
+        if unfinished.stat().st_size <= most_bytes or not files:
+            break
+        left_out.append(files.pop())
+    unfinished.replace(archive)
+    return left_out
+
+
+def _can_import(modules: Sequence[str], environment: Mapping[str, str]) -> bool:
+    asked = subprocess.run(
+        [sys.executable, "-c", f"import {', '.join(modules)}"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    return asked.returncode == 0
+
+
+if __name__ == "__main__":
+    main()
