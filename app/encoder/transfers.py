@@ -3,7 +3,7 @@
 Pinned memory is expensive to get, so torch keeps it: a block is used again once it is dropped and
 every copy that torch issued from or to it has ended (``record_event`` in aten's Copy.cu, ``free``
 in CachingHostAllocator.h). Memory of the GPU belongs to the stream it was allocated on. Where
-another stream uses it, it is kept until the host has waited for that stream.
+another stream uses it, torch is told, or it is kept until the host has waited for that stream.
 """
 
 from __future__ import annotations
@@ -37,14 +37,12 @@ def pinned(count: int) -> Tensor:
 
 
 def upload(memory: Tensor, device: torch.device) -> Tensor:
-    """Copy pinned memory to the device while its current stream works; that then waits for it.
-
-    The copy must be kept until the current stream is done with it.
-    """
-    streams = copy_streams(device)
+    """Copy pinned memory to the device while its current stream works; that then waits for it."""
+    streams, current = copy_streams(device), torch.cuda.current_stream(device)
     with torch.cuda.stream(streams.up):
         copy = memory.to(device, non_blocking=True)
-    torch.cuda.current_stream(device).wait_stream(streams.up)
+    current.wait_stream(streams.up)
+    copy.record_stream(current)  # also where the pass fails, and nobody keeps the copy
     return copy
 
 

@@ -10,20 +10,12 @@ from pathlib import Path
 
 import pytest
 
+T4 = {"FAKE_CUDA_CAPABILITY": "7.5", "FAKE_CUDA_GIB": "15"}
 RUNS = {
     "laws": ({}, ["tests/support/cuda_laws.py"]),
-    "H200": (
-        {},
-        [
-            "tests/encoder/test_cuda.py",
-            "tests/encoder/cuda_encoder.py",
-            "tests/serving/cuda_backend.py",
-        ],
-    ),
-    "T4": (
-        {"FAKE_CUDA_CAPABILITY": "7.5", "FAKE_CUDA_GIB": "15"},
-        ["tests/encoder/cuda_encoder.py", "-k", "not profile"],
-    ),
+    "a real GPU's tests": ({}, ["tests/encoder/test_cuda.py"]),
+    "H200": ({}, ["tests/encoder/cuda_encoder.py", "tests/serving/cuda_backend.py"]),
+    "T4": (T4, ["tests/encoder/cuda_encoder.py", "-k", "not profile"]),
 }
 """The environment of a process, and the files that it runs."""
 
