@@ -63,8 +63,9 @@ def read_config(file: Path) -> Described | None:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    kind = config.get("model_type") if isinstance(config, dict) else None
-    generation = GENERATIONS.get(kind) if isinstance(kind, str) else None
+    if not isinstance(config, dict):
+        return None
+    generation = GENERATIONS.get(str(config.get("model_type")))
     if generation is None:
         return None
     if generation == 1:

@@ -137,24 +137,32 @@ def compare(
 ) -> StageAgreement:
     """Run the reference's inputs in ``dtype`` and compare, stage by stage.
 
-    ``counts`` are numbers of crops that the ViT is run over besides all of the reference's at once:
-    the same crops over and over, so that the plain network has to run each only once.
+    ``counts`` are the numbers of crops that the ViT is run over, by default the reference's own:
+    its crops over and over, so that the plain network has to run each only once. The first must be
+    at least the reference's own, whose tokens are made of that run.
     """
     where = reference.pool_index, reference.padding_state
     patches = reference.patches.to(dtype)
+    own = len(patches)
     # Cloned: a runtime may use its buffer again at the next call.
     connected = runtime.connect(reference.features.to(dtype), *where).clone()
-    features = runtime.encode_patches(patches)
-    found = [worst_crop(features, reference.features)]
-    tokens = runtime.connect(features, *where).clone()
-    for count in counts:
-        crops = torch.arange(count, device=patches.device) % len(patches)
+    first, *others = counts or (own,)
+    features = runtime.encode_patches(patches[_over_and_over(patches, first)])
+    found = [worst_crop(features, reference.features[_over_and_over(patches, first)])]
+    tokens = runtime.connect(features[:own], *where).clone()
+    for count in others:
+        crops = _over_and_over(patches, count)
         found.append(worst_crop(runtime.encode_patches(patches[crops]), reference.features[crops]))
     return StageAgreement(
         vit=_worst(found),
         connector=agreement(connected, reference.tokens),
         tokens=agreement(tokens, reference.tokens),
     )
+
+
+def _over_and_over(patches: Tensor, count: int) -> Tensor:
+    """The indices of so many crops: all there are, and then from the first on again."""
+    return torch.arange(count, device=patches.device) % len(patches)
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def off(name: str, share: float) -> Maker:
 
 def failing(error: Exception) -> Maker:
     def make(backbone: VisionBackbone, sample: Sample) -> Runtime:
-        raise error
+        raise type(error)(*error.args)  # anew: one that is kept keeps the frames it went through
 
     return make
 
