@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import platform
 import re
 from dataclasses import replace
@@ -35,6 +36,12 @@ def tiny(family: Family) -> Family:
     vit = replace(vit, width=128, heads=2, mlp_width=256, blocks_stored=3, feature_layers=layers)
     connector = replace(connector, projector_hidden=128, llm_width=128)
     return replace(family, name=f"tiny-{family.name}", vit=vit, connector=connector)
+
+
+def show_log() -> None:
+    """Print what loading decides: the parts that are chosen for each number of crops, and why."""
+    logging.basicConfig(format="  %(message)s")
+    logging.getLogger("app").setLevel(logging.INFO)
 
 
 def conditions(device: torch.device) -> dict[str, Any]:

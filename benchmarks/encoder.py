@@ -22,7 +22,7 @@ from app.encoder.machine import MachineWatch, contention
 from app.encoder.runtimes.choose import available, on_request
 from benchmarks.aims import against_aims
 from benchmarks.baselines import compiled_rivals, rivals
-from benchmarks.conditions import add_model, conditions, family_of, result_name
+from benchmarks.conditions import add_model, conditions, family_of, result_name, show_log
 from benchmarks.encoder_rows import HEADING, line
 from benchmarks.table import Counts, Makers, Table
 from benchmarks.timing import Budget, save
@@ -55,6 +55,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Print the table, and save it with every sample."""
     options = options_of(arguments)
+    show_log()
     device, family = choose_device(), family_of(options)
     budget = Budget(options.budget_s or BUDGET_S[device.type])
     dtype = choose_dtype(options.dtype, device)

@@ -31,7 +31,7 @@ from app.encoder.fidelity import (
 from app.encoder.loading import reference_of
 from app.encoder.random_weights import random_backbone
 from app.encoder.runtimes.choose import MAKERS, available, exact_as, on_request
-from benchmarks.conditions import add_model, conditions, family_of, result_name
+from benchmarks.conditions import add_model, conditions, family_of, result_name, show_log
 from benchmarks.reference_file import read_reference
 from benchmarks.timing import Budget, save
 
@@ -87,6 +87,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Print a line a runtime and stage; leaves by ``sys.exit(1)`` if one is too far."""
     options = options_of(arguments)
+    show_log()
     budget, device = Budget(options.budget_s), choose_device()
     print(f"{options.file or 'random weights'}, {device_name(device)}")
     rows: list[dict[str, Any]] = []

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.probe [SECTION …]`` needs torch alone; ``--dry`` tries the code on a CPU.
 Every line is printed and saved at once, and a section or a candidate that fails stops no other.
-Candidates that are ours are those of ``app.encoder.runtimes.kernels``, where there is one.
+Candidates that are ours are those of ``app.encoder.runtimes.kernels``, where Triton is.
 """
 
 from __future__ import annotations
@@ -13,19 +13,24 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from app.core.config import make_config
+from app.core.cost import connector_flops
 from app.core.families import DEFAULT_FAMILY, Family, family_named
-from app.encoder.backbone import attend_to_window
+from app.encoder.backbone import QUICK_GELU, VisionBackbone, attend_to_window
 from app.encoder.device import choose_device, elapsed_ms, mark, synchronise
-from app.encoder.runtimes.compiler import kernels_here, why_no_compiler
-from app.encoder.runtimes.vit_passes import add_within
+from app.encoder.profile_plans import profile_plans, synthetic_crops
+from app.encoder.random_weights import random_backbone
+from app.encoder.runtimes.connectors import KernelConnector
+from app.encoder.runtimes.vit_passes import add_after, add_within, normalise_plainly
 from benchmarks.conditions import conditions, result_name, tiny
 from benchmarks.timing import Budget, save
 
@@ -35,6 +40,7 @@ TOKENS = (144, 480, 1152)
 REPEATS = 15
 CALLS_OF_A_GRAPH = 10
 COPY_BYTES = 2**31
+KERNELS = "app.encoder.runtimes.kernels"
 
 Work = Callable[[], object]
 Candidates = Mapping[str, Work]
@@ -74,10 +80,10 @@ class Bench:
         patches = (self.family.crop_size_px // self.family.patch_size_px) ** 2
         return crops * (patches + self.family.vit.class_token)
 
-    def our(self, name: str, *arguments: object) -> Candidates:
+    def our(self, name: str, *arguments: object, **options: object) -> Candidates:
         """Our own kernel of that name as a way named ``ours``, where there is one."""
         kernel = getattr(self.kernels, name, None)
-        return {} if kernel is None else {"ours": partial(kernel, *arguments)}
+        return {} if kernel is None else {"ours": partial(kernel, *arguments, **options)}
 
     def ms(self, work: Work, *, in_graph: bool) -> float:
         """The median ms of one call: of a CUDA graph of ten, so that launches are not timed."""
@@ -176,31 +182,27 @@ def _epilogues(bench: Bench, name: str, x: Tensor, weight: Tensor, bias: Tensor)
     if name in ("out", "down"):
         narrow, wide = bench.noise(rows, outputs), bench.noise(rows, outputs, dtype=torch.float32)
         return {
-            "sum": partial(torch.addmm, narrow, x, weight.t(), out=narrow),
-            "float32 sum": partial(add_within, wide, x, weight, 1.0),
+            "16-bit sum within": partial(torch.addmm, narrow, x, weight.t(), out=narrow),
+            "float32 sum within": partial(add_within, wide, x, weight, 1.0),
+            "float32 sum after": partial(add_after, wide, x, weight, 1.0),
         }
     if name == "up":
         return {
             "then silu": partial(_product_then_silu, x, weight, bias),
-            "tanh-gelu": partial(torch._addmm_activation, bias, x, weight.t(), use_gelu=True),
-            **_our_ups(bench, x, weight, bias),
+            "tanh-gelu within": partial(
+                torch._addmm_activation, bias, x, weight.t(), use_gelu=True
+            ),
+            **{
+                f"ours {tile[0]}x{tile[1]}": partial(way, tile=tile)
+                for tile in getattr(bench.kernels, "TILES", ())
+                for way in bench.our("up", x, weight, bias, True).values()
+            },
         }
     return {}
 
 
-def _our_ups(bench: Bench, x: Tensor, weight: Tensor, bias: Tensor) -> Candidates:
-    """Our product with quick-GELU in it, by each of its tiles."""
-    kernels = bench.kernels
-    if kernels is None:
-        return {}
-    return {
-        f"ours {tile[0]}x{tile[1]}": partial(kernels.up, x, weight, bias, quick=True, tile=tile)
-        for tile in kernels.TILES
-    }
-
-
 def _product_then_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return functional.silu(torch.addmm(bias, x, weight.t(), alpha=1.702), inplace=True)
+    return functional.silu(torch.addmm(bias, x, weight.t(), alpha=QUICK_GELU), inplace=True)
 
 
 def attention(bench: Bench) -> Iterator[Line]:
@@ -240,8 +242,8 @@ def between(bench: Bench) -> Iterator[Line]:
     """The operations between two products of a block: memory is all they need."""
     vit = bench.family.vit
     width, values = vit.width, bench.dtype.itemsize
-    weight, bias = bench.noise(width), bench.noise(width)
-    shift = torch.zeros(width, device=bench.device)
+    norm = nn.LayerNorm(width, eps=vit.norm_eps, device=bench.device, dtype=bench.dtype)
+    shift = bench.noise(width, dtype=torch.float32)
     for crops in bench.counts():
         rows = bench.rows(crops)
         hidden, narrow = bench.noise(rows, vit.mlp_width), bench.noise(rows, width)
@@ -254,14 +256,14 @@ def between(bench: Bench) -> Iterator[Line]:
         yield Line(
             f"norm of a float32 sum, {crops} crops",
             {
-                "narrowed, then norm": partial(_narrow_norm, wide, weight, bias, vit.norm_eps),
-                **bench.our("norm", wide, shift, weight, bias, vit.norm_eps),
+                "narrowed, then norm": partial(normalise_plainly, wide, shift, norm),
+                **bench.our("norm", wide, shift, norm.weight, norm.bias, norm.eps),
             },
             moved_bytes=(4 + values) * wide.numel(),
         )
         yield Line(
             f"norm of a narrow sum, {crops} crops",
-            {"norm": partial(functional.layer_norm, narrow, (width,), weight, bias)},
+            {"norm": partial(norm, narrow)},
             moved_bytes=2 * values * narrow.numel(),
         )
         yield Line(
@@ -271,27 +273,24 @@ def between(bench: Bench) -> Iterator[Line]:
         )
 
 
-def _narrow_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    return functional.layer_norm(x.to(weight.dtype), weight.shape, weight, bias, eps)
-
-
 def connector(bench: Bench) -> Iterator[Line]:
-    """Pooling attention over four keys, and the projector's two products in."""
-    vit, heads = bench.family.vit, bench.family.vit.heads
-    hidden = bench.family.connector.projector_hidden
+    """The connector as a whole, then its pooling attention and what the projector begins with."""
+    backbone = random_backbone(bench.family, bench.device, bench.dtype)
+    vit, hidden = bench.family.vit, bench.family.connector.projector_hidden
     gate, up = bench.noise(hidden, vit.width), bench.noise(hidden, vit.width)
     both = torch.cat([gate, up])
+    for crops in bench.counts():
+        yield _whole_connector(bench, backbone, crops)
     for tokens in TOKENS[:1] if bench.dry else TOKENS:
-        rows = bench.noise(tokens, vit.width)
-        key_value = bench.noise(tokens, 4, 2, heads, vit.head_width)
-        products = bench.noise(tokens, 2 * hidden)
+        rows, products = bench.noise(tokens, vit.width), bench.noise(tokens, 2 * hidden)
+        key_value = bench.noise(tokens, 4, 2 * vit.width)
         index = torch.arange(4 * tokens, device=bench.device).view(tokens, 4)
         yield Line(
             f"pooling attention, {tokens} tokens",
             {
-                "sdpa": partial(_pool_sdpa, rows, key_value),
-                "written out": partial(_pool_written_out, rows, key_value),
-                **bench.our("pool", rows, key_value.flatten(2), index, heads, False),
+                "sdpa": partial(_pool_sdpa, rows, key_value, vit.heads),
+                "written out": partial(_pool_written_out, rows, key_value, vit.heads),
+                **bench.our("pool", rows, key_value, index, heads=vit.heads, masked=False),
             },
             moved_bytes=bench.dtype.itemsize * (2 * rows.numel() + key_value.numel()),
         )
@@ -302,13 +301,24 @@ def connector(bench: Bench) -> Iterator[Line]:
         )
         yield Line(
             f"swiglu, {tokens} tokens",
-            {
-                "silu and product": partial(_swiglu, products),
-                **bench.our("swiglu", products),
-            },
+            {"silu and product": partial(_swiglu, products), **bench.our("swiglu", products)},
             moved_bytes=3 * bench.dtype.itemsize * tokens * hidden,
         )
         yield _new_counts(bench, tokens)
+
+
+def _whole_connector(bench: Bench, backbone: VisionBackbone, crops: int) -> Line:
+    """Plainly and with our kernels. Not in a graph, as it is not captured."""
+    (plan,) = profile_plans(make_config(bench.family), [crops])
+    inputs = synthetic_crops(plan, bench.device, bench.dtype)
+    width = backbone.pooling.query.in_features
+    features = bench.noise(*inputs.patches.shape[:2], width)
+    read = features, inputs.pool_index, inputs.padding_state
+    ways: dict[str, Work] = {"plain": partial(backbone.connect, *read)}
+    if bench.kernels is not None:
+        ways["ours"] = partial(KernelConnector(backbone), *read)
+    flops = connector_flops(bench.family, plan.patch_tokens)
+    return Line(f"connector of {crops} crops", ways, flops=flops, in_graph=False)
 
 
 def _new_counts(bench: Bench, tokens: int) -> Line:
@@ -316,25 +326,26 @@ def _new_counts(bench: Bench, tokens: int) -> Line:
     vit = bench.family.vit
     more = iter(range(tokens + 1, tokens + 100))
 
-    def call(pool: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def call(pool: Callable[[Tensor, Tensor, int], Tensor]) -> Tensor:
         count = next(more)
-        rows = bench.noise(count, vit.width)
-        return pool(rows, bench.noise(count, 4, 2, vit.heads, vit.head_width))
+        key_value = bench.noise(count, 4, 2 * vit.width)
+        return pool(bench.noise(count, vit.width), key_value, vit.heads)
 
     ways = {"sdpa": partial(call, _pool_sdpa), "written out": partial(call, _pool_written_out)}
     return Line(f"pooling attention, a new number near {tokens} tokens", ways, in_graph=False)
 
 
-def _pool_sdpa(query: Tensor, key_value: Tensor) -> Tensor:
-    key, value = key_value.permute(2, 0, 3, 1, 4).unbind(0)
-    heads = query.unflatten(-1, (key.shape[1], 1, -1))  # type: ignore[no-untyped-call]  # torch
-    return functional.scaled_dot_product_attention(heads, key, value).flatten(1)
+def _pool_sdpa(query: Tensor, key_value: Tensor, heads: int) -> Tensor:
+    """Attention of queries [N, D] over keys and values [N, 4, 2 · D]."""
+    key, value = key_value.view(*key_value.shape[:2], 2, heads, -1).permute(2, 0, 3, 1, 4)
+    asked = query.view(len(query), heads, 1, -1)
+    return functional.scaled_dot_product_attention(asked, key, value).flatten(1)
 
 
-def _pool_written_out(query: Tensor, key_value: Tensor) -> Tensor:
-    key, value = key_value.unbind(2)  # [N, 4, heads, D / heads]
-    heads = query.unflatten(-1, (1, key.shape[2], -1))  # type: ignore[no-untyped-call]  # torch
-    return attend_to_window(heads, key, value, None).flatten(1)
+def _pool_written_out(query: Tensor, key_value: Tensor, heads: int) -> Tensor:
+    key, value = key_value.view(*key_value.shape[:2], 2, heads, -1).unbind(2)
+    asked = query.view(len(query), 1, heads, -1)
+    return attend_to_window(asked, key, value, None).flatten(1)
 
 
 def _two(x: Tensor, gate: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
@@ -386,11 +397,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def our_kernels() -> ModuleType | None:
-    """Import our own kernels; None where they cannot be compiled."""
-    kernels = kernels_here()
-    if kernels is None:
-        print(f"no kernels of our own: {why_no_compiler() or 'no Triton'}")
-    return kernels
+    """The module of our own kernels; None where there is none or it does not work."""
+    try:
+        return import_module(KERNELS)
+    except ImportError as error:
+        print(f"no kernels of our own: {error}")
+        return None
 
 
 @torch.inference_mode()

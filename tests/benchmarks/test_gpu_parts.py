@@ -57,15 +57,15 @@ def test_every_line_of_the_probe_is_saved_when_it_is_printed(
 def test_a_way_that_fails_is_told_beside_the_others(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """There is no product with a float32 sum on a CPU; a section that fails stops no other."""
+    """A CPU has no product with a wider sum within; a section that fails stops no other."""
     probe.main(["products", "between", "--dry"])
     printed = capsys.readouterr().out
-    assert "float32 sum FAILED" in printed
+    assert "float32 sum within FAILED" in printed
     (saved,) = results.iterdir()
     found = json.loads(saved.read_text())["found"]
     (down,) = [ways for what, ways in found["products"].items() if what.startswith("down")]
-    assert "failed" in down["float32 sum"]
-    assert down["sum"]["ms"] > 0
+    assert "failed" in down["float32 sum within"]
+    assert down["float32 sum after"]["ms"] > 0
     assert found["between"]
 
 
@@ -76,10 +76,14 @@ def test_our_own_kernels_are_a_way_where_there_are_any(
     asked: list[str] = []
     kernels = SimpleNamespace(swiglu=lambda *_: asked.append("swiglu"))
     monkeypatch.setattr(probe, "our_kernels", lambda: kernels)
+    monkeypatch.setattr(probe, "KernelConnector", lambda backbone: backbone.connect)
     probe.main(["connector", "--dry"])
     (saved,) = results.iterdir()
     found = json.loads(saved.read_text())["found"]["connector"]
-    assert [what for what, ways in found.items() if "ours" in ways] == ["swiglu, 144 tokens"]
+    assert [what for what, ways in found.items() if "ours" in ways] == [
+        "connector of 1 crops",
+        "swiglu, 144 tokens",
+    ]
     assert asked
 
 
