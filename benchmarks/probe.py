@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -29,6 +28,7 @@ from app.encoder.backbone import QUICK_GELU, VisionBackbone, attend_to_window
 from app.encoder.device import choose_device, elapsed_ms, mark, synchronise
 from app.encoder.profile_plans import profile_plans, synthetic_crops
 from app.encoder.random_weights import random_backbone
+from app.encoder.runtimes.compiler import kernels_here, why_no_compiler
 from app.encoder.runtimes.connectors import KernelConnector
 from app.encoder.runtimes.vit_passes import add_after, add_within, normalise_plainly
 from benchmarks.conditions import conditions, result_name, tiny
@@ -40,7 +40,6 @@ TOKENS = (144, 480, 1152)
 REPEATS = 15
 CALLS_OF_A_GRAPH = 10
 COPY_BYTES = 2**31
-KERNELS = "app.encoder.runtimes.kernels"
 
 Work = Callable[[], object]
 Candidates = Mapping[str, Work]
@@ -192,13 +191,20 @@ def _epilogues(bench: Bench, name: str, x: Tensor, weight: Tensor, bias: Tensor)
             "tanh-gelu within": partial(
                 torch._addmm_activation, bias, x, weight.t(), use_gelu=True
             ),
-            **{
-                f"ours {tile[0]}x{tile[1]}": partial(way, tile=tile)
-                for tile in getattr(bench.kernels, "TILES", ())
-                for way in bench.our("up", x, weight, bias, True).values()
-            },
+            **_our_ups(bench, x, weight, bias),
         }
     return {}
+
+
+def _our_ups(bench: Bench, x: Tensor, weight: Tensor, bias: Tensor) -> Candidates:
+    """Our product with quick-GELU in it, by each of its tiles."""
+    kernels = bench.kernels
+    if kernels is None:
+        return {}
+    return {
+        f"ours {tile[0]}x{tile[1]}": partial(kernels.up, x, weight, bias, quick=True, tile=tile)
+        for tile in kernels.TILES
+    }
 
 
 def _product_then_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -316,7 +322,7 @@ def _whole_connector(bench: Bench, backbone: VisionBackbone, crops: int) -> Line
     read = features, inputs.pool_index, inputs.padding_state
     ways: dict[str, Work] = {"plain": partial(backbone.connect, *read)}
     if bench.kernels is not None:
-        ways["ours"] = partial(KernelConnector(backbone), *read)
+        ways["ours"] = partial(KernelConnector(backbone, bench.kernels), *read)
     flops = connector_flops(bench.family, plan.patch_tokens)
     return Line(f"connector of {crops} crops", ways, flops=flops, in_graph=False)
 
@@ -397,12 +403,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def our_kernels() -> ModuleType | None:
-    """The module of our own kernels; None where there is none or it does not work."""
-    try:
-        return import_module(KERNELS)
-    except ImportError as error:
-        print(f"no kernels of our own: {error}")
-        return None
+    """Import our own kernels; None where they cannot be compiled."""
+    kernels = kernels_here()
+    if kernels is None:
+        print(f"no kernels of our own: {why_no_compiler() or 'no Triton'}")
+    return kernels
 
 
 @torch.inference_mode()
