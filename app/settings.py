@@ -83,7 +83,9 @@ class Settings(BaseSettings):
     )
     device: DeviceChoice = Field("auto", description="Where the encoder runs.")
     dtype: DtypeChoice = Field(
-        "auto", description="What the encoder computes in; auto: bfloat16 where the device has it."
+        "auto",
+        description="What the encoder computes in; auto: bfloat16 where the device has it, float16 "
+        "on GPUs without, and float32 where those are not exact enough.",
     )
     runtime: RuntimeChoice = Field(
         "auto", description="How the network is run; auto: the fastest that agrees with float32."

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -25,10 +24,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from app.core.config import make_config
 from app.core.cost import connector_flops
 from app.core.families import DEFAULT_FAMILY, Family, family_named
-from app.encoder.backbone import QUICK_GELU, VisionBackbone
+from app.encoder.backbone import QUICK_GELU, VisionBackbone, attend_to_window
 from app.encoder.device import choose_device, elapsed_ms, mark, synchronise
 from app.encoder.profile_plans import profile_plans, synthetic_crops
 from app.encoder.random_weights import random_backbone
+from app.encoder.runtimes.compiler import kernels_here, why_no_compiler
 from app.encoder.runtimes.connectors import KernelConnector
 from app.encoder.runtimes.vit_passes import add_after, add_within, normalise_plainly
 from benchmarks.conditions import conditions, result_name, tiny
@@ -40,7 +40,6 @@ TOKENS = (144, 480, 1152)
 REPEATS = 15
 CALLS_OF_A_GRAPH = 10
 COPY_BYTES = 2**31
-KERNELS = "app.encoder.runtimes.kernels"
 
 Work = Callable[[], object]
 Candidates = Mapping[str, Work]
@@ -139,8 +138,8 @@ def ceilings(bench: Bench) -> Iterator[Line]:
         f"copy of {amount >> 20} MiB", {"copy": copy}, moved_bytes=2 * amount, in_graph=False
     )
     some = min(amount, 2**25)
-    pinned = torch.ones(some, dtype=torch.uint8, pin_memory=bench.device.type == "cuda")
     pageable = torch.ones(some, dtype=torch.uint8)
+    pinned = pageable.pin_memory() if bench.device.type == "cuda" else pageable
     yield Line(
         f"{some >> 20} MiB over the bus",
         {
@@ -316,7 +315,7 @@ def _whole_connector(bench: Bench, backbone: VisionBackbone, crops: int) -> Line
     read = features, inputs.pool_index, inputs.padding_state
     ways: dict[str, Work] = {"plain": partial(backbone.connect, *read)}
     if bench.kernels is not None:
-        ways["ours"] = partial(KernelConnector(backbone), *read)
+        ways["ours"] = partial(KernelConnector(backbone, bench.kernels), *read)
     flops = connector_flops(bench.family, plan.patch_tokens)
     return Line(f"connector of {crops} crops", ways, flops=flops, in_graph=False)
 
@@ -345,9 +344,7 @@ def _pool_sdpa(query: Tensor, key_value: Tensor, heads: int) -> Tensor:
 def _pool_written_out(query: Tensor, key_value: Tensor, heads: int) -> Tensor:
     key, value = key_value.view(*key_value.shape[:2], 2, heads, -1).unbind(2)
     asked = query.view(len(query), 1, heads, -1)
-    scores = (asked * key).sum(-1, keepdim=True, dtype=torch.float32) * key.shape[-1] ** -0.5
-    mixed: Tensor = (scores.softmax(1).to(value.dtype) * value).sum(1).flatten(1)
-    return mixed
+    return attend_to_window(asked, key, value, None).flatten(1)
 
 
 def _two(x: Tensor, gate: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
@@ -399,12 +396,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def our_kernels() -> ModuleType | None:
-    """The module of our own kernels; None where there is none or it does not work."""
-    try:
-        return import_module(KERNELS)
-    except ImportError as error:
-        print(f"no kernels of our own: {error}")
-        return None
+    """Import our own kernels; None where they cannot be compiled."""
+    kernels = kernels_here()
+    if kernels is None:
+        print(f"no kernels of our own: {why_no_compiler() or 'no Triton'}")
+    return kernels
 
 
 @torch.inference_mode()

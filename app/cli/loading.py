@@ -24,8 +24,8 @@ def load_here(
     """
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.dtype, device)
-    where = f"{family.name} on {device_name(device)}, {dtype_name(dtype)}"
-    with told.status(f"loading {where}"):
+    where = f"{family.name} on {device_name(device)}"
+    with told.status(f"loading {where}, {dtype_name(dtype)}"):
         if device.type == "cpu":
             use_fastest_threads(dtype, settings.threads)
         encoder = loading.load_encoder(
@@ -33,8 +33,14 @@ def load_here(
             checkpoint=checkpoint,
             device=device,
             dtype=dtype,
+            or_float32=settings.dtype == "auto",
             runtime=settings.runtime,
             seed=settings.seed,
         )
-    told.print(f"{doing} {where}, runtime {encoder.runtime.name}, {encoder.weights} weights")
+    if encoder.note:
+        told.print(encoder.note)
+    told.print(
+        f"{doing} {where}, {dtype_name(encoder.dtype)}, runtime {encoder.runtime.name}, "
+        f"{encoder.weights} weights"
+    )
     return encoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
-DtypeChoice = Literal["auto", "float32", "bfloat16"]
+DtypeChoice = Literal["auto", "float32", "bfloat16", "float16"]
 RuntimeChoice = Literal[
     "auto",
     "eager",

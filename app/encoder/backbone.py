@@ -35,7 +35,12 @@ class Norm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """[.., D] → [.., D]."""
-        out: Tensor = super().forward(x.to(self.weight.dtype))
+        dtype = self.weight.dtype
+        if dtype == torch.float16 and x.dtype == torch.float32:
+            # A sum may be too large for float16, as it cannot be for bfloat16.
+            wide = self.weight.float(), self.bias.float()
+            return functional.layer_norm(x, self.normalized_shape, *wide, self.eps).to(dtype)
+        out: Tensor = super().forward(x.to(dtype))
         return out
 
 
@@ -80,6 +85,7 @@ class Block(nn.Module):
         self.mlp = Mlp(vit)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[C, T, D] → [C, T, D]; x may be wider than the weights."""
         x = x + self.attention(self.attention_norm(x))
         out: Tensor = x + self.mlp(self.mlp_norm(x))
         return out

@@ -19,12 +19,17 @@ from torch import Tensor
 from app.core.errors import CheckpointError
 from app.core.families import Family
 from app.encoder.backbone import VisionBackbone
+from app.encoder.checkpoint_config import check_config
+from app.encoder.device import dtype_name
 
 PREFIX = "model.vision_backbone."
+VISION = "vision_backbone."
+CONFIG_FILE = "config.json"
 INDEX_FILE = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
 NAMES_SHOWN = 10
 READERS = 8
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 FLOATING = frozenset({"F64", "F32", "F16", "BF16"})
 
 _BLOCKS = "image_vit.transformer.resblocks."
@@ -92,18 +97,19 @@ def expected_tensors(family: Family) -> dict[str, tuple[int, ...]]:
 def load_checkpoint(
     folder: Path, family: Family, device: torch.device, dtype: torch.dtype
 ) -> VisionBackbone:
-    """The backbone with a checkpoint's weights, on ``device`` in ``dtype``.
+    """Make the backbone with a checkpoint's weights, on ``device`` in ``dtype``.
 
     Args:
         folder: safetensors with the published names: shards with an index, one
             ``model.safetensors``, or any files of that kind.
 
     Raises:
-        CheckpointError: the folder cannot be read, or a vision tensor is missing, surplus,
-            misshaped or not floating point; names them.
+        CheckpointError: the folder cannot be read or is another family's, or a vision tensor is
+            missing, surplus, misshaped, not floating point or not finite in ``dtype``; names them.
     """
     from safetensors import SafetensorError  # late: random weights do without the package
 
+    check_config(folder / CONFIG_FILE, family)
     with ExitStack() as stack:
         tensors = _open_vision_tensors(folder, stack)
         _check(tensors, expected_tensors(family), folder)
@@ -116,20 +122,39 @@ def load_checkpoint(
 
 
 def _fill(backbone: VisionBackbone, tensors: Mapping[str, Any]) -> None:
-    """Copy tensor after tensor out of the mapped files, several at a time: disks like company."""
+    """Copy tensor after tensor out of the mapped files, several at a time: disks like company.
 
-    def copy(part: Tensor, name: str) -> None:
-        part.copy_(tensors[name].get_tensor(name))
+    Raises:
+        CheckpointError: values are not finite, or not in the backbone's dtype.
+    """
+
+    def copy(part: Tensor, name: str) -> str | None:
+        stored = tensors[name].get_tensor(name)
+        part.copy_(stored)
+        if part.isfinite().all():
+            return None
+        return "overflow" if stored.isfinite().all() else "not finite"
 
     with ThreadPoolExecutor(READERS) as readers:
-        copies = [
-            readers.submit(copy, part, name)
+        copies = {
+            name: readers.submit(copy, part, name)
             for parameter, tensor in backbone.named_parameters()
             for names in [published_names(parameter)]
             for part, name in zip(tensor.chunk(len(names)), names, strict=True)
-        ]
-        for copied in copies:
-            copied.result()
+        }
+        faults = {name: fault for name, copied in copies.items() if (fault := copied.result())}
+    if "not finite" in faults.values():
+        bad = [name for name, fault in faults.items() if fault == "not finite"]
+        raise CheckpointError(
+            f"NaN or infinite values in {_some(bad)}", not_finite=bad[:NAMES_SHOWN]
+        )
+    if faults:
+        dtype = next(backbone.parameters()).dtype
+        would = "; dtype float32 holds them" if dtype == torch.float16 else ""
+        raise CheckpointError(
+            f"values too large for {dtype_name(dtype)} in {_some(faults)}{would}",
+            too_large=list(faults)[:NAMES_SHOWN],
+        )
 
 
 def _open_vision_tensors(folder: Path, stack: ExitStack) -> dict[str, Any]:
@@ -137,7 +162,9 @@ def _open_vision_tensors(folder: Path, stack: ExitStack) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     tensors: dict[str, Any] = {}
+    others: set[str] = set()
     for path in _vision_files(folder):
+        _refuse_pointer(path)
         try:
             file = stack.enter_context(safe_open(path, framework="pt", device="cpu"))
             stored: list[str] = file.keys()
@@ -148,6 +175,9 @@ def _open_vision_tensors(folder: Path, stack: ExitStack) -> dict[str, Any]:
         if repeated:
             raise CheckpointError(f"{path.name} repeats {_some(repeated)}", file=path.name)
         tensors.update(dict.fromkeys(names, file))
+        others |= set(stored) - names
+    if not tensors:
+        _refuse_other_prefix(others, folder)
     return tensors
 
 
@@ -160,21 +190,55 @@ def _vision_files(folder: Path) -> list[Path]:
     if (folder / SINGLE_FILE).exists():
         return [folder / SINGLE_FILE]
     files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise CheckpointError(f"checkpoint folder {folder} holds no safetensors files")
-    return files
+    if files:
+        return files
+    if any(folder.glob("*.bin")):
+        raise CheckpointError(
+            f"checkpoint folder {folder} holds its weights as .bin files alone, which are pickles "
+            "and not read; the same weights as safetensors would do"
+        )
+    raise CheckpointError(f"checkpoint folder {folder} holds no safetensors files")
 
 
 def _indexed_files(index: Path) -> set[str]:
+    _refuse_pointer(index)
     try:
         weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         files = {str(file) for name, file in weight_map.items() if name.startswith(PREFIX)}
+        if not files:
+            _refuse_other_prefix(set(weight_map), index.parent)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"cannot read {index.name}: {error!r}", file=index.name) from error
     outside = [name for name in files if Path(name).name != name]
     if outside:
         raise CheckpointError(f"{index.name} names files outside its folder: {_some(outside)}")
     return files
+
+
+def _refuse_pointer(path: Path) -> None:
+    """Tell a file that a clone without Git LFS left in the place of the real one."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(LFS_POINTER))
+    except OSError:
+        return  # told by whoever reads the file itself
+    if start == LFS_POINTER:
+        raise CheckpointError(
+            f"{path.name} is a Git LFS pointer, not the file itself; `git lfs pull` fetches it",
+            file=path.name,
+        )
+
+
+def _refuse_other_prefix(names: Iterable[str], folder: Path) -> None:
+    """Tell vision tensors that are all there, but under names of another code's."""
+    prefixes = {name[: name.index(VISION) + len(VISION)] for name in names if VISION in name}
+    if prefixes:
+        raise CheckpointError(
+            f"the vision tensors in {folder.name} have names that begin with {_some(prefixes)}; "
+            f"the published ones begin with {PREFIX}",
+            prefixes=sorted(prefixes)[:NAMES_SHOWN],
+            wanted=PREFIX,
+        )
 
 
 def _check(tensors: Mapping[str, Any], expected: dict[str, tuple[int, ...]], folder: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from app.encoder.runtimes.packed import PackedLinear, can_pack
 
 Mark = float | torch.cuda.Event
 
+TENSOR_CORES = (7, 0)
+"""The first compute capability whose float16 products are faster than those of float32."""
 CPU_INFO = Path("/proc/cpuinfo")
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
@@ -25,7 +28,7 @@ INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 are off by a sixth."""
 COPIED_BYTES = 2 * 2**30
 """Read, and as many written: in a millisecond on an H200, so that launching is none of it."""
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def choose_device(choice: DeviceChoice = "auto") -> torch.device:
@@ -43,14 +46,18 @@ def choose_device(choice: DeviceChoice = "auto") -> torch.device:
 
 
 def choose_dtype(choice: DtypeChoice, device: torch.device) -> torch.dtype:
-    """bfloat16 where the device multiplies it in hardware, else float32."""
+    """Choose bfloat16 where the device multiplies it in hardware.
+
+    Else float16 on a GPU that has tensor cores for it (V100, T4), and float32 anywhere else.
+    """
     if choice != "auto":
         return _DTYPES[choice]
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = not BF16_FLAGS.isdisjoint(_cpu_flags())
-    return torch.bfloat16 if fast else torch.float32
+    if device.type != "cuda":
+        return torch.float32 if BF16_FLAGS.isdisjoint(_cpu_flags()) else torch.bfloat16
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    tensor_cores = torch.cuda.get_device_capability(device) >= TENSOR_CORES
+    return torch.float16 if tensor_cores else torch.float32
 
 
 def device_name(device: torch.device) -> str:
@@ -72,6 +79,24 @@ def dtype_named(name: str) -> torch.dtype:
         KeyError: it is none of them.
     """
     return _DTYPES[name]
+
+
+def forbid_tf32() -> None:
+    """Let no product of float32 on CUDA be rounded to TF32's 10 bits, in this process."""
+    # By the older of torch's two switches, which sets both: where they differ, reading one raises.
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """:func:`forbid_tf32` for a while. Only products matter: the network has no convolution."""
+    before = torch.backends.cuda.matmul.fp32_precision
+    forbid_tf32()
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before == "tf32"
+        torch.backends.cuda.matmul.fp32_precision = before
 
 
 def multiplies_int8() -> bool:

@@ -33,7 +33,8 @@ def on_device(device: torch.device, work: Callable[[], T]) -> T:
         lost = _why_lost(device)
         if lost is None:
             raise
-        reason = f"{_first_line(error)}; then: {_first_line(lost)}"
+        told = dict.fromkeys((_first_line(error), _first_line(lost)))
+        reason = "; then: ".join(told)
     # Only here, where the error is gone: its frames hold the memory of the failed pass.
     raise DeviceLost(f"the device takes no call any more, only a new process can: {reason}")
 

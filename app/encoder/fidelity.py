@@ -12,10 +12,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from app.encoder.backbone import VisionBackbone
+from app.encoder.device import exact_float32
 from app.encoder.runtimes.base import Runtime, Sample
 
-MAX_RELATIVE_ERROR = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.int8: 5e-2}
-MIN_COSINE = {torch.float32: 0.99999, torch.bfloat16: 0.999, torch.int8: 0.99}
+MAX_RELATIVE_ERROR = {
+    torch.float32: 1e-5,
+    torch.float16: 1.5e-3,
+    torch.bfloat16: 1e-2,
+    torch.int8: 5e-2,
+}
+MIN_COSINE = {
+    torch.float32: 0.99999,
+    torch.float16: 0.9999,
+    torch.bfloat16: 0.999,
+    torch.int8: 0.99,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +125,7 @@ class StageAgreement:
 def plain_reference(backbone: VisionBackbone, sample: Sample) -> Reference:
     """Run the plain network over a sample in float32, whatever dtype its weights have."""
     dtype = backbone.vit.positional_embedding.dtype
-    with _in_float32(backbone):
+    with exact_float32(), _in_float32(backbone):
         features = backbone.features(backbone.vit(sample.patches.float())).to(dtype).float()
         tokens = backbone.connect(features, sample.pool_index, sample.padding_state)
     return Reference(sample.patches, sample.pool_index, sample.padding_state, features, tokens)

@@ -18,7 +18,7 @@ from app.encoder.encoder import (
     shifted_layout,
     token_layout,
 )
-from app.encoder.preprocess import image_to_patches, patches_shape
+from app.encoder.preprocess import image_to_patches
 from app.encoder.transfers import Download, download, upload, wait_for_downloads
 
 
@@ -80,8 +80,8 @@ def launch(encoder: Encoder, batch: Sequence[Staged]) -> Launched:
 def _cut_all(
     encoder: Encoder, images: Sequence[HostImage]
 ) -> tuple[PreparedCrops, tuple[Tensor, ...]]:
-    """Cut images into the input of one pass; and their copies on the device."""
-    patches = _input_for(encoder, images)
+    """Cut images into the runtime's input for one pass; and their copies on the device."""
+    patches = encoder.runtime.input_for(sum(image.total_crops for image in images))
     uploads, states, windows, first = [], [], [], 0
     for image in images:
         copy = upload(image.memory, encoder.device)
@@ -101,17 +101,6 @@ def _cut_all(
         positions=torch.cat([_positions(encoder, image) for image in images]),
     )
     return crops, tuple(uploads)
-
-
-def _input_for(encoder: Encoder, images: Sequence[HostImage]) -> Tensor:
-    """Where the patches of a pass go: the runtime's own input if it has one."""
-    total_crops = sum(image.total_crops for image in images)
-    own = getattr(encoder.runtime, "input_for", None)
-    if own is not None:
-        found: Tensor = own(total_crops)
-        return found
-    shape = total_crops, *patches_shape(images[0].plan)[1:]
-    return torch.empty(shape, dtype=encoder.dtype, device=encoder.device)
 
 
 def _positions(encoder: Encoder, image: HostImage) -> Tensor:

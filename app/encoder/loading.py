@@ -10,16 +10,16 @@ from pathlib import Path
 import torch
 
 from app.core.choices import RuntimeChoice
-from app.core.errors import RuntimesDisagree
+from app.core.errors import CheckpointError, RuntimesDisagree
 from app.core.families import Family
 from app.encoder.backbone import VisionBackbone
 from app.encoder.checkpoint import load_checkpoint
-from app.encoder.device import dtype_name
+from app.encoder.device import dtype_name, forbid_tf32
 from app.encoder.encoder import Encoder
 from app.encoder.fidelity import Reference, plain_reference
 from app.encoder.padding import MaskOrder
 from app.encoder.random_weights import random_backbone
-from app.encoder.runtimes.choose import choose
+from app.encoder.runtimes.choose import COARSER, choose
 from app.encoder.sample import check_sample, noise_crops, sample_of
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,8 @@ def load_encoder(
         make_backbone = partial(random_backbone, family, device, dtype, seed)
     else:
         make_backbone = partial(load_checkpoint, checkpoint, family, device, dtype)
+    if dtype == torch.float32:
+        forbid_tf32()  # for good, as the encoder's own products are promised to be exact, too
     sample = check_sample(family, device, dtype)
     load_again = partial(
         load_encoder,
@@ -65,10 +67,10 @@ def load_encoder(
     )
     try:
         chosen, fidelity = choose(runtime, make_backbone, sample, device, dtype, check=check)
-    except RuntimesDisagree as error:
-        if not or_float32 or dtype == torch.float32:
+    except (RuntimesDisagree, CheckpointError) as error:
+        if not or_float32 or not _float32_would_do(error, dtype, runtime):
             raise
-        note = f"it computes in float32, as {dtype_name(dtype)} is not exact enough: {error.detail}"
+        note = f"it computes in float32, as {dtype_name(dtype)} will not do: {error.detail}"
     else:
         return Encoder(
             family=family,
@@ -81,6 +83,15 @@ def load_encoder(
         )
     log.warning("%s", note)
     return replace(load_again(), note=note)
+
+
+def _float32_would_do(
+    error: RuntimesDisagree | CheckpointError, dtype: torch.dtype, runtime: RuntimeChoice
+) -> bool:
+    """Whether it was the dtype that failed: too coarse, or too small for the weights."""
+    if dtype == torch.float32 or runtime in COARSER:
+        return False
+    return isinstance(error, RuntimesDisagree) or "too_large" in error.facts
 
 
 def reference_of(family: Family, backbone: VisionBackbone, total_crops: int = 1) -> Reference:

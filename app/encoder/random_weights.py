@@ -12,11 +12,15 @@ from app.encoder.checkpoint import meta_backbone
 POOL = 4_194_301
 """Normal values that are drawn; a prime, so that no width of a weight divides it."""
 
+SMALL_STD = 0.1
+"""Of biases, and of the weights of norms around 1. Were they 0 and 1, as in a fresh network, a
+runtime that drops or mixes them up would still agree."""
+
 
 def random_backbone(
     family: Family, device: torch.device, dtype: torch.dtype, seed: int = 0
 ) -> VisionBackbone:
-    """The backbone at full dimensions, made on ``device`` in ``dtype``; same seed, same weights.
+    """Make the backbone at full dimensions on ``device`` in ``dtype``; same seed, same weights.
 
     A weight has variance 1 / inputs, so a block adds about one unit of variance to the residual
     stream: deep enough a network stays far inside what bfloat16 holds. The values are those of one
@@ -29,12 +33,12 @@ def random_backbone(
     at = 0
     with torch.inference_mode():
         for name, parameter in backbone.named_parameters():
-            if name.endswith("norm.weight"):
-                parameter.fill_(1)
-            elif name.endswith(".bias"):
-                parameter.zero_()
+            values, of_norm = parameter.view(-1), name.endswith("norm.weight")
+            if of_norm or name.endswith(".bias"):
+                at = _fill(values, pool, at, SMALL_STD)
+                values += int(of_norm)
             else:  # a weight [outputs, inputs], or an embedding [.., width]
-                at = _fill(parameter.view(-1), pool, at, parameter.shape[-1] ** -0.5)
+                at = _fill(values, pool, at, parameter.shape[-1] ** -0.5)
     return backbone
 
 

@@ -58,7 +58,7 @@ class Download:
 
     def is_done(self) -> bool:
         """Whether it is there."""
-        return bool(self.done.query())
+        return bool(self.done.query())  # type: ignore[no-untyped-call]  # torch
 
     def wait(self) -> Tensor:
         """Wait without using the CPU, from any thread; the tensor in pinned memory."""

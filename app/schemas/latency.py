@@ -96,7 +96,9 @@ class EncoderAnswer(Mirror):
 
     state: EncoderState
     worker: WorkerState
-    reason: str | None
+    reason: str | None = Field(
+        description="Why loading failed; of a ready encoder, why it computes in float32 after all."
+    )
     profile: ProfileState
     profiled: int = Field(description="Counts of crops measured so far…")
     to_profile: int = Field(description="…of this many.")

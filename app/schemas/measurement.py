@@ -30,7 +30,7 @@ class MeasurementBody(BaseModel):
     repeats: int | None = Field(
         None, ge=1, le=MOST_REPEATS, description="Most timed passes of each count."
     )
-    dtype: Literal["float32", "bfloat16"] | None = Field(
+    dtype: Literal["float32", "bfloat16", "float16"] | None = Field(
         None, description="What the network computes in; by default what the loaded one does."
     )
     full: bool = Field(False, description="Time passes from the decoded image, too.")

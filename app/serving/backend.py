@@ -99,6 +99,7 @@ class TorchEncoder:
         self.dtype = key.dtype
         self.runtime = key.runtime
         self.weights = key.weights
+        self.note = encoder.note
 
     def check(self, plan: CropPlan) -> None:
         """Raise EncoderMismatch if the plan is not one this encoder can run."""
@@ -255,12 +256,18 @@ def load_torch_encoder(
     if on.type == "cpu":
         use_fastest_threads(computed_in, threads)
 
-    def load(in_dtype: torch.dtype) -> Encoder:
+    def load(in_dtype: torch.dtype, *, or_float32: bool = False) -> Encoder:
         return load_encoder(
-            family, checkpoint=checkpoint, device=on, dtype=in_dtype, runtime=runtime, seed=seed
+            family,
+            checkpoint=checkpoint,
+            device=on,
+            dtype=in_dtype,
+            or_float32=or_float32,
+            runtime=runtime,
+            seed=seed,
         )
 
-    encoder = on_device(on, lambda: load(computed_in))
+    encoder = on_device(on, lambda: load(computed_in, or_float32=dtype == "auto"))
     log.info(
         "runtime %s, %d threads, against plain float32: %s",
         encoder.runtime.name,

@@ -33,9 +33,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EncoderStatus:
-    """A moment's state, for /readyz. ``measurement`` is the one that is under way.
+    """A moment's state, for /readyz.
 
-    ``reason`` is why the encoder could not be loaded, or why its worker died.
+    ``reason`` is why the encoder could not be loaded, why its worker died, or why it is not the
+    encoder that was hoped for; ``measurement`` is the one that is under way.
     """
 
     state: EncoderState
@@ -218,7 +219,7 @@ class EncoderService:
             return
         # Begun before the encoder is there for others, so that no other measurement comes first.
         measure_what_is_missing = self.profiling.begin(encoder, measure=self._profile_on_start)
-        self._encoder, self._state = encoder, "ready"
+        self._encoder, self._state, self._reason = encoder, "ready", encoder.note
         measure_what_is_missing()
 
     def _load_encoder(self) -> ServedEncoder | None:

@@ -98,7 +98,7 @@ class MeasurementRequest:
 
     Attributes:
         counts: total crops, the global one included, rising.
-        dtype: ``float32`` or ``bfloat16``.
+        dtype: ``float32``, ``bfloat16`` or ``float16``.
         repeats: timed passes of each count; None: as many as suit the device.
         full: whether passes from the decoded image are timed, too, where they are not anyway.
     """
@@ -135,6 +135,10 @@ class ServedEncoder(Protocol):
     @property
     def weights(self) -> str:
         """``random`` or ``checkpoint``."""
+
+    @property
+    def note(self) -> str | None:
+        """Told on /readyz, where the encoder is not the one that was hoped for."""
 
     def check(self, plan: CropPlan) -> None:
         """Raise EncoderMismatch if the plan is not one this encoder can run."""

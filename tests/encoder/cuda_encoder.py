@@ -98,10 +98,17 @@ def test_an_encoder_that_goes_takes_its_graphs_along() -> None:
         gc.enable()
 
 
+def leave_free(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Make the card so small that no more than this is free."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    monkeypatch.setattr(CARD, "bytes", MEMORY.reserved + size)
+
+
 def test_a_pass_that_will_not_fit_is_refused_with_numbers(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CARD, "bytes", MEMORY.reserved + 2**20)
+    leave_free(monkeypatch, 2**20)
     with pytest.raises(OutOfDeviceMemory) as refused:
         encoder.check_memory(13)
     assert refused.value.facts["actual"] > refused.value.facts["limit"] > 0
@@ -109,7 +116,7 @@ def test_a_pass_that_will_not_fit_is_refused_with_numbers(
 
 def test_loading_on_a_card_that_is_too_small_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither another runtime nor another dtype is blamed."""
-    monkeypatch.setattr(CARD, "bytes", MEMORY.reserved + 2**18)
+    leave_free(monkeypatch, 2**18)
     with pytest.raises(CropPlannerError) as refused:
         in_device_memory(load)
     assert isinstance(refused.value, OutOfDeviceMemory)

@@ -21,6 +21,7 @@ from app.encoder.checkpoint import (
     load_checkpoint,
     meta_backbone,
 )
+from app.encoder.checkpoint_config import check_config
 from tests.encoder.reference import CPU, Vectors, write_checkpoint
 
 WQ = f"{PREFIX}image_vit.transformer.resblocks.0.attention.wq.weight"
@@ -198,3 +199,103 @@ def test_a_tensor_in_two_files_is_ambiguous(molmo1: Vectors, tmp_path: Path) -> 
     save_file({WQ: molmo1.weights[WQ]}, tmp_path / "b.safetensors")
     with pytest.raises(CheckpointError, match=r"b\.safetensors repeats"):
         load(molmo1, tmp_path)
+
+
+def test_values_that_are_not_finite_are_named(molmo1: Vectors, tmp_path: Path) -> None:
+    """A NaN, or an infinity, in a tensor that is read; the dtype is not blamed."""
+    weights = {**molmo1.weights, WQ: molmo1.weights[WQ].clone()}
+    weights[WQ][3, 5] = float("nan")
+    for dtype in (torch.float32, torch.float16):
+        with pytest.raises(CheckpointError, match=f"NaN or infinite values in {WQ}") as caught:
+            load_checkpoint(write_checkpoint(tmp_path, weights), molmo1.family, CPU, dtype)
+        assert caught.value.facts["not_finite"] == [WQ]
+
+
+def test_values_that_overflow_the_dtype_are_named(molmo1: Vectors, tmp_path: Path) -> None:
+    """70,000 is too large for float16, and for nothing else that is computed in."""
+    weights = {**molmo1.weights, WQ: molmo1.weights[WQ].clone()}
+    weights[WQ][3, 5] = 70_000
+    folder = write_checkpoint(tmp_path, weights)
+    with pytest.raises(CheckpointError, match=f"too large for float16 in {WQ}; dtype float32"):
+        load_checkpoint(folder, molmo1.family, CPU, torch.float16)
+    for dtype in (torch.float32, torch.bfloat16):
+        load_checkpoint(folder, molmo1.family, CPU, dtype)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "a.safetensors", INDEX_FILE])
+def test_a_pointer_of_git_lfs_is_told_as_that(molmo1: Vectors, tmp_path: Path, name: str) -> None:
+    """Wherever a clone without LFS left one."""
+    (tmp_path / name).write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+    )
+    with pytest.raises(CheckpointError, match=rf"{name} is a Git LFS pointer.*git lfs pull"):
+        load(molmo1, tmp_path)
+
+
+def test_pickles_alone_are_told_as_that(molmo1: Vectors, tmp_path: Path) -> None:
+    """A folder of ``.bin`` files is no empty folder."""
+    (tmp_path / "pytorch_model-00001-of-00002.bin").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"\.bin files alone"):
+        load(molmo1, tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["vision_backbone.", "model.model.vision_backbone."])
+@pytest.mark.parametrize("indexed", [True, False])
+def test_tensors_under_another_prefix_are_told_as_that(
+    molmo1: Vectors, tmp_path: Path, prefix: str, indexed: bool
+) -> None:
+    """With the prefix they have and the published one, not as 193 missing tensors."""
+    weights = {
+        name.replace(PREFIX, prefix, 1): tensor for name, tensor in molmo1.weights.items()
+    } | {"lm_head.weight": torch.zeros(1)}
+    (write_shards if indexed else write_checkpoint)(tmp_path, weights)
+    with pytest.raises(CheckpointError) as caught:
+        load(molmo1, tmp_path)
+    assert f"begin with {prefix}; the published ones begin with {PREFIX}" in caught.value.detail
+    assert caught.value.facts["prefixes"] == [prefix]
+
+
+MOLMO2_8B = {
+    "model_type": "molmo2",
+    "text_config": {"hidden_size": 4096},
+    "adapter_config": {"intermediate_size": 12288, "text_hidden_size": 4096},
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "fitting"),
+    [
+        ({"model_type": "molmo", "hidden_size": 4096}, ["molmo-7b-o-0924"]),
+        ({"model_type": "molmo", "hidden_size": 999}, []),
+        (MOLMO2_8B, ["molmo2-8b"]),
+        ({"model_type": "molmo2"}, ["molmo2-4b", "molmo2-8b", "molmo2-o-7b"]),
+    ],
+)
+def test_a_configuration_of_another_family_is_told_with_what_fits(
+    tmp_path: Path, config: dict[str, Any], fitting: list[str]
+) -> None:
+    """Before a tensor is looked for, by width of the language model and of the projector."""
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="is not that of molmo-7b-d-0924") as caught:
+        load_checkpoint(tmp_path, family_named("molmo-7b-d-0924"), CPU, torch.float32)
+    assert caught.value.facts["supported"] == fitting
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("molmo-7b-d-0924", '{"model_type": "molmo", "hidden_size": 3584}'),
+        ("molmo2-8b", json.dumps(MOLMO2_8B)),
+        ("molmo2-8b", '{"model_type": "molmo_point", "text_config": {"hidden_size": 7}}'),
+        ("molmo2-8b", '{"model_type": "molmo2", "text_config": 3}'),
+        ("molmo2-8b", "[]"),
+        ("molmo2-8b", "no JSON"),
+    ],
+)
+def test_a_configuration_that_does_not_contradict_is_no_error(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    """Only what surely is another family is refused."""
+    (tmp_path / "config.json").write_text(text)
+    check_config(tmp_path / "config.json", family_named(name))
+    check_config(tmp_path / "absent.json", family_named(name))

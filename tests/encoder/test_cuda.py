@@ -14,6 +14,7 @@ from app.core.geometry import Size
 from app.core.plan import make_plan
 from app.encoder.encoder import Encoder, HostImage
 from app.encoder.fidelity import agreement, compare
+from app.encoder.launching import launch
 from app.encoder.loading import load_encoder, reference_of
 from app.encoder.preprocess import MAX_CUDA_SHRINKING, image_to_patches
 from app.encoder.random_weights import random_backbone
@@ -92,6 +93,32 @@ def test_a_staged_image_crosses_without_waiting(encoder: Encoder) -> None:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert agreement(tokens, first).relative_error <= 1e-3
+
+
+def test_a_second_pass_is_launched_while_the_first_is_under_way(encoder: Encoder) -> None:
+    """The host waits for nothing in between, and no image gets what is of another."""
+    sizes = ((640, 480), (300, 500), (90, 90), (1400, 1000))
+    images = [
+        (
+            torch.randint(0, 256, (height, width, 3), dtype=torch.uint8),
+            make_plan(Size(width, height), make_config(encoder.family)),
+        )
+        for width, height in sizes
+    ]
+    alone = [encoder.run(encoder.prepare(*image)).tokens.cpu() for image in images]
+    passes = ([0], [1, 2], [3], [0, 1, 2])
+    for numbers in passes:  # what is kept by tiling is there afterwards
+        launch(encoder, [encoder.stage(*images[number]) for number in numbers]).wait()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        staged = [[encoder.stage(*images[number]) for number in numbers] for numbers in passes]
+        launched = [launch(encoder, batch) for batch in staged]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for numbers, one in zip(passes, launched, strict=True):
+        for number, image in zip(numbers, one.images(), strict=True):
+            assert image.tokens.is_pinned()
+            assert agreement(image.tokens, alone[number]).relative_error <= 2e-2
 
 
 def test_timed_preparation_waits_and_tells_the_transfer(encoder: Encoder) -> None:

@@ -150,6 +150,32 @@ def test_device_and_dtype_are_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         devices.choose_device("cuda")
 
 
+@pytest.mark.parametrize(
+    ("capability", "bfloat16", "chosen"),
+    [
+        ((9, 0), True, torch.bfloat16),
+        ((7, 5), False, torch.float16),  # T4
+        ((7, 0), False, torch.float16),  # V100
+        ((6, 1), False, torch.float32),  # no tensor cores: float16 would be slower
+    ],
+)
+def test_gpus_without_bfloat16_compute_in_float16(
+    monkeypatch: pytest.MonkeyPatch,
+    capability: tuple[int, int],
+    bfloat16: bool,
+    chosen: torch.dtype,
+) -> None:
+    """Emulated bfloat16 does not count, as it runs at the rate of float32."""
+
+    def supported(*, including_emulation: bool) -> bool:
+        return bfloat16 or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert devices.choose_dtype("auto", torch.device("cuda", 0)) == chosen
+    assert devices.choose_dtype("float32", torch.device("cuda", 0)) == torch.float32
+
+
 def test_the_matmul_rate_is_positive() -> None:
     """A calibration gives a finite rate in any dtype."""
     assert 0 < devices.matmul_gflop_per_s(CPU, torch.float32, size=64) < float("inf")

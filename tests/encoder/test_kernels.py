@@ -123,7 +123,7 @@ def backbone(request: pytest.FixtureRequest) -> VisionBackbone:
 def test_the_connector_with_kernels_makes_the_same_tokens(backbone: VisionBackbone) -> None:
     """With every state of padding, and with windows that miss a patch."""
     inputs = _sample(backbone)
-    found = KernelConnector(backbone)(*inputs)
+    found = KernelConnector(backbone, kernels)(*inputs)
     assert agreement(found, backbone.connect(*inputs)).relative_error <= 1e-5
 
 

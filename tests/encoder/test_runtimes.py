@@ -62,6 +62,25 @@ def test_every_runtime_agrees_with_the_plain_network(
     assert compare(MAKERS[name](backbone, reference), reference, dtype).holds(dtype)
 
 
+@pytest.mark.parametrize("name", available(CPU, torch.float16))
+def test_float16_keeps_its_limits_and_holds_sums_that_are_larger_than_it(
+    vectors: Vectors, name: str
+) -> None:
+    """Two blocks add 120,000 to a value and two take it away again; float16 ends at 65,504."""
+    backbone = random_backbone(vectors.family, CPU, torch.float16)
+    with torch.inference_mode():
+        for block, sign in ((0, 1), (1, -1)):
+            for linear in (
+                backbone.vit.blocks[block].attention.out,
+                backbone.vit.blocks[block].mlp.down,
+            ):
+                linear.bias[0] = sign * 60_000
+    reference = plain_reference(backbone, check_sample(vectors.family, CPU, torch.float16))
+    assert reference.features.isfinite().all()
+    found = compare(MAKERS[name](backbone, reference), reference, torch.float16, [3])
+    assert found.holds(torch.float16), found
+
+
 def test_the_plain_reference_leaves_the_weights_as_they_were(vectors: Vectors) -> None:
     """Widening a layer for the time it runs and narrowing it again loses nothing."""
     backbone = random_backbone(vectors.family, CPU, torch.bfloat16)

@@ -217,6 +217,15 @@ async def test_a_device_lost_while_profiled_asks_for_a_restart(serve, fake_encod
         await unhealthy(client)
 
 
+async def test_a_device_lost_while_an_image_is_staged_asks_for_a_restart(serve, fake_encoder):
+    """Pinned memory comes from the device's driver, in whatever thread."""
+    fake_encoder.stage_failure = DeviceLost("CUDA error: an illegal memory access")
+    async with serve() as client:
+        await ready(client)
+        check_problem(await post(client, 300), 503, "encoder-unavailable")
+        await unhealthy(client)
+
+
 async def test_without_an_encoder_the_upload_is_not_even_read(serve):
     """Unreadable bytes would be 415 otherwise."""
     async with serve(encoder=False) as client:

@@ -46,6 +46,16 @@ def test_a_profile_grows_in_the_background_and_answers_as_it_does():
     service.stop()
 
 
+def test_an_encoder_that_is_not_the_one_hoped_for_says_why_while_it_is_ready():
+    """As the reason beside its state, which /readyz shows."""
+    encoder = FakeEncoder(saved=fake_profile(3))
+    encoder.note = "it computes in float32"
+    service = started(lambda: encoder)
+    until(lambda: service.status().state == "ready")
+    assert service.status().reason == "it computes in float32"
+    service.stop()
+
+
 def test_a_saved_profile_is_used_without_measuring():
     encoder = FakeEncoder(saved=fake_profile(3))
     service = started(lambda: encoder)

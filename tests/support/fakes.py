@@ -45,6 +45,7 @@ class FakeEncoder:
 
     model, device = "molmo-7b-d-0924", "fake"
     runtime, weights = "eager", "random"
+    note: str | None = None
     profile_counts = 3
 
     def __init__(self, saved: Profile | None = None) -> None:
@@ -62,6 +63,7 @@ class FakeEncoder:
         self.transfer_ms: float | None = None
         self.passes = 0
         self.failure: BaseException | None = None
+        self.stage_failure: Exception | None = None
         self.batches: list[list[int]] = []
         self.poison_px: int | None = None
         self.memory_crops = 1000
@@ -84,6 +86,8 @@ class FakeEncoder:
         return PreparedImage(run_pass, self.transfer_ms)
 
     def stage(self, picture, plan) -> Staged:
+        if self.stage_failure:
+            raise self.stage_failure
         return Staged(plan.total_crops, plan)
 
     def launch(self, batch) -> Done[EncodedTokens]:

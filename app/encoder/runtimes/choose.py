@@ -26,6 +26,7 @@ from app.encoder.memory import give_back, in_device_memory
 from app.encoder.runtimes.base import Eager, Maker, Runtime, Sample, without_sample
 from app.encoder.runtimes.graphs import CudaGraphs, compiled_graphs
 from app.encoder.runtimes.openvino import OpenVino, OpenVinoInt8, openvino_installed
+from app.encoder.runtimes.openvino_graph import TYPES
 from app.encoder.runtimes.packed import Packed, can_pack
 
 MAKERS: Mapping[str, Maker] = {
@@ -53,7 +54,7 @@ def available(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
         return ("cuda-graphs", "eager")
     on_cpu = device.type == "cpu"
     names = {
-        "openvino": on_cpu and openvino_installed(),
+        "openvino": on_cpu and openvino_installed() and dtype in TYPES,
         "packed": on_cpu and can_pack(dtype),
         "eager": True,
     }
@@ -108,7 +109,7 @@ def choose(
         if made is not None and (made.found is None or made.found.holds(exact_as(name, dtype))):
             return made.runtime, made.found
         del made  # before the next one's weights are made
-        trials.give_back()
+        trials.give_up(name)
     for name in trials.nearer_than_plain():
         made = trials.make(name)
         if made is not None:
@@ -165,10 +166,10 @@ class _Trials:
             made = in_device_memory(partial(self._make, name))
         except OutOfDeviceMemory as error:
             self._out_of_memory = True
-            self._give_up(name, error.detail)
+            self._reasons[name] = error.detail
             return None
         except (RuntimeError, ImportError) as error:
-            self._give_up(name, f"does not work here: {error}")
+            self._reasons[name] = f"does not work here: {error}"
             return None
         if made.found is not None:
             self._found[name] = made.found
@@ -185,12 +186,9 @@ class _Trials:
         counts = CHECKED_COUNTS[self._device.type]
         return _Made(runtime, compare(runtime, self._reference, self._dtype, counts))
 
-    def _give_up(self, name: str, reason: str) -> None:
-        log.warning("runtime %s: %s", name, reason)
-        self._reasons[name] = reason
-
-    def give_back(self) -> None:
-        """Free what a runtime held that was not taken."""
+    def give_up(self, name: str) -> None:
+        """Tell why a runtime is not taken, and free what it held."""
+        log.warning("runtime %s is not used: %s", name, self._reasons[name])
         give_back()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -202,7 +200,7 @@ class _Trials:
             return ()
         if "eager" not in self._found:
             self.make("eager")
-            self.give_back()
+            self.give_up("eager")
         plain = self._found.get("eager")
         if plain is None:
             return ()
@@ -219,7 +217,13 @@ class _Trials:
         dtype = dtype_name(self._dtype)
         if not self._found:
             return EncoderUnavailable(f"no runtime works in {dtype} here: {told}", **facts)
-        would = "" if self._dtype == torch.float32 else "; dtype float32 would"
         return RuntimesDisagree(
-            f"no runtime agrees with the plain float32 network in {dtype} ({told}){would}", **facts
+            f"no runtime agrees with the plain float32 network in {dtype} ({told})"
+            f"{self._what_would()}",
+            **facts,
         )
+
+    def _what_would(self) -> str:
+        if not set(self._found) - set(COARSER):
+            return "; another runtime would"
+        return "" if self._dtype == torch.float32 else "; dtype float32 would"

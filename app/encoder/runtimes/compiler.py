@@ -8,16 +8,35 @@ what lies there. Either would end in an error of another library in the middle o
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import shutil
 import subprocess
 import sysconfig
 import tempfile
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 SOURCE = "#include <Python.h>\nint works(void) { return PY_MAJOR_VERSION; }\n"
 TIMEOUT_S = 60.0
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def kernels_here() -> ModuleType | None:
+    """Import our kernels; None, and the log says why once, where they cannot be compiled."""
+    try:
+        kernels = import_module("app.encoder.runtimes.kernels")
+        reason = why_no_compiler()
+    except ImportError as error:
+        reason = str(error)
+    if reason is None:
+        return kernels
+    log.warning("the GPU runs without kernels of our own: %s", reason)
+    return None
 
 
 @cache

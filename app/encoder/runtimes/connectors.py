@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from app.encoder.backbone import VisionBackbone
 from app.encoder.device import elapsed_ms, mark, synchronise
 from app.encoder.fidelity import MAX_RELATIVE_ERROR, agreement
+from app.encoder.runtimes.compiler import kernels_here
 
 Connect = Callable[[Tensor, Tensor, Tensor], Tensor]
 """As :meth:`VisionBackbone.connect`."""
@@ -21,15 +23,9 @@ log = logging.getLogger(__name__)
 
 
 class KernelConnector:
-    """The connector with kernels of our own between its products.
+    """The connector with :mod:`app.encoder.runtimes.kernels` between its products."""
 
-    Raises:
-        ImportError: Triton cannot be imported.
-    """
-
-    def __init__(self, backbone: VisionBackbone) -> None:
-        from app.encoder.runtimes import kernels
-
+    def __init__(self, backbone: VisionBackbone, kernels: ModuleType) -> None:
         self._kernels, self._backbone = kernels, backbone
         with torch.inference_mode():
             padded = backbone.padding_embedding is not None
@@ -61,15 +57,16 @@ class KernelConnector:
 def fastest_connector(backbone: VisionBackbone) -> Connect:
     """The connector with our kernels, where they work, agree and are faster; else the plain one."""
     device = backbone.vit.positional_embedding.device
-    if device.type != "cuda":
+    kernels = kernels_here() if device.type == "cuda" else None
+    if kernels is None:
         return backbone.connect
     inputs = _sample(backbone)
     wanted = backbone.connect(*inputs)
     try:
-        ours = KernelConnector(backbone)
+        ours = KernelConnector(backbone, kernels)
         found = agreement(ours(*inputs), wanted)
     except Exception as error:  # Triton fails in every way there is
-        log.info("the connector runs without kernels of our own: %s", error)
+        log.warning("the connector runs without kernels of our own: %s", error)
         return backbone.connect
     if not found.relative_error <= 2 * MAX_RELATIVE_ERROR[wanted.dtype]:
         log.warning("the kernels of the connector are not used: %s", found)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from app.encoder.backbone import Mlp, VisionBackbone
 from app.encoder.fidelity import MAX_RELATIVE_ERROR, agreement
+from app.encoder.runtimes.compiler import kernels_here
 from app.encoder.runtimes.vit_passes import (
     ATTENTION_BACKENDS,
     PLAIN,
@@ -127,17 +128,16 @@ def parts_for(backbone: VisionBackbone) -> tuple[Parts, ...]:
 
 
 def _with_kernels(within: Parts, weight: Tensor) -> tuple[Parts, ...]:
-    """Those that need Triton: none where it cannot be imported."""
-    try:
-        from app.encoder.runtimes import kernels
-    except ImportError as error:
-        log.info("there are no kernels of our own: %s", error)
+    """Those that need kernels of our own: none where these cannot be compiled."""
+    kernels = kernels_here()
+    if kernels is None:
         return ()
 
     def normalise(x: Tensor, shift: Tensor, norm: nn.LayerNorm) -> Tensor:
-        return kernels.norm(x, shift, norm.weight, norm.bias, norm.eps)
+        normed: Tensor = kernels.norm(x, shift, norm.weight, norm.bias, norm.eps)
+        return normed
 
-    normed = replace(within, name="sum within, Triton norm", normalise=normalise)
+    with_norm = replace(within, name="sum within, Triton norm", normalise=normalise)
     ups: dict[str, Callable[[Mlp], Up]] = {"GELU within": UpWithin}
     # Older cards cannot load ahead, and Triton multiplies float32 as TF32.
     if weight.dtype.itemsize == 2 and torch.cuda.get_device_capability(weight.device) >= (8, 0):
@@ -145,8 +145,8 @@ def _with_kernels(within: Parts, weight: Tensor) -> tuple[Parts, ...]:
             f"Triton up {tile[0]}x{tile[1]}": partial(UpByKernel, partial(kernels.up, tile=tile))
             for tile in kernels.TILES
         }
-    named = {f"{normed.name}, {name}": make_up for name, make_up in ups.items()}
-    return (normed, *(replace(normed, name=name, make_up=up) for name, up in named.items()))
+    named = {f"{with_norm.name}, {name}": make_up for name, make_up in ups.items()}
+    return (with_norm, *(replace(with_norm, name=name, make_up=up) for name, up in named.items()))
 
 
 def _noise(backbone: VisionBackbone) -> Tensor:

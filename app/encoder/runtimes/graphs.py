@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from app.encoder.backbone import VisionBackbone
+from app.encoder.runtimes.compiler import why_no_compiler
 from app.encoder.runtimes.connectors import fastest_connector
 from app.encoder.runtimes.fastest import FastestParts, PassChooser
 from app.encoder.runtimes.parts import even_parts
@@ -38,7 +39,7 @@ from app.encoder.runtimes.vit_passes import CompiledPass, VitPass
 MAX_CROPS = 13
 """Graphs captured: up to Molmo 1's twelve crops and the global one. More crops are split evenly."""
 WARM_UP_PASSES = 2
-TIMED_REPLAYS, TIMED_ROUNDS = 10, 3
+TIMED_REPLAYS, TIMED_ROUNDS = 3, 3
 
 Work = Callable[[], None]
 Replay = Callable[[], None]
@@ -181,7 +182,14 @@ class CudaGraphs:
 
 
 def compiled_graphs(backbone: VisionBackbone) -> CudaGraphs:
-    """:class:`CudaGraphs` of blocks that torch.compile made; loading takes a minute longer."""
+    """Make :class:`CudaGraphs` of blocks that torch.compile made; loading takes a minute longer.
+
+    Raises:
+        RuntimeError: nothing can be compiled here.
+    """
+    reason = why_no_compiler()
+    if reason is not None:
+        raise RuntimeError(reason)
     vit = CompiledPass(backbone)
     return CudaGraphs(backbone, name="compiled", choose_pass=lambda *_: vit)
 

@@ -245,9 +245,7 @@ def _pool_kernel(
     tl.store(out + token * all_heads + one, (mixed / share).to(out.dtype.element_ty), mask=inside)
 
 
-def pool(
-    query: Tensor, key_value: Tensor, pool_index: Tensor, *, heads: int, masked: bool
-) -> Tensor:
+def pool(query: Tensor, key_value: Tensor, pool_index: Tensor, heads: int, masked: bool) -> Tensor:
     """Attention of one query over the patches of its window: [N, D], [N, W, 2 · D] → [N, D].
 
     ``masked`` leaves out patches whose ``pool_index`` [N, W] is -1. ``heads`` is a power of two.

@@ -18,6 +18,9 @@ from app.encoder.backbone import QUICK_GELU, Block, SelfAttention, VisionTransfo
 Node = Any
 LAST = 2**31 - 1
 
+TYPES = {torch.float32: "f32", torch.bfloat16: "bf16", torch.int8: "i8"}
+"""OpenVINO's names of the types that are handed over."""
+
 
 def import_openvino() -> Any:
     """The ``openvino`` package, kept from reporting to its makers that it was imported.
@@ -38,13 +41,10 @@ def in_place(tensor: Tensor) -> Any:
     numpy has no bfloat16, so its bits go as whole numbers under the right name.
     """
     ov = import_openvino()
-    types = {
-        torch.float32: ov.Type.f32,
-        torch.bfloat16: ov.Type.bf16,
-        torch.int8: ov.Type.i8,
-    }
     bits = tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor
-    return ov.Tensor(bits.numpy(), ov.Shape(list(tensor.shape)), types[tensor.dtype])
+    return ov.Tensor(
+        bits.numpy(), ov.Shape(list(tensor.shape)), getattr(ov.Type, TYPES[tensor.dtype])
+    )
 
 
 class VitGraph:

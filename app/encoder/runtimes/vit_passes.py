@@ -103,8 +103,12 @@ def add_within(total: Tensor, rows: Tensor, weight: Tensor, scale: float) -> Non
 
 
 def normalise_plainly(x: Tensor, shift: Tensor, norm: nn.LayerNorm) -> Tensor:
-    """By torch's operations: shift and rounding in one, then the norm of the rounded sum."""
-    shifted = torch.add(x, shift, out=torch.empty_like(x, dtype=norm.weight.dtype))
+    """By torch's operations: shift and rounding in one, then the norm of the rounded sum.
+
+    Not rounded is what float16 might not hold.
+    """
+    dtype = torch.float32 if norm.weight.dtype == torch.float16 else norm.weight.dtype
+    shifted = torch.add(x, shift, out=torch.empty_like(x, dtype=dtype))
     normed: Tensor = norm(shifted)
     return normed
 

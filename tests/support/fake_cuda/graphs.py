@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from .memory import MEMORY, POOLS, Buffer, Pool
 from .nested import leaves
@@ -94,7 +95,7 @@ class CUDAGraph:
         forbid_in_capture("replay inside a capture")
         buffers = self._living()
         STATS["replays"] += 1
-        with torch.inference_mode(), LOCK:
+        with torch.inference_mode(), _disable_current_modes(), LOCK:
             for graph in self._pool.graphs:
                 graph._spoil()
             self.clean = False

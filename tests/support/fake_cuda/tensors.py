@@ -73,6 +73,9 @@ class DeviceTensor(Tensor):
     def contiguous(self, memory_format=torch.contiguous_format):
         return aten.contiguous.default(self, memory_format=memory_format)
 
+    def __invert__(self):
+        return aten.bitwise_not.default(self)
+
     def record_stream(self, stream: Stream) -> None:
         self.buffer.recorded.add(stream.id)
 
