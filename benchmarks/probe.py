@@ -192,9 +192,9 @@ def _epilogues(bench: Bench, name: str, x: Tensor, weight: Tensor, bias: Tensor)
                 torch._addmm_activation, bias, x, weight.t(), use_gelu=True
             ),
             **{
-                f"ours {tile[0]}x{tile[1]}": partial(way, tile=tile)
+                f"ours {tile[0]}x{tile[1]}": way
                 for tile in getattr(bench.kernels, "TILES", ())
-                for way in bench.our("up", x, weight, bias, True).values()
+                for way in bench.our("up", x, weight, bias, True, tile=tile).values()
             },
         }
     return {}
