@@ -76,7 +76,7 @@ def test_our_own_kernels_are_a_way_where_there_are_any(
     asked: list[str] = []
     kernels = SimpleNamespace(swiglu=lambda *_: asked.append("swiglu"))
     monkeypatch.setattr(probe, "our_kernels", lambda: kernels)
-    monkeypatch.setattr(probe, "KernelConnector", lambda backbone: backbone.connect)
+    monkeypatch.setattr(probe, "KernelConnector", lambda backbone, _: backbone.connect)
     probe.main(["connector", "--dry"])
     (saved,) = results.iterdir()
     found = json.loads(saved.read_text())["found"]["connector"]
