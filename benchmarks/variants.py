@@ -49,8 +49,8 @@ class Variant:
 
     @property
     def rated_in(self) -> torch.dtype:
-        """The dtype of the product that its rate is held against; integers against ``dtype``."""
-        return self.precision if self.precision.is_floating_point else self.dtype
+        """The dtype of the product that its rate is held against; 8 bits against ``dtype``."""
+        return self.precision if self.precision.itemsize > 1 else self.dtype
 
     @property
     def scope(self) -> Scope:

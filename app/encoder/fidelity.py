@@ -20,12 +20,14 @@ MAX_RELATIVE_ERROR = {
     torch.float16: 1.5e-3,
     torch.bfloat16: 1e-2,
     torch.int8: 5e-2,
+    torch.float8_e4m3fn: 1e-1,
 }
 MIN_COSINE = {
     torch.float32: 0.99999,
     torch.float16: 0.9999,
     torch.bfloat16: 0.999,
     torch.int8: 0.99,
+    torch.float8_e4m3fn: 0.99,
 }
 
 

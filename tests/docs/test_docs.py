@@ -101,7 +101,7 @@ def test_imports_point_one_way(package):
         # skimage: SSIM, matplotlib: pictures of plans; both imported at their first use
         "imaging": {"PIL", "numpy", "cykooz_resizer", "skimage", "matplotlib"},
         # PIL: reads the photo that runtimes are checked on, when an encoder is loaded
-        "encoder": {"torch", "numpy", "safetensors", "openvino", "PIL"},
+        "encoder": {"torch", "numpy", "safetensors", "openvino", "triton", "PIL"},
         "prefill": {"httpx"},
     }
     for file in (ROOT / "app" / package).rglob("*.py"):
