@@ -80,10 +80,10 @@ TINY = ("--tiny", "--counts", "1", "2")
 
 STEPS = (
     Step("machine", 10, ("bash", "-c", MACHINE), told=False),
-    Step("probe", 88, benchmark("probe"), ("--dry",)),
+    Step("probe", 80, benchmark("probe"), ("--dry",)),
     Step(
         "tests",
-        50,
+        80,
         # Not the project's configuration and fixtures, which need more than pytest.
         (
             *(sys.executable, "-m", "pytest", "-v", "-c", os.devnull, "--rootdir", "."),
@@ -101,13 +101,13 @@ STEPS = (
     ),
     Step(
         "compiled",
-        60,
+        54,
         benchmark("encoder", "--name", "compiled", *COMPILED, "transformers, compiled"),
         (*TINY, "--rounds", "2"),
     ),
     Step(
         "reduce-overhead",
-        58,
+        52,
         benchmark(
             "encoder", "--name", "reduce-overhead", *COMPILED, "transformers, reduce-overhead"
         ),
@@ -115,13 +115,13 @@ STEPS = (
     ),
     Step(
         "profile",
-        40,
+        36,
         benchmark("profile", "--out", "{results}"),
         (*TINY, "--repeats", "2"),
     ),
     Step(
         "serving",
-        72,
+        68,
         benchmark("throughput"),
         (
             *("--tiny", "--batches", "1", "2", "--passes", "1", "--rounds", "2"),
