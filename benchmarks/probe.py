@@ -24,7 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from app.core.config import make_config
 from app.core.cost import connector_flops
 from app.core.families import DEFAULT_FAMILY, Family, family_named
-from app.encoder.backbone import QUICK_GELU, VisionBackbone, attend_to_window
+from app.encoder.backbone import QUICK_GELU, VisionBackbone, written_out
 from app.encoder.device import choose_device, elapsed_ms, mark, synchronise
 from app.encoder.profile_plans import profile_plans, synthetic_crops
 from app.encoder.random_weights import random_backbone
@@ -351,7 +351,7 @@ def _pool_sdpa(query: Tensor, key_value: Tensor, heads: int) -> Tensor:
 def _pool_written_out(query: Tensor, key_value: Tensor, heads: int) -> Tensor:
     key, value = key_value.view(*key_value.shape[:2], 2, heads, -1).unbind(2)
     asked = query.view(len(query), 1, heads, -1)
-    return attend_to_window(asked, key, value, None).flatten(1)
+    return written_out(asked, key, value, None).flatten(1)
 
 
 def _two(x: Tensor, gate: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:

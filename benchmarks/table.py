@@ -27,7 +27,7 @@ from benchmarks.timing import Budget
 from benchmarks.variants import Built, Variant, build
 
 Makers = Mapping[str, Callable[[], Variant]]
-WARMUP_SHARE = 0.5
+WARMUP_SHARE = 0.6
 """No variant is made after this share of the budget, and none is tried at further counts."""
 PROBE_S = {"cpu": 0.25, "cuda": 0.05}
 NO_TIME = "no time was left"

@@ -50,7 +50,10 @@ def measure(
     checkpoint: CheckpointOption = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Keep every pass that is saved and add what is missing."),
+        typer.Option(
+            "--resume",
+            help="Keep every pass that is saved, and add the counts and passes that it lacks.",
+        ),
     ] = False,
     output: Annotated[
         Path | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from app.core.profile_entry import StateEntry
 from app.core.profile_file import load_profile, profile_filename, save_profile
 from app.core.profile_merge import merged
 from app.encoder.encoder import Encoder
+from app.encoder.failures import on_device
 from app.encoder.measure import Progress, measure_profile
 from app.encoder.recording import profile_key
 from app.encoder.scopes import SCOPES
@@ -71,6 +73,7 @@ def run(request: Request, settings: Settings) -> tuple[Profile, Path | None]:
             earlier if request.resume else None,
             config=config,
             scopes=SCOPES if request.full else None,
+            run=partial(on_device, encoder.device),
             progress=lambda progress: bar.update(progress.done, _told(progress)),
         ):
             profile = measured if request.resume else merged(earlier, measured)

@@ -156,9 +156,20 @@ class AttentionPooling(nn.Module):
 def attend_to_window(query: Tensor, key: Tensor, value: Tensor, present: Tensor | None) -> Tensor:
     """Attention of one query [N, 1, H, d] over a window's keys and values [N, W, H, d] → [N, H, d].
 
-    Written out: fused attention pads a window's few keys to dozens, and cuDNN's makes a new plan,
-    tens of ms of the host's time, for every number of tokens. ``present`` [N, W] is None for all.
+    ``present`` [N, W] is None for all. Written out on a GPU: fused attention pads a window's few
+    keys to dozens, and cuDNN's makes a new plan, tens of ms of the host's time, for every number of
+    tokens. On a CPU torch's attention writes less in between.
     """
+    if query.device.type == "cpu":
+        mask = None if present is None else present[:, None, None]
+        query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return mixed.squeeze(2)
+    return written_out(query, key, value, present)
+
+
+def written_out(query: Tensor, key: Tensor, value: Tensor, present: Tensor | None) -> Tensor:
+    """Compute :func:`attend_to_window` with float32 scores and sums."""
     scores = (query.float() * key).sum(-1) * query.shape[-1] ** -0.5  # [N, W, H]
     if present is not None:
         scores = scores.masked_fill(~present[..., None], float("-inf"))

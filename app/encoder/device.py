@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 are off by a sixth."""
 COPIED_BYTES = 2 * 2**30
 """Read, and as many written: in a millisecond on an H200, so that launching is none of it."""
+ONE_CAPTURE = threading.Lock()
+"""Held while a CUDA graph is captured: PyTorch allows one capture in a process at a time, and CUDA
+none while the device is waited for."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

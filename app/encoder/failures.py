@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 
 from app.core.errors import DeviceLost
-from app.encoder.device import synchronise
+from app.encoder.device import ONE_CAPTURE, synchronise
 from app.encoder.memory import in_device_memory
 
 T = TypeVar("T")
@@ -42,7 +42,8 @@ def on_device(device: torch.device, work: Callable[[], T]) -> T:
 def _why_lost(device: torch.device) -> RuntimeError | None:
     """What the device answers to merely being waited for; None where nothing is wrong with it."""
     try:
-        synchronise(device)
+        with ONE_CAPTURE:  # a device may not be waited for while another thread captures
+            synchronise(device)
     except RuntimeError as error:
         return error
     return None

@@ -127,10 +127,17 @@ class StageAgreement:
 def plain_reference(backbone: VisionBackbone, sample: Sample) -> Reference:
     """Run the plain network over a sample in float32, whatever dtype its weights have."""
     dtype = backbone.vit.positional_embedding.dtype
+    features = plain_features(backbone, sample.patches).to(dtype).float()
     with exact_float32(), _in_float32(backbone):
-        features = backbone.features(backbone.vit(sample.patches.float())).to(dtype).float()
         tokens = backbone.connect(features, sample.pool_index, sample.padding_state)
     return Reference(sample.patches, sample.pool_index, sample.padding_state, features, tokens)
+
+
+@torch.inference_mode()
+def plain_features(backbone: VisionBackbone, patches: Tensor) -> Tensor:
+    """Run the plain transformer over patches [C, P, 588] in float32: features [C, P, F]."""
+    with exact_float32(), _in_float32(backbone):
+        return backbone.features(backbone.vit(patches.float()))
 
 
 @torch.inference_mode()

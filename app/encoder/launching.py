@@ -27,12 +27,11 @@ class Launched:
     """A pass that may still be under way. It must be kept until its images are had.
 
     ``tokens`` [N, L] are those of all images, on the host or on their way there, and ``positions``
-    those of each image's own prompt. ``in_use`` is what other streams of the device read.
+    those of each image's own prompt.
     """
 
     tokens: Tensor | Download
     positions: tuple[Tensor, ...]
-    in_use: tuple[Tensor, ...] = ()
 
     def is_done(self) -> bool:
         """Whether the tokens are on the host."""
@@ -54,9 +53,10 @@ class Launched:
 def launch(encoder: Encoder, batch: Sequence[Staged]) -> Launched:
     """Begin one pass over several images, whose tokens go to the host.
 
-    On a CPU it is over on return. On a GPU the host has waited for nothing. An earlier pass may
-    still be under way: all that computes is in one stream, so this one's images are cut into the
-    runtime's input when that one's have been read.
+    On a CPU it is over on return. On a GPU the host waits for nothing, but for an image that is
+    resized on the CPU and the first of its tiling. An earlier pass may still be under way: all that
+    computes is in one stream, so this one's images are cut into the runtime's input when that one's
+    have been read.
 
     Raises:
         ValueError: no images.
@@ -69,20 +69,18 @@ def launch(encoder: Encoder, batch: Sequence[Staged]) -> Launched:
             tokens if encoder.device.type == "cpu" else download(tokens),
             tuple(image.positions for image in prepared),
         )
-    crops, uploads = _cut_all(encoder, on_host)
+    crops = _cut_all(encoder, on_host)
     features = encoder.runtime.encode_patches(crops.patches)
     wait_for_downloads(encoder.device)  # a runtime may write its tokens where the last ones lie
     tokens = encoder.runtime.connect(features, crops.pool_index, crops.padding_state)
     positions = tuple(_positions(encoder, image) for image in on_host)
-    return Launched(download(tokens), positions, uploads)
+    return Launched(download(tokens), positions)
 
 
-def _cut_all(
-    encoder: Encoder, images: Sequence[HostImage]
-) -> tuple[PreparedCrops, tuple[Tensor, ...]]:
-    """Cut images into the runtime's input for one pass; and their copies on the device."""
+def _cut_all(encoder: Encoder, images: Sequence[HostImage]) -> PreparedCrops:
+    """Cut images into the runtime's input for one pass."""
     patches = encoder.runtime.input_for(sum(image.total_crops for image in images))
-    uploads, states, windows, first = [], [], [], 0
+    states, windows, first = [], [], 0
     for image in images:
         copy = upload(image.memory, encoder.device)
         pixels, state = image.parts(copy)
@@ -91,16 +89,14 @@ def _cut_all(
         first_patch = first * patches.shape[1]
         plan = image.plan
         windows.append(shifted_layout(plan.grid, plan.config, encoder.device, first_patch))
-        uploads.append(copy)
         states.append(state)
         first += image.total_crops
-    crops = PreparedCrops(
+    return PreparedCrops(
         patches=patches,
         pool_index=torch.cat(windows) if len(windows) > 1 else windows[0],
         padding_state=(torch.cat(states) if len(states) > 1 else states[0]).long(),
         positions=torch.cat([_positions(encoder, image) for image in images]),
     )
-    return crops, tuple(uploads)
 
 
 def _positions(encoder: Encoder, image: HostImage) -> Tensor:

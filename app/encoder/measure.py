@@ -27,6 +27,7 @@ from app.core.rounds import shuffled_rounds
 from app.encoder.device import copy_gb_per_s, matmul_gflop_per_s
 from app.encoder.encoder import Encoder
 from app.encoder.machine import MachineWatch
+from app.encoder.memory import in_device_memory
 from app.encoder.pace import Pace, Timekeeper, coarse_to_fine
 from app.encoder.profile_plans import ProfilePlan, profile_plans
 from app.encoder.recording import Calibration, build_profile, profile_key
@@ -107,9 +108,13 @@ def measure_profile(
     most = keeper.pace.most
     waiting = [plan for plan in plans if _passes(earlier, plan) < most]
     asked = {plan.total_crops for plan in plans}
-    others_whole = kept is None or kept.complete or earlier.keys() <= asked
+    others = [entry for crops, entry in earlier.items() if crops not in asked]
+    others_whole = (kept is not None and kept.complete) or all(
+        len(entry.samples_ms.vision) >= keeper.pace.least for entry in others
+    )
     if kept and not waiting:
-        yield replace(kept, complete=others_whole)
+        rounds = min(_passes(earlier, plan) for plan in plans)
+        yield replace(kept, complete=others_whole, rounds=min(rounds, most))
         return
     session = _Session(
         encoder,
@@ -139,7 +144,7 @@ def measure_profile(
         return continued(kept, found) if kept else found
 
     for _ in session.passes(warmup or default_warmup(encoder.device), clock):
-        if clock() - shown >= YIELD_S:
+        if session.entries() and clock() - shown >= YIELD_S:
             yield profile(final=False)
             shown = clock()
     if session.entries():
@@ -218,7 +223,7 @@ class _Session:
                 yield
 
     def _warm(self, plan: ProfilePlan, rule: WarmupRule, clock: Callable[[], float]) -> Series:
-        self._encoder.check_memory(plan.total_crops)
+        self._run(partial(self._encoder.check_memory, plan.total_crops))
         subject = self._run(partial(subject_of, self._encoder, plan, self._scopes))
         series = Series(plan, subject, self._earlier.get(plan.total_crops))
         scopes = subject.scopes(self._scopes)
@@ -233,26 +238,38 @@ class _Session:
             for scope in series.subject.scopes(self._scopes)
         ]
         pace, longest_s = self._keeper.pace, 0.0
+        too_large: set[tuple[Series, Scope] | None] = set()
         for number, order in enumerate(shuffled_rounds([*keys, None], pace.most)):
-            lacking = [key for key in order if key is None or key[0].passes(key[1]) < pace.most]
-            if lacking == [None] or not self._keeper.allows_round(number, longest_s):
+            lacking = [
+                key
+                for key in order
+                if key not in too_large and (key is None or key[0].passes(key[1]) < pace.most)
+            ]
+            if lacking in ([], [None]) or not self._keeper.allows_round(number, longest_s):
                 return
             started = clock()
             for key in lacking:
                 if self._is_over():
                     return
-                if key is None:  # once a round: the rate of the same minute, not of the start
-                    self._rates.append(self._matmul_rate())
+                try:
+                    self._time(key)
+                except OutOfDeviceMemory as error:  # what others find free changes meanwhile
+                    log.warning("%s is measured no further: %s", _named(key), error.detail)
+                    too_large.add(key)
                     continue
-                series, scope = key
-                last_ms = series.time(scope, self._run)
-                self._tell("rounds", series.plan.total_crops, last_ms)
                 yield
             longest_s = max(longest_s, clock() - started)
 
-    def _matmul_rate(self) -> float:
-        encoder = self._encoder
-        return self._run(partial(matmul_gflop_per_s, encoder.device, encoder.dtype))
+    def _time(self, key: tuple[Series, Scope] | None) -> None:
+        """Time one pass; None is the product, once a round: its rate of the same minute."""
+        if key is None:
+            device, dtype = self._encoder.device, self._encoder.dtype
+            rate = partial(matmul_gflop_per_s, device, dtype)
+            self._rates.append(self._run(partial(in_device_memory, rate)))
+            return
+        series, scope = key
+        last_ms = series.time(scope, self._run)
+        self._tell("rounds", series.plan.total_crops, last_ms)
 
     def _is_over(self) -> bool:
         return self._cancelled() or self._keeper.is_over()
@@ -261,6 +278,10 @@ class _Session:
         self._done += crops
         done = max(self._done / self._work, MOST_SHARE * self._keeper.share())
         self._progress(Progress(min(1.0, done), phase, crops, last_ms))
+
+
+def _named(key: tuple[Series, Scope] | None) -> str:
+    return "the product" if key is None else f"{key[1]} of {key[0].plan.total_crops} crops in all"
 
 
 def _passes(entries: Entries, plan: ProfilePlan) -> int:

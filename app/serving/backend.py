@@ -196,10 +196,11 @@ class TorchEncoder:
         """
         encoder, options = self._encoder, self._options
 
-        def run_here(work: Callable[[], T], /) -> T:
+        def run_there(work: Callable[[], T], /) -> T:
             return run(partial(self._on_device, work))
 
-        check_room(encoder.device, self._input_bytes(request.counts), "the inputs of all counts")
+        needed = self._input_bytes(request.counts)
+        run_there(partial(check_room, encoder.device, needed, "the inputs of all counts"))
         return measure_profile(
             encoder,
             request.counts,
@@ -207,7 +208,7 @@ class TorchEncoder:
             budget_s=options.budget_s,
             resume=resume,
             scopes=SCOPES if request.full else None,
-            run=run_here,
+            run=run_there,
             progress=progress,
             until=until,
         )

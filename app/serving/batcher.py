@@ -45,8 +45,8 @@ Result = TypeVar("Result")
 class Batched(Generic[Result]):
     """An item's result; ``queue_ms`` it waited for its pass, which took ``pass_ms`` for all in it.
 
-    A pass that was launched beside another is waited for until that one is done. ``pass_crops`` is
-    the size of the pass, the item's own crops included.
+    Time behind another pass that is under way is waiting. ``pass_crops`` is the size of the pass,
+    the item's own crops included.
     """
 
     result: Result
@@ -95,6 +95,7 @@ class Batcher(Generic[Item, Result]):
         self._lock = threading.Lock()
         self._entries: list[_Entry[Item, Result]] = []
         self._held_crops = 0
+        self._parts_again: list[list[_Entry[Item, Result]]] = []
         self._job_is_queued = False
         self._limit_of_last = 0
         self._last_pass_s = 0.0
@@ -226,14 +227,15 @@ class Batcher(Generic[Item, Result]):
         self, part: list[_Entry[Item, Result]], pending: Pending[Result], launched_s: float
     ) -> None:
         """Hand out the results of a pass that is done."""
+        began_s = max(launched_s, self._landed_s)  # the device was not free for it before
         try:
             answered = list(zip(part, pending.result(), strict=True))
         except BaseException as error:
+            self._landed_s = time.monotonic()
             self._failed(part, error, alone=True)
             if ends_worker(error):
                 raise
             return
-        began_s = max(launched_s, self._landed_s)  # the device was not free for it before
         self._landed_s = time.monotonic()
         self._last_pass_s = self._landed_s - began_s
         crops = sum(entry.item.total_crops for entry in part)
@@ -264,13 +266,21 @@ class Batcher(Generic[Item, Result]):
             self._again(part[:middle])  # the older half is next
 
     def _again(self, part: list[_Entry[Item, Result]]) -> None:
-        """Run a pass over a part before all that waits, and beside no other."""
+        """Run a pass over a part before all that waits, the oldest first, and beside no other."""
+        with self._lock:
+            self._parts_again.append(part)
         try:
-            job = self._worker.submit(partial(self._start, part), bounded=False, first=True)
+            job = self._worker.submit(self._start_again, bounded=False, first=True)
         except EncoderUnavailable as error:
             self._fail(part, error)
         else:
             self._fail_with(job, part)
+
+    def _start_again(self) -> None:
+        with self._lock:
+            oldest = min(self._parts_again, key=lambda part: part[0].arrived_s)
+            self._parts_again.remove(oldest)
+        self._start(oldest)
 
     def _fail_with(self, job: Future[None], part: list[_Entry[Item, Result]]) -> None:
         """Fail a part with the job that was to give its results, as where the worker dies."""

@@ -122,7 +122,7 @@ class EncoderService:
         return EncoderStatus(
             state=self._state,
             worker=self._worker.state,
-            reason=self._reason or self._worker.reason,
+            reason=self._worker.reason or self._reason,
             profile=self.profiling.state,
             profiled=profiled,
             to_profile=to_profile,

@@ -25,6 +25,7 @@ from app.core.errors import DeadlineExceeded, DeviceLost, EncoderUnavailable, Qu
 T = TypeVar("T")
 WorkerState = Literal["running", "stalled", "dead", "stopped"]
 
+STOPPING = "the service is stopping"
 MOST_FLIGHTS = 2
 """One that the device works on, and one that it finds when it is done."""
 
@@ -76,7 +77,7 @@ class DeviceWorker:
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
-        self._fail_waiting("the service is stopping")
+        self._fail_waiting(STOPPING)
 
     @property
     def state(self) -> WorkerState:
@@ -201,7 +202,8 @@ class DeviceWorker:
             with self._wake:
                 self._dead = not self._stopping
             self._waits.put(None)
-            self._fail_waiting(f"the encoder's worker died: {self._reason}", flights=True)
+            died = f"the encoder's worker died: {self._reason}"
+            self._fail_waiting(died if self._dead else STOPPING, flights=True)
 
     def _next(self) -> _Job | None:
         with self._wake:
@@ -213,6 +215,8 @@ class DeviceWorker:
                 if self._stopping and not self._flights:
                     return None
                 waiting = self._requests or self._background
+                while waiting and waiting[0].future.cancelled():
+                    waiting.popleft()  # it holds up nothing that may start beside a flight
                 if waiting and not self._stopping and self._may_start(waiting[0]):
                     return waiting.popleft()
                 self._wake.wait()

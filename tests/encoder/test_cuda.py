@@ -37,22 +37,6 @@ def small(name: str) -> Family:
     return replace(family, vit=vit)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ["cuda-graphs", "eager"])
-@pytest.mark.parametrize("model", ["molmoe-1b-0924", "molmo2-4b"])
-def test_every_runtime_agrees_at_every_count(model: str, name: str, dtype: torch.dtype) -> None:
-    """In any order of counts, also beyond what one graph holds."""
-    family = small(model)
-    backbone = random_backbone(family, CUDA, dtype)
-    counts = (5, 1, 13, 2, 27, 8, 1)
-    references = [reference_of(family, backbone, count) for count in counts]
-    runtime = MAKERS[name](backbone, check_sample(family, CUDA, dtype))
-    for reference in references:
-        with torch.inference_mode():
-            found = compare(runtime, reference, dtype)
-        assert found.vit.holds(dtype), (len(reference.patches), found)
-
-
 def liveness_checks() -> list[bool]:
     """Whether torch can check the lifetime of what a graph reads, from 2.12 on."""
     known = "check_input_liveness" in inspect.signature(torch.cuda.graph.__init__).parameters
@@ -113,7 +97,7 @@ def test_images_too_long_for_the_kernel_are_resized_too() -> None:
     assert 1 / plan.global_canvas.scale_x > MAX_CUDA_SHRINKING
     pixels = torch.randint(0, 256, (400, 40_000, 3), dtype=torch.uint8)
     found = image_to_patches(pixels.to(CUDA), plan).cpu()
-    torch.testing.assert_close(found, image_to_patches(pixels, plan), rtol=0, atol=1e-4)
+    torch.testing.assert_close(found, image_to_patches(pixels, plan), rtol=0, atol=5e-4)
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +184,19 @@ def test_the_tokens_are_those_of_the_cpu(encoder: Encoder) -> None:
     on_cpu = Encoder(encoder.family, eager, CPU, torch.float32, "random")
     wanted = on_cpu.run(on_cpu.prepare(pixels, plan)).tokens
     assert agreement(found, wanted).relative_error <= 1e-4
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["cuda-graphs", "eager"])
+@pytest.mark.parametrize("model", ["molmoe-1b-0924", "molmo2-4b"])
+def test_every_runtime_agrees_at_every_count(model: str, name: str, dtype: torch.dtype) -> None:
+    """In any order of counts, also beyond what one graph holds."""
+    family = small(model)
+    backbone = random_backbone(family, CUDA, dtype)
+    counts = (5, 1, 13, 2, 27, 8, 1)
+    references = [reference_of(family, backbone, count) for count in counts]
+    runtime = MAKERS[name](backbone, check_sample(family, CUDA, dtype))
+    for reference in references:
+        with torch.inference_mode():
+            found = compare(runtime, reference, dtype)
+        assert found.vit.holds(dtype), (len(reference.patches), found)

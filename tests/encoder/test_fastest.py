@@ -98,6 +98,24 @@ def test_the_backend_of_attention_is_chosen_by_time_too(backbone: VisionBackbone
     assert vit.name == f"sum after, {flash}"
 
 
+def test_what_cannot_be_captured_is_left_out(backbone: VisionBackbone) -> None:
+    """A way that works by itself may fail in a capture, or need more memory than there is: once."""
+    fastest = choose_from(backbone, PLAIN, replace(PLAIN, name="other"))
+    asked: list[str] = []
+
+    def time_ms(vit: VitPass) -> float:
+        asked.append(vit.name)
+        if vit.name.startswith("other"):
+            raise RuntimeError("operation not permitted when stream is capturing\nadvice")
+        return 1.0
+
+    for crops in (13, 7):
+        assert fastest(crops, time_ms).name.startswith("sum after")
+    assert sum(name.startswith("other") for name in asked) == 1
+    (reason,) = (why for name, why in fastest.refused.items() if name.startswith("other"))
+    assert reason == "RuntimeError: operation not permitted when stream is capturing"
+
+
 def test_where_nothing_computes_the_same_there_is_no_runtime(backbone: VisionBackbone) -> None:
     """The error names every way with its reason."""
     with pytest.raises(RuntimeError, match=r"bad.*relative error"):

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from app.encoder.backbone import VisionBackbone
 from app.encoder.fidelity import agreement
 from app.encoder.random_weights import random_backbone
+from app.encoder.runtimes import graphs
 from app.encoder.runtimes.choose import available, on_request
 from app.encoder.runtimes.graphs import WARM_UP_PASSES, CudaGraphs, CudaRecorder, Replay
 from app.encoder.runtimes.vit_passes import PLAIN, CompiledPass, PartsPass, VitPass, add_within
@@ -253,7 +254,10 @@ class FakeCuda:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.on = "main"
-        for name in ("Stream", "CUDAGraph", "graph_pool_handle", "current_stream", "device"):
+        graphs._capture_stream.cache_clear()
+        for name in (
+            *("Stream", "CUDAGraph", "graph_pool_handle", "current_stream", "set_stream", "device"),
+        ):
             monkeypatch.setattr(torch.cuda, name, getattr(self, name))
         monkeypatch.setattr(torch.cuda, "stream", self.switch)
         monkeypatch.setattr(torch.cuda, "graph", self.capture)
@@ -276,6 +280,10 @@ class FakeCuda:
 
     def current_stream(self) -> Stream:
         return self.main
+
+    def set_stream(self, stream: Stream) -> None:
+        assert stream is self.main
+        self.on = "main"
 
     @contextmanager
     def device(self, device: torch.device) -> Iterator[None]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from app.encoder.backbone import VisionBackbone, attend_to_window
+from app.encoder.backbone import VisionBackbone, attend_to_window, written_out
 from app.encoder.fidelity import agreement
 from app.encoder.random_weights import random_backbone
 from app.encoder.runtimes.connectors import KernelConnector, _sample
@@ -96,12 +96,13 @@ def test_pooling_is_attention_over_the_window(width: int, masked: bool, dtype: t
         query.double().view(5, heads, 1, -1), key, value, attn_mask=mask
     ).flatten(1)
     assert_near(kernels.pool(query, both, index, heads=heads, masked=masked), wanted)
-    plainly = attend_to_window(
-        query.view(5, 1, heads, -1),
-        *both.view(5, 4, 2, heads, -1).unbind(2),
-        (index >= 0) if masked else None,
-    )
-    assert_near(plainly.flatten(1), wanted)
+    for plainly in (attend_to_window, written_out):
+        found = plainly(
+            query.view(5, 1, heads, -1),
+            *both.view(5, 4, 2, heads, -1).unbind(2),
+            (index >= 0) if masked else None,
+        )
+        assert_near(found.flatten(1), wanted)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

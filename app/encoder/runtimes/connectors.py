@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from app.encoder.backbone import VisionBackbone
-from app.encoder.device import elapsed_ms, mark, synchronise
 from app.encoder.fidelity import MAX_RELATIVE_ERROR, agreement
 from app.encoder.runtimes.compiler import kernels_here
 
 Connect = Callable[[Tensor, Tensor, Tensor], Tensor]
 """As :meth:`VisionBackbone.connect`."""
 
-TRIED_CROPS, TIMED_CALLS, WINDOW = 7, 20, 4
+TRIED_CROPS, WINDOW = 7, 4
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +54,13 @@ class KernelConnector:
         return tokens
 
 
-def fastest_connector(backbone: VisionBackbone) -> Connect:
-    """The connector with our kernels, where they work, agree and are faster; else the plain one."""
+def fastest_connector(
+    backbone: VisionBackbone, time_ms: Callable[[Callable[[], object]], float]
+) -> Connect:
+    """Choose the connector with our kernels where they work, agree and are not slower.
+
+    ``time_ms`` tells what some work takes on the device, without its launches: ours has fewer.
+    """
     device = backbone.vit.positional_embedding.device
     kernels = kernels_here() if device.type == "cuda" else None
     if kernels is None:
@@ -72,18 +77,7 @@ def fastest_connector(backbone: VisionBackbone) -> Connect:
         log.warning("the kernels of the connector are not used: %s", found)
         return backbone.connect
     ways: tuple[Connect, ...] = (ours, backbone.connect)
-    return min(ways, key=lambda connect: _ms(connect, inputs, device))
-
-
-def _ms(connect: Connect, inputs: tuple[Tensor, Tensor, Tensor], device: torch.device) -> float:
-    connect(*inputs)
-    synchronise(device)
-    start = mark(device)
-    for _ in range(TIMED_CALLS):
-        connect(*inputs)
-    end = mark(device)
-    synchronise(device)
-    return elapsed_ms(start, end)
+    return min(ways, key=lambda connect: time_ms(partial(connect, *inputs)))
 
 
 def _sample(backbone: VisionBackbone) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from app.encoder.backbone import Mlp, VisionBackbone
-from app.encoder.fidelity import MAX_RELATIVE_ERROR, agreement
+from app.encoder.fidelity import MAX_RELATIVE_ERROR, agreement, plain_features
 from app.encoder.runtimes.compiler import kernels_here
 from app.encoder.runtimes.vit_passes import (
     ATTENTION_BACKENDS,
@@ -27,10 +27,13 @@ from app.encoder.runtimes.vit_passes import (
 )
 
 DECIDED_AT = frozenset({1, 2, 4, 7, 13})
-"""Numbers of crops at which ways are timed; the others take that of the next larger one."""
+"""Numbers of crops at which ways are timed; 3 crops, say, take the way of 4."""
 CLEARLY = 1.01
 """A later way must be this much faster than an earlier, simpler one: noise is not."""
 TRIED_CROPS = 2
+WRONG = 5
+"""A way that is so many times farther from float32 than its dtype's limit computes something else.
+A nearer one is judged with the whole runtime: for some weights no arithmetic keeps the limit."""
 
 PassChooser = Callable[[int, Callable[[VitPass], float]], VitPass]
 """Chooses the pass for a number of crops, by a function that tells the ms of a pass over them.
@@ -59,7 +62,7 @@ class FastestParts:
         self._last: Parts | None = None
         self.refused: dict[str, str] = {}
         self._noise = _noise(backbone)
-        self._wanted = backbone.encode_patches(self._noise)
+        self._wanted = plain_features(backbone, self._noise)
         self._parts = self._sound(parts or parts_for(backbone))
         if not self._parts:
             raise RuntimeError(f"no way to run the transformer agrees: {self.refused}")
@@ -79,7 +82,7 @@ class FastestParts:
         def fastest(candidates: Sequence[Parts]) -> Parts:
             best, best_ms = candidates[0], float("inf")
             for parts in candidates if len(candidates) > 1 else ():
-                ms = time_ms(self._pass(parts))
+                ms = self._try(parts, time_ms)
                 if ms * CLEARLY < best_ms:
                     best, best_ms = parts, ms
             return best
@@ -87,6 +90,17 @@ class FastestParts:
         first = self._parts[0]
         attention = fastest([replace(first, attention=one) for one in self._attentions]).attention
         return fastest([replace(parts, attention=attention) for parts in self._parts])
+
+    def _try(self, parts: Parts, time_ms: Callable[[VitPass], float]) -> float:
+        """Time a way; infinity where it cannot be captured, or has no memory at this count."""
+        if parts.label in self.refused:
+            return float("inf")
+        try:
+            return time_ms(self._pass(parts))
+        except RuntimeError as error:
+            self.refused[parts.label] = _first_line(error)
+            log.warning("%s is not used: %s", parts.label, self.refused[parts.label])
+            return float("inf")
 
     def _pass(self, parts: Parts) -> PartsPass:
         """The pass of these parts, which is kept: graphs read its tensors as long as they live."""
@@ -99,7 +113,7 @@ class FastestParts:
 
     def _is_sound(self, parts: Parts) -> bool:
         """Try a way on noise; an error, or another result than the plain network's, refuses it."""
-        into = torch.empty_like(self._wanted)
+        into = torch.empty_like(self._wanted, dtype=self._noise.dtype)
         try:
             with warnings.catch_warnings():
                 # torch warns of every backend of attention that it cannot use, and then raises.
@@ -107,15 +121,18 @@ class FastestParts:
                 self._pass(parts)(self._noise, into)
         except Exception as error:  # Triton fails in every way there is: that way is not used
             self._passes.pop(parts, None)
-            self.refused[parts.label] = f"{type(error).__name__}: {error}".splitlines()[0]
+            self.refused[parts.label] = _first_line(error)
             return False
-        # Both may be as far from the exact features as their dtype allows, to either side.
         found = agreement(into, self._wanted)
-        if not found.relative_error <= 2 * MAX_RELATIVE_ERROR[into.dtype]:
+        if not found.relative_error <= WRONG * MAX_RELATIVE_ERROR[into.dtype]:
             self._passes.pop(parts, None)
             self.refused[parts.label] = f"relative error {found.relative_error:.1e}"
             return False
         return True
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def parts_for(backbone: VisionBackbone) -> tuple[Parts, ...]:

@@ -12,7 +12,7 @@ capture (PyTorch, "CUDA semantics", section "CUDA Graphs") and how they are kept
 - Graphs that share a pool of memory use the same bytes for what lies in between: none of them runs
   while another does, which holds as all calls come from one thread to one stream. Nothing that
   outlives a replay lies in the pool, so the order of replays does not matter.
-- The largest is captured first, so that the pool is as large as it must be, and no larger.
+- The largest is captured first, so that the pool fits it and the others grow it little.
 - No cyclic garbage is collected meanwhile, which might free another graph: that ends a capture.
 
 The connector is not captured: its length depends on the tiling, not on the crops alone.
@@ -23,13 +23,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from app.encoder.backbone import VisionBackbone
+from app.encoder.device import ONE_CAPTURE
 from app.encoder.runtimes.compiler import why_no_compiler
 from app.encoder.runtimes.connectors import fastest_connector
 from app.encoder.runtimes.fastest import FastestParts, PassChooser
@@ -41,8 +42,9 @@ MAX_CROPS = 13
 """Graphs captured: up to Molmo 1's twelve crops and the global one. More crops are split evenly."""
 WARM_UP_PASSES = 2
 TIMED_REPLAYS, TIMED_ROUNDS = 3, 3
+"""Replays in a row that are timed together, and how often: the best counts."""
 
-Work = Callable[[], None]
+Work = Callable[[], object]
 Replay = Callable[[], None]
 
 
@@ -65,28 +67,35 @@ class CudaRecorder:
 
     def __init__(self, device: torch.device, *, check_input_liveness: bool = False) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch
+        self._stream = _capture_stream(device)
         self._pool = torch.cuda.graph_pool_handle()
         self._options = {"check_input_liveness": True} if check_input_liveness else {}
+        # The allocator gives a pool up with its last graph, and then refuses its handle.
+        self._latest: torch.cuda.CUDAGraph | None = None
 
     def record(self, work: Work) -> Replay:
-        """Run ``work`` some times, then capture it. Waits for the device, before and after."""
-        with torch.cuda.device(self._device), _no_collection():
-            self._stream.wait_stream(torch.cuda.current_stream())
+        """Run ``work`` some times, then capture it. Waits for the device before."""
+        with torch.cuda.device(self._device), ONE_CAPTURE, _no_collection():
+            current = torch.cuda.current_stream()
+            self._stream.wait_stream(current)
             with torch.cuda.stream(self._stream):
                 for _ in range(WARM_UP_PASSES):
                     work()
-            torch.cuda.current_stream().wait_stream(self._stream)
+            current.wait_stream(self._stream)
             graph = torch.cuda.CUDAGraph()
-            # Only this thread must keep to the rules: others may pin memory meanwhile.
-            with torch.cuda.graph(
-                graph,
-                pool=self._pool,
-                stream=self._stream,
-                capture_error_mode="thread_local",
-                **self._options,
-            ):
-                work()
+            try:
+                # Only this thread must keep to the rules: others may pin memory meanwhile.
+                with torch.cuda.graph(
+                    graph,
+                    pool=self._pool,
+                    stream=self._stream,
+                    capture_error_mode="thread_local",
+                    **self._options,
+                ):
+                    work()
+            finally:
+                torch.cuda.set_stream(current)  # torch leaves a capture that failed where it was
+        self._latest = graph
         return graph.replay
 
     def time_ms(self, replay: Replay) -> float:
@@ -142,7 +151,7 @@ class CudaGraphs:
             self._features = weights.new_zeros(max_crops, patches, features)
             self._inputs = [self._patches[:crops] for crops in range(max_crops + 1)]
             self._replays = self._record_all(choose_pass or FastestParts(backbone))
-            self.connect = fastest_connector(backbone)
+            self.connect = fastest_connector(backbone, self._time_work_ms)
         self.chosen = {crops: vit.name for crops, vit in sorted(self._passes.items())}
 
     def _record_all(self, choose_pass: PassChooser) -> dict[int, Replay]:
@@ -156,7 +165,10 @@ class CudaGraphs:
         return partial(vit, self._patches[:crops], self._features[:crops])
 
     def _time_ms(self, crops: int, vit: VitPass) -> float:
-        return self._recorder.time_ms(self._recorder.record(self._work(crops, vit)))
+        return self._time_work_ms(self._work(crops, vit))
+
+    def _time_work_ms(self, work: Work) -> float:
+        return self._recorder.time_ms(self._recorder.record(work))
 
     def input_for(self, total_crops: int) -> Tensor:
         """The static buffer as far as these crops reach, or fresh memory for more than it holds."""
@@ -201,9 +213,15 @@ def fp8_graphs(backbone: VisionBackbone) -> CudaGraphs:
     return CudaGraphs(backbone, name="cuda-graphs-fp8", choose_pass=lambda *_: vit)
 
 
+@lru_cache(maxsize=8)
+def _capture_stream(device: torch.device) -> torch.cuda.Stream:
+    """The one stream of a device that is captured: cuBLAS keeps 32 MB for each that it has seen."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch
+
+
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Hold cyclic garbage collection off; what is unreachable by then is collected before."""
+    """Hold cyclic garbage collection off."""
     enabled = gc.isenabled()
     gc.disable()
     try:
