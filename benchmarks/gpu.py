@@ -94,7 +94,7 @@ STEPS = (
         told=False,
         carried=("pytest",),
     ),
-    Step("fidelity", 32, benchmark("fidelity"), TINY),
+    Step("fidelity", 30, benchmark("fidelity"), TINY),
     Step(
         "encoder",
         104,

@@ -111,7 +111,9 @@ class EncoderUnavailable(EncoderError):
 
 
 class RuntimesDisagree(EncoderUnavailable):
-    """For clients the same as its base; a loader may go on in float32."""
+    """Raised while loading; a loader may go on in float32."""
+
+    slug, title = "runtimes-disagree", "No runtime is exact enough in this dtype"
 
 
 class EncoderMismatch(EncoderError):

@@ -31,7 +31,7 @@ from app.encoder.memory import in_device_memory
 from app.encoder.pace import Pace, Timekeeper, coarse_to_fine
 from app.encoder.profile_plans import ProfilePlan, profile_plans
 from app.encoder.recording import Calibration, build_profile, profile_key
-from app.encoder.scopes import SCOPES, Scope, subject_of
+from app.encoder.scopes import SCOPES, Scope, Subject, subject_of
 from app.encoder.series import Run, Series, run_here
 from app.encoder.warmup import WarmupRule, default_warmup
 
@@ -223,8 +223,11 @@ class _Session:
                 yield
 
     def _warm(self, plan: ProfilePlan, rule: WarmupRule, clock: Callable[[], float]) -> Series:
-        self._run(partial(self._encoder.check_memory, plan.total_crops))
-        subject = self._run(partial(subject_of, self._encoder, plan, self._scopes))
+        def subject_if_it_fits() -> Subject:
+            self._encoder.check_memory(plan.total_crops)
+            return subject_of(self._encoder, plan, self._scopes)
+
+        subject = self._run(subject_if_it_fits)
         series = Series(plan, subject, self._earlier.get(plan.total_crops))
         scopes = subject.scopes(self._scopes)
         series.warm(scopes, rule, self._run, clock=clock, until=self._cancelled)
