@@ -195,7 +195,7 @@ class Partly:
         return features
 
 
-@pytest.mark.parametrize("count", [1, 3, 13])
+@pytest.mark.parametrize("count", [2, 7, 13])
 def test_counts_are_checked_besides_the_sample(molmo1: Vectors, count: int) -> None:
     """A runtime that is wrong at one number of crops, in one crop of them, is found out."""
     backbone = random_backbone(molmo1.family, CPU, torch.float32)
