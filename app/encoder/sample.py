@@ -32,7 +32,8 @@ PHOTO_GRID_CROPS = 6
 def check_sample(family: Family, device: torch.device, dtype: torch.dtype) -> Sample:
     """Make a photo's crops and one of noise; on a CPU the photo's global crop alone.
 
-    There a crop takes seconds, a runtime does the same for every number of crops, and a check must not double the start.
+    There a crop takes seconds, a runtime does the same for every number of crops, and a check must
+    not double the start.
     """
     photo = photo_crops(family, device, dtype)
     if device.type == "cpu":
