@@ -1,6 +1,7 @@
 """Fixtures of several folders: the sample photo, fakes, a client."""
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from hypothesis import settings
 from support.fakes import FakeEncoder
+from support.gpu_runs import GpuRuns
 from support.model_server import FakeModelServer, Socket
 
 from app.main import create_app
@@ -22,6 +24,29 @@ if not Path("/dev/nvidiactl").exists():
 # A deadline asserts a time, and machines are shared.
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
+
+GPU_RUNS = pytest.StashKey[GpuRuns]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the runs on make-believe GPUs, if they are wanted: most tests use one core."""
+    wanted = any("gpu_runs" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        folder = Path(tempfile.mkdtemp(prefix="gpu-runs-"))
+        session.config.stash[GPU_RUNS] = GpuRuns(folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End them, also where the tests were interrupted."""
+    runs = config.stash.get(GPU_RUNS, None)
+    if runs is not None:
+        runs.stop()
+
+
+@pytest.fixture
+def gpu_runs(request: pytest.FixtureRequest) -> GpuRuns:
+    return request.config.stash[GPU_RUNS]
+
 
 SAMPLE = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"
 
