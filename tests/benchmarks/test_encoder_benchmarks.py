@@ -214,19 +214,19 @@ def test_the_staircase_is_of_the_first_of_ours(makers: Makers) -> None:
 
 
 def test_what_is_not_begun_in_time_leaves_time_for_rounds(makers: Makers) -> None:
-    """After half of the budget nothing is taken in; what is there is timed."""
+    """After its share of the budget nothing is taken in; what is there is timed."""
     now = [0.0]
     found = table(BOTH, clock=lambda: now[0])
     lines = found.fill({**makers, "packed": lambda: of(Packed)}, 3)
     next(lines)
-    now[0] = 51.0
+    now[0] = 61.0
     list(lines)
     assert found.missing == {"eager, 2 crops": NO_TIME, "packed": NO_TIME}
     assert [len(row.samples_ms) for row in found.rows()] == [3, 3]  # of both scopes
 
 
 def test_a_variant_that_took_the_time_to_be_made_is_timed(makers: Makers) -> None:
-    """At its first number of crops, though half of the budget is gone."""
+    """At its first number of crops, though the share of the budget is gone."""
     now = [0.0]
 
     def slow() -> Variant:
