@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What some clients got, and the seconds from the first request to the last answer.
+    """The answers to some clients, and the seconds from the first request to the last answer.
 
     ``cpu_s`` is the server's CPU time in them, where it is known.
     """

@@ -68,7 +68,7 @@ class Case:
         return exact_as(self.runtime, self.dtype)
 
     def to_json(self, found: Found) -> dict[str, Any]:
-        """What was found, and whether it is near enough."""
+        """The agreement that was found, and whether it is near enough."""
         case = {"model": self.model, "dtype": dtype_name(self.dtype)}
         return {**case, **asdict(found), "holds": found.holds(self.precision)}
 

@@ -46,7 +46,7 @@ class Counts:
 
 
 class Table:
-    """What is known of all variants so far.
+    """All that is known of all variants so far.
 
     Args:
         ours: the names of our own runtimes, in the order that ``auto`` tries them. The first one
@@ -198,7 +198,7 @@ class Table:
 
 
 class _Inputs:
-    """What is checked and then timed: the same noise, and what the plain network makes of it.
+    """The inputs that are checked and then timed: noise, and the plain network's results of it.
 
     The weights of a reference are rounded as those of the variants it is for.
     """

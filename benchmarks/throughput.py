@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _time_for_a_round(budget: Budget, rounds: Sequence[dict[str, Any]]) -> bool:
-    """Whether another round would end within the budget; the first one needs that some is left."""
+    """Tell whether another round would end within the budget; the first needs that some is left."""
     needed_s = rounds[-1]["seconds"] if rounds else 0.0
     return needed_s < budget.left_s - budget.seconds * (1 - ROUND_SHARE)
 

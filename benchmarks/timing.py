@@ -32,7 +32,7 @@ class Budget:
         return self.seconds - (self._clock() - self._began)
 
     def spent(self, share: float = 1.0) -> bool:
-        """Whether this share of the budget is gone."""
+        """Tell whether this share of the budget is gone."""
         return self.left_s <= self.seconds * (1 - share)
 
 

@@ -47,7 +47,7 @@ class MachineState:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """How near the tokens of what was measured are to the plain float32 path's, on noise."""
+    """The error of the tokens against the plain float32 path's, as it was found at load."""
 
     relative_error: float
     min_cosine: float

@@ -20,14 +20,14 @@ GENERATIONS = {"molmo": 1, "molmo2": 2}
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a configuration says of the model; None where it does not."""
+    """Facts that a configuration tells of the model; None for each that it does not."""
 
     generation: int
     llm_width: int | None
     projector_hidden: int | None
 
     def contradicts(self, family: Family) -> bool:
-        """Whether the model surely is not of this family."""
+        """Tell whether the model surely is not of this family."""
         connector = family.connector
         return self.generation != family.generation or any(
             said not in (None, known)

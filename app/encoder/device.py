@@ -104,12 +104,12 @@ def exact_float32() -> Iterator[None]:
 
 
 def multiplies_int8() -> bool:
-    """Whether this CPU sums products of int8 without loss."""
+    """Tell whether this CPU sums products of int8 without loss."""
     return not INT8_FLAGS.isdisjoint(_cpu_flags())
 
 
 def _cpu_flags() -> list[str]:
-    """What Linux calls ``flags``, on Arm ``Features``."""
+    """The features of the CPU, which Linux calls ``flags``, on Arm ``Features``."""
     return f"{_cpu_info('flags')} {_cpu_info('Features')}".split()
 
 

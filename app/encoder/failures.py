@@ -40,7 +40,7 @@ def on_device(device: torch.device, work: Callable[[], T]) -> T:
 
 
 def _why_lost(device: torch.device) -> RuntimeError | None:
-    """What the device answers to merely being waited for; None where nothing is wrong with it."""
+    """Wait for the device: the error that it answers with, None where nothing is wrong with it."""
     try:
         with ONE_CAPTURE:  # a device may not be waited for while another thread captures
             synchronise(device)

@@ -44,7 +44,7 @@ class Agreement:
         return near and self.min_cosine >= MIN_COSINE[dtype]
 
     def nearer_than(self, other: Agreement) -> bool:
-        """Whether the relative error is smaller; NaN never is."""
+        """Tell whether the relative error is smaller; NaN never is."""
         return self.relative_error < other.relative_error
 
     def __str__(self) -> str:
@@ -107,7 +107,7 @@ class StageAgreement:
         return self.vit.holds(dtype) and self.connector.holds(dtype)
 
     def holds_beside(self, plain: StageAgreement, dtype: torch.dtype) -> bool:
-        """Whether this is near enough beside ``plain``, the plain network computed in ``dtype``.
+        """Judge this beside ``plain``, the plain network computed in ``dtype``.
 
         Weights may be such that no arithmetic in ``dtype`` comes near float32. Then a stage over
         the limit must be nearer than the plain one, and so must the tokens; and no stage may be as

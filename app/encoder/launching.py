@@ -34,7 +34,7 @@ class Launched:
     positions: tuple[Tensor, ...]
 
     def is_done(self) -> bool:
-        """Whether the tokens are on the host."""
+        """Tell whether the tokens are on the host."""
         return isinstance(self.tokens, Tensor) or self.tokens.is_done()
 
     def wait(self) -> None:

@@ -88,7 +88,7 @@ def load_encoder(
 def _float32_would_do(
     error: RuntimesDisagree | CheckpointError, dtype: torch.dtype, runtime: RuntimeChoice
 ) -> bool:
-    """Whether it was the dtype that failed: too coarse, or too small for the weights."""
+    """Tell whether the dtype was at fault: too coarse, or too small for the weights."""
     if dtype == torch.float32 or runtime in COARSER:
         return False
     return isinstance(error, RuntimesDisagree) or "too_large" in error.facts

@@ -42,7 +42,7 @@ Entries = Mapping[int, ProfileEntry]
 log = logging.getLogger(__name__)
 
 MOST_SHARE = 0.99
-"""How far a measurement can be by the time it has taken: it is done when its last pass is."""
+"""The progress of a measurement by the time it has taken: it is done when its last pass is."""
 
 YIELD_S = 2.0
 """Profiles on the way are given at least this far apart: each is also written to disk."""
@@ -189,7 +189,7 @@ class _Session:
         return {crops: found.entry() for crops, found in self._series.items() if found.begun}
 
     def has_rounds(self, rounds: int) -> bool:
-        """Whether every count has so many passes, those of the warm-up not counted."""
+        """Tell whether every count has so many passes, those of the warm-up not counted."""
         found = [self._series.get(plan.total_crops) for plan in self._plans]
         return all(series and series.passes("vision") >= rounds for series in found)
 

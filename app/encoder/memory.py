@@ -58,7 +58,7 @@ def graph_pool_bytes(device: torch.device) -> int:
 
 
 def with_peak_bytes(device: torch.device, work: Callable[[], T]) -> tuple[T, int | None]:
-    """What ``work`` returns, and the most memory in use on the device meanwhile, weights included.
+    """Do some work: its result, and the most memory in use on the device, weights included.
 
     On CUDA what torch allocated and what captured graphs hold; on a CPU the resident memory of the
     process (Linux only). None if nothing tells.

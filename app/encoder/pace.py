@@ -1,4 +1,4 @@
-"""How long a measurement may take: what its warm-up is given, and how many rounds fit."""
+"""The length of a measurement: the share of its warm-up, and the rounds that fit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def default_rounds(device: torch.device) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What was asked of a measurement's length.
+    """The wishes for a measurement's length.
 
     Attributes:
         most: rounds after which every count is measured in full.
@@ -73,11 +73,11 @@ class Timekeeper:
         return self._clock() - self._started
 
     def is_over(self) -> bool:
-        """Whether no further pass may start."""
+        """Tell whether no further pass may start."""
         return self.pace.budget_s is not None and self.spent_s() >= self.pace.budget_s
 
     def allows_round(self, rounds: int, round_s: float) -> bool:
-        """Whether another round may begin after so many, if it takes ``round_s``."""
+        """Tell whether another round may begin after so many, if it takes ``round_s``."""
         within_s = self.pace.rounds_s
         if rounds < self.pace.least or within_s is None:
             return True

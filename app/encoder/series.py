@@ -49,7 +49,7 @@ class Passes:
 
 
 class Series:
-    """What was measured of one number of crops so far; it grows.
+    """The passes of one number of crops that were measured so far; they grow.
 
     Args:
         earlier: what an earlier measurement found, which this one goes on with.
@@ -123,7 +123,7 @@ class Series:
 
     @property
     def begun(self) -> bool:
-        """Whether any pass was timed."""
+        """Tell whether any pass was timed."""
         return bool(self._timed.vision or self._first.vision)
 
     def _time_watched(self, run: Run) -> None:

@@ -55,7 +55,7 @@ class Download:
     done: torch.cuda.Event
 
     def is_done(self) -> bool:
-        """Whether it is there."""
+        """Tell whether the tensor is there."""
         return bool(self.done.query())  # type: ignore[no-untyped-call]  # torch
 
     def wait(self) -> Tensor:

@@ -69,7 +69,7 @@ class MeasurementState:
 
     @property
     def last_ms(self) -> float | None:
-        """What the last timed pass took; None in the warm-up, where none is timed."""
+        """The time of the last pass of a round; None in the warm-up."""
         return self.last.last_ms if self.last and self.last.phase == "rounds" else None
 
 

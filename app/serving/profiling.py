@@ -240,7 +240,7 @@ def _found(profile: Profile | None) -> set[int]:
 
 
 def _is_whole(encoder: ServedEncoder, profile: Profile | None) -> bool:
-    """Whether it was measured to its end, and has every count of the start."""
+    """Tell whether a profile was measured to its end, and has every count of the start."""
     return profile is not None and profile.complete and _wanted(encoder) <= _found(profile)
 
 

@@ -67,13 +67,13 @@ class Pending(Protocol[Result]):
     """A pass that was launched. It must be kept until its result is had, as the device uses it."""
 
     def is_done(self) -> bool:
-        """Whether the device is done with it."""
+        """Tell whether the device is done with the pass."""
 
     def wait(self) -> None:
         """Return when it is; from any thread. What it raises :meth:`result` raises, too."""
 
     def result(self) -> Sequence[Result]:
-        """What each image of the pass became, in order. Waits if it must."""
+        """The results of the images of the pass, in order. Waits if it must."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -38,7 +38,7 @@ def small(name: str) -> Family:
 
 
 def liveness_checks() -> list[bool]:
-    """Whether torch can check the lifetime of what a graph reads, from 2.12 on."""
+    """Both, where torch can check the lifetime of all that a graph reads."""
     known = "check_input_liveness" in inspect.signature(torch.cuda.graph.__init__).parameters
     return [False, True] if known else [False]
 
@@ -65,7 +65,7 @@ def test_what_graphs_read_is_never_freed(checked: bool) -> None:
 
 @pytest.mark.parametrize("model", ["molmoe-1b-0924", "molmo2-4b"])
 def test_float8_comes_as_near_as_it_must(model: str) -> None:
-    """Where the card multiplies float8; it is never taken unasked."""
+    """It runs where the card multiplies float8; it is never taken unasked."""
     if torch.cuda.get_device_capability(CUDA) < (8, 9):
         pytest.skip("no float8 in hardware")
     family = small(model)

@@ -180,7 +180,7 @@ def test_no_cyclic_garbage_is_collected_during_a_capture(monkeypatch: pytest.Mon
 
 
 def test_patches_written_into_the_buffer_are_not_copied(backbone: VisionBackbone) -> None:
-    """What was cut straight into a graph's input gives the features of those patches."""
+    """Patches that were cut straight into a graph's input give their own features."""
     runtime = graphs_of(backbone)
     for crops in (2, 1, MAX, MAX + 1):
         patches = noise(backbone, crops, crops)

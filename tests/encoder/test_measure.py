@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.config import make_config
-from app.core.errors import EncoderError
+from app.core.errors import EncoderError, OutOfDeviceMemory
 from app.core.families import family_named
 from app.core.geometry import Grid, Size
 from app.core.plan import plan_with_grid
@@ -28,6 +28,8 @@ from app.encoder.profile_plans import (
     synthetic_image,
 )
 from app.encoder.recording import profile_key
+from app.encoder.scopes import Scope
+from app.encoder.series import Run, Series
 from app.encoder.states import measure_idle
 from app.encoder.warmup import WarmupRule
 from tests.encoder.reference import CPU
@@ -263,6 +265,32 @@ def test_what_is_not_asked_for_is_not_called_complete(tiny_encoder: Encoder) -> 
     other = measured_for(tiny_encoder, 100, [3], 3, resume=cut)
     assert not other.complete
     assert not measured_for(tiny_encoder, 100, [3], 3, resume=other).complete
+
+
+def test_others_that_were_measured_keep_a_profile_complete(tiny_encoder: Encoder) -> None:
+    """A request that missed a count leaves the profile of the start as whole as it was."""
+    whole = measured_for(tiny_encoder, 100, [1, 2, 5], LEAST_ROUNDS)
+    told_partial = replace(whole, complete=False)
+    again = measured_for(tiny_encoder, 100, [1, 2], LEAST_ROUNDS, resume=told_partial)
+    assert again.complete
+    assert [entry.total_crops for entry in again.entries] == [1, 2, 5]
+
+
+def test_memory_that_ends_in_a_round_ends_that_count_alone(
+    tiny_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are measured in full, and the profile says that it is not."""
+    time = Series.time
+
+    def scarce(series: Series, scope: Scope, run: Run) -> float:
+        if series.plan.total_crops == 2 and series.begun:
+            raise OutOfDeviceMemory("others took it")
+        return time(series, scope, run)
+
+    monkeypatch.setattr(Series, "time", scarce)
+    found = measured_for(tiny_encoder, 100, [1, 2, 3], 4)
+    assert [(e.total_crops, e.vision_ms.samples) for e in found.entries] == [(1, 4), (2, 1), (3, 4)]
+    assert not found.complete
 
 
 def test_warming_up_takes_its_share_of_the_budget(tiny_encoder: Encoder) -> None:

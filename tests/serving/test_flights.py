@@ -311,3 +311,31 @@ def test_nothing_is_lost_or_mixed_up_under_many_threads(worker):
     assert wrong == []
     assert batcher.waiting == 0
     batcher.check_room(10_000)  # every place was given back
+
+
+def test_the_oldest_part_of_failed_passes_is_next(batcher, device, flying):
+    """Also where two passes fail in the air, one after the other: the older one's halves first."""
+    device.bad = {name: RuntimeError("broken") for name in "cd"}
+    older = submit(batcher, "bc", 2)
+    until(lambda: device.launched == ["a", "bc"])
+    younger = submit(batcher, "de", 2)
+    device.land("a")
+    until(lambda: device.launched == ["a", "bc", "de"])
+    device.land("de")
+    device.land("bc")
+    for names in ("b", "c", "d", "e"):
+        device.land(names)
+    assert flying.result(5).result == "A"
+    assert older[0].result(5).result == "B"
+    assert isinstance(older[1].exception(5), RuntimeError)
+    assert isinstance(younger[0].exception(5), RuntimeError)
+    assert younger[1].result(5).result == "E"
+    assert device.launched[3:] == ["b", "c", "d", "e"]
+
+
+def test_who_left_does_not_keep_a_pass_from_overlapping(worker, batcher, device, flying):
+    """A job that was cancelled while it waited would need the device to itself; nobody runs it."""
+    left = worker.submit(lambda: None)
+    assert left.cancel()
+    submit(batcher, "bcd", 2)
+    until(lambda: device.launched == ["a", "bc"])

@@ -38,7 +38,7 @@ class Runtime(Protocol):
         """As :meth:`VisionBackbone.encode_patches`: [C, P, 588] → features [C, P, F]."""
 
     def input_for(self, total_crops: int) -> Tensor:
-        """Where patches [C, P, 588] are best written to: ``encode_patches`` then copies nothing.
+        """Give memory for patches [C, P, 588] that ``encode_patches`` takes without a copy.
 
         In the dtype and on the device of the weights; it may be a buffer of the runtime's own,
         which holds until the next pass.

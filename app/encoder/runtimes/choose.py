@@ -211,7 +211,7 @@ class _Trials:
         return tuple(name for name in tried if self._found[name].holds_beside(plain, self._dtype))
 
     def failure(self) -> EncoderError:
-        """What to raise where no runtime can be taken: every one with its reason."""
+        """Make the error to raise where no runtime can be taken: every one with its reason."""
         told = "; ".join(f"{name} {reason}" for name, reason in self._reasons.items())
         facts = {"actual": list(self._reasons), "tried": dict(self._reasons)}
         if self._out_of_memory:

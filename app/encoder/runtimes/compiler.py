@@ -1,4 +1,4 @@
-"""Whether kernels can be compiled on this machine.
+"""Finding out if kernels can be compiled on this machine.
 
 Triton, and torch.compile with it, compiles one small library in C at its first use and loads it
 from its cache. A container may lack the compiler, and may forbid to write its cache or to execute
