@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from app.encoder.backbone import Mlp, VisionBackbone
 from app.encoder.fidelity import MAX_RELATIVE_ERROR, agreement, plain_features
+from app.encoder.runtimes.base import FreshInput
 from app.encoder.runtimes.compiler import kernels_here
 from app.encoder.runtimes.vit_passes import (
     ATTENTION_BACKENDS,
@@ -61,7 +62,7 @@ class FastestParts:
         self._passes: dict[Parts, PartsPass] = {}
         self._last: Parts | None = None
         self.refused: dict[str, str] = {}
-        self._noise = _noise(backbone)
+        self._noise = FreshInput(backbone)(TRIED_CROPS).normal_()
         self._wanted = plain_features(backbone, self._noise)
         self._parts = self._sound(parts or parts_for(backbone))
         if not self._parts:
@@ -164,11 +165,3 @@ def _with_kernels(within: Parts, weight: Tensor) -> tuple[Parts, ...]:
         }
     named = {f"{with_norm.name}, {name}": make_up for name, make_up in ups.items()}
     return (with_norm, *(replace(with_norm, name=name, make_up=up) for name, up in named.items()))
-
-
-def _noise(backbone: VisionBackbone) -> Tensor:
-    vit = backbone.vit
-    patches = len(vit.positional_embedding) - backbone.class_token
-    weight = vit.patch_embedding.weight
-    noise = torch.randn(TRIED_CROPS, patches, weight.shape[1], device=weight.device)
-    return noise.to(weight.dtype)

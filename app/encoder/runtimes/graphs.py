@@ -31,6 +31,7 @@ from torch import Tensor
 
 from app.encoder.backbone import VisionBackbone
 from app.encoder.device import ONE_CAPTURE
+from app.encoder.runtimes.base import FreshInput
 from app.encoder.runtimes.compiler import why_no_compiler
 from app.encoder.runtimes.connectors import fastest_connector
 from app.encoder.runtimes.fastest import FastestParts, PassChooser
@@ -137,7 +138,6 @@ class CudaGraphs:
     ) -> None:
         self.name = name
         weights = backbone.vit.patch_embedding.weight
-        patches = backbone.vit.positional_embedding.shape[0] - backbone.class_token
         features = backbone.vit.positional_embedding.shape[1] * len(backbone.vit.feature_layers)
         self._recorder = recorder or CudaRecorder(weights.device)
         # Held, like all that a graph reads: it keeps their addresses and nothing else.
@@ -145,10 +145,8 @@ class CudaGraphs:
         self._passes: dict[int, VitPass] = {}
         with torch.inference_mode():
             # Noise: what is run to warm up may choose kernels by how fast they are.
-            self._patches = torch.randn(
-                max_crops, patches, weights.shape[1], device=weights.device
-            ).to(weights.dtype)
-            self._features = weights.new_zeros(max_crops, patches, features)
+            self._patches = FreshInput(backbone)(max_crops).normal_()
+            self._features = weights.new_zeros(*self._patches.shape[:2], features)
             self._inputs = [self._patches[:crops] for crops in range(max_crops + 1)]
             self._replays = self._record_all(choose_pass or FastestParts(backbone))
             self.connect = fastest_connector(backbone, self._time_work_ms)
