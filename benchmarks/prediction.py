@@ -12,14 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.core.latency.latency_curve import LatencyCurve
-from app.core.latency.profile_entry import ProfileEntry
+from app.core.latency.model import LatencyCurve
+from app.core.latency.profile import ProfileEntry
 from app.core.plan.config import make_config
 from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Grid
 from app.core.plan.tokens import count_tokens
-from app.core.rounds import shuffled_rounds
-from app.core.statistics import Comparison
+from app.core.statistics import Comparison, shuffled_rounds
 from app.encoder.device.device import choose_device, choose_dtype, device_name
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder

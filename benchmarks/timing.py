@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app import __version__
-from app.core.rounds import shuffled_rounds
+from app.core.statistics import shuffled_rounds
 
 RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", Path(__file__).parent / "results"))
 """``benchmarks/gpu.sh`` names a new folder, so that what is in it is new."""

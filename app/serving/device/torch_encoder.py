@@ -17,7 +17,7 @@ import torch
 
 from app.core.errors import InvalidProfile
 from app.core.latency.profile import Profile
-from app.core.latency.profile_file import load_profile, profile_filename, save_profile
+from app.core.latency.profile_file import profile_filename
 from app.core.plan.config import make_config
 from app.core.plan.families import Family
 from app.core.plan.plan import CropPlan
@@ -36,6 +36,7 @@ from app.encoder.measuring.record import profile_key
 from app.encoder.measuring.scopes import SCOPES
 from app.encoder.measuring.series import Run
 from app.imaging.read.decode import Picture
+from app.profiles import load_profile, save_profile
 from app.serving.device.protocol import (
     EncodedTokens,
     MeasuredPass,

@@ -11,8 +11,7 @@ from functools import partial
 from typing import Literal, TypeVar
 
 from app.core.errors import EncoderError, EncoderUnavailable
-from app.core.latency.profile import Profile
-from app.core.latency.profile_merge import merged
+from app.core.latency.profile import Profile, merged
 from app.serving.device.protocol import MeasurementRequest, ServedEncoder
 from app.serving.device.worker import DeviceWorker
 from app.serving.latency.measurement import Failure, Measurement, MeasurementState
