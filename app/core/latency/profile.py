@@ -1,7 +1,7 @@
 """Hold a profile: latency by number of crops on one device, with the measurement's conditions.
 
 ``app.encoder.measuring`` makes profiles and planning reads them; here they are plain values.
-``app.core.latency.profile_file`` defines their text, docs/profile.md every field.
+``app.core.latency.profile_file`` defines their text, docs/reference/profile.md every field.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Define a profile's file: JSON text with checked laws, and a name from the conditions.
 
-docs/profile.schema.json is the JSON Schema. Reading also checks the laws between fields.
+docs/reference/profile.schema.json is the JSON Schema. Reading also checks the laws between
+fields.
 ``app.profiles`` reads and writes the files.
 """
 
