@@ -84,7 +84,7 @@ ALLOWED = {
     "encoder": {"core"},
     "prefill": {"core"},
     "serving": {"core", "imaging", "encoder"},
-    "schemas": {"core", "imaging", "serving"},
+    "schemas": {"core"},
     "report": {"core", "imaging", "schemas", "encoder"},
     "routes": {"core", "imaging", "serving", "schemas", "web"},
     "web": set(),
