@@ -84,7 +84,7 @@ ALLOWED = {
     "encoder": {"core", "cores"},
     "prefill": {"core"},
     "serving": {"core", "imaging", "encoder"},
-    "schemas": {"core", "imaging", "serving"},
+    "schemas": {"core"},
     "report": {"core", "imaging", "schemas", "encoder"},
     "http": {"core", "imaging", "notation", "serving", "schemas"},
     "routes": {"core", "imaging", "notation", "serving", "schemas", "http", "web"},

@@ -11,14 +11,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Literal
 
 import torch
 
 from app.core.errors import EncoderError, OutOfDeviceMemory
 from app.core.latency.profile import Profile, ProfileEntry, continued
+from app.core.latency.status import Phase, Progress
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.work import matmul_rate
 from app.core.statistics import shuffled_rounds
@@ -33,7 +33,6 @@ from app.encoder.measuring.series import Run, Series, run_here
 from app.encoder.measuring.warmup import WarmupRule, default_warmup
 from app.encoder.synthetic import ProfilePlan, profile_plans
 
-Phase = Literal["warm-up", "rounds"]
 Entries = Mapping[int, ProfileEntry]
 """By total crops."""
 
@@ -49,16 +48,6 @@ YIELD_S = 2.0
 def default_scopes(device: torch.device) -> tuple[Scope, ...]:
     """All of them on a GPU. On a CPU there is no bus, and `full` would double the time."""
     return SCOPES if device.type == "cuda" else ("vision",)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a measurement is: ``done`` from 0 to 1, and what was done last."""
-
-    done: float
-    phase: Phase
-    total_crops: int
-    last_ms: float
 
 
 def measure_profile(

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from app.core.image import ImageFacts
 from app.core.plan.geometry import Box, Size
 from app.imaging.read.decode import Picture, colour_profile, load_rgb
-from app.imaging.read.facts import ImageFacts
 from app.imaging.read.opening import open_image
 from app.imaging.write.resample import Resample, resize
 

@@ -18,6 +18,7 @@ import torch
 from app.core.errors import InvalidProfile
 from app.core.latency.profile import Profile
 from app.core.latency.profile_file import profile_filename
+from app.core.latency.status import MeasurementRequest, Progress
 from app.core.plan.config import make_config
 from app.core.plan.families import Family
 from app.core.plan.plan import CropPlan
@@ -31,7 +32,7 @@ from app.encoder.encoder import Encoder, HostImage, PreparedCrops
 from app.encoder.encoder import Staged as StagedCrops
 from app.encoder.launching import Launched, launch
 from app.encoder.loading import load_encoder
-from app.encoder.measuring.measure import Progress, measure_profile
+from app.encoder.measuring.measure import measure_profile
 from app.encoder.measuring.record import profile_key
 from app.encoder.measuring.scopes import SCOPES
 from app.encoder.measuring.series import Run
@@ -40,7 +41,6 @@ from app.profiles import load_profile, save_profile
 from app.serving.device.protocol import (
     EncodedTokens,
     MeasuredPass,
-    MeasurementRequest,
     Pending,
     PreparedImage,
     Staged,
