@@ -19,7 +19,7 @@ from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Grid
 from app.core.plan.tokens import count_tokens
 from app.core.statistics import Comparison, shuffled_rounds
-from app.encoder.device.device import choose_device, choose_dtype, device_name
+from app.encoder.device.device import choose_device, device_name
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
 from app.encoder.measuring.machine import MachineWatch, contention
@@ -84,9 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments or [])
     device = choose_device()
     family = family_named(options.model)
-    encoder = load_encoder(
-        family, checkpoint=None, device=device, dtype=choose_dtype("auto", device)
-    )
+    encoder = load_encoder(family)
     print(f"Prediction, {family.name}, {encoder.runtime.name}, {device_name(device)}")
     profiled = profile_plans(make_config(family), PROFILED)
     predicted = [

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from app.core.errors import EncoderError
 from app.core.latency.profile import Profile
-from app.encoder.device.device import choose_device, choose_dtype
 from app.encoder.loading import load_encoder
 from app.encoder.measuring.measure import measure_profile
 from app.profiles import save_profile
@@ -24,13 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, help="at most; by default 200 on a GPU, 7 on a CPU")
     parser.add_argument("--budget-s", type=float, default=60)
     options = parser.parse_args(arguments or [])
-    device = choose_device()
-    encoder = load_encoder(
-        family_of(options),
-        checkpoint=None,
-        device=device,
-        dtype=choose_dtype("auto", device),
-    )
+    encoder = load_encoder(family_of(options))
     print(f"Profile, {options.model}, runtime {encoder.runtime.name}", flush=True)
     try:
         for profile in measure_profile(
