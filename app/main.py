@@ -37,12 +37,11 @@ from app.routes import (
     plan,
     resize,
 )
-from app.serving.admission import ImageWorkers
+from app.serving.admission import ImageWorkers, Planning
 from app.serving.device.protocol import ServedEncoder
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.encoding import Encoding
 from app.serving.latency.encoder_service import EncoderService
-from app.serving.planning import Planning
 from app.serving.service import Limits, Service
 from app.settings import Settings
 
