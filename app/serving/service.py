@@ -146,7 +146,7 @@ class Service:
             DeadlineExceeded: the qualities were not measured in time.
             EncoderUnavailable: a latency is unknown as long as the profile is measured.
         """
-        known, still_measured = self.encoder.predictions(), self.encoder.is_profiling
+        known, still_measured = self.encoder.predictions(), self.encoder.profile_is_coming
         adapting = partial(
             self._adapt, data, config, wish, known, output, make=make, all_known=still_measured
         )
