@@ -21,8 +21,6 @@
     │   ├── DeviceLost           the device takes no call any more; only a new process helps
     │   └── OutOfDeviceMemory    this image alone does not fit the device's memory
     ├── InvalidProfile           a profile file that cannot be used
-    ├── InvalidDataset           no data set of images where one was named
-    ├── InvalidProfiling         a profiling file of a data set that cannot be used
     ├── MeasurementRunning       the profile is being measured, which only one may at a time
     ├── UnknownMeasurement       no measurement of that id, or no longer
     ├── ModelServerError         a model server that we were to measure did not play along
@@ -130,14 +128,6 @@ class OutOfDeviceMemory(EncoderError):
 
 class InvalidProfile(CropPlannerError):
     slug, title = "invalid-profile", "The profile cannot be used"
-
-
-class InvalidDataset(CropPlannerError):
-    slug, title = "invalid-dataset", "No data set of images"
-
-
-class InvalidProfiling(CropPlannerError):
-    slug, title = "invalid-profiling", "The profiling file cannot be used"
 
 
 class MeasurementRunning(CropPlannerError):
