@@ -15,13 +15,13 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute
 
 from app import __version__
-from app.core.latency.profile_file import load_profile
 from app.core.plan.families import family_named
 from app.http import problems
 from app.http.answers import Answers
 from app.http.front import KeptAnswers, KnownQueries
 from app.http.head import HeadAsGet
 from app.http.parameters import refuse_repeats
+from app.profiles import load_profile
 from app.routes import (
     adapt,
     analyze,

@@ -21,9 +21,6 @@ from app.imaging.read.header import look
 from app.imaging.write.render import write
 from app.report.experiment import ImageFiles
 
-if TYPE_CHECKING:
-    from app.core.plan.plan import CropPlan
-
 
 @dataclass(frozen=True, slots=True)
 class Drawing:

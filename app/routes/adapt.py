@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from app.core.adaptation import Wish
 from app.core.control.budget import Budget, Strategy
 from app.core.control.resizing import Upscale
 from app.core.errors import DeadlineExceeded, EncoderUnavailable, LatencyUnknown
@@ -20,7 +21,7 @@ from app.http.disconnect import while_connected
 from app.http.image_answer import OutputParameters, image_headers, image_or, wants_json
 from app.http.parameters import ServiceDependency
 from app.http.problems import responses
-from app.imaging.adapt import AdaptedFile, Wish, adapt_file
+from app.imaging.adapt import AdaptedFile, adapt_file
 from app.imaging.write.render import MEDIA_TYPES
 from app.notation import parse_modes
 from app.schemas.adapt import AdaptAnswer
@@ -111,7 +112,9 @@ async def adapt(
             before_each=before_each,
         )
         if adapted.data is None:
-            answer = AdaptAnswer.of(adapted, wish, known, datetime.now(UTC))
+            answer = AdaptAnswer.of(
+                adapted.adaptation, adapted.quality, wish, known, datetime.now(UTC)
+            )
             return Response(answer.model_dump_json(), media_type="application/json")
         return _image(adapted, adapted.data, wish, known)
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from app.core.errors import InvalidConfig
+from app.core.image import ImageFacts
 from app.core.latency.latency import Latency
 from app.core.plan.config import CropConfig
 from app.http.answers import Answers, AnswersDependency
@@ -16,7 +17,6 @@ from app.http.body import OPENAPI_BODY, read_upload
 from app.http.disconnect import while_connected
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
-from app.imaging.read.facts import ImageFacts
 from app.schemas.latency import StagesMs
 from app.schemas.plan import ImageAnswer, PlanAnswer
 from app.schemas.plan_json import PlanJson, latency_json

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from app.core.adaptation import Adaptation, Wish
 from app.core.control.budget import AdaptMode, ResizingMode, Strategy
 from app.core.control.choice import Judged
 from app.core.latency.predictions import Predictions
-from app.imaging.adapt import Adaptation, AdaptedFile, Wish
 from app.schemas.answer import Mirror, Rounded
 from app.schemas.plan import PlanAnswer, TilingAnswer
 from app.schemas.profile_use import ProfileInUseSummary
@@ -47,7 +47,7 @@ class BudgetAnswer(BaseModel):
 
 
 class ImageQualityAnswer(BaseModel):
-    """What the model's canvas keeps of the original's luma. Definitions: docs/quality.md."""
+    """What the model's canvas keeps of the original's luma. Definitions: docs/method/quality.md."""
 
     ssim: Rounded
     psnr_db: Rounded | None = Field(description="null: no difference.")
@@ -118,15 +118,20 @@ class AdaptAnswer(BaseModel):
     )
 
     @classmethod
-    def of(cls, adapted: AdaptedFile, wish: Wish, known: Predictions, now: datetime) -> AdaptAnswer:
-        adaptation, use = adapted.adaptation, known.in_use(now)
+    def of(
+        cls,
+        adaptation: Adaptation,
+        quality: int | None,
+        wish: Wish,
+        known: Predictions,
+        now: datetime,
+    ) -> AdaptAnswer:
+        use = known.in_use(now)
         chosen = adaptation.chosen
         row = CandidateRow.of(chosen)
         plan = chosen.candidate.plan
         return cls(
-            decision=AdaptDecision(
-                **dict(row), reason=why(adaptation, wish), quality=adapted.quality
-            ),
+            decision=AdaptDecision(**dict(row), reason=why(adaptation, wish), quality=quality),
             budget=BudgetAnswer.of(wish),
             compared_px=adaptation.compared_px,
             profile=ProfileInUseSummary.of_use(use) if use else None,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from app.core.image import ImageFacts
 from app.core.latency.prefill import PrefillCost
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import family_named
 from app.imaging.read.decode import Picture, decode
-from app.imaging.read.facts import ImageFacts
 from app.imaging.read.header import glance, look
 from app.serving.admission import ImageWorkers
 from app.serving.encode.encoding import Encoding

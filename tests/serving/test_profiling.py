@@ -14,10 +14,10 @@ from app.core.errors import (
     OutOfDeviceMemory,
     UnknownMeasurement,
 )
-from app.serving.device.protocol import MeasurementRequest
+from app.core.latency.status import MeasurementRequest, MeasurementState
 from app.serving.device.worker import DeviceWorker
 from app.serving.latency.device_profile import Profiling
-from app.serving.latency.measurement import Measurement, MeasurementState
+from app.serving.latency.measurement import Measurement
 from app.serving.latency.measurements import KEPT
 
 

@@ -20,7 +20,7 @@ from app.core.errors import CropPlannerError
 from app.core.latency.timings import Warmup
 from app.core.plan.geometry import Grid
 from app.core.plan.plan import CropPlan
-from app.core.rounds import shuffled_rounds
+from app.core.statistics import shuffled_rounds
 from app.imaging.read.decode import decode
 from app.report.dataset.images import Skipped, why
 from app.report.errors import InvalidDataset

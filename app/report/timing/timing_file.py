@@ -1,7 +1,7 @@
 """``exp2_component_profiling.json``: per image, its crops and what each component took.
 
 Ours and others' are read alike: ``{"results": [{"image_id": …, "num_crops": …, …}, …]}``. Only
-these two fields are demanded of a row; docs/profiling.md lists those that ours have.
+these two fields are demanded of a row; docs/reference/timing-file.md lists those that ours have.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import InvalidSize
-from app.core.json_text import json_text
+from app.core.json import json_text
 from app.core.latency.profile import DeviceType, Fidelity, MachineState, Weights
 from app.core.latency.timings import Percentiles
 from app.core.plan.config import CropConfig

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from app.core.latency.profile import Profile
+from app.core.latency.status import MeasurementRequest, Progress
 from app.core.plan.plan import CropPlan
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from app.encoder.measuring.measure import Progress
     from app.encoder.measuring.series import Run
     from app.imaging.read.decode import Picture
 
@@ -90,23 +90,6 @@ class Done(Generic[Result]):
 
     def result(self) -> Sequence[Result]:
         return self.results
-
-
-@dataclass(frozen=True, slots=True)
-class MeasurementRequest:
-    """What a measurement of the profile is to do.
-
-    Attributes:
-        counts: total crops, the global one included, rising.
-        dtype: ``float32``, ``bfloat16`` or ``float16``.
-        repeats: timed passes of each count; None: as many as suit the device.
-        full: whether passes from the decoded image are timed, too, where they are not anyway.
-    """
-
-    counts: tuple[int, ...]
-    dtype: str
-    repeats: int | None = None
-    full: bool = False
 
 
 class ServedEncoder(Protocol):

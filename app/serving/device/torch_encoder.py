@@ -10,36 +10,36 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from app.core.errors import InvalidProfile
 from app.core.latency.profile import Profile
-from app.core.latency.profile_file import load_profile, profile_filename, save_profile
+from app.core.latency.profile_file import profile_filename
+from app.core.latency.status import MeasurementRequest, Progress
 from app.core.plan.config import make_config
 from app.core.plan.families import Family
 from app.core.plan.plan import CropPlan
 from app.core.plan.work import patch_values, weights_bytes
 from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
-from app.encoder.device.device import choose_device, choose_dtype, dtype_named
+from app.encoder.device.device import dtype_named
 from app.encoder.device.failures import on_device
 from app.encoder.device.memory import check_room, give_back
-from app.encoder.device.threads import use_fastest_threads
 from app.encoder.encoder import Encoder, HostImage, PreparedCrops
 from app.encoder.encoder import Staged as StagedCrops
 from app.encoder.launching import Launched, launch
 from app.encoder.loading import load_encoder
-from app.encoder.measuring.measure import Progress, measure_profile
+from app.encoder.measuring.measure import measure_profile
 from app.encoder.measuring.record import profile_key
 from app.encoder.measuring.scopes import SCOPES
 from app.encoder.measuring.series import Run
 from app.imaging.read.decode import Picture
+from app.profiles import load_profile, save_profile
 from app.serving.device.protocol import (
     EncodedTokens,
     MeasuredPass,
-    MeasurementRequest,
     Pending,
     PreparedImage,
     Staged,
@@ -79,14 +79,14 @@ class TorchEncoder:
     """An :class:`Encoder` and the profile that belongs to it.
 
     Args:
-        load: makes an encoder of the same weights in another dtype.
+        load: loads the same weights in another dtype, given by name.
     """
 
     def __init__(
         self,
         encoder: Encoder,
         options: ProfileOptions,
-        load: Callable[[torch.dtype], Encoder],
+        load: Callable[[str], Encoder],
     ) -> None:
         self._encoder = encoder
         self._options = options
@@ -226,12 +226,12 @@ class TorchEncoder:
             OutOfDeviceMemory: its weights would not fit beside these.
             CheckpointError, EncoderUnavailable: it cannot be loaded.
         """
-        encoder, wanted = self._encoder, dtype_named(dtype)
+        encoder = self._encoder
 
         def load() -> Encoder:
-            needed = weights_bytes(encoder.family, wanted.itemsize)
+            needed = weights_bytes(encoder.family, dtype_named(dtype).itemsize)
             check_room(encoder.device, needed, f"a second encoder in {dtype}")
-            return self._load(wanted)
+            return self._load(dtype)
 
         return TorchEncoder(self._on_device(load), self._options, self._load)
 
@@ -252,27 +252,19 @@ def load_torch_encoder(
     profile: ProfileOptions,
 ) -> TorchEncoder:
     """Load the encoder a service or the command line is configured for."""
-    on = choose_device(device)
-    computed_in = choose_dtype(dtype, on)
-    if on.type == "cpu":
-        use_fastest_threads(computed_in, threads)
+    load = partial(
+        load_encoder, family, checkpoint=checkpoint, device=device, runtime=runtime, seed=seed
+    )
 
-    def load(in_dtype: torch.dtype, *, or_float32: bool = False) -> Encoder:
-        return load_encoder(
-            family,
-            checkpoint=checkpoint,
-            device=on,
-            dtype=in_dtype,
-            or_float32=or_float32,
-            runtime=runtime,
-            seed=seed,
-        )
+    def load_again(in_dtype: str) -> Encoder:
+        named: Any = in_dtype
+        return load(dtype=named, threads=torch.get_num_threads())
 
-    encoder = on_device(on, lambda: load(computed_in, or_float32=dtype == "auto"))
+    encoder = load(dtype=dtype, threads=threads)
     log.info(
         "runtime %s, %d threads, against plain float32: %s",
         encoder.runtime.name,
         torch.get_num_threads(),
         encoder.fidelity,
     )
-    return TorchEncoder(encoder, profile, load)
+    return TorchEncoder(encoder, profile, load_again)

@@ -18,12 +18,12 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from app.core.errors import DeadlineExceeded, DeviceLost, EncoderUnavailable, QueueFull
+from app.core.latency.status import WorkerState
 
 T = TypeVar("T")
-WorkerState = Literal["running", "stalled", "dead", "stopped"]
 
 STOPPING = "the service is stopping"
 MOST_FLIGHTS = 2

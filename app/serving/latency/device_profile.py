@@ -8,18 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from app.core.errors import EncoderError, EncoderUnavailable
-from app.core.latency.profile import Profile
-from app.core.latency.profile_merge import merged
-from app.serving.device.protocol import MeasurementRequest, ServedEncoder
+from app.core.latency.profile import Profile, merged
+from app.core.latency.status import Failure, MeasurementRequest, MeasurementState, ProfileState
+from app.serving.device.protocol import ServedEncoder
 from app.serving.device.worker import DeviceWorker
-from app.serving.latency.measurement import Failure, Measurement, MeasurementState
+from app.serving.latency.measurement import Measurement
 from app.serving.latency.measurements import Measurements
 
 T = TypeVar("T")
-ProfileState = Literal["off", "waiting", "measuring", "complete", "partial", "failed"]
 Work = Callable[[ServedEncoder, Measurement], None]
 
 log = logging.getLogger(__name__)

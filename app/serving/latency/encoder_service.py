@@ -8,44 +8,24 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from app.core.errors import CropPlannerError, DeadlineExceeded, EncoderUnavailable
 from app.core.latency.latency import Latency
 from app.core.latency.predictions import Predictions
 from app.core.latency.profile import Profile
+from app.core.latency.status import EncoderState, EncoderStatus, Preparation
 from app.core.plan.plan import CropPlan
 from app.serving.device.protocol import ServedEncoder
-from app.serving.device.worker import DeviceWorker, WorkerState
-from app.serving.latency.device_profile import ProfileState, Profiling
-from app.serving.latency.measurement import MeasurementState
-from app.serving.latency.on_request import Preparation, run_passes
+from app.serving.device.worker import DeviceWorker
+from app.serving.latency.device_profile import Profiling
+from app.serving.latency.on_request import run_passes
 from app.serving.latency.predictor import Predictor
 
 if TYPE_CHECKING:
     from app.imaging.read.decode import Picture
 
-EncoderState = Literal["off", "loading", "ready", "failed"]
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderStatus:
-    """A moment's state, for /readyz.
-
-    ``reason`` is why the encoder could not be loaded, why its worker died, or why it is not the
-    encoder that was hoped for; ``measurement`` is the one that is under way.
-    """
-
-    state: EncoderState
-    worker: WorkerState
-    reason: str | None
-    profile: ProfileState
-    profiled: int
-    to_profile: int
-    measurement: MeasurementState | None
 
 
 class EncoderService:

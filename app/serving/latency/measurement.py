@@ -5,72 +5,20 @@ from __future__ import annotations
 import secrets
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from app.core.errors import CropPlannerError
 from app.core.latency.profile import Profile
-from app.serving.device.protocol import MeasurementRequest
-
-if TYPE_CHECKING:
-    from app.encoder.measuring.measure import Progress
+from app.core.latency.status import (
+    Failure,
+    MeasurementRequest,
+    MeasurementState,
+    MeasurementStatus,
+    Progress,
+)
 
 T = TypeVar("T")
-MeasurementStatus = Literal["running", "done", "failed", "cancelled"]
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a measurement failed. Not the exception: its frames would hold an encoder's memory."""
-
-    slug: str
-    detail: str
-
-    @classmethod
-    def of(cls, error: Exception) -> Failure:
-        if isinstance(error, CropPlannerError):
-            return cls(error.slug, error.detail)
-        return cls("internal-error", "the measurement failed; the service's log says why")
-
-
-@dataclass(frozen=True, slots=True)
-class MeasurementState:
-    """A measurement at one moment. Times are ISO 8601 in UTC.
-
-    ``profile`` is what was measured so far, None before the first timed passes are shown.
-    """
-
-    id: str
-    request: MeasurementRequest
-    started_at: str
-    ended_at: str | None = None
-    status: MeasurementStatus = "running"
-    last: Progress | None = None
-    failure: Failure | None = None
-    profile: Profile | None = None
-
-    @property
-    def progress(self) -> float:
-        """From 0 to 1; 1 only when it is done."""
-        if self.status == "done":
-            return 1.0
-        return min(self.last.done, 0.999) if self.last else 0.0
-
-    @property
-    def phase(self) -> str | None:
-        """``warm-up`` or ``rounds``; None before the first pass."""
-        return self.last.phase if self.last else None
-
-    @property
-    def total_crops(self) -> int | None:
-        """The count that was run last."""
-        return self.last.total_crops if self.last else None
-
-    @property
-    def last_ms(self) -> float | None:
-        """The time of the last pass of a round; None in the warm-up."""
-        return self.last.last_ms if self.last and self.last.phase == "rounds" else None
 
 
 class Measurement:

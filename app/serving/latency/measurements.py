@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 from app.core.errors import MeasurementRunning, UnknownMeasurement
-from app.serving.device.protocol import MeasurementRequest
-from app.serving.latency.measurement import Measurement, MeasurementState
+from app.core.latency.status import MeasurementRequest, MeasurementState
+from app.serving.latency.measurement import Measurement
 
 KEPT = 8
 """Measurements that can be asked after, the running one included."""

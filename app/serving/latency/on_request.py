@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
 from app.core.errors import DeadlineExceeded
 from app.core.latency.latency import Distribution, Latency, VisionLatency
+from app.core.latency.status import Preparation
 from app.core.plan.plan import CropPlan
 from app.serving.device.protocol import MeasuredPass, ServedEncoder
 
@@ -18,19 +18,6 @@ if TYPE_CHECKING:
 
 WARMUP, DEFAULT_REPEATS = 1, 3
 """Passes of a measurement on request: not counted, and counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """Time a measured request spent before its passes, in ms.
-
-    ``transfer_ms`` is the part of ``preprocess_ms`` that the copy over the bus took, None where
-    there is no bus.
-    """
-
-    queue_ms: float
-    preprocess_ms: float
-    transfer_ms: float | None
 
 
 def run_passes(

@@ -23,7 +23,7 @@ from app.report.timing.components import (
 )
 from app.report.timing.timing_file import Conditions, read_timing, timing_to_json
 
-PAGE = Path(__file__).parents[3] / "docs" / "profiling.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "timing-file.md"
 CONFIG = make_config(family_named("molmo-7b-d-0924"), max_crops=6)
 CONDITIONS = Conditions(
     device="A device",
