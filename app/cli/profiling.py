@@ -14,10 +14,10 @@ from app.core.plan.config import CropConfig
 from app.encoder.measuring.warmup import WarmupRule, default_warmup
 from app.report.dataset.images import Dataset, open_dataset
 from app.report.progress import bars
-from app.report.timing.component_profiling import profile_components
-from app.report.timing.component_record import Conditions, profiling_to_json
-from app.report.timing.components import ComponentProfiling
-from app.report.timing.profiling_session import Progress
+from app.report.timing.component_timing import time_components
+from app.report.timing.components import ComponentTiming
+from app.report.timing.session import Progress
+from app.report.timing.timing_file import Conditions, timing_to_json
 from app.report.timing.torch_encoder import TorchEncoder
 from app.settings import Settings
 
@@ -38,7 +38,7 @@ class Request:
 class Done:
     """A profiling, what it was measured under, and both as the file's text."""
 
-    profiling: ComponentProfiling
+    profiling: ComponentTiming
     conditions: Conditions
     config: CropConfig
     json: str
@@ -72,7 +72,7 @@ def run(request: Request, settings: Settings) -> Done:
     warmup = default if request.warmup_s is None else WarmupRule(at_most_s=request.warmup_s)
     profiled = TorchEncoder(encoder)
     with ProgressBar(told) as bar:
-        profiling = profile_components(
+        profiling = time_components(
             profiled,
             request.dataset,
             config,
@@ -83,9 +83,7 @@ def run(request: Request, settings: Settings) -> Done:
             progress=lambda progress: bar.update(progress.done, _told(progress)),
         )
     conditions = profiled.conditions(config, profiling)
-    text = profiling_to_json(
-        profiling, request.dataset, config, conditions, repeats=request.repeats
-    )
+    text = timing_to_json(profiling, request.dataset, config, conditions, repeats=request.repeats)
     return Done(profiling, conditions, config, text)
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -18,7 +19,6 @@ from app.imaging.pictures import DEFAULT_SIDE_PX, Kind, draw, load_ground
 from app.imaging.read.decode import decode
 from app.imaging.read.header import look
 from app.imaging.write.render import write
-from app.report.crop_images import crop_images
 from app.report.experiment import ImageFiles
 
 
@@ -161,3 +161,29 @@ def _load_reduced(drawing: Drawing) -> Image.Image | None:
     data, limit = drawing.path.read_bytes(), drawing.max_pixels
     facts = look(data, max_pixels=limit)
     return load_ground(data, facts, max_pixels=limit, side_px=DEFAULT_SIDE_PX)
+
+
+def crop_images(image: Image.Image, plan: CropPlan) -> list[Image.Image]:
+    """The global crop and then the grid crops in order, RGB, each of the configuration's side.
+
+    They come from the encoder's own preprocessing, whose values are compared with the reference's,
+    with its normalisation undone and rounded to 8 bits. Padding is black.
+
+    Args:
+        image: upright RGB of the plan's size.
+        plan: of the image.
+    """
+    import numpy as np
+    import torch  # takes seconds, and only these images need it
+
+    from app.encoder.network.preprocess import image_to_patches
+
+    law = plan.config.family.preprocessing
+    side, patch = plan.config.crop_patches, plan.config.patch_size_px
+    with torch.inference_mode():
+        patches = image_to_patches(np.asarray(image), plan)  # [crops, side**2, patch**2 * 3]
+        values = patches.reshape(-1, side, side, patch, patch, 3).permute(0, 1, 3, 2, 4, 5)
+        rgb = values.reshape(-1, side * patch, side * patch, 3)
+        rgb = rgb * torch.tensor(law.std) + torch.tensor(law.mean)
+        levels = (rgb * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+    return [Image.fromarray(crop) for crop in levels]

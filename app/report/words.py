@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from app.core.plan.geometry import Box
-from app.report.figures.shapes import Range
+from app.report.figures.overlap_ranges import Range
 
 NONE = "–"
+
+Number = int | float | str
+Section = Literal["counts", "tilings", "overlap", "published", "methods", "cliffs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Sentences, and the numbers in them by name. ``about`` names the section it opens."""
+
+    about: Section
+    text: str
+    values: Mapping[str, Number]
 
 
 def count(number: float) -> str:

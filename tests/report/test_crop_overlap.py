@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.core.errors import InvalidDataset, InvalidProfiling
 from app.report.crop_overlap import JSON_FILE, REPORT_FILE, CropOverlapAnalysis
+from app.report.errors import InvalidDataset, InvalidTiming
 
 MODEL = "molmo-7b-d-0924"
 PHOTO = Path(__file__).parents[2] / "docs" / "samples" / "rocket.jpg"
@@ -239,7 +239,7 @@ def test_a_profiling_of_other_images_is_an_error(annotations, tmp_path):
     file = profiling(tmp_path / "exp2.json", [{"image_id": "elsewhere", "num_crops": 2}])
     with pytest.raises(InvalidDataset, match="none of the 1 images"):
         CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations, exp2_results_path=file)
-    with pytest.raises(InvalidProfiling):
+    with pytest.raises(InvalidTiming):
         CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations, exp2_results_path=annotations)
 
 

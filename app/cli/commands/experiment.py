@@ -74,8 +74,8 @@ def experiment(
     """
     from app.cli.output import console
     from app.cli.skipped import print_skipped
-    from app.report.answer import to_json
     from app.report.crop_overlap import JSON_FILE, CropOverlapAnalysis
+    from app.report.experiment import to_json
 
     settings = read_settings()
     config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)

@@ -13,7 +13,7 @@ from app.cli.device_arguments import CheckpointOption, DeviceOption, DtypeOption
 from app.cli.files import check_result
 from app.cli.inputs import effective_config, read_settings
 from app.cli.problems import PARTLY
-from app.report.timing.profiling_file import PROFILING_FILE
+from app.report.timing.timing_file import TIMING_FILE
 
 
 def profile(
@@ -34,7 +34,7 @@ def profile(
             "--out",
             "-o",
             metavar="FOLDER|FILE",
-            help=f"Where {PROFILING_FILE}, or FILE.json, goes.",
+            help=f"Where {TIMING_FILE}, or FILE.json, goes.",
         ),
     ] = Path("results"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
@@ -53,7 +53,7 @@ def profile(
     """
     settings = read_settings(device=device, dtype=dtype)
     config = effective_config(settings, model, max_crops, overlap_margins, None)
-    file = out if out.suffix.lower() == ".json" and not out.is_dir() else out / PROFILING_FILE
+    file = out if out.suffix.lower() == ".json" and not out.is_dir() else out / TIMING_FILE
     check_result(file, force=force)
     # Late: torch takes seconds to import.
     from app.cli.profiling import Request, read_images, run

@@ -13,7 +13,7 @@ from rich.text import Text
 from app.cli.output import console
 from app.cli.tables.plan import columns
 from app.cli.tables.profile import milliseconds
-from app.report.timing.components import ComponentProfiling, ImageComponents, median_ms
+from app.report.timing.components import ComponentTiming, ImageComponents, median_ms
 
 if TYPE_CHECKING:
     from app.cli.profiling import Done
@@ -38,7 +38,7 @@ def print_components(done: Done, file: Path) -> None:
     out.print(Text.assemble("saved to ", (str(file), "bold green")))
 
 
-def _components(profiling: ComponentProfiling, *, doubtful: bool) -> Table:
+def _components(profiling: ComponentTiming, *, doubtful: bool) -> Table:
     groups: dict[int, list[ImageComponents]] = defaultdict(list)
     for image in profiling.images:
         groups[image.subject.plan.total_crops].append(image)

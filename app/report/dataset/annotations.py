@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.core.errors import InvalidDataset, InvalidSize
+from app.core.errors import InvalidSize
 from app.core.plan.geometry import Size
-from app.report.dataset.json_file import read_json
+from app.report.dataset.foreign_text import read_json
+from app.report.errors import InvalidDataset
 
 _LARGEST_ID = 2**63 - 1
 """Ids are parts of file names, so they cannot be of any length; databases have no larger ones."""

@@ -11,11 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from app.core.errors import CropPlannerError, InvalidDataset
+from app.core.errors import CropPlannerError
 from app.core.plan.geometry import Size
 from app.imaging.read.header import look
 from app.report.dataset.annotations import Annotated, BadEntry, read_annotations
-from app.report.dataset.identity import file_ids, plain_text, safe, spoken_number, without_suffix
+from app.report.dataset.foreign_text import (
+    file_ids,
+    plain_text,
+    safe,
+    spoken_number,
+    without_suffix,
+)
 from app.report.dataset.places import (
     chosen_source,
     file_in,
@@ -23,6 +29,7 @@ from app.report.dataset.places import (
     images_folder,
     known_splits,
 )
+from app.report.errors import InvalidDataset
 
 Progress = Callable[[int, int], None]
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from app.core.errors import InvalidDataset
-from app.report.dataset.identity import IMAGE_SUFFIXES
+from app.report.dataset.foreign_text import IMAGE_SUFFIXES
+from app.report.errors import InvalidDataset
 
 
 def image_files(folder: Path, unreadable: Callable[[OSError], None]) -> Iterator[Path]:

@@ -24,9 +24,8 @@ from app.report.figures.averages import (
     plan_each,
     weighted_mean,
 )
-from app.report.figures.cliffs import Cliffs, count_cliffs
-from app.report.figures.settings_compared import SettingRow, compare_settings
-from app.report.figures.shapes import Shape, ShapeRow, shape_of, shape_rows
+from app.report.figures.cost_changes import Cliffs, SettingRow, compare_settings, count_cliffs
+from app.report.figures.overlap_ranges import Shape, ShapeRow, shape_of, shape_rows
 
 
 @dataclass(frozen=True, slots=True)

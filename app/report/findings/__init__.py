@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from app.core.plan.config import CropConfig
 from app.report.figures.set_statistics import SetStatistics
 from app.report.findings import about_cost, about_counts, about_overlap
-from app.report.findings.finding import Finding
-
-__all__ = ["Finding", "findings"]
+from app.report.words import Finding
 
 _MAKERS: Sequence[Callable[[SetStatistics, CropConfig], Iterator[Finding]]] = (
     about_counts.most_common,

@@ -7,10 +7,9 @@ from math import isclose
 
 from app.core.control.method_settings import Method
 from app.core.plan.config import CropConfig
+from app.report.figures.cost_changes import SettingRow
 from app.report.figures.set_statistics import SetStatistics
-from app.report.figures.settings_compared import SettingRow
-from app.report.findings.finding import Finding
-from app.report.words import count, images_of, percent
+from app.report.words import Finding, count, images_of, percent
 
 
 def half_the_work(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from app.core.plan.config import CropConfig
 from app.report.figures.set_statistics import CountRow, SetStatistics, TilingRow
-from app.report.findings.finding import Finding
-from app.report.words import count, grid_crops, images_of, listed, percent, plural, runs
+from app.report.words import Finding, count, grid_crops, images_of, listed, percent, plural, runs
 
 _ENOUGH_IMAGES = 30
 """From so many on it is worth saying what does not occur: of a few nobody expects every count."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.core.plan.config import CropConfig
-from app.report.figures.published import Comparison, compare_with_published
+from app.report.figures.overlap_ranges import Comparison, compare_with_published
 from app.report.figures.set_statistics import SetStatistics
-from app.report.findings.finding import Finding
-from app.report.words import images_of, percent, percent_range, times, times_range
+from app.report.words import Finding, images_of, percent, percent_range, times, times_range
 
 
 def repeated(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:

@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from app.core.plan.geometry import Grid
-from app.report.figures.published import Comparison
+from app.report.figures.overlap_ranges import Comparison, Range
 from app.report.figures.set_statistics import CountRow, TilingRow
-from app.report.figures.shapes import Range
 from app.report.html.svg import (
     INK,
     LINE,
@@ -22,7 +21,7 @@ from app.report.html.svg import (
     legend,
     plain_axes,
 )
-from app.report.timing.measured import MeasuredCount
+from app.report.timing.components import MeasuredCount
 from app.report.words import count, ms, percent
 
 _ROW_PX = 27

@@ -10,9 +10,8 @@ from app.core.control.headroom import Headroom, height_headroom, width_headroom
 from app.core.control.resizing import DecidedMode
 from app.report.experiment import Examined
 from app.report.figures.averages import PredictLatency
-from app.report.html.embedding import Embedded
+from app.report.html.elements import Cell, Embedded, Row, Table
 from app.report.html.methods_chart import NAMES
-from app.report.html.table import Cell, Row, Table
 from app.report.words import NONE, box, count, ms, percent, times
 
 REACHED_BY: Mapping[DecidedMode, str] = {

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from app.core.control.method_settings import Method
 from app.report.figures.averages import Averages
-from app.report.figures.settings_compared import SettingRow
+from app.report.figures.cost_changes import SettingRow
 from app.report.html.svg import INK, LINE, SERIES, SMALL_PX, chart, legend, plain_axes
 
 _MARKERS: dict[Method, str] = {

@@ -7,13 +7,12 @@ from typing import get_args
 
 from app.core.control.method_settings import Method
 from app.report.experiment import Experiment
-from app.report.figures.published import Comparison
+from app.report.figures.cost_changes import SettingRow
+from app.report.figures.overlap_ranges import Comparison, ShapeRow
 from app.report.figures.set_statistics import SetStatistics, TilingRow
-from app.report.figures.settings_compared import SettingRow
-from app.report.figures.shapes import ShapeRow
+from app.report.html.elements import Cell, Row, Table
 from app.report.html.methods_chart import NAMES
-from app.report.html.table import Cell, Row, Table
-from app.report.timing.measured import COMPONENTS, MeasuredCount
+from app.report.timing.components import CLOCK_COMPONENTS, MeasuredCount
 from app.report.words import (
     NONE,
     count,
@@ -196,7 +195,7 @@ def _method_table(method: Method, rows: Sequence[SettingRow], found: SetStatisti
 
 def measured_table(measured: Sequence[MeasuredCount]) -> Table:
     """Medians of what a profiling measured."""
-    known = [part for part in COMPONENTS if any(part in row.median_ms for row in measured)]
+    known = [part for part in CLOCK_COMPONENTS if any(part in row.median_ms for row in measured)]
     return Table.of(
         "Median over images of each component's median, ms",
         ("Crops in all>", "Images>", *(f"{part}>" for part in known)),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from app.core.latency.timings import Warmup
 from app.core.plan.plan import CropPlan
@@ -60,7 +61,7 @@ class ImageComponents:
 
 
 @dataclass(frozen=True, slots=True)
-class ComponentProfiling:
+class ComponentTiming:
     """Images in the data set's order; ``warmups`` by total crops."""
 
     images: tuple[ImageComponents, ...]
@@ -77,3 +78,42 @@ def median_ms(images: Sequence[ImageComponents], component: str) -> float | None
     samples = (image.samples_ms(component) for image in images)
     medians = [statistics.median(one) for one in samples if one]
     return statistics.median(medians) if medians else None
+
+
+CLOCK_COMPONENTS = tuple(name for name in COMPONENTS if name != "cpu")
+"""Those that are a time on the clock; CPU time is of all threads, and only for who doubts one."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredCount:
+    """Images with one number of crops: by component, the median of their medians in ms."""
+
+    total_crops: int
+    images: int
+    median_ms: Mapping[str, float]
+
+
+def measured_counts(
+    rows: Iterable[tuple[CropPlan, Mapping[str, Any]]],
+) -> tuple[MeasuredCount, ...]:
+    """What ``crop-planner profile`` measured; () where the rows are of another origin."""
+    by_crops: dict[int, list[Mapping[str, float]]] = {}
+    for plan, row in rows:
+        medians = _medians(row)
+        if medians:
+            by_crops.setdefault(plan.total_crops, []).append(medians)
+    return tuple(
+        MeasuredCount(crops, len(rows), _median_of_each(rows))
+        for crops, rows in sorted(by_crops.items())
+    )
+
+
+def _medians(row: Mapping[str, Any]) -> Mapping[str, float]:
+    times = {name: row.get(f"{name}_ms") for name in CLOCK_COMPONENTS}
+    medians = {name: part.get("p50") for name, part in times.items() if isinstance(part, dict)}
+    return {name: ms for name, ms in medians.items() if isinstance(ms, int | float)}
+
+
+def _median_of_each(rows: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    known = {name: [row[name] for row in rows if name in row] for name in CLOCK_COMPONENTS}
+    return {name: statistics.median(values) for name, values in known.items() if values}

@@ -14,8 +14,8 @@ from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder, PreparedCrops, StageTimes
 from app.encoder.measuring.machine import MachineWatch, contention
 from app.encoder.measuring.record import cpu_share, fidelity_of, profile_key, versions_of
-from app.report.timing.component_record import Conditions
-from app.report.timing.components import ComponentProfiling
+from app.report.timing.components import ComponentTiming
+from app.report.timing.timing_file import Conditions
 
 
 class TorchEncoder:
@@ -54,7 +54,7 @@ class TorchEncoder:
         """
         return in_device_memory(lambda: self._encoder.run_timed(prepared))
 
-    def conditions(self, config: CropConfig, profiling: ComponentProfiling) -> Conditions:
+    def conditions(self, config: CropConfig, profiling: ComponentTiming) -> Conditions:
         """What the profiling that has just ended was measured under."""
         key = profile_key(self._encoder, config)
         after = self._watch.after()

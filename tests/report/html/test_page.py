@@ -19,14 +19,14 @@ from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
-from app.report.dataset.candidates import Agreement
+from app.report.choose import Agreement
 from app.report.dataset.images import Dataset, DatasetImage, Skipped
 from app.report.drawing import files_of
 from app.report.experiment import Asked, Examined, Experiment, SelectionFacts
 from app.report.figures.set_statistics import set_statistics
-from app.report.html.embedding import MOST_PICTURED, embed_all
+from app.report.html.elements import MOST_PICTURED, embed_all
 from app.report.html.page import render_report
-from app.report.timing.measured import MeasuredCount
+from app.report.timing.components import MeasuredCount
 
 CONFIG = make_config(FAMILIES["molmo-7b-d-0924"])
 PHOTO, SMALL = Size(640, 480), Size(300, 200)
@@ -59,7 +59,7 @@ def experiment(sizes, config=CONFIG, *, names=None, latency=no_latency):
             image=image,
             plan=plans[image.image_id],
             methods=compare_methods(plans[image.image_id]),
-            profiled=None,
+            timing=None,
             files=files_of(image.image_id, plans[image.image_id], is_there=False, crops=False),
         )
         for image in images

@@ -14,17 +14,16 @@ from app.core.latency.timings import Percentiles
 from app.core.plan.config import make_config
 from app.core.plan.families import family_named
 from app.report.dataset.images import Skipped, open_dataset
-from app.report.timing.component_profiling import profile_components
-from app.report.timing.component_record import Conditions, profiling_to_json
+from app.report.timing.component_timing import time_components
 from app.report.timing.components import (
-    ComponentProfiling,
     ComponentTimes,
+    ComponentTiming,
     ImageComponents,
     median_ms,
 )
-from app.report.timing.profiling_file import read_profiling
+from app.report.timing.timing_file import Conditions, read_timing, timing_to_json
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "timing-file.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "timing-file.md"
 CONFIG = make_config(family_named("molmo-7b-d-0924"), max_crops=6)
 CONDITIONS = Conditions(
     device="A device",
@@ -53,7 +52,7 @@ def dataset(tmp_path_factory):
 
 def profiled(dataset, transfer_ms):
     encoder = FakeProfiledEncoder(transfer_ms=transfer_ms)
-    return profile_components(
+    return time_components(
         encoder,
         dataset,
         CONFIG,
@@ -67,15 +66,15 @@ def profiled(dataset, transfer_ms):
 @pytest.fixture
 def content(dataset):
     profiling = profiled(dataset, 5.0)
-    return json.loads(profiling_to_json(profiling, dataset, CONFIG, CONDITIONS, repeats=3))
+    return json.loads(timing_to_json(profiling, dataset, CONFIG, CONDITIONS, repeats=3))
 
 
 def test_our_own_reader_reads_it(dataset, tmp_path):
     """Every row, with what it says of the image."""
     file = tmp_path / "exp2.json"
-    text = profiling_to_json(profiled(dataset, None), dataset, CONFIG, CONDITIONS, repeats=3)
+    text = timing_to_json(profiled(dataset, None), dataset, CONFIG, CONDITIONS, repeats=3)
     file.write_text(text)
-    read = read_profiling(file)
+    read = read_timing(file)
     assert read.counts_global_crop is True
     by_id = {one.image_id: one for one in read.results}
     assert list(by_id) == [image.image_id for image in dataset.images] == ["small", "wide"]
@@ -99,7 +98,7 @@ def test_a_row_is_the_plan_and_what_was_measured(content):
 
 def test_what_there_is_not_is_null(dataset):
     """Without a bus there is no transfer: no zero, and no samples."""
-    text = profiling_to_json(profiled(dataset, None), dataset, CONFIG, CONDITIONS, repeats=3)
+    text = timing_to_json(profiled(dataset, None), dataset, CONFIG, CONDITIONS, repeats=3)
     for row in json.loads(text)["results"]:
         assert row["transfer_ms"] is None
         assert row["samples_ms"]["transfer"] == []
@@ -145,7 +144,7 @@ def test_images_count_once_in_a_median(dataset):
         return ImageComponents(None, passes)
 
     images = [image(1, 2, 9), image(4, 4, 4, 4, 4, 4, 4), image(5)]
-    profiling = ComponentProfiling(tuple(images), (Skipped("a", "b"),), {})
+    profiling = ComponentTiming(tuple(images), (Skipped("a", "b"),), {})
     assert median_ms(profiling.images, "decode") == 4
     assert median_ms(profiling.images[:2], "decode") == 3
     assert median_ms(profiling.images, "transfer") is None

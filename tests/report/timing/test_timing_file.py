@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.errors import InvalidProfiling
 from app.core.plan.geometry import Size
-from app.report.timing.profiling_file import read_profiling
+from app.report.errors import InvalidTiming
+from app.report.timing.timing_file import read_timing
 
 GOOD = {"image_id": 139, "num_crops": 7}
 json_values = st.recursive(
@@ -27,7 +27,7 @@ def written(folder, content):
 def test_a_researchers_file_is_read(tmp_path):
     """Known fields as such, all others kept as they came."""
     row = GOOD | {"example_id": "q1", "num_vision_tokens": 720, "T_vision": 0.3, "more": [1, None]}
-    profiling = read_profiling(written(tmp_path, {"results": [row, GOOD], "summary": {}}))
+    profiling = read_timing(written(tmp_path, {"results": [row, GOOD], "summary": {}}))
     first, second = profiling.results
     assert (first.image_id, first.example_id, first.num_crops) == (139, "q1", 7)
     assert first.num_vision_tokens == 720
@@ -41,7 +41,7 @@ def test_a_researchers_file_is_read(tmp_path):
 def test_our_own_fields_are_read(tmp_path):
     """Name, size, and whether the global crop is counted."""
     row = GOOD | {"file_name": "a.jpg", "width": 640, "height": 427}
-    profiling = read_profiling(written(tmp_path, {"results": [row], "counts_global_crop": True}))
+    profiling = read_timing(written(tmp_path, {"results": [row], "counts_global_crop": True}))
     assert (profiling.results[0].file_name, profiling.results[0].size) == ("a.jpg", Size(640, 427))
     assert profiling.counts_global_crop is True
 
@@ -60,8 +60,8 @@ def test_our_own_fields_are_read(tmp_path):
 def test_a_wrong_row_is_named_with_its_field(tmp_path, field, value):
     """The second of two, so that the place is no accident."""
     bad = GOOD | {"width": 640, "height": 427} | {field: value}
-    with pytest.raises(InvalidProfiling) as caught:
-        read_profiling(written(tmp_path, {"results": [GOOD, bad]}))
+    with pytest.raises(InvalidTiming) as caught:
+        read_timing(written(tmp_path, {"results": [GOOD, bad]}))
     assert caught.value.facts == {"file": "exp2.json", "field": f"results[1].{field}"}
     assert f"results[1].{field}" in caught.value.detail
 
@@ -70,8 +70,8 @@ def test_a_wrong_row_is_named_with_its_field(tmp_path, field, value):
 def test_a_missing_field_is_named(tmp_path, field):
     """Both that are demanded."""
     bad = {name: value for name, value in GOOD.items() if name != field}
-    with pytest.raises(InvalidProfiling, match=rf"results\[0\]\.{field}: missing"):
-        read_profiling(written(tmp_path, {"results": [bad]}))
+    with pytest.raises(InvalidTiming, match=rf"results\[0\]\.{field}: missing"):
+        read_timing(written(tmp_path, {"results": [bad]}))
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_a_missing_field_is_named(tmp_path, field):
 )
 def test_what_is_no_profiling_is_refused(tmp_path, content):
     """Whatever else the file may be; so is one that is not there."""
-    with pytest.raises(InvalidProfiling, match=r"exp2\.json"):
-        read_profiling(written(tmp_path, content))
-    with pytest.raises(InvalidProfiling, match="No such file"):
-        read_profiling(tmp_path / "none.json")
+    with pytest.raises(InvalidTiming, match=r"exp2\.json"):
+        read_timing(written(tmp_path, content))
+    with pytest.raises(InvalidTiming, match="No such file"):
+        read_timing(tmp_path / "none.json")
 
 
 @given(
@@ -103,7 +103,7 @@ def test_any_json_is_read_or_refused(tmp_path_factory, row, name, value):
     """With our own error, whatever is where."""
     path = written(tmp_path_factory.getbasetemp(), {"results": [GOOD | row], name: value})
     try:
-        profiling = read_profiling(path)
-    except InvalidProfiling:
+        profiling = read_timing(path)
+    except InvalidTiming:
         return
     assert all(one.num_crops > 0 for one in profiling.results)

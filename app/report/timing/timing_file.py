@@ -7,19 +7,27 @@ these two fields are demanded of a row; docs/reference/timing-file.md lists thos
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from app.core.errors import InvalidProfiling, InvalidSize
+from app.core.errors import InvalidSize
+from app.core.json import json_text
+from app.core.latency.profile import DeviceType, Fidelity, MachineState, Weights
+from app.core.latency.timings import Percentiles
+from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
-from app.report.dataset.json_file import read_json
+from app.report.dataset.foreign_text import read_json
+from app.report.dataset.images import Dataset
+from app.report.errors import InvalidTiming
+from app.report.timing.components import COMPONENTS, ComponentTiming, ImageComponents
+from app.schemas.plan import ConfigAnswer
 
-PROFILING_FILE = "exp2_component_profiling.json"
+TIMING_FILE = "exp2_component_profiling.json"
 
 
 @dataclass(frozen=True, slots=True)
-class ProfiledImage:
+class TimingRow:
     """One row of the file.
 
     ``num_crops`` is as the file has it, so with or without the global crop: see
@@ -36,7 +44,7 @@ class ProfiledImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Profiling:
+class TimingFile:
     """The rows in the file's order; several may be of one image.
 
     ``counts_global_crop``: whether ``num_crops`` includes it, None where the file does not say.
@@ -44,22 +52,22 @@ class Profiling:
     the file says; None where it says nothing. ``contended``: why its times are in doubt.
     """
 
-    results: tuple[ProfiledImage, ...]
+    results: tuple[TimingRow, ...]
     counts_global_crop: bool | None
     measured_on: str | None = None
     contended: str | None = None
 
 
-def read_profiling(path: Path) -> Profiling:
+def read_timing(path: Path) -> TimingFile:
     """Read such a file; fields that are not known are kept in ``row``.
 
     Raises:
-        InvalidProfiling: it cannot be read or is none; the row and the field that are wrong.
+        InvalidTiming: it cannot be read or is none; the row and the field that are wrong.
     """
     try:
         content = read_json(path)
     except ValueError as error:
-        raise InvalidProfiling(f"{path.name} cannot be read: {error}", file=path.name) from None
+        raise InvalidTiming(f"{path.name} cannot be read: {error}", file=path.name) from None
     reader = _Reader(path.name)
     reader.require(isinstance(content, dict), "", "a profiling file is a JSON object")
     rows = content.get("results")
@@ -67,7 +75,7 @@ def read_profiling(path: Path) -> Profiling:
     says = content.get("counts_global_crop")
     reader.require(says is None or type(says) is bool, "counts_global_crop", "not true or false")
     contended = content.get("contended")
-    return Profiling(
+    return TimingFile(
         tuple(reader.image(row, f"results[{index}]") for index, row in enumerate(rows)),
         says,
         _measured_on(content),
@@ -91,9 +99,9 @@ class _Reader:
     def require(self, condition: bool, field: str, reason: str) -> None:
         if not condition:
             told = f"{field}: {reason}" if field else reason
-            raise InvalidProfiling(f"{self._file}: {told}", file=self._file, field=field)
+            raise InvalidTiming(f"{self._file}: {told}", file=self._file, field=field)
 
-    def image(self, row: Any, at: str) -> ProfiledImage:
+    def image(self, row: Any, at: str) -> TimingRow:
         self.require(isinstance(row, dict), at, "not an object")
         self.require(row.get("image_id") is not None, f"{at}.image_id", "missing")
         self.require("num_crops" in row, f"{at}.num_crops", "missing")
@@ -108,7 +116,7 @@ class _Reader:
             f"{tokens!r} is no number of tokens",
         )
         self.require(name is None or isinstance(name, str), f"{at}.file_name", "not a string")
-        return ProfiledImage(
+        return TimingRow(
             image_id=self._identity(row, "image_id", at),
             example_id=self._identity(row, "example_id", at),
             num_crops=crops,
@@ -135,3 +143,75 @@ class _Reader:
         except InvalidSize as error:
             self.require(False, f"{at}.{error.facts['parameter']}", error.detail)
             raise
+
+
+EXPERIMENT = "exp2_component_profiling"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a profiling was measured under; names and meanings are those of a profile."""
+
+    device: str
+    device_type: DeviceType
+    dtype: str
+    runtime: str
+    weights: Weights
+    threads: int
+    versions: dict[str, str]
+    measured_at: str
+    fidelity: Fidelity | None
+    machine_before: MachineState
+    machine_after: MachineState
+    contended: str | None
+
+
+def timing_to_json(
+    profiling: ComponentTiming,
+    dataset: Dataset,
+    config: CropConfig,
+    conditions: Conditions,
+    *,
+    repeats: int,
+) -> str:
+    """The file's text. :func:`app.report.timing.timing_file.read_timing` reads it."""
+    content = {
+        "experiment": EXPERIMENT,
+        "dataset": {"name": dataset.name, "split": dataset.split, "kind": dataset.kind},
+        "counts_global_crop": True,
+        "model": config.family.name,
+        "config": ConfigAnswer.of(config).model_dump(),
+        **asdict(conditions),
+        "repeats": repeats,
+        "warmups": [
+            {"num_crops": crops, **asdict(warmup)}
+            for crops, warmup in sorted(profiling.warmups.items())
+        ],
+        "skipped": [asdict(one) for one in profiling.skipped],
+        "results": [_row(one) for one in profiling.images],
+    }
+    return json_text(content)
+
+
+def _row(measured: ImageComponents) -> dict[str, Any]:
+    subject, plan = measured.subject, measured.subject.plan
+    samples = {component: measured.samples_ms(component) for component in COMPONENTS}
+    return {
+        "image_id": subject.image.image_id,
+        "example_id": subject.position,
+        "file_name": subject.image.file_name,
+        "width": plan.image.width,
+        "height": plan.image.height,
+        "num_crops": plan.total_crops,
+        "num_grid_crops": plan.grid.crops,
+        "tiling": str(plan.grid),
+        "num_vision_tokens": plan.tokens.patch,
+        "num_prompt_tokens": plan.tokens.prompt,
+        **{f"{component}_ms": _percentiles(ms) for component, ms in samples.items()},
+        "samples_ms": samples,
+    }
+
+
+def _percentiles(samples_ms: list[float]) -> dict[str, float] | None:
+    found = Percentiles.of_any(samples_ms)
+    return None if found is None else {"p50": found.p50, "p95": found.p95, "samples": found.samples}

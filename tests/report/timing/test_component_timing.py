@@ -11,17 +11,18 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.profiled import FakeProfiledEncoder, Thrice
 
-from app.core.errors import EncoderMismatch, InvalidDataset, OutOfDeviceMemory
+from app.core.errors import EncoderMismatch, OutOfDeviceMemory
 from app.core.plan.config import make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.report.dataset.images import Dataset, DatasetImage, Skipped, open_dataset
-from app.report.timing import profiling_session
-from app.report.timing.component_profiling import choose_subjects, profile_components
+from app.report.errors import InvalidDataset
+from app.report.timing import session
+from app.report.timing.component_timing import choose_subjects, time_components
 from app.report.timing.components import Subject
 
-PHOTO = Path(__file__).parents[2] / "docs" / "samples" / "rocket.jpg"
+PHOTO = Path(__file__).parents[3] / "docs" / "samples" / "rocket.jpg"
 LIMIT = 10_000_000
 CONFIG = make_config(family_named("molmo-7b-d-0924"))
 SIZES = {
@@ -53,7 +54,7 @@ def photo(size, path):
 
 def profiled(encoder, source, *, repeats=2, warming=None, **options):
     dataset = source if isinstance(source, Dataset) else open_dataset(source, max_pixels=LIMIT)
-    return profile_components(
+    return time_components(
         encoder,
         dataset,
         CONFIG,
@@ -140,7 +141,7 @@ def test_rounds_visit_every_image_once_in_an_order_of_their_own(folder, encoder)
 def test_no_more_than_one_picture_is_in_memory(folder, encoder, monkeypatch):
     """And none while the network runs."""
     decoded = []
-    real = profiling_session.decode
+    real = session.decode
 
     def alive():
         return sum(picture() is not None for picture in decoded)
@@ -154,7 +155,7 @@ def test_no_more_than_one_picture_is_in_memory(folder, encoder, monkeypatch):
     def before(what, plan):
         assert alive() == (1 if what == "prepare" else 0)
 
-    monkeypatch.setattr(profiling_session, "decode", decode)
+    monkeypatch.setattr(session, "decode", decode)
     encoder.before = before
     gc.disable()  # by counting references alone, not whenever a collector comes round
     try:

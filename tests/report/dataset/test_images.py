@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.images import file_of, with_orientation
 
-from app.core.errors import InvalidDataset
 from app.core.plan.geometry import Size
-from app.report.dataset.identity import file_ids, safe
+from app.report.dataset.foreign_text import file_ids, safe
 from app.report.dataset.images import open_dataset
+from app.report.errors import InvalidDataset
 
 LIMIT = 1_000_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,3 +88,46 @@ def embed(path: Path, side_px: int, alt: str) -> Embedded:
     picture.save(buffer, "WEBP", quality=_QUALITY, method=4)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return Embedded(f"data:image/webp;base64,{data}", picture.width, picture.height, alt)
+
+
+Cell = str | Embedded
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading; numbers stand at the right of their column."""
+
+    heading: str
+    is_number: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Cells in the order of the columns. ``is_current``: what is in force, and shown so."""
+
+    cells: tuple[Cell, ...]
+    is_current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """``caption`` says what the rows are."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    @classmethod
+    def of(
+        cls, caption: str, headings: Sequence[str], rows: Iterable[Row | Sequence[Cell]]
+    ) -> Table:
+        """A ``>`` behind a heading aligns its column to the right.
+
+        Raises:
+            ValueError: a row has not one cell a heading.
+        """
+        made = tuple(row if isinstance(row, Row) else Row(tuple(row)) for row in rows)
+        if any(len(row.cells) != len(headings) for row in made):
+            raise ValueError(f"a row of {caption!r} has not one cell a heading")
+        columns = (Column(text.removesuffix(">"), text.endswith(">")) for text in headings)
+        return cls(caption, tuple(columns), made)

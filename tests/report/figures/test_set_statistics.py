@@ -19,11 +19,11 @@ from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.core.plan.work import plan_flops
+from app.report.figures.cost_changes import shrunk
 from app.report.figures.set_statistics import set_statistics
-from app.report.figures.settings_compared import shrunk
 
 CONFIG = make_config(FAMILIES["molmo-7b-d-0924"])
-COCO = Path(__file__).parents[1] / "vectors" / "coco_val2017_sizes.json"
+COCO = Path(__file__).parents[2] / "vectors" / "coco_val2017_sizes.json"
 SETS = st.lists(st.builds(Size, st.integers(30, 3000), st.integers(30, 3000)), min_size=1)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from app.report.html.table import Table
+from app.report.html.elements import Table
 
 
 def test_a_row_has_one_cell_a_heading():

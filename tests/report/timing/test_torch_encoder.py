@@ -11,16 +11,16 @@ import torch
 from PIL import Image
 from support.encoders import small_encoder
 
-from app.core.errors import InvalidDataset
 from app.core.plan.config import CropConfig, make_config
 from app.encoder.encoder import Encoder
 from app.encoder.measuring.warmup import WarmupRule
 from app.report.dataset.images import open_dataset
-from app.report.timing.component_profiling import profile_components
-from app.report.timing.components import ComponentProfiling
+from app.report.errors import InvalidDataset
+from app.report.timing.component_timing import time_components
+from app.report.timing.components import ComponentTiming
 from app.report.timing.torch_encoder import TorchEncoder
 
-PHOTO = Path(__file__).parents[2] / "docs" / "samples" / "rocket.jpg"
+PHOTO = Path(__file__).parents[3] / "docs" / "samples" / "rocket.jpg"
 LIMIT = 10_000_000
 
 
@@ -43,8 +43,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def profiled(encoder: TorchEncoder, photos: Path, config: CropConfig) -> ComponentProfiling:
-    return profile_components(
+def profiled(encoder: TorchEncoder, photos: Path, config: CropConfig) -> ComponentTiming:
+    return time_components(
         encoder,
         open_dataset(photos, max_pixels=LIMIT),
         config,

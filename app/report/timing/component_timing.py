@@ -8,18 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from app.core.errors import CropPlannerError, InvalidDataset
+from app.core.errors import CropPlannerError
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import make_plan
 from app.report.dataset.images import Dataset, Skipped
 from app.report.dataset.selection import select
-from app.report.timing.components import ComponentProfiling, Subject
-from app.report.timing.profiled_encoder import ProfiledEncoder, Warming
-from app.report.timing.profiling_session import Progress, Session
+from app.report.errors import InvalidDataset
+from app.report.timing.components import ComponentTiming, Subject
+from app.report.timing.session import Progress, Session, TimedEncoder, Warming
 
 
-def profile_components(
-    encoder: ProfiledEncoder,
+def time_components(
+    encoder: TimedEncoder,
     dataset: Dataset,
     config: CropConfig,
     *,
@@ -29,7 +29,7 @@ def profile_components(
     num_images: int | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     clock: Callable[[], float] = time.perf_counter,
-) -> ComponentProfiling:
+) -> ComponentTiming:
     """Time every component over the images of a data set.
 
     Args:
@@ -61,7 +61,7 @@ def profile_components(
     skipped = (*dataset.skipped, *unplanned, *session.skipped)
     if not measured:
         raise _nothing(dataset, [*unplanned, *session.skipped])
-    return ComponentProfiling(measured, skipped, warmups)
+    return ComponentTiming(measured, skipped, warmups)
 
 
 def plan_subjects(dataset: Dataset, config: CropConfig) -> tuple[list[Subject], list[Skipped]]:

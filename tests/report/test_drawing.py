@@ -9,7 +9,7 @@ from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import make_plan
-from app.report.crop_images import crop_images
+from app.report.drawing import crop_images
 
 FAMILY_NAMES = ("molmo-7b-d-0924", "molmo2-8b")
 

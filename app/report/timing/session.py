@@ -11,18 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from app.core.errors import CropPlannerError, InvalidDataset
+from app.core.errors import CropPlannerError
 from app.core.latency.timings import Warmup
 from app.core.plan.geometry import Grid
+from app.core.plan.plan import CropPlan
 from app.core.statistics import shuffled_rounds
 from app.imaging.read.decode import decode
 from app.report.dataset.images import Skipped, why
+from app.report.errors import InvalidDataset
 from app.report.timing.components import ComponentTimes, ImageComponents, Subject
-from app.report.timing.profiled_encoder import ProfiledEncoder, Warming
 
 Phase = Literal["warm-up", "rounds"]
 
@@ -57,7 +59,7 @@ class Session:
 
     def __init__(
         self,
-        encoder: ProfiledEncoder,
+        encoder: TimedEncoder,
         subjects: Sequence[Subject],
         *,
         repeats: int,
@@ -156,3 +158,45 @@ class Session:
     def _tell(self, phase: Phase, subject: Subject, weight: int) -> None:
         self._done += weight * subject.plan.total_crops
         self._progress(Progress(self._done / self._work, phase, subject))
+
+
+class PassTimes(Protocol):
+    """In ms; ``vision_ms`` is the pass that ``vit_ms`` and ``connector_ms`` are the parts of."""
+
+    @property
+    def vit_ms(self) -> float: ...
+    @property
+    def connector_ms(self) -> float: ...
+    @property
+    def vision_ms(self) -> float: ...
+    @property
+    def cpu_ms(self) -> float: ...
+
+
+class TimedEncoder(Protocol):
+    """What is profiled; :class:`app.report.timing.torch_encoder.TorchEncoder` is one.
+
+    Between two calls the device has nothing left to do.
+    """
+
+    def check(self, plan: CropPlan) -> None:
+        """Raise EncoderMismatch if no plan of this configuration can be run."""
+
+    def check_memory(self, plan: CropPlan) -> None:
+        """Raise OutOfDeviceMemory if this plan's pass would not fit now."""
+
+    def prepare(self, pixels: npt.NDArray[np.uint8], plan: CropPlan) -> tuple[Any, float | None]:
+        """The crops of uint8 RGB [H, W, 3] on the device, once they are there.
+
+        And the ms of it that the copy over the bus took; None where there is no bus.
+        """
+
+    def run(self, prepared: Any) -> PassTimes:
+        """One pass over them, once its tokens are there."""
+
+
+class Warming(Protocol):
+    """A rule for warming up; :class:`app.encoder.measuring.warmup.WarmupRule` is one."""
+
+    def warm(self, call: Callable[[], float]) -> Warmup:
+        """Call until the times have settled, at least once; ``call`` returns its ms."""

@@ -11,10 +11,9 @@ from app.core.plan.geometry import Size
 from app.core.plan.overlap import grid_overlap
 from app.core.plan.plan import make_plan
 from app.core.plan.tiling import candidate_grids
-from app.report.figures.published import CLAIMS, explained
-from app.report.figures.shapes import shape_of
+from app.report.figures.overlap_ranges import CLAIMS, explained, shape_of
 
-COCO = Path(__file__).parents[1] / "vectors" / "coco_val2017_sizes.json"
+COCO = Path(__file__).parents[2] / "vectors" / "coco_val2017_sizes.json"
 CONFIG = make_config(FAMILIES["molmo-7b-d-0924"])
 ROW, SQUARE, ALL = (claim.published for claim in CLAIMS)
 

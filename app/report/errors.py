@@ -1,0 +1,23 @@
+"""Errors of data sets and of their files, which only the command line and Python raise.
+
+CropPlannerError
+└── DatasetError         a set of images cannot be used
+├── InvalidDataset   the named place holds no set of images
+└── InvalidTiming    the timing file is unreadable or wrong
+"""
+
+from __future__ import annotations
+
+from app.core.errors import CropPlannerError
+
+
+class DatasetError(CropPlannerError):
+    """Group the errors of a set of images."""
+
+
+class InvalidDataset(DatasetError):
+    slug, title = "invalid-dataset", "No data set of images"
+
+
+class InvalidTiming(DatasetError):
+    slug, title = "invalid-profiling", "The timing file cannot be used"
