@@ -1,67 +1,56 @@
-"""Where along a row of sizes the tiling can change, so that a search need not try every size.
+"""The sizes at which the tiling changes, along a side of an image and along an aspect.
 
-With h' and w' for the sides less the margins, and W for the window, a tiling is chosen by comparing
-``rows·W / h'`` and ``cols·W / w'`` with 1 and with each other. The choice is therefore constant
-between the sizes at which
-
-* a side crosses ``margin + count·W``, or h' or w' crosses 0, or
-* ``rows / h'`` crosses ``cols / w'`` for a grid that is itself a candidate: two candidates A and B
-  can only swap where a limiting side of one meets a limiting side of the other, and there
-  ``rows·cols ≤ max_crops`` (the limiting rows and cols fit into one candidate).
-
-These are places to look. What is found there is always confirmed by the tiling itself.
+Between two breakpoints nothing changes, so a search looks at each stretch once. The arithmetic is
+derived in docs/decisions/quick-plans.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import groupby, pairwise
 
 from app.core.config import CropConfig
-from app.core.geometry import Size
-from app.core.tiling import candidate_grids
-
-_EXACT_BELOW = 2**22
-"""Distinct scales of sides whose product with max_crops is below this stay distinct in float32."""
+from app.core.geometry import Grid, Size
+from app.core.tiling import grids_by_aspect, spanning_grid
 
 
-def slack(longest_px: int, config: CropConfig) -> int:
-    """How many px around a real crossing float32 rounding can move the choice."""
-    return 1 if longest_px * config.max_crops < _EXACT_BELOW else 3
+def side_breakpoints(fixed_px: int, *, fixed_is_height: bool, config: CropConfig) -> list[int]:
+    """List the px of one side from which on the tiling may be another, while the other is fixed.
+
+    The list rises. It is empty if the fixed side is below the margin.
+    """
+    margin, window = config.margin_px, config.window_px
+    inner = fixed_px - margin
+    if inner < 0:
+        return []
+    # Up to as many windows as fit beside those of the fixed side, each window makes another grid.
+    spanned = config.max_crops // (-(-inner // window) or 1) * window
+    places = [margin, *range(margin + 1, margin + spanned + 2, window)]
+    for ratio in grids_by_aspect(config.max_crops).ratios:
+        crossing = int(inner * ratio if fixed_is_height else inner / ratio)
+        if crossing >= spanned:
+            # Both roundings, in float32 and here, move the crossing by less than 1 px each.
+            places += range(margin + crossing - 1, margin + crossing + 3)
+    return sorted(places)
 
 
-def side_crossings(config: CropConfig) -> Iterator[int]:
-    """Sides, in px, from which on a whole count of windows no longer (or the margin just) fits."""
-    yield config.margin_px
-    for count in range(config.max_crops + 1):
-        yield config.margin_px + count * config.window_px + 1
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Sizes of an aspect that get one grid: longer sides from ``first`` to ``last`` px."""
 
-
-def ratio_crossings(fixed_px: int, *, fixed_is_height: bool, config: CropConfig) -> Iterator[int]:
-    """Free sides, in px and rounded down, at which two candidates swap while one side is fixed."""
-    inner = fixed_px - config.margin_px
-    if inner <= 0:
-        return
-    for grid in candidate_grids(config.max_crops):
-        fixed, free = (grid.rows, grid.cols) if fixed_is_height else (grid.cols, grid.rows)
-        yield config.margin_px + free * inner // fixed
-
-
-def around(crossings: Iterable[int], reach: int, low: int, high: int) -> list[int]:
-    """The integers within ``reach`` of a crossing and inside ``[low, high]``, ascending."""
-    return sorted(
-        {
-            side
-            for crossing in crossings
-            for side in range(max(low, crossing - reach), min(high, crossing + reach) + 1)
-        }
-    )
+    grid: Grid
+    first: int
+    last: int
 
 
 class AspectRow:
-    """All sizes of one aspect: for each longer side, the shorter one rounded to nearest.
+    """All sizes of one aspect: for each longer side, the shorter side rounded to nearest.
 
-    The longer side is the finer ruler; stepping along the shorter one would miss sizes (a 21:9
-    image gives 4 crops at 785x336 only).
+    The longer side is the finer ruler; steps along the shorter side would miss sizes (a 21:9 image
+    gives 4 crops at 785x336 only).
     """
 
     def __init__(self, image: Size) -> None:
@@ -70,73 +59,77 @@ class AspectRow:
         self.long_px = max(image.width, image.height)
         self.short_px = min(image.width, image.height)
 
+    def short(self, long_px: int) -> int:
+        """Return the shorter side of the size whose longer side is ``long_px``, halves up."""
+        return (2 * long_px * self.short_px + self.long_px) // (2 * self.long_px)
+
     def size(self, long_px: int) -> Size:
-        """The size whose longer side is ``long_px``."""
-        short = max(1, (2 * long_px * self.short_px + self.long_px) // (2 * self.long_px))
-        return Size(long_px, short) if self.landscape else Size(short, long_px)
+        """Return the size whose longer side is ``long_px``."""
+        short_px = self.short(long_px)
+        return Size(long_px, short_px) if self.landscape else Size(short_px, long_px)
 
-    def has(self, long_px: int) -> bool:
-        """Whether the shorter side does not round to 0, where no size keeps the aspect."""
-        return 2 * long_px * self.short_px >= self.long_px
+    def first_long(self, short_px: int) -> int:
+        """Return the least longer side whose shorter side is at least ``short_px``."""
+        return -(-(2 * short_px - 1) * self.long_px // (2 * self.short_px))
 
-    def may_collapse(self, config: CropConfig) -> bool:
-        """Whether the letterbox may scale a side of one of these sizes to 0 px.
+    def runs(self, longest_px: int, config: CropConfig) -> Iterator[Run]:
+        """Divide the sizes up to ``longest_px`` into runs of one grid, rising.
 
-        That takes more than a crop's side to 1 px, and rounding the shorter side makes an aspect at
-        most half as long again.
+        The runs begin where the shorter side is 1 px. Two neighbours may have the same grid.
         """
-        return self.long_px * 2 > self.short_px * config.crop_size_px
+        starts = self._spanning_starts(longest_px, config)
+        for first, next_first in pairwise([*starts, longest_px + 1]):
+            grid = spanning_grid(self.size(first), config)
+            if grid.crops > config.max_crops:
+                yield from self._shrinking_runs(first, longest_px, config)
+                return
+            yield Run(grid, first, next_first - 1)
 
-    def places(self, longest_px: int, config: CropConfig) -> list[int]:
-        """Longer sides up to ``longest_px`` between which the tiling is constant.
+    def _spanning_starts(self, longest_px: int, config: CropConfig) -> list[int]:
+        """List the longer sides at which one of both sides needs another window."""
+        margin = config.margin_px
+        starts = {self.first_long(1), self.first_long(max(margin, 1))}
+        for windows in range(1, config.max_crops + 1):
+            side = margin + windows * config.window_px + 1
+            starts.add(side)
+            starts.add(self.first_long(side))
+        return sorted(start for start in starts if self.first_long(1) <= start <= longest_px)
 
-        And whether a size can be planned is, too: so all of them where one may collapse.
+    def _shrinking_runs(self, first_px: int, longest_px: int, config: CropConfig) -> Iterator[Run]:
+        """Divide the sizes from ``first_px`` on, that no candidate spans: their aspect decides."""
+        margin, by_aspect = config.margin_px, grids_by_aspect(config.max_crops)
+        starts = {first_px}
+        for aspect in by_aspect.aspects:
+            undecided = self._undecided(aspect, margin)
+            starts.update(
+                range(
+                    max(undecided.start, first_px + 1), min(undecided.stop, longest_px) + 1
+                )
+            )
+
+        def grid(long_px: int) -> Grid:
+            long, short = long_px - margin, self.short(long_px) - margin
+            return by_aspect.grid(long, short) if self.landscape else by_aspect.grid(short, long)
+
+        changes = [(grid, next(places)) for grid, places in groupby(sorted(starts), key=grid)]
+        ends = [first - 1 for _, first in changes[1:]]
+        for (grid_, first), last in zip(changes, [*ends, longest_px], strict=True):
+            yield Run(grid_, first, last)
+
+    def _undecided(self, aspect: Fraction, margin: int) -> range:
+        """Return the longer sides at which rounding the shorter side decides about an aspect.
+
+        Compared are ``a·(short - margin)`` and ``b·(long - margin)`` with ``short = q·long ± ½``:
+        undecided while ``|(a·q - b)·long - margin·(a - b)| ≤ a/2``.
         """
-        return sorted({px for span in self._spans(longest_px, config) for px in span})
-
-    def most_places(self, longest_px: int, config: CropConfig) -> int:
-        """No fewer than :meth:`places` has, without listing them: what is in two spans counts."""
-        return sum(len(span) for span in self._spans(longest_px, config))
-
-    def _spans(self, longest_px: int, config: CropConfig) -> Iterator[range]:
-        """The places in runs, some of which may overlap."""
-        if self.may_collapse(config):
-            yield range(1, longest_px + 1)
-            return
-        reach = slack(longest_px, config)
-        # A short side is crossed where it rounds over: half a px each way, seen from the long side.
-        per_short = self.long_px / self.short_px
-        short_reach = int(per_short) + reach + 1
-        for side in side_crossings(config):
-            yield _span(side, side, reach, longest_px)
-            yield _span(int(side * per_short), int(side * per_short), short_reach, longest_px)
-        yield from self._drift(longest_px, reach, config)
-
-    def _drift(self, longest_px: int, reach: int, config: CropConfig) -> Iterator[range]:
-        """Longer sides at which rounding the shorter one decides a ratio comparison.
-
-        ``a·(short - m)`` against ``b·(long - m)`` with ``short = q·long ± ½``: undecided while
-        ``|(a·q - b)·long - m·(a - b)| ≤ a/2``.
-        """
-        margin, aspect = config.margin_px, self.short_px / self.long_px
-        for grid in candidate_grids(config.max_crops):
-            a, b = (grid.cols, grid.rows) if self.landscape else (grid.rows, grid.cols)
-            if a == b:
-                # The shorter side never exceeds the longer: they differ from one size on, for good.
-                if self.short_px < self.long_px:
-                    differ = self.long_px // (2 * (self.long_px - self.short_px))
-                    yield _span(differ, differ, reach + 1, longest_px)
-                continue
-            slope = a * aspect - b
-            centre, spread = margin * (a - b), a / 2
-            if abs(slope) * longest_px < 1e-9:
-                if abs(centre) <= spread:
-                    yield range(1, longest_px + 1)
-                continue
-            first, last = sorted(((centre - spread) / slope, (centre + spread) / slope))
-            yield _span(int(max(first, 0)), int(min(last, longest_px)) + 1, reach, longest_px)
-
-
-def _span(first: int, last: int, reach: int, longest_px: int) -> range:
-    """The px from ``reach`` before the first to ``reach`` behind the last, inside 1 to longest."""
-    return range(max(1, first - reach), min(longest_px, last + reach) + 1)
+        if self.long_px == self.short_px:
+            return range(0)  # nothing is rounded
+        cols, rows = aspect.numerator, aspect.denominator
+        a, b = (cols, rows) if self.landscape else (rows, cols)
+        slope = 2 * (a * self.short_px - b * self.long_px)
+        centre, spread = 2 * margin * self.long_px * (a - b), a * self.long_px
+        if slope < 0:
+            slope, centre = -slope, -centre
+        if slope == 0:
+            return range(1, sys.maxsize) if abs(centre) <= spread else range(0)
+        return range(-((spread - centre) // slope), (centre + spread) // slope + 1)
