@@ -12,10 +12,10 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.core.choices import DeviceChoice, DtypeChoice, RuntimeChoice
-from app.core.cores import available_cores
-from app.core.families import DEFAULT_FAMILY
-from app.core.prefill import PrefillCost
+from app.core.latency.prefill import PrefillCost
+from app.core.plan.families import DEFAULT_FAMILY
+from app.cores import available_cores
+from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
 
 PILLOW_MAX_PIXELS = 178_956_970
 """Pillow itself refuses larger images (twice ``MAX_IMAGE_PIXELS``), and we leave its guard on."""

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.core.geometry import Box, Size
-from app.core.kept import ImageQuality
-from app.imaging.resample import Resample
+from app.core.control.retained import ImageQuality
+from app.core.plan.geometry import Box, Size
 from app.imaging.sampling import spread_tiles
+from app.imaging.write.resample import Resample
 
 Luma = NDArray[np.uint8]
 """Luma of a rectangle, (height, width), 0 to 255."""

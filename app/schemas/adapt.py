@@ -6,9 +6,9 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from app.core.adapting import AdaptMode, ResizingMode, Strategy
-from app.core.choosing import Judged
-from app.core.predictions import Predictions
+from app.core.control.budget import AdaptMode, ResizingMode, Strategy
+from app.core.control.choice import Judged
+from app.core.latency.predictions import Predictions
 from app.imaging.adapt import Adaptation, AdaptedFile, Wish
 from app.schemas.answer import Mirror, Rounded
 from app.schemas.plan import PlanAnswer, TilingAnswer

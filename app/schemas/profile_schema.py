@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from app.core.profile import SCHEMA_VERSION, Profile
+from app.core.latency.profile import SCHEMA_VERSION, Profile
 
 _UNSAID = ("title", "default", "description")
 """Titles repeat names, defaults are for who writes, descriptions for readers of the code."""

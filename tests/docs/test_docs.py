@@ -36,7 +36,7 @@ def test_every_route_is_in_the_readme():
 
 
 def test_every_error_is_documented_with_its_status():
-    from app.routes.problems import STATUS
+    from app.http.problems import STATUS
 
     rows = (DOCS / "errors.md").read_text().splitlines()
     for error in all_errors():

@@ -7,8 +7,8 @@ import pytest
 from pydantic import TypeAdapter
 from support.profiles import full_profile, profile
 
-from app.core.profile import SCHEMA_VERSION, Profile
-from app.core.profile_file import profile_to_json
+from app.core.latency.profile import SCHEMA_VERSION, Profile
+from app.core.latency.profile_file import profile_to_json
 from app.schemas.profile_schema import profile_schema, profile_schema_json
 
 DOCS = Path(__file__).parents[2] / "docs"

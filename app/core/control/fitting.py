@@ -1,0 +1,123 @@
+"""Sizes of the image's own aspect, and the tiling of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+from app.core.control.breakpoints import AspectRow, Run
+from app.core.errors import CollapsedImage
+from app.core.plan.canvas import canvas_size, place_on_canvases
+from app.core.plan.config import CropConfig
+from app.core.plan.geometry import Grid, Size
+from app.core.plan.tiling import candidate_grids, select_tiling
+
+LONGEST_SEARCHED_PX = 16_384
+"""The longest side that is searched. Larger sizes differ by less than any canvas can show."""
+
+
+def fitting_sizes(image: Size, config: CropConfig) -> dict[Grid, Size]:
+    """Find the best size of every grid that keeping the aspect reaches.
+
+    Best is the largest size not above the original, else the smallest upscale. All sizes can be
+    planned. The search for upscales ends at the longest canvas: beyond it no candidate enlarges.
+    It also ends at ``LONGEST_SEARCHED_PX``; a larger image itself is one of its sizes.
+    """
+    row = _Row(image, config)
+    own = row.long_px
+    longest = min(max(own, _longest_canvas(config)), LONGEST_SEARCHED_PX)
+    down: dict[Grid, Size] = {}
+    up: dict[Grid, Size] = {}
+    for run in row.runs(longest, config):
+        if run.first <= own and (size := row.largest(run, min(run.last, own))):
+            down[run.grid] = size
+        if run.last > own and run.grid not in down and run.grid not in up:
+            if size := row.smallest(run, max(run.first, own + 1)):
+                up[run.grid] = size
+    if own > longest and row.can_be_planned(image, grid := select_tiling(image, config)):
+        down[grid] = image
+    return {**up, **down}
+
+
+def sizes_within_canvas(aspect: Size, config: CropConfig) -> dict[Grid, Size]:
+    """Find the best size of every grid that an aspect reaches.
+
+    Best is the largest size inside the grid's canvas, else the smallest that gets the grid.
+    """
+    row = _Row(aspect, config)
+    best: dict[Grid, Size] = {}
+    for run in row.runs(_longest_canvas(config), config):
+        canvas = canvas_size(run.grid, config)
+        if (size := row.largest(run, min(run.last, row.longest_inside(canvas)))) or (
+            run.grid not in best and (size := row.smallest(run, run.first))
+        ):
+            best[run.grid] = size
+    return best
+
+
+@lru_cache(maxsize=128)
+def canvas_grids(config: CropConfig) -> Mapping[int, tuple[Grid, ...]]:
+    """Group the candidate grids by crops, if an image of the grid's canvas can be planned.
+
+    Only where the crop side is very small, the global crop of a strip collapses.
+    """
+    by_crops: dict[int, tuple[Grid, ...]] = {}
+    for grid in candidate_grids(config.max_crops):
+        if _can_be_planned(canvas_size(grid, config), grid, config):
+            by_crops[grid.crops] = (*by_crops.get(grid.crops, ()), grid)
+    return MappingProxyType(by_crops)
+
+
+class _Row(AspectRow):
+    """A row of sizes, some of which the letterbox may scale to 0 px, so that no plan exists."""
+
+    def __init__(self, image: Size, config: CropConfig) -> None:
+        super().__init__(image)
+        self._config = config
+        # Rounding the shorter side makes an aspect at most half as long again.
+        self._may_collapse = self.long_px * 2 > self.short_px * config.crop_size_px
+
+    def can_be_planned(self, size: Size, grid: Grid) -> bool:
+        return not self._may_collapse or _can_be_planned(size, grid, self._config)
+
+    def largest(self, run: Run, last: int) -> Size | None:
+        """Return the largest size of a run, up to ``last`` px, that can be planned."""
+        long_px = last
+        while long_px >= run.first:
+            if self.can_be_planned(size := self.size(long_px), run.grid):
+                return size
+            # A longer side over this many px collapses, whatever the grid.
+            short_px = self.short(long_px)
+            planned_px = short_px * self._config.crop_size_px
+            long_px = min(long_px - 1, max(planned_px, self.first_long(short_px) - 1))
+        return None
+
+    def smallest(self, run: Run, first: int) -> Size | None:
+        """Return the smallest size of a run, from ``first`` px on, that can be planned."""
+        long_px = first
+        while long_px <= run.last:
+            if self.can_be_planned(size := self.size(long_px), run.grid):
+                return size
+            # A longer side collapses all the more, unless the shorter side grows with it.
+            long_px = self.first_long(self.short(long_px) + 1)
+        return None
+
+    def longest_inside(self, canvas: Size) -> int:
+        """Return the longer side of the largest size inside a canvas."""
+        long_px, short_px = canvas.width, canvas.height
+        if not self.landscape:
+            long_px, short_px = short_px, long_px
+        return min(long_px, self.first_long(short_px + 1) - 1)
+
+
+def _longest_canvas(config: CropConfig) -> int:
+    return min(LONGEST_SEARCHED_PX, config.max_crops * config.window_px + config.margin_px)
+
+
+def _can_be_planned(size: Size, grid: Grid, config: CropConfig) -> bool:
+    try:
+        place_on_canvases(size, grid, config)
+    except CollapsedImage:
+        return False
+    return True

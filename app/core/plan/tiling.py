@@ -1,0 +1,167 @@
+"""The grid of crops that Molmo chooses for an image size.
+
+Source: ``select_tiling`` in allenai/molmo ``olmo/data/model_preprocessor.py``, shared by Molmo 2.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from itertools import pairwise
+from math import inf
+
+from app.core.plan.config import CropConfig
+from app.core.plan.float32 import round_all_to_float32, round_to_float32
+from app.core.plan.geometry import Grid, Size
+
+_EXACT_BELOW = 2**22
+"""Below this product of a side and ``max_crops``, float32 keeps all scales in their exact order."""
+
+
+@cache
+def candidate_grids(max_crops: int) -> tuple[Grid, ...]:
+    """List all grids of at most ``max_crops`` crops by (area, rows)."""
+    grids = [
+        Grid(rows, cols)
+        for rows in range(1, max_crops + 1)
+        for cols in range(1, max_crops // rows + 1)
+    ]
+    return tuple(sorted(grids, key=lambda grid: (grid.crops, grid.rows)))
+
+
+def required_scales(size: Size, config: CropConfig) -> tuple[float, ...]:
+    """Compute the float32 scale at which the image fills each of ``candidate_grids``.
+
+    The scale is the smaller one of both axes. Rounding keeps order, so the smaller of two rounded
+    quotients is the rounded smaller quotient.
+    """
+    by_rows = _axis_scales(size.height, config)
+    by_cols = _axis_scales(size.width, config)
+    return tuple(
+        [min(by_rows[rows], by_cols[cols]) for rows, cols in _rows_and_cols(config.max_crops)]
+    )
+
+
+def select_by_rule(size: Size, config: CropConfig) -> Grid:
+    """Choose the grid by the reference's rule, over all candidates.
+
+    Take the smallest scale of at least 1. If every scale is below 1, take the largest. Of equal
+    scales take the first by (area, rows).
+    """
+    scales = required_scales(size, config)
+    enlarging = [scale for scale in scales if scale >= 1]
+    chosen = min(enlarging) if enlarging else max(scales)
+    return candidate_grids(config.max_crops)[scales.index(chosen)]
+
+
+def select_by_limit(size: Size, config: CropConfig) -> dict[int, Grid]:
+    """Choose the grid under every ``max_crops`` up to the one in force, by the rule in one pass.
+
+    A lower limit has the first of the candidates, as candidates rise by area.
+    """
+    by_limit: dict[int, Grid] = {}
+    best_scale = -inf
+    for grid, scale in zip(
+        candidate_grids(config.max_crops), required_scales(size, config), strict=True
+    ):
+        if scale > best_scale if best_scale < 1 else 1 <= scale < best_scale:
+            best, best_scale = grid, scale
+        by_limit[grid.crops] = best
+    return by_limit
+
+
+def select_tiling(size: Size, config: CropConfig) -> Grid:
+    """Choose the grid quickly: equal to :func:`select_by_rule`, by test.
+
+    The smallest grid that spans the image has the smallest scale of at least 1. Every grid shrinks
+    an image that no candidate spans; then the aspect decides (docs/decisions/quick-plans.md).
+    """
+    spanning = spanning_grid(size, config)
+    if spanning.crops <= config.max_crops:
+        return spanning
+    width, height = size.width - config.margin_px, size.height - config.margin_px
+    if max(width, height) * config.max_crops >= _EXACT_BELOW:
+        return select_by_rule(size, config)
+    return grids_by_aspect(config.max_crops).grid(width, height)
+
+
+def spanning_grid(size: Size, config: CropConfig) -> Grid:
+    """Return the fewest rows and columns whose canvas is not smaller than the image.
+
+    An image with a side below the margin gets one crop, as every scale is negative there.
+    """
+    width, height = size.width - config.margin_px, size.height - config.margin_px
+    if width < 0 or height < 0:
+        return Grid(1, 1)
+    window = config.window_px
+    return Grid(-(-height // window) or 1, -(-width // window) or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class GridsByAspect:
+    """The grids of images that no candidate spans, by the aspect of the sides less the margins.
+
+    ``aspects`` are those, width by height and rising, at which the choice changes; ``ratios`` are
+    the same as floats. ``grids`` holds the grid below the first aspect, at the first aspect,
+    between the first and the second, and so on.
+    """
+
+    aspects: tuple[Fraction, ...]
+    ratios: tuple[float, ...]
+    grids: tuple[Grid, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.grids) != 2 * len(self.aspects) + 1:
+            raise ValueError("there must be a grid below, at and above every aspect")
+
+    def grid(self, width: int, height: int) -> Grid:
+        """Return the grid of an image of these sides, less the margins, in px."""
+        ratio = width / height if height else inf
+        return self.grids[bisect_left(self.ratios, ratio) + bisect_right(self.ratios, ratio)]
+
+
+@cache
+def grids_by_aspect(max_crops: int) -> GridsByAspect:
+    """Find the grid of every aspect by the rule: the largest scale, the first of equals.
+
+    Two scales only swap at the aspect of a candidate, so one aspect between two neighbours stands
+    for all.
+    """
+    grids = candidate_grids(max_crops)
+    aspects = sorted({Fraction(grid.cols, grid.rows) for grid in grids})
+    between = [(low + high) / 2 for low, high in pairwise(aspects)]
+    above = [*between, 2 * aspects[-1]]
+
+    def largest(aspect: Fraction) -> Grid:
+        width, height = aspect.numerator, aspect.denominator
+        scales = [min(rows * width, cols * height) for rows, cols in _rows_and_cols(max_crops)]
+        return grids[scales.index(max(scales))]
+
+    changes, chosen = [], [largest(aspects[0] / 2)]
+    for aspect, next_aspect in zip(aspects, above, strict=True):
+        at, beyond = largest(aspect), largest(next_aspect)
+        if at != chosen[-1] or beyond != at:
+            changes.append(aspect)
+            chosen += at, beyond
+    return GridsByAspect(tuple(changes), tuple(map(float, changes)), tuple(chosen))
+
+
+@cache
+def _rows_and_cols(max_crops: int) -> tuple[tuple[int, int], ...]:
+    return tuple((grid.rows, grid.cols) for grid in candidate_grids(max_crops))
+
+
+def _axis_scales(side_px: int, config: CropConfig) -> tuple[float, ...]:
+    """Compute the float32 scales at which a side, less the margins, spans 0, 1, 2, … windows.
+
+    A side below the margin has negative scales, a side equal to it infinite ones: the reference
+    does not clamp.
+    """
+    inner = round_to_float32(side_px - config.margin_px)
+    counts = range(config.max_crops + 1)
+    if inner == 0:
+        return tuple(inf for _ in counts)
+    window = config.window_px
+    return round_all_to_float32([count * window / inner for count in counts])
