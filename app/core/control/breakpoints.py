@@ -6,16 +6,16 @@ derived in docs/decisions/quick-plans.md.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
-from itertools import groupby, pairwise
+from itertools import pairwise
+from typing import NamedTuple
 
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid, Size
-from app.core.plan.tiling import grids_by_aspect, spanning_grid
+from app.core.plan.tiling import grids_by_aspect
 
+LONGEST_SEARCHED_PX = 16_384
+"""The longest side that is searched. Larger sizes differ by less than any canvas can show."""
 
 def side_breakpoints(fixed_px: int, *, fixed_is_height: bool, config: CropConfig) -> list[int]:
     """List the px of one side from which on the tiling may be another, while the other is fixed.
@@ -26,19 +26,18 @@ def side_breakpoints(fixed_px: int, *, fixed_is_height: bool, config: CropConfig
     inner = fixed_px - margin
     if inner < 0:
         return []
-    # Up to as many windows as fit beside those of the fixed side, each window makes another grid.
+    # While a candidate spans the image, every window of the free side makes another grid.
     spanned = config.max_crops // (-(-inner // window) or 1) * window
     places = [margin, *range(margin + 1, margin + spanned + 2, window)]
-    for ratio in grids_by_aspect(config.max_crops).ratios:
-        crossing = int(inner * ratio if fixed_is_height else inner / ratio)
+    for cols, rows in grids_by_aspect(config.max_crops).aspects:
+        crossing = inner * cols // rows if fixed_is_height else inner * rows // cols
         if crossing >= spanned:
-            # Both roundings, in float32 and here, move the crossing by less than 1 px each.
-            places += range(margin + crossing - 1, margin + crossing + 3)
+            # float32 moves a crossing by less than 1 px, for all sides up to MAX_SIDE_PX.
+            places += range(margin + crossing, margin + crossing + 3)
     return sorted(places)
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Sizes of an aspect that get one grid: longer sides from ``first`` to ``last`` px."""
 
     grid: Grid
@@ -72,62 +71,70 @@ class AspectRow:
         """Return the least longer side whose shorter side is at least ``short_px``."""
         return -(-(2 * short_px - 1) * self.long_px // (2 * self.short_px))
 
+    def longest_inside(self, canvas: Size) -> int:
+        """Return the longer side of the largest size inside a canvas."""
+        long_px, short_px = canvas.width, canvas.height
+        if not self.landscape:
+            long_px, short_px = short_px, long_px
+        return min(long_px, self.first_long(short_px + 1) - 1)
+
     def runs(self, longest_px: int, config: CropConfig) -> Iterator[Run]:
         """Divide the sizes up to ``longest_px`` into runs of one grid, rising.
 
         The runs begin where the shorter side is 1 px. Two neighbours may have the same grid.
         """
-        starts = self._spanning_starts(longest_px, config)
-        for first, next_first in pairwise([*starts, longest_px + 1]):
-            grid = spanning_grid(self.size(first), config)
-            if grid.crops > config.max_crops:
+        margin, window = config.margin_px, config.window_px
+        first = self.first_long(1)
+        last = min(self.first_long(margin) - 1, longest_px)
+        if first <= last:
+            yield Run(Grid(1, 1), first, last)  # the shorter side is below the margin
+            first = last + 1
+        while first <= longest_px:
+            long = -(-(first - margin) // window) or 1
+            short = -(-(self.short(first) - margin) // window) or 1
+            if long * short > config.max_crops:
                 yield from self._shrinking_runs(first, longest_px, config)
                 return
-            yield Run(grid, first, next_first - 1)
-
-    def _spanning_starts(self, longest_px: int, config: CropConfig) -> list[int]:
-        """List the longer sides at which one of both sides needs another window."""
-        margin = config.margin_px
-        starts = {self.first_long(1), self.first_long(max(margin, 1))}
-        for windows in range(1, config.max_crops + 1):
-            side = margin + windows * config.window_px + 1
-            starts.add(side)
-            starts.add(self.first_long(side))
-        return sorted(start for start in starts if self.first_long(1) <= start <= longest_px)
+            grid = Grid(short, long) if self.landscape else Grid(long, short)
+            outgrown = self.first_long(margin + short * window + 1)
+            last = min(margin + long * window, outgrown - 1, longest_px)
+            yield Run(grid, first, last)
+            first = last + 1
 
     def _shrinking_runs(self, first_px: int, longest_px: int, config: CropConfig) -> Iterator[Run]:
         """Divide the sizes from ``first_px`` on, that no candidate spans: their aspect decides."""
         margin, by_aspect = config.margin_px, grids_by_aspect(config.max_crops)
         starts = {first_px}
-        for aspect in by_aspect.aspects:
-            undecided = self._undecided(aspect, margin)
-            starts.update(
-                range(max(undecided.start, first_px + 1), min(undecided.stop, longest_px) + 1)
-            )
+        for cols, rows in by_aspect.aspects:
+            a, b = (cols, rows) if self.landscape else (rows, cols)
+            if a >= b:  # as the longer side stays the longer one
+                places = self._crossing(a, b, margin)
+                starts.update(range(max(places.start, first_px), min(places.stop, longest_px + 1)))
+        for first, next_first in pairwise([*sorted(starts), longest_px + 1]):
+            long, short = first - margin, self.short(first) - margin
+            grid = by_aspect.grid(long, short) if self.landscape else by_aspect.grid(short, long)
+            yield Run(grid, first, next_first - 1)
 
-        def grid(long_px: int) -> Grid:
-            long, short = long_px - margin, self.short(long_px) - margin
-            return by_aspect.grid(long, short) if self.landscape else by_aspect.grid(short, long)
+    def _crossing(self, a: int, b: int, margin: int) -> range:
+        """Return the longer sides at which the sizes, less the margins, may cross the aspect a:b.
 
-        changes = [(grid, next(places)) for grid, places in groupby(sorted(starts), key=grid)]
-        ends = [first - 1 for _, first in changes[1:]]
-        for (grid_, first), last in zip(changes, [*ends, longest_px], strict=True):
-            yield Run(grid_, first, last)
-
-    def _undecided(self, aspect: Fraction, margin: int) -> range:
-        """Return the longer sides at which rounding the shorter side decides about an aspect.
-
-        Compared are ``a·(short - margin)`` and ``b·(long - margin)`` with ``short = q·long ± ½``:
-        undecided while ``|(a·q - b)·long - margin·(a - b)| ≤ a/2``.
+        Compared are ``a·(short - margin)`` and ``b·(long - margin)``. As ``short = q·long ± ½``,
+        rounding decides while ``|(a·q - b)·long - margin·(a - b)| ≤ a/2``.
         """
-        if self.long_px == self.short_px:
-            return range(0)  # nothing is rounded
-        cols, rows = aspect.numerator, aspect.denominator
-        a, b = (cols, rows) if self.landscape else (rows, cols)
+        if a == b:
+            return self._no_longer_square()
         slope = 2 * (a * self.short_px - b * self.long_px)
         centre, spread = 2 * margin * self.long_px * (a - b), a * self.long_px
         if slope < 0:
             slope, centre = -slope, -centre
         if slope == 0:
-            return range(1, sys.maxsize) if abs(centre) <= spread else range(0)
-        return range(-((spread - centre) // slope), (centre + spread) // slope + 1)
+            return range(1, LONGEST_SEARCHED_PX + 1) if abs(centre) <= spread else range(0)
+        return range(-((spread - centre) // slope), (centre + spread) // slope + 2)
+
+    def _no_longer_square(self) -> range:
+        """Return the least longer side whose shorter side is not rounded to the same px, if any."""
+        shorter_by = self.long_px - self.short_px
+        if shorter_by == 0:
+            return range(0)
+        least = self.long_px // (2 * shorter_by) + 1
+        return range(least, least + 1)

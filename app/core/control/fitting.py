@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
-from app.core.control.breakpoints import AspectRow, Run
+from app.core.control.breakpoints import LONGEST_SEARCHED_PX, AspectRow, Run
 from app.core.errors import CollapsedImage
 from app.core.plan.canvas import canvas_size, place_on_canvases
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.tiling import candidate_grids, select_tiling
-
-LONGEST_SEARCHED_PX = 16_384
-"""The longest side that is searched. Larger sizes differ by less than any canvas can show."""
 
 
 def fitting_sizes(image: Size, config: CropConfig) -> dict[Grid, Size]:
@@ -27,17 +24,17 @@ def fitting_sizes(image: Size, config: CropConfig) -> dict[Grid, Size]:
     row = _Row(image, config)
     own = row.long_px
     longest = min(max(own, _longest_canvas(config)), LONGEST_SEARCHED_PX)
-    down: dict[Grid, Size] = {}
-    up: dict[Grid, Size] = {}
+    down: dict[Grid, int] = {}
+    up: dict[Grid, int] = {}
     for run in row.runs(longest, config):
-        if run.first <= own and (size := row.largest(run, min(run.last, own))):
-            down[run.grid] = size
-        if run.last > own and run.grid not in down and run.grid not in up:
-            if size := row.smallest(run, max(run.first, own + 1)):
-                up[run.grid] = size
-    if own > longest and row.can_be_planned(image, grid := select_tiling(image, config)):
-        down[grid] = image
-    return {**up, **down}
+        if run.first <= own and (px := row.largest(run, min(run.last, own))):
+            down[run.grid] = px
+        wanted = run.last > own and run.grid not in down and run.grid not in up
+        if wanted and (px := row.smallest(run, max(run.first, own + 1))):
+            up[run.grid] = px
+    if own > longest and row.can_be_planned(own, grid := select_tiling(image, config)):
+        down[grid] = own
+    return {grid: row.size(px) for grid, px in {**up, **down}.items()}
 
 
 def sizes_within_canvas(aspect: Size, config: CropConfig) -> dict[Grid, Size]:
@@ -46,14 +43,14 @@ def sizes_within_canvas(aspect: Size, config: CropConfig) -> dict[Grid, Size]:
     Best is the largest size inside the grid's canvas, else the smallest that gets the grid.
     """
     row = _Row(aspect, config)
-    best: dict[Grid, Size] = {}
+    best: dict[Grid, int] = {}
     for run in row.runs(_longest_canvas(config), config):
-        canvas = canvas_size(run.grid, config)
-        if (size := row.largest(run, min(run.last, row.longest_inside(canvas)))) or (
-            run.grid not in best and (size := row.smallest(run, run.first))
-        ):
-            best[run.grid] = size
-    return best
+        inside = row.longest_inside(canvas_size(run.grid, config))
+        if px := row.largest(run, min(run.last, inside)):
+            best[run.grid] = px
+        elif run.grid not in best and (px := row.smallest(run, run.first)):
+            best[run.grid] = px
+    return {grid: row.size(px) for grid, px in best.items()}
 
 
 @lru_cache(maxsize=128)
@@ -78,37 +75,29 @@ class _Row(AspectRow):
         # Rounding the shorter side makes an aspect at most half as long again.
         self._may_collapse = self.long_px * 2 > self.short_px * config.crop_size_px
 
-    def can_be_planned(self, size: Size, grid: Grid) -> bool:
-        return not self._may_collapse or _can_be_planned(size, grid, self._config)
+    def can_be_planned(self, long_px: int, grid: Grid) -> bool:
+        return not self._may_collapse or _can_be_planned(self.size(long_px), grid, self._config)
 
-    def largest(self, run: Run, last: int) -> Size | None:
-        """Return the largest size of a run, up to ``last`` px, that can be planned."""
+    def largest(self, run: Run, last: int) -> int | None:
+        """Return the longest side in a run, up to ``last`` px, whose size can be planned."""
         long_px = last
         while long_px >= run.first:
-            if self.can_be_planned(size := self.size(long_px), run.grid):
-                return size
-            # A longer side over this many px collapses, whatever the grid.
-            short_px = self.short(long_px)
-            planned_px = short_px * self._config.crop_size_px
-            long_px = min(long_px - 1, max(planned_px, self.first_long(short_px) - 1))
+            if self.can_be_planned(long_px, run.grid):
+                return long_px
+            # With the same shorter side, nothing above this many px can be planned either.
+            most = self.short(long_px) * self._config.crop_size_px
+            long_px = min(long_px - 1, max(most, self.first_long(self.short(long_px)) - 1))
         return None
 
-    def smallest(self, run: Run, first: int) -> Size | None:
-        """Return the smallest size of a run, from ``first`` px on, that can be planned."""
+    def smallest(self, run: Run, first: int) -> int | None:
+        """Return the shortest longer side in a run, from ``first`` px on, that can be planned."""
         long_px = first
         while long_px <= run.last:
-            if self.can_be_planned(size := self.size(long_px), run.grid):
-                return size
-            # A longer side collapses all the more, unless the shorter side grows with it.
+            if self.can_be_planned(long_px, run.grid):
+                return long_px
+            # With the same shorter side, nothing above can be planned either.
             long_px = self.first_long(self.short(long_px) + 1)
         return None
-
-    def longest_inside(self, canvas: Size) -> int:
-        """Return the longer side of the largest size inside a canvas."""
-        long_px, short_px = canvas.width, canvas.height
-        if not self.landscape:
-            long_px, short_px = short_px, long_px
-        return min(long_px, self.first_long(short_px + 1) - 1)
 
 
 def _longest_canvas(config: CropConfig) -> int:

@@ -5,12 +5,12 @@ Source: ``select_tiling`` in allenai/molmo ``olmo/data/model_preprocessor.py``, 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
-from math import inf
+from math import inf, nextafter
 
 from app.core.plan.config import CropConfig
 from app.core.plan.float32 import round_all_to_float32, round_to_float32
@@ -103,23 +103,23 @@ def spanning_grid(size: Size, config: CropConfig) -> Grid:
 class GridsByAspect:
     """The grids of images that no candidate spans, by the aspect of the sides less the margins.
 
-    ``aspects`` are those, width by height and rising, at which the choice changes; ``ratios`` are
-    the same as floats. ``grids`` holds the grid below the first aspect, at the first aspect,
-    between the first and the second, and so on.
+    ``aspects`` are those at which the choice changes, as (width, height) and rising. ``grids``
+    holds the grid below the first aspect, at the first aspect, between the first and the second,
+    and so on. ``edges`` are the quotients from which on the next grid is chosen: of every aspect
+    its own and the next float.
     """
 
-    aspects: tuple[Fraction, ...]
-    ratios: tuple[float, ...]
+    aspects: tuple[tuple[int, int], ...]
+    edges: tuple[float, ...]
     grids: tuple[Grid, ...]
 
     def __post_init__(self) -> None:
-        if len(self.grids) != 2 * len(self.aspects) + 1:
+        if not len(self.grids) == len(self.edges) + 1 == 2 * len(self.aspects) + 1:
             raise ValueError("there must be a grid below, at and above every aspect")
 
     def grid(self, width: int, height: int) -> Grid:
         """Return the grid of an image of these sides, less the margins, in px."""
-        ratio = width / height if height else inf
-        return self.grids[bisect_left(self.ratios, ratio) + bisect_right(self.ratios, ratio)]
+        return self.grids[bisect_right(self.edges, width / height if height else inf)]
 
 
 @cache
@@ -130,22 +130,30 @@ def grids_by_aspect(max_crops: int) -> GridsByAspect:
     for all.
     """
     grids = candidate_grids(max_crops)
-    aspects = sorted({Fraction(grid.cols, grid.rows) for grid in grids})
-    between = [(low + high) / 2 for low, high in pairwise(aspects)]
-    above = [*between, 2 * aspects[-1]]
+    candidates = sorted({Fraction(grid.cols, grid.rows) for grid in grids})
+    between = [(low + high) / 2 for low, high in pairwise(candidates)]
+    beyond = [*between, 2 * candidates[-1]]
 
     def largest(aspect: Fraction) -> Grid:
         width, height = aspect.numerator, aspect.denominator
         scales = [min(rows * width, cols * height) for rows, cols in _rows_and_cols(max_crops)]
         return grids[scales.index(max(scales))]
 
-    changes, chosen = [], [largest(aspects[0] / 2)]
-    for aspect, next_aspect in zip(aspects, above, strict=True):
-        at, beyond = largest(aspect), largest(next_aspect)
-        if at != chosen[-1] or beyond != at:
+    changes, chosen = [], [largest(candidates[0] / 2)]
+    for aspect, next_aspect in zip(candidates, beyond, strict=True):
+        at, above = largest(aspect), largest(next_aspect)
+        if at != chosen[-1] or above != at:
             changes.append(aspect)
-            chosen += at, beyond
-    return GridsByAspect(tuple(changes), tuple(map(float, changes)), tuple(chosen))
+            chosen += at, above
+    return GridsByAspect(
+        aspects=tuple((aspect.numerator, aspect.denominator) for aspect in changes),
+        edges=tuple(edge for aspect in changes for edge in (float(aspect), _next_float(aspect))),
+        grids=tuple(chosen),
+    )
+
+
+def _next_float(aspect: Fraction) -> float:
+    return nextafter(float(aspect), inf)
 
 
 @cache
