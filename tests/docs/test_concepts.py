@@ -13,7 +13,8 @@ from app.core.plan.plan import make_plan
 from app.core.plan.tokens import axis_tokens
 from app.core.plan.work import plan_flops, vit_flops
 
-PAGE = (Path(__file__).parents[2] / "docs" / "guide" / "concepts.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "guide" / "concepts.md").read_text()
 CONFIG = make_config(family_named("molmo-7b-d-0924"))
 
 
@@ -94,6 +95,13 @@ def test_lengths_scales_and_shares_of_the_text_are_those_of_the_code():
         f"{vit_flops(CONFIG.family, 1) / 1e9:.0f} GFLOP a crop",
     ):
         assert told in " ".join(PAGE.split()), told
+
+
+def test_the_picture_of_a_window_has_the_lengths_of_the_code():
+    picture = (DOCS / "pictures" / "window.svg").read_text()
+    patch = CONFIG.patch_size_px
+    for patches in (CONFIG.crop_patches, CONFIG.window_patches, CONFIG.margin_patches):
+        assert f"{patches} patches = {patches * patch} px" in picture
 
 
 def test_the_figures_of_molmo_2_are_those_of_the_code():
