@@ -82,6 +82,23 @@ def anchors(page):
     return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_names_is_there(page):
+    named = re.findall(r"`((?:app|benchmarks|docs|tests|docker)/[^` ]*)`", page.read_text())
+    missing = [name for name in named if not (ROOT / name).exists()]
+    assert not missing
+
+
+def test_the_index_leads_to_the_code_of_each_rule():
+    """A row of its first table names a file, and what to look for in it."""
+    rows = re.findall(r"`(app/[^`]+\.py)`, `(\w+)`", (DOCS / "README.md").read_text())
+    assert len(rows) >= 5
+    for file, name in rows:
+        assert re.search(
+            rf"^(def|class) {name}\b|^{name}\b", (ROOT / file).read_text(), re.MULTILINE
+        )
+
+
 def test_the_readme_has_no_blanks():
     assert "@" not in (ROOT / "README.md").read_text().replace("image=@", "").replace(" @", "")
 
