@@ -15,8 +15,13 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute
 
 from app import __version__
-from app.core.families import family_named
-from app.core.profile_file import load_profile
+from app.core.latency.profile_file import load_profile
+from app.core.plan.families import family_named
+from app.http import problems
+from app.http.answers import Answers
+from app.http.front import KeptAnswers, KnownQueries
+from app.http.head import HeadAsGet
+from app.http.parameters import refuse_repeats
 from app.routes import (
     adapt,
     analyze,
@@ -30,20 +35,15 @@ from app.routes import (
     overlay,
     page,
     plan,
-    problems,
     resize,
 )
-from app.routes.answers import Answers
-from app.routes.front import KeptAnswers, KnownQueries
-from app.routes.head import HeadAsGet
-from app.routes.parameters import refuse_repeats
-from app.serving.encoder import EncoderService
-from app.serving.encoding import Encoding
-from app.serving.images import ImageWorkers
+from app.serving.admission import ImageWorkers
+from app.serving.device.protocol import ServedEncoder
+from app.serving.device.worker import DeviceWorker
+from app.serving.encode.encoding import Encoding
+from app.serving.latency.encoder_service import EncoderService
 from app.serving.planning import Planning
-from app.serving.served import ServedEncoder
 from app.serving.service import Limits, Service
-from app.serving.worker import DeviceWorker
 from app.settings import Settings
 
 _KEPT_BYTES = 16 * 2**20
@@ -170,7 +170,7 @@ def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Se
 def _torch_loader(settings: Settings) -> Callable[[], ServedEncoder]:
     def load() -> ServedEncoder:
         # torch takes seconds to import, and planning must not wait for it.
-        from app.serving.backend import ProfileOptions, load_torch_encoder
+        from app.serving.device.torch_encoder import ProfileOptions, load_torch_encoder
 
         return load_torch_encoder(
             family_named(settings.model),

@@ -17,8 +17,8 @@ from typing import Any
 
 import httpx
 
-from app.core.families import DEFAULT_FAMILY
-from app.encoder.device import choose_device
+from app.core.plan.families import DEFAULT_FAMILY
+from app.encoder.device.device import choose_device
 from benchmarks.clients import ANSWER_TIMEOUT_S
 from benchmarks.conditions import conditions, result_name
 from benchmarks.photos import SAMPLE

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from app.core.families import Family
+from app.core.plan.families import Family
 from benchmarks.released import Released
 from benchmarks.variants import Variant, of_runtime
 

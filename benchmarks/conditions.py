@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from app.core.families import DEFAULT_FAMILY, Family, family_named
-from app.encoder.device import device_name
+from app.core.plan.families import DEFAULT_FAMILY, Family, family_named
+from app.encoder.device.device import device_name
 
 
 def add_model(parser: argparse.ArgumentParser, default: str | None = DEFAULT_FAMILY) -> None:

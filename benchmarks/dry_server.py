@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from app.core import families
+from app.core.plan import families
 from benchmarks.conditions import tiny
 
 

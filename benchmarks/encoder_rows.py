@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from app.core.cost import connector_flops, floor_ms, gflop_per_s, matmul_rate, vit_flops
+from app.core.latency.timings import Percentiles
+from app.core.plan.work import connector_flops, floor_ms, gflop_per_s, matmul_rate, vit_flops
 from app.core.statistics import Comparison
-from app.core.timings import Percentiles
-from app.encoder.device import dtype_name
-from app.encoder.fidelity import StageAgreement
-from app.encoder.profile_plans import ProfilePlan
+from app.encoder.device.device import dtype_name
+from app.encoder.runtimes.fidelity import StageAgreement
+from app.encoder.synthetic import ProfilePlan
 from benchmarks.passes import Pass, Samples
 from benchmarks.variants import Scope, Variant
 

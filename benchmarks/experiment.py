@@ -13,14 +13,14 @@ from random import Random
 import numpy as np
 import torch
 
-from app.core.config import CropConfig, make_config
-from app.core.families import DEFAULT_FAMILY, family_named
-from app.core.geometry import Size
-from app.core.latency import Latency
-from app.core.plan import CropPlan
-from app.encoder.device import device_name
-from app.report.averages import averages, plan_each
-from app.report.set_statistics import set_statistics
+from app.core.latency.latency import Latency
+from app.core.plan.config import CropConfig, make_config
+from app.core.plan.families import DEFAULT_FAMILY, family_named
+from app.core.plan.geometry import Size
+from app.core.plan.plan import CropPlan
+from app.encoder.device.device import device_name
+from app.report.figures.averages import averages, plan_each
+from app.report.figures.set_statistics import set_statistics
 from benchmarks.planning import SIZES, numpy_tiling
 from benchmarks.timing import ratio, rounds, save
 

@@ -18,13 +18,13 @@ from typing import Any
 from PIL import Image
 
 from app.core.errors import CropPlannerError
-from app.imaging.decode import decode
-from app.imaging.facts import ImageFacts
-from app.imaging.headers.jpeg import read_jpeg
-from app.imaging.headers.png import read_png
-from app.imaging.look import glance, look
-from app.imaging.opening import has_known_signature, open_image
-from app.imaging.whole import is_whole
+from app.imaging.read.complete import is_whole
+from app.imaging.read.decode import decode
+from app.imaging.read.facts import ImageFacts
+from app.imaging.read.header import glance, look
+from app.imaging.read.jpeg import read_jpeg
+from app.imaging.read.opening import has_known_signature, open_image
+from app.imaging.read.png import read_png
 from benchmarks.photos import SAMPLE
 from benchmarks.timing import rounds, save
 

@@ -24,7 +24,7 @@ import torch
 
 from app.core.rounds import shuffled_rounds
 from app.core.statistics import Comparison
-from app.encoder.device import device_name
+from app.encoder.device.device import device_name
 from benchmarks import wrk
 from benchmarks.conditions import device_slug
 from benchmarks.http_rows import RATIOS, Row, rows_of, started

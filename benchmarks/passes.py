@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from app.encoder.device import elapsed_ms, mark, synchronise
+from app.encoder.device.device import elapsed_ms, mark, synchronise
 from app.encoder.encoder import PreparedCrops
-from app.encoder.warmup import WarmupRule
+from app.encoder.measuring.warmup import WarmupRule
 from benchmarks.variants import Variant
 
 Cell = tuple[str, int]

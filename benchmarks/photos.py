@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from app.core.geometry import Size
+from app.core.plan.geometry import Size
 
 SAMPLE = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"
 CAMERA = "backgrounds/Kleiber_by_Lukas_Baubkus.jpg"

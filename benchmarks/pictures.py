@@ -18,12 +18,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from app.core.config import make_config
-from app.core.families import DEFAULT_FAMILY, family_named
-from app.core.geometry import Size
-from app.core.plan import CropPlan, make_plan
-from app.encoder.device import device_name
-from app.imaging.look import look
+from app.core.plan.config import make_config
+from app.core.plan.families import DEFAULT_FAMILY, family_named
+from app.core.plan.geometry import Size
+from app.core.plan.plan import CropPlan, make_plan
+from app.encoder.device.device import device_name
 from app.imaging.pictures import (
     DEFAULT_SIDE_PX,
     MAX_SIDE_PX,
@@ -31,6 +30,7 @@ from app.imaging.pictures import (
     PictureFormat,
     draw_upload,
 )
+from app.imaging.read.header import look
 from benchmarks.photos import SAMPLE, find_photos
 from benchmarks.timing import ratio, rounds, save
 

@@ -13,14 +13,14 @@ from importlib import import_module
 import numpy as np
 from PIL import Image
 
-from app.core.config import make_config
-from app.core.families import DEFAULT_FAMILY, family_named
-from app.core.geometry import Box, Size
-from app.core.plan import make_plan
-from app.core.sizing import ResizeDecision
-from app.imaging.finish import make_file
-from app.imaging.look import look
-from app.imaging.render import OutputFormat
+from app.core.control.resizing import ResizeDecision
+from app.core.plan.config import make_config
+from app.core.plan.families import DEFAULT_FAMILY, family_named
+from app.core.plan.geometry import Box, Size
+from app.core.plan.plan import make_plan
+from app.imaging.read.header import look
+from app.imaging.write.make import make_file
+from app.imaging.write.render import OutputFormat
 
 Path = Callable[[bytes, Size], Image.Image]
 """Pixels of the size, from a file."""

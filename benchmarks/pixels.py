@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from PIL import Image
 
-from app.core.geometry import Box, Size
+from app.core.plan.geometry import Box, Size
 from app.core.statistics import Comparison
-from app.encoder.device import device_name
-from app.imaging.look import look
-from app.imaging.raster import HALF_FROM, QUARTER_FROM, load_raster
-from app.imaging.render import write
+from app.encoder.device.device import device_name
+from app.imaging.read.header import look
+from app.imaging.write.raster import HALF_FROM, QUARTER_FROM, load_raster
+from app.imaging.write.render import write
 from benchmarks.conditions import device_slug
 from benchmarks.photos import Photos, find_photos, megapixels
 from benchmarks.pixel_paths import LIMIT_PX, pillow, psnr_db, ways

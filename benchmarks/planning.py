@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from app.core.config import CropConfig, make_config
-from app.core.control import candidates, max_crops_table, size_table
-from app.core.families import DEFAULT_FAMILY, family_named
-from app.core.fitting import fitting_sizes
-from app.core.geometry import Grid, Size
-from app.core.headroom import height_headroom, width_headroom
-from app.core.plan import make_plan
-from app.core.tiling import select_tiling
-from app.encoder.device import device_name
+from app.core.control.alternatives import candidates, max_crops_table, size_table
+from app.core.control.fitting import fitting_sizes
+from app.core.control.headroom import height_headroom, width_headroom
+from app.core.plan.config import CropConfig, make_config
+from app.core.plan.families import DEFAULT_FAMILY, family_named
+from app.core.plan.geometry import Grid, Size
+from app.core.plan.plan import make_plan
+from app.core.plan.tiling import select_tiling
+from app.encoder.device.device import device_name
 from benchmarks.timing import ratio, rounds, save
 
 SIZES = Path(__file__).parents[1] / "tests" / "vectors" / "coco_val2017_sizes.json"

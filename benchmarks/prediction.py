@@ -12,21 +12,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.core.config import make_config
-from app.core.families import DEFAULT_FAMILY, family_named
-from app.core.geometry import Grid
-from app.core.latency_curve import LatencyCurve
-from app.core.profile_entry import ProfileEntry
+from app.core.latency.latency_curve import LatencyCurve
+from app.core.latency.profile_entry import ProfileEntry
+from app.core.plan.config import make_config
+from app.core.plan.families import DEFAULT_FAMILY, family_named
+from app.core.plan.geometry import Grid
+from app.core.plan.tokens import count_tokens
 from app.core.rounds import shuffled_rounds
 from app.core.statistics import Comparison
-from app.core.tokens import count_tokens
-from app.encoder.device import choose_device, choose_dtype, device_name
+from app.encoder.device.device import choose_device, choose_dtype, device_name
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
-from app.encoder.machine import MachineWatch, contention
-from app.encoder.profile_plans import ProfilePlan, profile_plans
-from app.encoder.scopes import subject_of
-from app.encoder.series import Series, run_here
+from app.encoder.measuring.machine import MachineWatch, contention
+from app.encoder.measuring.scopes import subject_of
+from app.encoder.measuring.series import Series, run_here
+from app.encoder.synthetic import ProfilePlan, profile_plans
 from benchmarks.conditions import conditions, result_name
 from benchmarks.timing import save
 

@@ -21,16 +21,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from app.core.config import make_config
-from app.core.cost import connector_flops
-from app.core.families import DEFAULT_FAMILY, Family, family_named
-from app.encoder.backbone import QUICK_GELU, VisionBackbone, written_out
-from app.encoder.device import choose_device, elapsed_ms, mark, synchronise
-from app.encoder.profile_plans import profile_plans, synthetic_crops
-from app.encoder.random_weights import random_backbone
+from app.core.plan.config import make_config
+from app.core.plan.families import DEFAULT_FAMILY, Family, family_named
+from app.core.plan.work import connector_flops
+from app.encoder.device.device import choose_device, elapsed_ms, mark, synchronise
+from app.encoder.network.backbone import QUICK_GELU, VisionBackbone, written_out
+from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.compiler import kernels_here, why_no_compiler
 from app.encoder.runtimes.connectors import KernelConnector
 from app.encoder.runtimes.vit_passes import add_after, add_within, normalise_plainly
+from app.encoder.synthetic import profile_plans, synthetic_crops
 from benchmarks.conditions import conditions, result_name, tiny
 from benchmarks.timing import Budget, save
 

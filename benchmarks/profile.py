@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from app.core.errors import EncoderError
-from app.core.profile import Profile
-from app.core.profile_file import save_profile
-from app.encoder.device import choose_device, choose_dtype
+from app.core.latency.profile import Profile
+from app.core.latency.profile_file import save_profile
+from app.encoder.device.device import choose_device, choose_dtype
 from app.encoder.loading import load_encoder
-from app.encoder.measure import measure_profile
+from app.encoder.measuring.measure import measure_profile
 from benchmarks.conditions import add_model, family_of
 
 

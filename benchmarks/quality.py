@@ -18,12 +18,12 @@ from typing import Any, get_args
 import torch
 from PIL import Image
 
-from app.core.config import make_config
+from app.core.control.resizing import DecidedMode, ResizeDecision, Target, decide_resize
 from app.core.errors import UnreachableTarget
-from app.core.families import DEFAULT_FAMILY, family_named
-from app.core.geometry import Box, Size
-from app.core.sizing import DecidedMode, ResizeDecision, Target, decide_resize
-from app.encoder.device import device_name
+from app.core.plan.config import make_config
+from app.core.plan.families import DEFAULT_FAMILY, family_named
+from app.core.plan.geometry import Box, Size
+from app.encoder.device.device import device_name
 from app.imaging.quality import COMPARED_PX, QualityMeter
 from benchmarks.photos import SAMPLE
 from benchmarks.timing import rounds, save

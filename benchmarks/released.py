@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from app.core.families import Family
-from app.encoder.backbone import Block, activate
-from app.encoder.random_weights import random_backbone
+from app.core.plan.families import Family
+from app.encoder.network.backbone import Block, activate
+from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.base import FreshInput
 from benchmarks.reference_file import every_window
 

@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from app.core.config import make_config
-from app.core.families import Family
-from app.core.geometry import Size
-from app.core.plan import make_plan
-from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
+from app.core.plan.config import make_config
+from app.core.plan.families import Family
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
+from app.encoder.device.device import choose_device, choose_dtype, device_name, dtype_name
 from app.encoder.encoder import Encoder, PreparedCrops
 from app.encoder.loading import load_encoder
-from app.serving.batching import near_best
+from app.serving.encode.policy import near_best
 from benchmarks.clients import Load, ask_alone, ask_together
 from benchmarks.conditions import add_model, device_slug, family_of
 from benchmarks.direct import FixedBatch, in_turn, run_all

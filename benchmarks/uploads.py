@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from app.core.geometry import Size
+from app.core.plan.geometry import Size
 from app.core.rounds import shuffled_rounds
 from app.settings import Settings
 from benchmarks.photos import Photos

@@ -14,13 +14,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from app.core.families import Family
-from app.encoder.device import dtype_name
+from app.core.plan.families import Family
+from app.encoder.device.device import dtype_name
 from app.encoder.encoder import PreparedCrops
-from app.encoder.fidelity import Reference, StageAgreement, compare
-from app.encoder.random_weights import random_backbone
+from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.base import Runtime
 from app.encoder.runtimes.choose import MAKERS, exact_as
+from app.encoder.runtimes.fidelity import Reference, StageAgreement, compare
 from app.encoder.sample import check_sample
 
 Scope = Literal["vision", "vit"]

@@ -9,12 +9,12 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from app.core import notation
-from app.core.config import MAX_CROPS_LIMIT
+from app import notation
 from app.core.errors import InvalidConfig
-from app.core.geometry import Grid, Size
-from app.imaging.render import DEFAULT_QUALITY, OutputFormat
-from app.imaging.resample import Resample
+from app.core.plan.config import MAX_CROPS_LIMIT
+from app.core.plan.geometry import Grid, Size
+from app.imaging.write.render import DEFAULT_QUALITY, OutputFormat
+from app.imaging.write.resample import Resample
 
 T = TypeVar("T")
 

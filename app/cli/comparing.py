@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.output import console, print_json
-from app.cli.profile_tables import interval, milliseconds
-from app.cli.tables import columns
-from app.core.profile_comparison import compare_profiles
-from app.core.profile_file import load_profile
+from app.cli.tables.plan import columns
+from app.cli.tables.profile import interval, milliseconds
+from app.core.latency.comparison import compare_profiles
+from app.core.latency.profile_file import load_profile
 from app.core.statistics import FEWEST
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.core.choices import DeviceChoice, DtypeChoice
+from app.encoder.device.choices import DeviceChoice, DtypeChoice
 
 WarmupOption = Annotated[
     float | None,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import typer
 
-from app.core.geometry import Grid
+from app.core.plan.geometry import Grid
 from app.imaging.pictures import PictureFormat
-from app.imaging.render import OutputFormat
+from app.imaging.write.render import OutputFormat
 
 _FORMATS = {
     ".jpg": "jpeg",

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from app.cli.arguments import parse_margins
-from app.core.config import CropConfig, make_config
 from app.core.errors import MalformedRequest, PayloadTooLarge
-from app.core.families import family_named
-from app.core.latency import Latency
-from app.core.latency_model import LatencyModel
-from app.core.plan import CropPlan
-from app.core.predictions import Predictions, predict
-from app.core.profile import Profile
-from app.core.profile_file import load_profile
+from app.core.latency.latency import Latency
+from app.core.latency.model import LatencyModel
+from app.core.latency.predictions import Predictions, predict
+from app.core.latency.profile import Profile
+from app.core.latency.profile_file import load_profile
+from app.core.plan.config import CropConfig, make_config
+from app.core.plan.families import family_named
+from app.core.plan.plan import CropPlan
 
 if TYPE_CHECKING:
-    from app.imaging.decode import Picture
+    from app.imaging.read.decode import Picture
     from app.settings import Settings
 
 NO_PROFILE = (
@@ -107,7 +107,7 @@ def read_image(path: Path, settings: Settings) -> ImageFile:
         typer.BadParameter, PayloadTooLarge, MalformedRequest: as :func:`read_bytes` says.
         UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding says.
     """
-    from app.imaging.decode import decode
+    from app.imaging.read.decode import decode
 
     data = read_bytes(path, settings)
     started = time.perf_counter()

@@ -6,19 +6,19 @@ import time
 from pathlib import Path
 
 from app.cli.output import console
-from app.core.config import CropConfig
 from app.core.errors import InvalidProfile
-from app.core.families import Family
-from app.core.latency import Latency
-from app.core.latency_model import LatencyModel
-from app.core.plan import CropPlan
-from app.core.predictions import Predictions
-from app.core.profile import Weights
-from app.core.profile_file import newest_profile
-from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
-from app.imaging.decode import Picture
-from app.serving import backend
-from app.serving.passes import DEFAULT_REPEATS, Preparation, run_passes
+from app.core.latency.latency import Latency
+from app.core.latency.model import LatencyModel
+from app.core.latency.predictions import Predictions
+from app.core.latency.profile import Weights
+from app.core.latency.profile_file import newest_profile
+from app.core.plan.config import CropConfig
+from app.core.plan.families import Family
+from app.core.plan.plan import CropPlan
+from app.encoder.device.device import choose_device, choose_dtype, device_name, dtype_name
+from app.imaging.read.decode import Picture
+from app.serving.device import torch_encoder as backend
+from app.serving.latency.on_request import DEFAULT_REPEATS, Preparation, run_passes
 from app.settings import Settings
 
 

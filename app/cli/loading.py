@@ -6,11 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from app.core.families import Family
+from app.core.plan.families import Family
 from app.encoder import loading
-from app.encoder.device import choose_device, choose_dtype, device_name, dtype_name
+from app.encoder.device.device import choose_device, choose_dtype, device_name, dtype_name
+from app.encoder.device.threads import use_fastest_threads
 from app.encoder.encoder import Encoder
-from app.encoder.threads import use_fastest_threads
 from app.settings import Settings
 
 

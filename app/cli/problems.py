@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from app.cli.output import console, printable
-from app.cli.tables import columns
+from app.cli.tables.plan import columns
 from app.core import errors
 
 USAGE, FAILURE = 2, 1
@@ -36,7 +36,7 @@ def print_problem(error: errors.CropPlannerError, *, as_json: bool) -> None:
     """Say what was wrong and what would work."""
     if as_json:
         # Imported late: it brings the web stack, which nobody needs for a plan.
-        from app.routes.problems import STATUS, problem
+        from app.http.problems import STATUS, problem
 
         response = problem(
             STATUS[type(error)],
@@ -57,7 +57,7 @@ def print_problem(error: errors.CropPlannerError, *, as_json: bool) -> None:
 
 def print_usage_problem(error: typer.TyperException) -> None:
     """The problem object of parameters that cannot be read, as HTTP names it."""
-    from app.routes.problems import problem
+    from app.http.problems import problem
 
     response = problem(
         422,

@@ -10,15 +10,15 @@ from app.cli.latency import checkpoint_for
 from app.cli.loading import load_here
 from app.cli.output import console, printable
 from app.cli.progress import ProgressBar
-from app.core.config import CropConfig
-from app.encoder.warmup import WarmupRule, default_warmup
-from app.report.component_profiling import profile_components
-from app.report.component_record import Conditions, profiling_to_json
-from app.report.components import ComponentProfiling
-from app.report.dataset import Dataset, open_dataset
-from app.report.profiling_session import Progress
+from app.core.plan.config import CropConfig
+from app.encoder.measuring.warmup import WarmupRule, default_warmup
+from app.report.dataset.images import Dataset, open_dataset
 from app.report.progress import bars
-from app.report.torch_encoder import TorchEncoder
+from app.report.timing.component_profiling import profile_components
+from app.report.timing.component_record import Conditions, profiling_to_json
+from app.report.timing.components import ComponentProfiling
+from app.report.timing.profiling_session import Progress
+from app.report.timing.torch_encoder import TorchEncoder
 from app.settings import Settings
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from app.cli.output import console, printable
 
 if TYPE_CHECKING:
-    from app.report.dataset import Skipped
+    from app.report.dataset.images import Skipped
 
 MOST_SHOWN = 10
 """The JSON file that is written has all of them."""

@@ -30,7 +30,7 @@
     ├── QueueFull                as much work waiting as is allowed
     └── DeadlineExceeded         waited longer than allowed
 
-Domain code raises these and never speaks of HTTP; ``app.routes.problems`` gives each its status.
+Domain code raises these and never speaks of HTTP; ``app.http.problems`` gives each its status.
 """
 
 from __future__ import annotations

@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.core.config import CropConfig
-from app.core.cost import cutting_bytes, pass_bytes
 from app.core.errors import EncoderMismatch
-from app.core.families import Family
-from app.core.geometry import Grid
-from app.core.plan import CropPlan
-from app.core.profile import Weights
-from app.core.tokens import TokenKind, pooling_windows, token_sequence
-from app.encoder.device import elapsed_ms, mark, synchronise
-from app.encoder.fidelity import StageAgreement
-from app.encoder.memory import check_fits
-from app.encoder.padding import MaskOrder, content_share, padding_state
-from app.encoder.preprocess import (
+from app.core.latency.profile import Weights
+from app.core.plan.config import CropConfig
+from app.core.plan.families import Family
+from app.core.plan.geometry import Grid
+from app.core.plan.plan import CropPlan
+from app.core.plan.tokens import TokenKind, pooling_windows, token_sequence
+from app.core.plan.work import cutting_bytes, pass_bytes
+from app.encoder.device.device import elapsed_ms, mark, synchronise
+from app.encoder.device.memory import check_fits
+from app.encoder.device.transfers import pinned
+from app.encoder.network.padding import MaskOrder, content_share, padding_state
+from app.encoder.network.preprocess import (
     Pixels,
     as_tensor,
     check_pixels,
@@ -31,7 +31,7 @@ from app.encoder.preprocess import (
     patches_shape,
 )
 from app.encoder.runtimes.base import Runtime
-from app.encoder.transfers import pinned
+from app.encoder.runtimes.fidelity import StageAgreement
 
 
 @dataclass(frozen=True, slots=True, eq=False)

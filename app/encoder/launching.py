@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from app.encoder.device.transfers import Download, download, upload, wait_for_downloads
 from app.encoder.encoder import (
     Encoder,
     HostImage,
@@ -18,8 +19,7 @@ from app.encoder.encoder import (
     shifted_layout,
     token_layout,
 )
-from app.encoder.preprocess import image_to_patches
-from app.encoder.transfers import Download, download, upload, wait_for_downloads
+from app.encoder.network.preprocess import image_to_patches
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import torch
 
-from app.core.choices import RuntimeChoice
 from app.core.errors import CheckpointError, RuntimesDisagree
-from app.core.families import Family
-from app.encoder.backbone import VisionBackbone
-from app.encoder.checkpoint import load_checkpoint
-from app.encoder.device import dtype_name, forbid_tf32
+from app.core.plan.families import Family
+from app.encoder.device.choices import RuntimeChoice
+from app.encoder.device.device import dtype_name, forbid_tf32
 from app.encoder.encoder import Encoder
-from app.encoder.fidelity import Reference, plain_reference
-from app.encoder.padding import MaskOrder
-from app.encoder.random_weights import random_backbone
+from app.encoder.network.backbone import VisionBackbone
+from app.encoder.network.checkpoint import load_checkpoint
+from app.encoder.network.padding import MaskOrder
+from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.choose import COARSER, choose
+from app.encoder.runtimes.fidelity import Reference, plain_reference
 from app.encoder.sample import check_sample, noise_crops, sample_of
 
 log = logging.getLogger(__name__)

@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from app.core.config import CropConfig, make_config
-from app.core.families import Family
-from app.core.geometry import Size
-from app.core.plan import make_plan
-from app.core.tokens import axis_tokens
+from app.core.plan.config import CropConfig, make_config
+from app.core.plan.families import Family
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
+from app.core.plan.tokens import axis_tokens
 from app.encoder.encoder import PreparedCrops, join, token_layout
-from app.encoder.padding import PaddingState, content_share, padding_state
-from app.encoder.preprocess import image_to_patches
-from app.encoder.profile_plans import profile_plans, synthetic_crops
+from app.encoder.network.padding import PaddingState, content_share, padding_state
+from app.encoder.network.preprocess import image_to_patches
 from app.encoder.runtimes.base import Sample
+from app.encoder.synthetic import profile_plans, synthetic_crops
 
 PHOTO = Path(__file__).with_name("photo.jpg")
 """docs/samples/README.md says what it shows and whose it is."""

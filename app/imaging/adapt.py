@@ -1,4 +1,4 @@
-"""Carry out what ``app.core.choosing`` decides: measure what candidates keep, make the image."""
+"""Carry out a choice from a budget: measure the quality of candidates, make the image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from app.core.adapting import (
+from app.core.control.budget import (
     Budget,
     Candidate,
     LatencyOf,
@@ -15,20 +15,20 @@ from app.core.adapting import (
     as_it_is,
     candidates,
 )
-from app.core.choosing import Judged, choose
-from app.core.config import CropConfig
+from app.core.control.choice import Judged, choose
+from app.core.control.resizing import Upscale
 from app.core.errors import LatencyUnknown
-from app.core.geometry import Size
-from app.core.latency import Latency
-from app.core.plan import CropPlan
-from app.core.prefill import PrefillCost
-from app.core.sizing import Upscale
-from app.imaging.decode import Picture, decode
-from app.imaging.finish import check_result, make_file, may_stay
-from app.imaging.look import look
+from app.core.latency.latency import Latency
+from app.core.latency.prefill import PrefillCost
+from app.core.plan.config import CropConfig
+from app.core.plan.geometry import Size
+from app.core.plan.plan import CropPlan
 from app.imaging.quality import QualityMeter
-from app.imaging.render import OutputFormat, output_format, output_quality
-from app.imaging.resample import Resample
+from app.imaging.read.decode import Picture, decode
+from app.imaging.read.header import look
+from app.imaging.write.make import check_result, make_file, may_stay
+from app.imaging.write.render import OutputFormat, output_format, output_quality
+from app.imaging.write.resample import Resample
 
 PredictLatency = Callable[[CropPlan], Latency]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import sqrt
 
-from app.core.geometry import Box
+from app.core.plan.geometry import Box
 
 TILE_PX = 64
 """Side of a tile. Smaller ones lie closer together and so miss less, but a larger share of each is

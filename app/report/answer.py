@@ -1,4 +1,4 @@
-"""The experiment as JSON: the names are those of the HTTP answers, see docs/experiment.md.
+"""The experiment as JSON: the names are those of the HTTP answers, see docs/method/experiment.md.
 
 It holds no time and no path of a machine, so that the same input gives the same bytes.
 """
@@ -10,12 +10,12 @@ from dataclasses import asdict
 from typing import Any
 
 from app import __version__
-from app.core.plan import CropPlan
-from app.report.averages import PredictLatency
+from app.core.plan.plan import CropPlan
 from app.report.experiment import Examined, Experiment
+from app.report.figures.averages import PredictLatency
+from app.report.figures.published import compare_with_published
+from app.report.figures.set_statistics import SetStatistics, TilingRow
 from app.report.findings import findings
-from app.report.published import compare_with_published
-from app.report.set_statistics import SetStatistics, TilingRow
 from app.schemas.latency import LatencyAnswer
 from app.schemas.methods import MethodRowAnswer
 from app.schemas.plan import ConfigAnswer, CoverageAnswer, PlanAnswer, TilingAnswer, TokensAnswer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 if TYPE_CHECKING:
-    from app.core.plan import CropPlan
+    from app.core.plan.plan import CropPlan
 
 
 def crop_images(image: Image.Image, plan: CropPlan) -> list[Image.Image]:
@@ -23,7 +23,7 @@ def crop_images(image: Image.Image, plan: CropPlan) -> list[Image.Image]:
     import numpy as np
     import torch  # takes seconds, and only these images need it
 
-    from app.encoder.preprocess import image_to_patches
+    from app.encoder.network.preprocess import image_to_patches
 
     law = plan.config.family.preprocessing
     side, patch = plan.config.crop_patches, plan.config.patch_size_px

@@ -7,27 +7,27 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
-from app.core.config import CropConfig, make_config
+from app.core.control.methods import compare_methods
 from app.core.errors import InvalidDataset
-from app.core.latency import Latency
-from app.core.methods import compare_methods
-from app.core.plan import CropPlan
+from app.core.latency.latency import Latency
+from app.core.plan.config import CropConfig, make_config
+from app.core.plan.plan import CropPlan
 from app.report.answer import EXPERIMENT, to_json
-from app.report.averages import PredictLatency
-from app.report.candidates import Candidate, Candidates, all_candidates, profiled_candidates
-from app.report.checking import Checking
-from app.report.dataset import Dataset, open_dataset
+from app.report.dataset.candidates import Candidate, Candidates, all_candidates, profiled_candidates
+from app.report.dataset.checking import Checking
+from app.report.dataset.identity import plain_text
+from app.report.dataset.images import Dataset, open_dataset
+from app.report.dataset.planning import plan_images
+from app.report.dataset.selection import Selection, select
 from app.report.drawing import Drawing, draw_all, files_of
 from app.report.experiment import Asked, Examined, Experiment, SelectionFacts
+from app.report.figures.averages import PredictLatency
+from app.report.figures.set_statistics import set_statistics
 from app.report.html.embedding import embed_all
 from app.report.html.page import render_report
-from app.report.identity import plain_text
-from app.report.measured import measured_counts
 from app.report.model import family_at
-from app.report.planning import plan_images
 from app.report.progress import Progress, bars
-from app.report.selection import Selection, select
-from app.report.set_statistics import set_statistics
+from app.report.timing.measured import measured_counts
 from app.report.writing import check_writable, write_whole
 
 JSON_FILE = f"{EXPERIMENT}.json"
@@ -60,7 +60,7 @@ class CropOverlapAnalysis:
 
     Raises:
         UnknownModel: the path names no family.
-        InvalidConfig: as :func:`app.core.config.make_config` says.
+        InvalidConfig: as :func:`app.core.plan.config.make_config` says.
     """
 
     def __init__(

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from app.core.plan import CropPlan
-from app.imaging.decode import decode
-from app.imaging.look import look
+from app.core.plan.plan import CropPlan
 from app.imaging.pictures import DEFAULT_SIDE_PX, Kind, draw, load_ground
-from app.imaging.render import write
+from app.imaging.read.decode import decode
+from app.imaging.read.header import look
+from app.imaging.write.render import write
 from app.report.crop_images import crop_images
 from app.report.experiment import ImageFiles
 from app.report.writing import write_whole

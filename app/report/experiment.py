@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.core.config import CropConfig
-from app.core.methods import MethodComparison
-from app.core.plan import CropPlan
-from app.report.averages import PredictLatency
-from app.report.candidates import Agreement
-from app.report.dataset import Dataset, DatasetImage, Skipped
-from app.report.measured import MeasuredCount
-from app.report.profiling_file import ProfiledImage
-from app.report.set_statistics import SetStatistics
+from app.core.control.methods import MethodComparison
+from app.core.plan.config import CropConfig
+from app.core.plan.plan import CropPlan
+from app.report.dataset.candidates import Agreement
+from app.report.dataset.images import Dataset, DatasetImage, Skipped
+from app.report.figures.averages import PredictLatency
+from app.report.figures.set_statistics import SetStatistics
+from app.report.timing.measured import MeasuredCount
+from app.report.timing.profiling_file import ProfiledImage
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import UnknownModel
-from app.core.families import FAMILIES, Family, family_named
+from app.core.plan.families import FAMILIES, Family, family_named
 
 
 def family_at(model_path: str | Path) -> Family:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.core.geometry import Box
-from app.report.shapes import Range
+from app.core.plan.geometry import Box
+from app.report.figures.shapes import Range
 
 NONE = "–"
 

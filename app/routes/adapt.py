@@ -9,20 +9,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app.core.adapting import Budget, Strategy
+from app.core.control.budget import Budget, Strategy
+from app.core.control.resizing import Upscale
 from app.core.errors import DeadlineExceeded, EncoderUnavailable, LatencyUnknown
-from app.core.latency import Latency
-from app.core.notation import parse_modes
-from app.core.predictions import Predictions
-from app.core.prefill import PrefillCost, asked_prefill
-from app.core.sizing import Upscale
+from app.core.latency.latency import Latency
+from app.core.latency.predictions import Predictions
+from app.core.latency.prefill import PrefillCost, asked_prefill
+from app.http.body import OPENAPI_BODY, read_upload
+from app.http.disconnect import while_connected
+from app.http.image_answer import OutputParameters, image_headers, image_or, wants_json
+from app.http.parameters import ServiceDependency
+from app.http.problems import responses
 from app.imaging.adapt import AdaptedFile, Wish, adapt_file
-from app.imaging.render import MEDIA_TYPES
-from app.routes.disconnect import while_connected
-from app.routes.output import OutputParameters, image_headers, image_or, wants_json
-from app.routes.parameters import ServiceDependency
-from app.routes.problems import responses
-from app.routes.upload import OPENAPI_BODY, read_upload
+from app.imaging.write.render import MEDIA_TYPES
+from app.notation import parse_modes
 from app.schemas.adapt import AdaptAnswer
 
 router = APIRouter(tags=["control"])

@@ -8,19 +8,19 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app.core.config import CropConfig
 from app.core.errors import InvalidConfig
-from app.core.latency import Latency
-from app.imaging.facts import ImageFacts
-from app.routes.answers import Answers, AnswersDependency
-from app.routes.disconnect import while_connected
-from app.routes.parameters import PlanParameters, ServiceDependency
-from app.routes.problems import responses
-from app.routes.upload import OPENAPI_BODY, read_upload
+from app.core.latency.latency import Latency
+from app.core.plan.config import CropConfig
+from app.http.answers import Answers, AnswersDependency
+from app.http.body import OPENAPI_BODY, read_upload
+from app.http.disconnect import while_connected
+from app.http.parameters import PlanParameters, ServiceDependency
+from app.http.problems import responses
+from app.imaging.read.facts import ImageFacts
 from app.schemas.latency import StagesMs
 from app.schemas.plan import ImageAnswer, PlanAnswer
 from app.schemas.plan_json import PlanJson, latency_json
-from app.serving.passes import DEFAULT_REPEATS
+from app.serving.latency.on_request import DEFAULT_REPEATS
 from app.serving.service import Service
 
 router = APIRouter(tags=["planning"])

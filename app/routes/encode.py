@@ -7,12 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.core.config import CropConfig
-from app.routes.disconnect import while_connected
-from app.routes.parameters import PlanParameters, ServiceDependency
-from app.routes.problems import responses
-from app.routes.upload import OPENAPI_BODY, read_upload
-from app.serving.encoding import EncodedImage, StagedImage
+from app.core.plan.config import CropConfig
+from app.http.body import OPENAPI_BODY, read_upload
+from app.http.disconnect import while_connected
+from app.http.parameters import PlanParameters, ServiceDependency
+from app.http.problems import responses
+from app.serving.encode.encoding import EncodedImage, StagedImage
 from app.serving.service import Service
 
 router = APIRouter(tags=["encoding"])
@@ -59,7 +59,7 @@ async def _stage(request: Request, config: CropConfig, service: Service) -> Stag
 
 
 def _answer(encoded: EncodedImage) -> Response:
-    from app.serving.token_file import MEDIA_TYPE, token_file  # torch is loaded by now
+    from app.serving.encode.token_file import MEDIA_TYPE, token_file  # torch is loaded by now
 
     return Response(token_file(encoded), media_type=MEDIA_TYPE, headers=_headers(encoded))
 

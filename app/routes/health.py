@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from app import __version__
-from app.routes.parameters import ServiceDependency
+from app.http.parameters import ServiceDependency
 from app.schemas.latency import EncoderAnswer
 from app.schemas.service import HealthAnswer, ReadyAnswer
-from app.serving.encoder import EncoderStatus
+from app.serving.latency.encoder_service import EncoderStatus
 
 router = APIRouter(tags=["service"])
 

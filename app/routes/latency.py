@@ -7,8 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from app.routes.parameters import NoParameters, ServiceDependency
-from app.routes.problems import responses
+from app.http.parameters import NoParameters, ServiceDependency
+from app.http.problems import responses
 from app.schemas.latency import EncoderAnswer, LatencyProfileAnswer
 from app.schemas.profile_use import ProfileInUseAnswer
 

@@ -9,16 +9,16 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app.core.config import CropConfig
+from app.core.control.table import lookup_table
 from app.core.errors import InvalidConfig
-from app.core.geometry import Size
-from app.core.lut import lookup_table
-from app.core.notation import ASPECT, parse_aspect
-from app.core.predictions import Predictions
-from app.routes.answers import Answers, AnswersDependency, QueryKey, prefers_csv, query_key
-from app.routes.parameters import PlanParameters, ServiceDependency
-from app.routes.problems import responses
-from app.routes.tagged import Tagged
+from app.core.latency.predictions import Predictions
+from app.core.plan.config import CropConfig
+from app.core.plan.geometry import Size
+from app.http.answers import Answers, AnswersDependency, QueryKey, prefers_csv, query_key
+from app.http.conditional import Tagged
+from app.http.parameters import PlanParameters, ServiceDependency
+from app.http.problems import responses
+from app.notation import ASPECT, parse_aspect
 from app.schemas.lut_csv import CSV_MEDIA_TYPE, lut_csv
 from app.schemas.resize import LutAnswer
 from app.serving.planning import is_brief

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.routes.json_body import openapi_body, read_json
-from app.routes.parameters import NoParameters, ServiceDependency
-from app.routes.problems import responses
+from app.http.json_body import openapi_body, read_json
+from app.http.parameters import NoParameters, ServiceDependency
+from app.http.problems import responses
 from app.schemas.measurement import MeasurementAnswer, MeasurementBody
 
 router = APIRouter(prefix="/latency/measure", tags=["latency"])

@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app.core.geometry import Size
-from app.core.methods import compare_methods
-from app.core.plan import make_plan
-from app.routes.answers import AnswersDependency, query_key
-from app.routes.parameters import ServiceDependency, SizeParameters
-from app.routes.problems import responses
+from app.core.control.methods import compare_methods
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
+from app.http.answers import AnswersDependency, query_key
+from app.http.parameters import ServiceDependency, SizeParameters
+from app.http.problems import responses
 from app.schemas.methods import MethodsAnswer
 
 router = APIRouter(tags=["control"])

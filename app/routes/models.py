@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from app.core.families import FAMILIES
-from app.routes.parameters import NoParameters, ServiceDependency
-from app.routes.problems import responses
+from app.core.plan.families import FAMILIES
+from app.http.parameters import NoParameters, ServiceDependency
+from app.http.problems import responses
 from app.schemas.service import FamilyAnswer, ModelsAnswer
 
 router = APIRouter(tags=["service"])

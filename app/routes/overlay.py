@@ -7,9 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app.core.config import CropConfig
-from app.core.geometry import Size
-from app.core.plan import CropPlan, make_plan
+from app.core.plan.config import CropConfig
+from app.core.plan.geometry import Size
+from app.core.plan.plan import CropPlan, make_plan
+from app.http.body import OPENAPI_BODY, read_upload
+from app.http.disconnect import while_connected
+from app.http.image_answer import plan_headers
+from app.http.parameters import PlanParameters, ServiceDependency, SizeParameters
+from app.http.problems import responses
 from app.imaging.pictures import (
     DEFAULT_SIDE_PX,
     MAX_SIDE_PX,
@@ -21,11 +26,6 @@ from app.imaging.pictures import (
     draw,
     draw_upload,
 )
-from app.routes.disconnect import while_connected
-from app.routes.output import plan_headers
-from app.routes.parameters import PlanParameters, ServiceDependency, SizeParameters
-from app.routes.problems import responses
-from app.routes.upload import OPENAPI_BODY, read_upload
 
 router = APIRouter(tags=["planning"])
 

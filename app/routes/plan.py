@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.core.geometry import Size
-from app.routes.answers import AnswersDependency, query_key
-from app.routes.parameters import ServiceDependency, SizeParameters
-from app.routes.problems import responses
+from app.core.plan.geometry import Size
+from app.http.answers import AnswersDependency, query_key
+from app.http.parameters import ServiceDependency, SizeParameters
+from app.http.problems import responses
 from app.schemas.plan import ImageAnswer, PlanAnswer
 
 router = APIRouter(tags=["planning"])

@@ -7,22 +7,22 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app.core.config import CropConfig
-from app.core.notation import GRID, parse_grid
-from app.core.plan import make_plan
-from app.core.sizing import ResizeMode, Target, Upscale, decide_resize
-from app.imaging.finish import check_result, make_file, may_stay
-from app.imaging.look import look
-from app.imaging.render import (
+from app.core.control.resizing import ResizeMode, Target, Upscale, decide_resize
+from app.core.plan.config import CropConfig
+from app.core.plan.plan import make_plan
+from app.http.body import OPENAPI_BODY, read_upload
+from app.http.disconnect import while_connected
+from app.http.image_answer import OutputParameters, image_headers, image_or, wants_json
+from app.http.parameters import ServiceDependency
+from app.http.problems import responses
+from app.imaging.read.header import look
+from app.imaging.write.make import check_result, make_file, may_stay
+from app.imaging.write.render import (
     MEDIA_TYPES,
     output_format,
     output_quality,
 )
-from app.routes.disconnect import while_connected
-from app.routes.output import OutputParameters, image_headers, image_or, wants_json
-from app.routes.parameters import ServiceDependency
-from app.routes.problems import responses
-from app.routes.upload import OPENAPI_BODY, read_upload
+from app.notation import GRID, parse_grid
 from app.schemas.resize import ResizeAnswer
 from app.serving.service import Service
 

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from app.core.adapting import AdaptMode, ResizingMode, Strategy
-from app.core.choosing import Judged
-from app.core.predictions import Predictions
+from app.core.control.budget import AdaptMode, ResizingMode, Strategy
+from app.core.control.choice import Judged
+from app.core.latency.predictions import Predictions
 from app.imaging.adapt import Adaptation, AdaptedFile, Wish
 from app.schemas.answer import Mirror, Rounded
 from app.schemas.plan import PlanAnswer, TilingAnswer
@@ -47,7 +47,7 @@ class BudgetAnswer(BaseModel):
 
 
 class ImageQualityAnswer(BaseModel):
-    """What the model's canvas keeps of the original's luma. Definitions: docs/quality.md."""
+    """What the model's canvas keeps of the original's luma. Definitions: docs/method/quality.md."""
 
     ssim: Rounded
     psnr_db: Rounded | None = Field(description="null: no difference.")

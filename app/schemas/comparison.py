@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from app.core.profile_comparison import ComparedCount, ProfileComparison
+from app.core.latency.comparison import ComparedCount, ProfileComparison
 from app.schemas.answer import Mirror, Rounded
 from app.schemas.profile import PercentilesMs, ProfileSummary
 

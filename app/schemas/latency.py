@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from app.core.latency import Basis, Latency, LatencySource
+from app.core.latency.latency import Basis, Latency, LatencySource
 from app.schemas.answer import THIS_DEVICE, Mirror, Rounded
 from app.schemas.measurement import RunningMeasurement
 from app.schemas.profile_use import ProfileInUseAnswer
-from app.serving.encoder import EncoderState
-from app.serving.passes import Preparation
-from app.serving.profiling import ProfileState
-from app.serving.worker import WorkerState
+from app.serving.device.worker import WorkerState
+from app.serving.latency.device_profile import ProfileState
+from app.serving.latency.encoder_service import EncoderState
+from app.serving.latency.on_request import Preparation
 
 
 class VisionMs(Mirror):

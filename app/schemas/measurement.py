@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.core.config import MAX_CROPS_LIMIT
+from app.core.plan.config import MAX_CROPS_LIMIT
 from app.schemas.answer import Mirror, Rounded, problem_type
 from app.schemas.profile import ProfileAnswer
-from app.serving.measurement import Failure, MeasurementState, MeasurementStatus
+from app.serving.latency.measurement import Failure, MeasurementState, MeasurementStatus
 
 MOST_CROPS = MAX_CROPS_LIMIT + 1
 MOST_REPEATS = 500
@@ -46,7 +46,7 @@ class MeasurementRequestAnswer(Mirror):
 class MeasurementFailure(BaseModel):
     """As in a problem, but the measurement's and not this request's."""
 
-    type: str = Field(description="Stable identifier, see docs/errors.md.")
+    type: str = Field(description="Stable identifier, see docs/reference/errors.md.")
     detail: str
 
     @classmethod

@@ -7,11 +7,11 @@ from typing import get_args
 
 from pydantic import BaseModel, Field
 
-from app.core.families import Family
-from app.core.latency import Latency
-from app.core.method_settings import Method
-from app.core.methods import NEEDS, MethodComparison, MethodRow, Needs
-from app.core.plan import CropPlan
+from app.core.control.method_settings import Method
+from app.core.control.methods import NEEDS, MethodComparison, MethodRow, Needs
+from app.core.latency.latency import Latency
+from app.core.plan.families import Family
+from app.core.plan.plan import CropPlan
 from app.schemas.latency import LatencyAnswer
 from app.schemas.plan import ConfigAnswer, ImageAnswer, TilingAnswer, TokensAnswer
 

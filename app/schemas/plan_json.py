@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.core.latency import Latency
-from app.core.plan import CropPlan
+from app.core.latency.latency import Latency
+from app.core.plan.plan import CropPlan
 from app.schemas.latency import LatencyAnswer, StagesMs
 from app.schemas.plan import ImageAnswer, PlanAnswer
 

@@ -1,6 +1,6 @@
 """The JSON Schema of profile files, out of the types that read them.
 
-``python -m app.schemas.profile_schema > docs/profile.schema.json`` writes it anew.
+``python -m app.schemas.profile_schema > docs/reference/profile.schema.json`` writes it anew.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from app.core.profile import SCHEMA_VERSION, Profile
+from app.core.latency.profile import SCHEMA_VERSION, Profile
 
 _UNSAID = ("title", "default", "description")
 """Titles repeat names, defaults are for who writes, descriptions for readers of the code."""
@@ -23,7 +23,7 @@ def profile_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Crop planner profile, version {SCHEMA_VERSION}",
-        "$comment": "docs/profile.md says what each field means",
+        "$comment": "docs/reference/profile.md says what each field means",
         **schema,
     }
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, Field
 
-from app.core.config import CropConfig
-from app.core.latency import Latency
-from app.core.lut import LutOption, LutRow
-from app.core.plan import CropPlan, plan_with_grid
-from app.core.profile import Profile
-from app.core.sizing import DecidedMode, ResizeDecision, Resizing
+from app.core.control.resizing import DecidedMode, ResizeDecision, Resizing
+from app.core.control.table import LutOption, LutRow
+from app.core.latency.latency import Latency
+from app.core.latency.profile import Profile
+from app.core.plan.config import CropConfig
+from app.core.plan.plan import CropPlan, plan_with_grid
 from app.schemas.latency import LatencyAnswer
 from app.schemas.plan import ConfigAnswer, PlanAnswer, TilingAnswer, TokensAnswer
 from app.schemas.profile import TableProfile

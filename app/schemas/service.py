@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.core.config import make_config
-from app.core.cost import connector_flops, vit_flops
-from app.core.families import Family
+from app.core.plan.config import make_config
+from app.core.plan.families import Family
+from app.core.plan.work import connector_flops, vit_flops
 from app.schemas.latency import EncoderAnswer
 from app.schemas.plan import ConfigAnswer
 
@@ -65,7 +65,7 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(description="Stable identifier, see docs/errors.md.")
+    type: str = Field(description="Stable identifier, see docs/reference/errors.md.")
     title: str
     status: int
     detail: str

@@ -8,10 +8,10 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from app.core.config import CropConfig
+from app.core.control.fitting import most_sizes_tried
 from app.core.errors import QueueFull
-from app.core.fitting import most_sizes_tried
-from app.core.geometry import Size
+from app.core.plan.config import CropConfig
+from app.core.plan.geometry import Size
 
 T = TypeVar("T")
 

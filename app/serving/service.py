@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from app.core.config import CropConfig, make_config
-from app.core.families import family_named
-from app.core.prefill import PrefillCost
-from app.imaging.decode import Picture, decode
-from app.imaging.facts import ImageFacts
-from app.imaging.look import glance, look
-from app.serving.encoder import EncoderService
-from app.serving.encoding import Encoding
-from app.serving.images import ImageWorkers
+from app.core.latency.prefill import PrefillCost
+from app.core.plan.config import CropConfig, make_config
+from app.core.plan.families import family_named
+from app.imaging.read.decode import Picture, decode
+from app.imaging.read.facts import ImageFacts
+from app.imaging.read.header import glance, look
+from app.serving.admission import ImageWorkers
+from app.serving.encode.encoding import Encoding
+from app.serving.latency.encoder_service import EncoderService
 
 _AT_ONCE_BYTES = 2**20
 """Up to here a glance takes less than handing it to a thread, but for files made to be slow."""

@@ -15,18 +15,18 @@ from safetensors.torch import save_file
 from support.encoders import small_encoder
 from torch import Tensor
 
-from app.core.config import make_config
-from app.core.families import family_named
-from app.core.geometry import Size
-from app.core.plan import make_plan
-from app.core.profile_file import load_profile
-from app.encoder.backbone import VisionBackbone
-from app.encoder.fidelity import compare
+from app.core.latency.profile_file import load_profile
+from app.core.plan.config import make_config
+from app.core.plan.families import family_named
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
 from app.encoder.loading import reference_of
-from app.encoder.preprocess import image_to_patches
-from app.encoder.random_weights import random_backbone
+from app.encoder.network.backbone import VisionBackbone
+from app.encoder.network.preprocess import image_to_patches
+from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.base import Eager, Runtime
 from app.encoder.runtimes.choose import available
+from app.encoder.runtimes.fidelity import compare
 from app.encoder.runtimes.packed import Packed
 from benchmarks import encoder as benchmark
 from benchmarks import fidelity, profile
@@ -332,8 +332,10 @@ def test_a_profile_without_a_pass_is_not_saved(
 ) -> None:
     """The command fails and says so; with time for a pass, what it measured is there."""
     monkeypatch.setattr("benchmarks.profile.load_encoder", lambda *_, **__: small_encoder())
-    monkeypatch.setattr("app.encoder.measure.matmul_gflop_per_s", lambda device, dtype: 500.0)
-    monkeypatch.setattr("app.encoder.measure.copy_gb_per_s", lambda device: 20.0)
+    monkeypatch.setattr(
+        "app.encoder.measuring.measure.matmul_gflop_per_s", lambda device, dtype: 500.0
+    )
+    monkeypatch.setattr("app.encoder.measuring.measure.copy_gb_per_s", lambda device: 20.0)
     asked = ["--out", str(tmp_path), "--counts", "1", "--repeats", "2", "--budget-s"]
     with pytest.raises(SystemExit, match="nothing was measured"):
         profile.main([*asked, "0"])

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from app.core.geometry import Size
+from app.core.plan.geometry import Size
 from benchmarks.photos import find_photos
 from benchmarks.pixel_paths import pillow, psnr_db, ways
 

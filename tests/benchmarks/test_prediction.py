@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from support.profiles import entry_of, grid_tokens
 
-from app.core.config import make_config
-from app.core.families import DEFAULT_FAMILY, family_named
-from app.core.profile_entry import ProfileEntry
-from app.encoder.profile_plans import ProfilePlan
+from app.core.latency.profile_entry import ProfileEntry
+from app.core.plan.config import make_config
+from app.core.plan.families import DEFAULT_FAMILY, family_named
+from app.encoder.synthetic import ProfilePlan
 from benchmarks.prediction import compare
 
 CONFIG = make_config(family_named(DEFAULT_FAMILY))

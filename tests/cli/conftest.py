@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli.application import app
-from app.core.families import Family
+from app.core.plan.families import Family
 
 if TYPE_CHECKING:
     from app.encoder.encoder import Encoder

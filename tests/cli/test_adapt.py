@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support.fakes import fake_profile
 
-from app.core.profile_file import profile_to_json
+from app.core.latency.profile_file import profile_to_json
 from tests.cli.conftest import Run
 
 

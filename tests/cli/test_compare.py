@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support.profiles import entry_of, full_profile, profile
 
-from app.core.profile import Profile
-from app.core.profile_file import profile_to_json
+from app.core.latency.profile import Profile
+from app.core.latency.profile_file import profile_to_json
 from app.schemas.comparison import ProfileComparisonAnswer
 from tests.cli.conftest import Run
 

@@ -10,8 +10,8 @@ import typer
 from support.profiles import entry, profile
 
 from app.cli.arguments import parse_aspect, parse_counts
-from app.core.geometry import Size
-from app.core.profile_file import profile_to_json
+from app.core.latency.profile_file import profile_to_json
+from app.core.plan.geometry import Size
 from app.schemas.lut_csv import lut_csv
 from app.schemas.resize import LutAnswer
 from tests.cli.conftest import Run

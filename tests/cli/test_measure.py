@@ -9,11 +9,11 @@ import torch
 from support.encoders import CPU
 from support.profiles import entry, profile
 
-from app.core.families import Family, family_named
-from app.core.profile_file import load_profile, profile_filename, save_profile
-from app.encoder.checkpoint import meta_backbone
+from app.core.latency.profile_file import load_profile, profile_filename, save_profile
+from app.core.plan.families import Family, family_named
 from app.encoder.encoder import Encoder
-from app.encoder.recording import profile_key
+from app.encoder.measuring.record import profile_key
+from app.encoder.network.checkpoint import meta_backbone
 from app.encoder.runtimes.base import Eager
 from tests.cli.conftest import Run
 
@@ -21,8 +21,10 @@ from tests.cli.conftest import Run
 @pytest.fixture
 def loaded(loaded: list[Family], monkeypatch: pytest.MonkeyPatch) -> list[Family]:
     """Nor are the machine's own rates measured."""
-    monkeypatch.setattr("app.encoder.measure.matmul_gflop_per_s", lambda device, dtype: 500.0)
-    monkeypatch.setattr("app.encoder.measure.copy_gb_per_s", lambda device: 20.0)
+    monkeypatch.setattr(
+        "app.encoder.measuring.measure.matmul_gflop_per_s", lambda device, dtype: 500.0
+    )
+    monkeypatch.setattr("app.encoder.measuring.measure.copy_gb_per_s", lambda device: 20.0)
     return loaded
 
 
@@ -76,7 +78,7 @@ def test_a_spent_budget_is_said(
 ) -> None:
     """What was not measured is not made up."""
     looks = iter(range(10))
-    monkeypatch.setattr("app.encoder.pace.Timekeeper.is_over", lambda _: next(looks) >= 3)
+    monkeypatch.setattr("app.encoder.measuring.pace.Timekeeper.is_over", lambda _: next(looks) >= 3)
     result = run("measure", "--counts", "1-3", "--warmup", 0, "--budget", 60)
     assert result.exit_code == 0
     assert "not complete" in result.stdout
@@ -135,7 +137,8 @@ def test_analysing_measures_the_image(
 ) -> None:
     """Its own crops, as often as asked, with the same stages as over HTTP."""
     monkeypatch.setattr(
-        "app.serving.backend.load_encoder", lambda family, **_: replace(encoder, family=family)
+        "app.serving.device.torch_encoder.load_encoder",
+        lambda family, **_: replace(encoder, family=family),
     )
     result = run("analyze", photo, "--latency", "measure", "--repeats", 2, "--json")
     assert result.exit_code == 0, result.output

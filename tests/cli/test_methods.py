@@ -4,7 +4,7 @@ from pathlib import Path
 
 from support.profiles import entry, profile
 
-from app.core.profile_file import profile_to_json
+from app.core.latency.profile_file import profile_to_json
 from tests.cli.conftest import Run
 
 

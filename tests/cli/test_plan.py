@@ -9,12 +9,12 @@ import pytest
 from support.profiles import entry, profile
 
 from app.cli.inputs import NO_PROFILE
-from app.core.config import make_config
-from app.core.families import family_named
-from app.core.geometry import Size
-from app.core.latency import Latency
-from app.core.plan import make_plan
-from app.core.profile_file import profile_to_json
+from app.core.latency.latency import Latency
+from app.core.latency.profile_file import profile_to_json
+from app.core.plan.config import make_config
+from app.core.plan.families import family_named
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
 from app.schemas.plan import PlanAnswer
 from tests.cli.conftest import Run
 

@@ -8,7 +8,7 @@ import pytest
 from app.cli.output import printable
 from app.cli.problems import exit_code
 from app.core.errors import CropPlannerError
-from app.routes.problems import STATUS
+from app.http.problems import STATUS
 from tests.cli.conftest import Run
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.core.families import Family
+from app.core.plan.families import Family
 from app.encoder.encoder import Encoder, PreparedCrops, StageTimes
 from app.report.crop_overlap import JSON_FILE
-from app.report.profiling_file import PROFILING_FILE, read_profiling
+from app.report.timing.profiling_file import PROFILING_FILE, read_profiling
 from tests.cli.conftest import Run
 
 QUICK = ("--repeats", 2, "--warmup", 0)

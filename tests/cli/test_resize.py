@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.core.config import make_config
-from app.core.families import family_named
-from app.core.geometry import Size
-from app.core.plan import make_plan
+from app.core.plan.config import make_config
+from app.core.plan.families import family_named
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
 from tests.cli.conftest import Run
 
 

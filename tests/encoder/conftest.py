@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from app.encoder.checkpoint import load_checkpoint
 from app.encoder.encoder import Encoder
+from app.encoder.network.checkpoint import load_checkpoint
 from app.encoder.runtimes.base import Eager
 from tests.encoder.reference import (
     CPU,
@@ -37,5 +37,7 @@ def tiny_encoder(molmo1: Vectors, tmp_path_factory: pytest.TempPathFactory) -> E
 @pytest.fixture
 def quick_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rate of a large product takes longer than all passes of a tiny network."""
-    monkeypatch.setattr("app.encoder.measure.matmul_gflop_per_s", lambda device, dtype: 500.0)
-    monkeypatch.setattr("app.encoder.measure.copy_gb_per_s", lambda device: 20.0)
+    monkeypatch.setattr(
+        "app.encoder.measuring.measure.matmul_gflop_per_s", lambda device, dtype: 500.0
+    )
+    monkeypatch.setattr("app.encoder.measuring.measure.copy_gb_per_s", lambda device: 20.0)

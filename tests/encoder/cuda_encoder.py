@@ -12,19 +12,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from app.core.config import make_config
 from app.core.errors import CropPlannerError, OutOfDeviceMemory
-from app.core.families import family_named
-from app.core.geometry import Size
-from app.core.plan import CropPlan, make_plan
-from app.core.profile_file import load_profile, save_profile
-from app.encoder.device import choose_device, choose_dtype
+from app.core.latency.profile_file import load_profile, save_profile
+from app.core.plan.config import make_config
+from app.core.plan.families import family_named
+from app.core.plan.geometry import Size
+from app.core.plan.plan import CropPlan, make_plan
+from app.encoder.device.device import choose_device, choose_dtype
+from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder
-from app.encoder.fidelity import agreement
 from app.encoder.loading import load_encoder
-from app.encoder.measure import measure_profile
-from app.encoder.memory import in_device_memory
-from app.encoder.warmup import WarmupRule
+from app.encoder.measuring.measure import measure_profile
+from app.encoder.measuring.warmup import WarmupRule
+from app.encoder.runtimes.fidelity import agreement
 from tests.support.fake_cuda.memory import MEMORY, POOLS
 from tests.support.fake_cuda.state import CARD, CudaError
 

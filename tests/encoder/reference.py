@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from app.core.families import Family, family_named
+from app.core.plan.families import Family, family_named
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 CPU = torch.device("cpu")

@@ -10,18 +10,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from app.core.config import make_config
-from app.core.families import Family, family_named
-from app.core.geometry import Size
-from app.core.plan import make_plan
+from app.core.plan.config import make_config
+from app.core.plan.families import Family, family_named
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
 from app.encoder.encoder import Encoder, HostImage
-from app.encoder.fidelity import agreement, compare
 from app.encoder.launching import launch
 from app.encoder.loading import load_encoder, reference_of
-from app.encoder.preprocess import MAX_CUDA_SHRINKING, image_to_patches
-from app.encoder.random_weights import random_backbone
+from app.encoder.network.preprocess import MAX_CUDA_SHRINKING, image_to_patches
+from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.base import Eager
 from app.encoder.runtimes.choose import MAKERS
+from app.encoder.runtimes.fidelity import agreement, compare
 from app.encoder.runtimes.graphs import CudaGraphs, CudaRecorder
 from app.encoder.sample import check_sample
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.core.config import make_config
 from app.core.errors import EncoderMismatch, EncoderUnavailable
-from app.core.families import family_named
-from app.core.geometry import Grid, Size
-from app.core.plan import CropPlan, make_plan
-from app.core.tokens import TokenKind, token_sequence
-from app.encoder import device as devices
+from app.core.plan.config import make_config
+from app.core.plan.families import family_named
+from app.core.plan.geometry import Grid, Size
+from app.core.plan.plan import CropPlan, make_plan
+from app.core.plan.tokens import TokenKind, token_sequence
+from app.encoder.device import device as devices
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
-from app.encoder.profile_plans import profile_plans, synthetic_crops
+from app.encoder.synthetic import profile_plans, synthetic_crops
 from tests.encoder.reference import CPU, Vectors, pattern_image, write_checkpoint
 
 
@@ -187,7 +187,7 @@ def test_the_encoder_needs_no_web_stack() -> None:
     script = (
         "import sys; "
         "sys.modules.update(dict.fromkeys(('fastapi', 'pydantic', 'PIL', 'safetensors'))); "
-        "import app.encoder.loading, app.encoder.measure; "
+        "import app.encoder.loading, app.encoder.measuring.measure; "
         "outside = [m for m in sys.modules if m.startswith('app.') "
         "and m.split('.')[1] not in ('core', 'encoder')]; "
         "assert not outside, outside"

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from app.core.config import make_config
-from app.core.geometry import Size
-from app.core.plan import CropPlan, make_plan
+from app.core.plan.config import make_config
+from app.core.plan.geometry import Size
+from app.core.plan.plan import CropPlan, make_plan
 from app.encoder import launching
 from app.encoder.encoder import Encoder, HostImage, shifted, shifted_layout, token_layout
 from app.encoder.launching import launch
-from app.encoder.padding import content_share, padding_state
-from app.encoder.preprocess import patches_shape
+from app.encoder.network.padding import content_share, padding_state
+from app.encoder.network.preprocess import patches_shape
 from tests.encoder.reference import CPU, pattern_image
 
 SIZES = ((150, 90), (84, 84), (60, 200), (90, 150))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from app.core.families import DEFAULT_FAMILY, family_named
-from app.encoder.padding import PaddingState
+from app.core.plan.families import DEFAULT_FAMILY, family_named
+from app.encoder.network.padding import PaddingState
 from app.encoder.sample import PHOTO, check_sample, photo_crops
 from tests.encoder.reference import CPU, Vectors
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from app.core.config import make_config
-from app.core.families import FAMILIES
-from app.core.geometry import Box, Size
-from app.core.sizing import Target, decide_resize
+from app.core.control.resizing import Target, decide_resize
+from app.core.plan.config import make_config
+from app.core.plan.families import FAMILIES
+from app.core.plan.geometry import Box, Size
 from app.imaging.quality import ImageQuality, QualityMeter
 from app.imaging.sampling import spread_tiles
 

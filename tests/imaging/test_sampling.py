@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.geometry import Box
+from app.core.plan.geometry import Box
 from app.imaging.sampling import TILE_PX, spread_tiles
 
 sides = st.one_of(st.integers(1, 200), st.integers(1, 20_000))

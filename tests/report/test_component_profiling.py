@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.profiled import FakeProfiledEncoder, Thrice
 
-from app.core.config import make_config
 from app.core.errors import EncoderMismatch, InvalidDataset, OutOfDeviceMemory
-from app.core.families import family_named
-from app.core.geometry import Size
-from app.core.plan import make_plan
-from app.report import profiling_session
-from app.report.component_profiling import choose_subjects, profile_components
-from app.report.components import Subject
-from app.report.dataset import Dataset, DatasetImage, Skipped, open_dataset
+from app.core.plan.config import make_config
+from app.core.plan.families import family_named
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
+from app.report.dataset.images import Dataset, DatasetImage, Skipped, open_dataset
+from app.report.timing import profiling_session
+from app.report.timing.component_profiling import choose_subjects, profile_components
+from app.report.timing.components import Subject
 
 PHOTO = Path(__file__).parents[2] / "docs" / "samples" / "rocket.jpg"
 LIMIT = 10_000_000

@@ -9,17 +9,22 @@ import pytest
 from PIL import Image
 from support.profiled import FakeProfiledEncoder, Thrice
 
-from app.core.config import make_config
-from app.core.families import family_named
-from app.core.profile import Fidelity, MachineState
-from app.core.timings import Percentiles
-from app.report.component_profiling import profile_components
-from app.report.component_record import Conditions, profiling_to_json
-from app.report.components import ComponentProfiling, ComponentTimes, ImageComponents, median_ms
-from app.report.dataset import Skipped, open_dataset
-from app.report.profiling_file import read_profiling
+from app.core.latency.profile import Fidelity, MachineState
+from app.core.latency.timings import Percentiles
+from app.core.plan.config import make_config
+from app.core.plan.families import family_named
+from app.report.dataset.images import Skipped, open_dataset
+from app.report.timing.component_profiling import profile_components
+from app.report.timing.component_record import Conditions, profiling_to_json
+from app.report.timing.components import (
+    ComponentProfiling,
+    ComponentTimes,
+    ImageComponents,
+    median_ms,
+)
+from app.report.timing.profiling_file import read_profiling
 
-PAGE = Path(__file__).parents[2] / "docs" / "profiling.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "timing-file.md"
 CONFIG = make_config(family_named("molmo-7b-d-0924"), max_crops=6)
 CONDITIONS = Conditions(
     device="A device",

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.core.canvas import canvas_size
-from app.core.config import make_config
-from app.core.families import FAMILIES
-from app.core.geometry import Grid, Size
-from app.core.plan import make_plan
+from app.core.plan.canvas import canvas_size
+from app.core.plan.config import make_config
+from app.core.plan.families import FAMILIES
+from app.core.plan.geometry import Grid, Size
+from app.core.plan.plan import make_plan
 from app.report.crop_images import crop_images
 
 FAMILY_NAMES = ("molmo-7b-d-0924", "molmo2-8b")

@@ -11,9 +11,9 @@ from PIL import Image
 from support.images import file_of, with_orientation
 
 from app.core.errors import InvalidDataset
-from app.core.geometry import Size
-from app.report.dataset import open_dataset
-from app.report.identity import file_ids, safe
+from app.core.plan.geometry import Size
+from app.report.dataset.identity import file_ids, safe
+from app.report.dataset.images import open_dataset
 
 LIMIT = 1_000_000
 

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.config import make_config
-from app.core.families import FAMILIES
-from app.core.geometry import Size
-from app.core.latency import Latency
-from app.core.plan import make_plan
-from app.report.averages import plan_each
+from app.core.latency.latency import Latency
+from app.core.plan.config import make_config
+from app.core.plan.families import FAMILIES
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
+from app.report.figures.averages import plan_each
+from app.report.figures.published import CLAIMS, Claim, compare_with_published
+from app.report.figures.set_statistics import set_statistics
+from app.report.figures.shapes import ShapeRow, shape_rows
 from app.report.findings import findings
-from app.report.published import CLAIMS, Claim, compare_with_published
-from app.report.set_statistics import set_statistics
-from app.report.shapes import ShapeRow, shape_rows
 
 COCO = Path(__file__).parents[1] / "vectors" / "coco_val2017_sizes.json"
 CONFIGS = st.builds(

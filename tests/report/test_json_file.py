@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.report.json_file import read_json
+from app.report.dataset.json_file import read_json
 
 
 def test_what_is_read_can_be_written_as_strict_json(tmp_path):

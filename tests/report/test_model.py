@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.core.errors import UnknownModel
-from app.core.families import FAMILIES
+from app.core.plan.families import FAMILIES
 from app.report.model import family_at
 
 RELEASED = {"molmo-7b-d-0924": "Molmo-7B-D-0924", "molmo2-8b": "Molmo2-8B"}

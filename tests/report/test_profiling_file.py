@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import InvalidProfiling
-from app.core.geometry import Size
-from app.report.profiling_file import read_profiling
+from app.core.plan.geometry import Size
+from app.report.timing.profiling_file import read_profiling
 
 GOOD = {"image_id": 139, "num_crops": 7}
 json_values = st.recursive(

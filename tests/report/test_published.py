@@ -5,14 +5,14 @@ from collections import Counter
 from math import ceil, floor
 from pathlib import Path
 
-from app.core.config import make_config
-from app.core.families import FAMILIES
-from app.core.geometry import Size
-from app.core.overlap import grid_overlap
-from app.core.plan import make_plan
-from app.core.tiling import candidate_grids
-from app.report.published import CLAIMS, explained
-from app.report.shapes import shape_of
+from app.core.plan.config import make_config
+from app.core.plan.families import FAMILIES
+from app.core.plan.geometry import Size
+from app.core.plan.overlap import grid_overlap
+from app.core.plan.plan import make_plan
+from app.core.plan.tiling import candidate_grids
+from app.report.figures.published import CLAIMS, explained
+from app.report.figures.shapes import shape_of
 
 COCO = Path(__file__).parents[1] / "vectors" / "coco_val2017_sizes.json"
 CONFIG = make_config(FAMILIES["molmo-7b-d-0924"])

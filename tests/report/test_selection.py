@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.report.selection import nearest, select, spread
+from app.report.dataset.selection import nearest, select, spread
 
 COUNTS = st.lists(st.integers(1, 64), min_size=1, unique=True).map(sorted)
 SETS = st.dictionaries(st.integers(1, 64), st.integers(1, 4), min_size=1, max_size=12).map(

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.profiles import entry, profile
 
-from app.core.config import make_config
-from app.core.cost import plan_flops
-from app.core.families import FAMILIES
-from app.core.geometry import Size
-from app.core.kept import kept_pixels
-from app.core.latency import Latency
-from app.core.plan import make_plan
-from app.core.predictions import predict
-from app.report.set_statistics import set_statistics
-from app.report.settings_compared import shrunk
+from app.core.control.retained import kept_pixels
+from app.core.latency.latency import Latency
+from app.core.latency.predictions import predict
+from app.core.plan.config import make_config
+from app.core.plan.families import FAMILIES
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
+from app.core.plan.work import plan_flops
+from app.report.figures.set_statistics import set_statistics
+from app.report.figures.settings_compared import shrunk
 
 CONFIG = make_config(FAMILIES["molmo-7b-d-0924"])
 COCO = Path(__file__).parents[1] / "vectors" / "coco_val2017_sizes.json"

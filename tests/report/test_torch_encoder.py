@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 from support.encoders import small_encoder
 
-from app.core.config import CropConfig, make_config
 from app.core.errors import InvalidDataset
+from app.core.plan.config import CropConfig, make_config
 from app.encoder.encoder import Encoder
-from app.encoder.warmup import WarmupRule
-from app.report.component_profiling import profile_components
-from app.report.components import ComponentProfiling
-from app.report.dataset import open_dataset
-from app.report.torch_encoder import TorchEncoder
+from app.encoder.measuring.warmup import WarmupRule
+from app.report.dataset.images import open_dataset
+from app.report.timing.component_profiling import profile_components
+from app.report.timing.components import ComponentProfiling
+from app.report.timing.torch_encoder import TorchEncoder
 
 PHOTO = Path(__file__).parents[2] / "docs" / "samples" / "rocket.jpg"
 LIMIT = 10_000_000
@@ -106,6 +106,6 @@ def test_passes_that_do_not_fit_are_refused_before(
     encoder: Encoder, photos: Path, config: CropConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With what they need, as everywhere; here none fits."""
-    monkeypatch.setattr("app.encoder.memory.free_bytes", lambda device: 1000)
+    monkeypatch.setattr("app.encoder.device.memory.free_bytes", lambda device: 1000)
     with pytest.raises(InvalidDataset, match=r"rocket\.jpg|small\.png.*would take about"):
         profiled(TorchEncoder(encoder), photos, config)

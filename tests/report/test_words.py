@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.geometry import Box
+from app.core.plan.geometry import Box
 from app.report import words
 
 

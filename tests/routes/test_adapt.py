@@ -10,10 +10,10 @@ from PIL import Image
 from support.fakes import fake_profile
 from support.http import JPEG, check_problem, image_bytes, ready
 
-from app.core.config import make_config
-from app.core.families import FAMILIES
-from app.core.geometry import Size
-from app.core.plan import make_plan
+from app.core.plan.config import make_config
+from app.core.plan.families import FAMILIES
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
 from app.imaging import adapt as adapting
 
 pytestmark = pytest.mark.anyio

@@ -7,11 +7,11 @@ from safetensors.torch import load
 from support.fakes import FakeEncoder
 from support.http import JPEG, check_problem, image_bytes, ready
 
-from app.core.config import make_config
 from app.core.errors import DeviceLost
-from app.core.families import FAMILIES
-from app.core.geometry import Size
-from app.core.plan import make_plan
+from app.core.plan.config import make_config
+from app.core.plan.families import FAMILIES
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
 
 pytestmark = pytest.mark.anyio
 MOLMO1 = make_config(FAMILIES["molmo-7b-d-0924"])

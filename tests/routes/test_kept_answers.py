@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.http import JPEG, check_problem, image_bytes
 
+from app.http import answers
 from app.main import create_app
-from app.routes import answers, lut
+from app.routes import lut
 from app.settings import Settings
 
 pytestmark = pytest.mark.anyio

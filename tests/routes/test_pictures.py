@@ -7,8 +7,9 @@ import weakref
 import pytest
 from support.http import JPEG, image_bytes
 
-from app.imaging import adapt, finish
+from app.imaging import adapt
 from app.imaging.pictures import ground
+from app.imaging.write import make as finish
 from app.serving import service
 
 pytestmark = pytest.mark.anyio

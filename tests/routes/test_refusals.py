@@ -9,7 +9,7 @@ from support.http import JPEG, check_problem, image_bytes, ready
 from support.tree import all_errors
 
 from app.core import errors
-from app.routes.problems import STATUS
+from app.http.problems import STATUS
 
 pytestmark = pytest.mark.anyio
 

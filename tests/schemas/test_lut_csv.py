@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from support.profiles import entry, profile
 from support.strategies import configs, sizes
 
-from app.core.lut import lookup_table
-from app.core.predictions import predict
+from app.core.control.table import lookup_table
+from app.core.latency.predictions import predict
 from app.schemas.lut_csv import lut_csv
 from app.schemas.resize import LutAnswer
 

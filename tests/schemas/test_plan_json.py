@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from support.fakes import fake_profile
 from support.strategies import configs, plan_or_reject, sizes
 
-from app.core.predictions import predict
-from app.imaging.facts import ImageFacts
+from app.core.latency.predictions import predict
+from app.imaging.read.facts import ImageFacts
 from app.schemas.latency import StagesMs
 from app.schemas.plan import ImageAnswer, PlanAnswer
 from app.schemas.plan_json import PlanJson, latency_json

@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 import torch
 
-from app.core.config import make_config
 from app.core.errors import OutOfDeviceMemory
-from app.core.families import family_named
-from app.core.geometry import Size
-from app.core.plan import make_plan
+from app.core.plan.config import make_config
+from app.core.plan.families import family_named
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
 from app.encoder.encoder import Encoder
-from app.encoder.fidelity import agreement
-from app.serving.backend import ProfileOptions, TorchEncoder, load_torch_encoder
-from app.serving.batcher import Batcher
-from app.serving.served import Pending, Staged
-from app.serving.worker import DeviceWorker
+from app.encoder.runtimes.fidelity import agreement
+from app.serving.device.protocol import Pending, Staged
+from app.serving.device.torch_encoder import ProfileOptions, TorchEncoder, load_torch_encoder
+from app.serving.device.worker import DeviceWorker
+from app.serving.encode.batcher import Batcher
 from tests.support.fake_cuda.memory import MEMORY
 from tests.support.fake_cuda.state import CARD
 

@@ -12,21 +12,21 @@ import torch
 from PIL import Image
 from support.waiting import until
 
-from app.core.config import make_config
 from app.core.errors import OutOfDeviceMemory
-from app.core.plan import make_plan
-from app.core.tokens import TokenKind, token_sequence
-from app.encoder.checkpoint import load_checkpoint
+from app.core.plan.config import make_config
+from app.core.plan.plan import make_plan
+from app.core.plan.tokens import TokenKind, token_sequence
+from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder
-from app.encoder.memory import in_device_memory
+from app.encoder.measuring.warmup import WarmupRule
+from app.encoder.network.checkpoint import load_checkpoint
 from app.encoder.runtimes.base import Eager
-from app.encoder.warmup import WarmupRule
-from app.imaging.decode import Picture, decode
-from app.serving.backend import ProfileOptions, TorchEncoder
-from app.serving.encoder import EncoderService
-from app.serving.encoding import Encoding
-from app.serving.measurement import MeasurementState
-from app.serving.worker import DeviceWorker
+from app.imaging.read.decode import Picture, decode
+from app.serving.device.torch_encoder import ProfileOptions, TorchEncoder
+from app.serving.device.worker import DeviceWorker
+from app.serving.encode.encoding import Encoding
+from app.serving.latency.encoder_service import EncoderService
+from app.serving.latency.measurement import MeasurementState
 from tests.encoder.reference import CPU, molmo1_vectors, pattern_image, write_checkpoint
 
 SIZES = [(150, 90), (84, 84), (60, 200), (90, 150)]
@@ -45,8 +45,8 @@ def served(tiny, tmp_path, monkeypatch) -> TorchEncoder:
     """Measures one count once, hardly warm and
     hardly calibrated; another dtype is loaded by saying so."""
     once = WarmupRule(at_least_s=0, at_most_s=0)
-    monkeypatch.setattr("app.encoder.measure.default_warmup", lambda _: once)
-    monkeypatch.setattr("app.encoder.measure.matmul_gflop_per_s", lambda *_: 1e6)
+    monkeypatch.setattr("app.encoder.measuring.measure.default_warmup", lambda _: once)
+    monkeypatch.setattr("app.encoder.measuring.measure.matmul_gflop_per_s", lambda *_: 1e6)
 
     def another(dtype: torch.dtype) -> Encoder:
         vectors = molmo1_vectors()
@@ -181,7 +181,7 @@ def test_another_dtype_is_measured_beside_the_encoder_in_use(service, served):
 
 @pytest.mark.parametrize("asked", [{"counts": [1], "dtype": "bfloat16"}, {"counts": [65]}])
 def test_what_would_not_fit_is_refused_before_it_is_tried(service, monkeypatch, asked):
-    monkeypatch.setattr("app.encoder.memory.free_bytes", lambda _: 100)
+    monkeypatch.setattr("app.encoder.device.memory.free_bytes", lambda _: 100)
     failed = measured(service, **asked)
     assert failed.status == "failed"
     assert failed.failure.slug == "out-of-device-memory"

@@ -15,9 +15,9 @@ from app.core.errors import (
     OutOfDeviceMemory,
     QueueFull,
 )
-from app.serving.batcher import Batcher
-from app.serving.served import Done
-from app.serving.worker import DeviceWorker
+from app.serving.device.protocol import Done
+from app.serving.device.worker import DeviceWorker
+from app.serving.encode.batcher import Batcher
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.fakes import fake_profile
 from support.profiles import entry, profile
 
-from app.serving.batching import (
+from app.serving.encode.policy import (
     DEFAULT_BATCH_CROPS,
     Waiting,
     batch_limit,

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import pytest
 from support.fakes import FakeEncoder, fake_profile
 
-from app.core.config import make_config
 from app.core.errors import CheckpointError
-from app.core.families import FAMILIES
-from app.core.geometry import Size
-from app.core.plan import make_plan
-from app.serving.encoder import EncoderService
-from app.serving.worker import DeviceWorker
+from app.core.plan.config import make_config
+from app.core.plan.families import FAMILIES
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
+from app.serving.device.worker import DeviceWorker
+from app.serving.latency.encoder_service import EncoderService
 
 PLAN = make_plan(Size(640, 480), make_config(FAMILIES["molmo-7b-d-0924"]))
 SMALL = make_plan(Size(300, 300), make_config(FAMILIES["molmo-7b-d-0924"]))

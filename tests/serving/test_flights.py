@@ -10,8 +10,8 @@ import pytest
 from support.waiting import until
 
 from app.core.errors import DeviceLost, EncoderUnavailable, OutOfDeviceMemory
-from app.serving.batcher import Batcher
-from app.serving.worker import DeviceWorker
+from app.serving.device.worker import DeviceWorker
+from app.serving.encode.batcher import Batcher
 from tests.serving.test_batcher import Image, results
 
 
@@ -152,7 +152,9 @@ def test_two_passes_fly_at_most(batcher, device, flying):
 def test_a_pass_is_timed_from_when_the_device_was_free_for_it(worker, device, monkeypatch):
     """What it waited for behind another is its wait, not its time."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("app.serving.batcher.time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(
+        "app.serving.encode.batcher.time", SimpleNamespace(monotonic=lambda: clock.now)
+    )
     batcher = Batcher(worker, device, limit_crops=lambda: 4, queue_crops=40)
     first, second = submit(batcher, "ab", 4)
     until(lambda: device.launched == ["a", "b"])

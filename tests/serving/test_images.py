@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from app.core.errors import QueueFull
-from app.serving.images import ImageWorkers
+from app.serving.admission import ImageWorkers
 
 pytestmark = pytest.mark.anyio
 

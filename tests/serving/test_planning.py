@@ -8,14 +8,14 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from app.core.config import CropConfig, make_config
+from app.core.control.fitting import fitting_sizes
+from app.core.control.table import lookup_table
 from app.core.errors import CollapsedImage, InvalidConfig, QueueFull
-from app.core.families import FAMILIES
-from app.core.fitting import fitting_sizes
-from app.core.geometry import Size
-from app.core.lut import lookup_table
-from app.core.plan import make_plan
-from app.core.tiling import select_tiling
+from app.core.plan.config import CropConfig, make_config
+from app.core.plan.families import FAMILIES
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
+from app.core.plan.tiling import select_tiling
 from app.schemas.plan_json import PlanJson
 from app.serving.planning import BRIEF_SIZES, Planning, is_brief
 

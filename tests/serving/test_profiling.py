@@ -14,11 +14,11 @@ from app.core.errors import (
     OutOfDeviceMemory,
     UnknownMeasurement,
 )
-from app.serving.measurement import Measurement, MeasurementState
-from app.serving.measurements import KEPT
-from app.serving.profiling import Profiling
-from app.serving.served import MeasurementRequest
-from app.serving.worker import DeviceWorker
+from app.serving.device.protocol import MeasurementRequest
+from app.serving.device.worker import DeviceWorker
+from app.serving.latency.device_profile import Profiling
+from app.serving.latency.measurement import Measurement, MeasurementState
+from app.serving.latency.measurements import KEPT
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ def test_another_dtype_is_measured_by_a_second_encoder_that_is_not_kept(profilin
 
 def test_a_second_encoder_is_not_kept_by_its_failure(profiling, encoder, monkeypatch):
     """But for the test's own handler, which keeps every error that is logged."""
-    monkeypatch.setattr("app.serving.profiling.log.exception", lambda *_: None)
+    monkeypatch.setattr("app.serving.latency.device_profile.log.exception", lambda *_: None)
     encoder.profile_failure = RuntimeError
     failed = ended(profiling, profiling.start(encoder, dtype="bfloat16"))
     assert failed.status == "failed"

@@ -9,13 +9,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load, save
 
-from app.core.config import make_config
-from app.core.families import FAMILIES
-from app.core.geometry import Size
-from app.core.plan import make_plan
-from app.serving.encoding import EncodedImage
-from app.serving.served import EncodedTokens
-from app.serving.token_file import token_file, with_sorted_header
+from app.core.plan.config import make_config
+from app.core.plan.families import FAMILIES
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
+from app.serving.device.protocol import EncodedTokens
+from app.serving.encode.encoding import EncodedImage
+from app.serving.encode.token_file import token_file, with_sorted_header
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +36,7 @@ def test_the_same_tokens_are_the_same_bytes() -> None:
     assert len(files) == 1
     program = (
         "import hashlib; from tests.serving.test_token_file import encoded; "
-        "from app.serving.token_file import token_file; "
+        "from app.serving.encode.token_file import token_file; "
         "print(hashlib.sha256(token_file(encoded())).hexdigest())"
     )
     digests = {

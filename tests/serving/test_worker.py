@@ -7,7 +7,7 @@ from concurrent.futures import Future
 import pytest
 
 from app.core.errors import DeadlineExceeded, DeviceLost, EncoderUnavailable, QueueFull
-from app.serving.worker import DeviceWorker
+from app.serving.device.worker import DeviceWorker
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import torch
 
-from app.core.families import family_named
+from app.core.plan.families import family_named
 from app.encoder.encoder import Encoder
-from app.encoder.random_weights import random_backbone
+from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.base import Eager
 
 CPU = torch.device("cpu")

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 from support.profiles import entry, profile
 
 from app.core.errors import EncoderMismatch, OutOfDeviceMemory
-from app.core.profile import Profile
-from app.core.profile_entry import ProfileEntry
-from app.serving.served import Done, EncodedTokens, MeasuredPass, PreparedImage, Staged
+from app.core.latency.profile import Profile
+from app.core.latency.profile_entry import ProfileEntry
+from app.serving.device.protocol import Done, EncodedTokens, MeasuredPass, PreparedImage, Staged
 
 
 def fake_profile(counts: int, complete: bool = True) -> Profile:

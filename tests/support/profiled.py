@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from app.core.plan import CropPlan
-from app.core.timings import Warmup
+from app.core.latency.timings import Warmup
+from app.core.plan.plan import CropPlan
 
 
 @dataclass

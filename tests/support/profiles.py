@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.core.config import make_config
-from app.core.families import DEFAULT_FAMILY, family_named
-from app.core.geometry import Grid
-from app.core.profile import SCHEMA_VERSION, Fidelity, MachineState, Profile
-from app.core.profile_entry import ProfileEntry, StateEntry
-from app.core.timings import Samples, Warmup
-from app.core.tokens import axis_tokens, count_tokens
+from app.core.latency.profile import SCHEMA_VERSION, Fidelity, MachineState, Profile
+from app.core.latency.profile_entry import ProfileEntry, StateEntry
+from app.core.latency.timings import Samples, Warmup
+from app.core.plan.config import make_config
+from app.core.plan.families import DEFAULT_FAMILY, family_named
+from app.core.plan.geometry import Grid
+from app.core.plan.tokens import axis_tokens, count_tokens
 
 
 def entry(rows: int, cols: int, ms: float) -> ProfileEntry:

@@ -3,11 +3,11 @@
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from app.core.config import CropConfig, make_config
 from app.core.errors import CollapsedImage
-from app.core.families import FAMILIES
-from app.core.geometry import Size
-from app.core.plan import CropPlan, make_plan
+from app.core.plan.config import CropConfig, make_config
+from app.core.plan.families import FAMILIES
+from app.core.plan.geometry import Size
+from app.core.plan.plan import CropPlan, make_plan
 
 sides = st.one_of(
     st.integers(1, 400), st.integers(1, 6000), st.sampled_from([111, 112, 113, 336, 337])

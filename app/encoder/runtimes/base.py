@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from app.encoder.backbone import VisionBackbone
+from app.encoder.network.backbone import VisionBackbone
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +62,7 @@ class FreshInput:
 
 
 class Eager:
-    """The network as :mod:`app.encoder.backbone` writes it down, operation after operation."""
+    """Run the network operation by operation, as its definition in ``backbone`` says."""
 
     name = "eager"
 

@@ -1,6 +1,6 @@
 """Which runtime to use: the fastest that this machine has and that agrees with the plain network.
 
-Measured gains are in docs/runtimes.md.
+Measured gains are in docs/method/runtimes.md.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from functools import partial
 
 import torch
 
-from app.core.choices import RuntimeChoice
 from app.core.errors import (
     EncoderError,
     EncoderUnavailable,
     OutOfDeviceMemory,
     RuntimesDisagree,
 )
-from app.encoder.backbone import VisionBackbone
-from app.encoder.device import dtype_name, multiplies_int8
-from app.encoder.fidelity import Reference, StageAgreement, compare, plain_reference
-from app.encoder.memory import give_back, in_device_memory
+from app.encoder.device.choices import RuntimeChoice
+from app.encoder.device.device import dtype_name, multiplies_int8
+from app.encoder.device.memory import give_back, in_device_memory
+from app.encoder.network.backbone import VisionBackbone
 from app.encoder.runtimes.base import Eager, Maker, Runtime, Sample, without_sample
+from app.encoder.runtimes.fidelity import Reference, StageAgreement, compare, plain_reference
 from app.encoder.runtimes.graphs import CudaGraphs, compiled_graphs, fp8_graphs
 from app.encoder.runtimes.openvino import OpenVino, OpenVinoInt8, openvino_installed
 from app.encoder.runtimes.openvino_graph import TYPES

@@ -10,9 +10,9 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from app.encoder.backbone import VisionBackbone
-from app.encoder.fidelity import MAX_RELATIVE_ERROR, agreement
+from app.encoder.network.backbone import VisionBackbone
 from app.encoder.runtimes.compiler import kernels_here
+from app.encoder.runtimes.fidelity import MAX_RELATIVE_ERROR, agreement
 
 Connect = Callable[[Tensor, Tensor, Tensor], Tensor]
 """As :meth:`VisionBackbone.connect`."""

@@ -11,10 +11,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from app.encoder.backbone import Mlp, VisionBackbone
-from app.encoder.fidelity import MAX_RELATIVE_ERROR, agreement, plain_features
+from app.encoder.network.backbone import Mlp, VisionBackbone
 from app.encoder.runtimes.base import FreshInput
 from app.encoder.runtimes.compiler import kernels_here
+from app.encoder.runtimes.fidelity import MAX_RELATIVE_ERROR, agreement, plain_features
 from app.encoder.runtimes.vit_passes import (
     ATTENTION_BACKENDS,
     PLAIN,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from app.encoder.backbone import Block, VisionBackbone
+from app.encoder.network.backbone import Block, VisionBackbone
 from app.encoder.runtimes.parts import keep_features
 
 FLOAT8 = torch.float8_e4m3fn

@@ -29,8 +29,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from app.encoder.backbone import VisionBackbone
-from app.encoder.device import ONE_CAPTURE
+from app.encoder.device.device import ONE_CAPTURE
+from app.encoder.network.backbone import VisionBackbone
 from app.encoder.runtimes.base import FreshInput
 from app.encoder.runtimes.compiler import why_no_compiler
 from app.encoder.runtimes.connectors import fastest_connector

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from app.encoder.backbone import VisionBackbone
+from app.encoder.network.backbone import VisionBackbone
 from app.encoder.runtimes.base import FreshInput, Sample
 from app.encoder.runtimes.openvino_graph import VitGraph, in_place
 from app.encoder.runtimes.openvino_int8 import Int8VitGraph, input_peaks
@@ -59,7 +59,7 @@ class OpenVino:
 
 
 class OpenVinoInt8(OpenVino):
-    """Most products in int8, which loses accuracy: docs/openvino.md says how much."""
+    """Most products in int8, which loses accuracy: docs/method/openvino.md says how much."""
 
     name = "openvino-int8"
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from app.core.families import Activation
-from app.encoder.backbone import QUICK_GELU, Block, SelfAttention, VisionTransformer
+from app.core.plan.families import Activation
+from app.encoder.network.backbone import QUICK_GELU, Block, SelfAttention, VisionTransformer
 
 Node = Any
 LAST = 2**31 - 1

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from app.encoder.backbone import VisionTransformer
+from app.encoder.network.backbone import VisionTransformer
 from app.encoder.runtimes.openvino_graph import Node, VitGraph
 
 LEVELS = 256

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from app.core.families import Activation
-from app.encoder.backbone import QUICK_GELU, Block, VisionBackbone
+from app.core.plan.families import Activation
+from app.encoder.network.backbone import QUICK_GELU, Block, VisionBackbone
 from app.encoder.runtimes.base import FreshInput
 from app.encoder.runtimes.parts import even_parts, keep_features
 
@@ -132,7 +132,7 @@ def attend(qkv: Tensor, heads: int) -> Tensor:
 
 
 def activate_in_place(x: Tensor, activation: Activation) -> Tensor:
-    """As :func:`app.encoder.backbone.activate`; x itself may be overwritten."""
+    """As :func:`app.encoder.network.backbone.activate`; x itself may be overwritten."""
     if activation == "gelu_tanh":
         return functional.gelu(x, approximate="tanh")
     # As silu, without a second tensor of x's size.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from app.encoder.backbone import VisionTransformer
+from app.encoder.network.backbone import VisionTransformer
 
 
 def even_parts(patches: Tensor, features: Tensor, most: int) -> Iterator[tuple[Tensor, Tensor]]:

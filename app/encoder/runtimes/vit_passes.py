@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from app.encoder.backbone import (
+from app.encoder.network.backbone import (
     QUICK_GELU,
     Block,
     Mlp,

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from PIL import Image
 
-from app.core.config import CropConfig
-from app.core.plan import CropPlan, make_plan
-from app.imaging.look import look
+from app.core.plan.config import CropConfig
+from app.core.plan.plan import CropPlan, make_plan
 from app.imaging.pictures.ground import load_ground
 from app.imaging.pictures.kinds import (
     DEFAULT_SIDE_PX,
@@ -21,6 +20,7 @@ from app.imaging.pictures.kinds import (
     PictureFormat,
     check_side,
 )
+from app.imaging.read.header import look
 
 __all__ = [
     "DEFAULT_SIDE_PX",
@@ -50,7 +50,7 @@ def draw(
     From any thread; drawings wait for one another. To draw in parallel, use processes.
 
     Args:
-        kind: ``crops``, ``comparison``, ``statistics`` or ``coverage`` (docs/pictures.md).
+        kind: ``crops``, ``comparison``, ``statistics`` or ``coverage`` (docs/method/pictures.md).
         plan: what is shown.
         image: the picture that was planned: upright 8-bit RGB of any size with its aspect, best
             by :func:`load_ground`. None where only the size is known: a plain ground is drawn.

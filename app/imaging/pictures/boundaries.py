@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from app.core.config import CropConfig
-from app.core.geometry import Box
-from app.core.plan import Crop, CropPlan
+from app.core.plan.config import CropConfig
+from app.core.plan.geometry import Box
+from app.core.plan.plan import Crop, CropPlan
 from app.imaging.pictures.colours import Style, crop_styles
 from app.imaging.pictures.sheet import Sheet, chip_size
 from app.imaging.pictures.view import View

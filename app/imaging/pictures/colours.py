@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from app.core.geometry import Grid
+from app.core.plan.geometry import Grid
 
 _COLOURS: tuple[tuple[str, set[int]], ...] = (
     ("#009ffa", {3, 4, 5, 6, 7, 9}),

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from app.core.geometry import Size
-from app.core.plan import CropPlan
+from app.core.plan.geometry import Size
+from app.core.plan.plan import CropPlan
 from app.imaging.pictures.colours import crop_styles
 from app.imaging.pictures.crops import draw_canvas, mark_entries
 from app.imaging.pictures.page import Page

@@ -7,8 +7,8 @@ from functools import partial
 from PIL import Image
 from PIL.ImageOps import autocontrast
 
-from app.core.geometry import Box, Size
-from app.core.plan import CropPlan
+from app.core.plan.geometry import Box, Size
+from app.core.plan.plan import CropPlan
 from app.imaging.pictures.ground import cut_out
 from app.imaging.pictures.legend import Entry
 from app.imaging.pictures.marks import mark_padding, padding_entry

@@ -6,8 +6,8 @@ from functools import partial
 
 from PIL import Image
 
-from app.core.geometry import Box
-from app.core.plan import CropPlan
+from app.core.plan.geometry import Box
+from app.core.plan.plan import CropPlan
 from app.imaging.pictures.boundaries import boundaries, draw_line, draw_numbers, line_width
 from app.imaging.pictures.colours import crop_styles
 from app.imaging.pictures.ground import cut_out

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from app.core.plan import CropPlan
+from app.core.plan.plan import CropPlan
 from app.imaging.pictures.comparison import draw_comparison
 from app.imaging.pictures.coverage import draw_coverage
 from app.imaging.pictures.crops import draw_crops

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from PIL import Image
 
-from app.core.canvas import Canvas
-from app.core.geometry import Box, Size
-from app.imaging.facts import ImageFacts
-from app.imaging.raster import load_raster
-from app.imaging.resample import resize
+from app.core.plan.canvas import Canvas
+from app.core.plan.geometry import Box, Size
+from app.imaging.read.facts import ImageFacts
+from app.imaging.write.raster import load_raster
+from app.imaging.write.resample import resize
 
 PLAIN = (226, 229, 233)
 """Stands for the picture where only its size is known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.core.geometry import Box
+from app.core.plan.geometry import Box
 from app.imaging.pictures.engine import text_width
 from app.imaging.pictures.sheet import QUIET, Sheet
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import ceil, floor
 
-from app.core.geometry import Box
-from app.core.plan import CropPlan
+from app.core.plan.geometry import Box
+from app.core.plan.plan import CropPlan
 from app.imaging.pictures.legend import Entry
 from app.imaging.pictures.sheet import Segment, Sheet
 from app.imaging.pictures.zones import padding_of

@@ -15,8 +15,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from PIL import Image
 
-from app.core.geometry import Size
-from app.imaging.render import write
+from app.core.plan.geometry import Size
+from app.imaging.write.render import write
 
 _DPI = 72
 """So that a px of the sheet, a point of text and a unit of the SVG are one and the same."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.core.geometry import Size
-from app.core.plan import CropPlan
+from app.core.plan.geometry import Size
+from app.core.plan.plan import CropPlan
 from app.imaging.pictures.legend import Entry, Legend
 from app.imaging.pictures.sheet import Sheet
 from app.imaging.pictures.view import View

@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
 from PIL import Image
 
-from app.core.geometry import Box, Size
+from app.core.plan.geometry import Box, Size
 from app.imaging.pictures.engine import font, text_width
 from app.imaging.pictures.kinds import PictureFormat
 from app.imaging.pictures.output import Photo, as_png, as_svg, new_figure

@@ -1,4 +1,4 @@
-"""``statistics``: the figures of overlap (docs/overlap.md), as bars and as a table."""
+"""``statistics``: the figures of overlap (docs/method/overlap.md), as bars and as a table."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import partial
 
 from PIL import Image
 
-from app.core.geometry import Box
-from app.core.overlap import Overlap
-from app.core.plan import CropPlan
+from app.core.plan.geometry import Box
+from app.core.plan.overlap import Overlap
+from app.core.plan.plan import CropPlan
 from app.imaging.pictures.engine import text_width
 from app.imaging.pictures.legend import Entry
 from app.imaging.pictures.page import Page

@@ -7,9 +7,9 @@ from functools import partial
 
 from PIL import Image
 
-from app.core.canvas import Canvas
-from app.core.geometry import Box, Size
-from app.core.plan import Crop, CropPlan
+from app.core.plan.canvas import Canvas
+from app.core.plan.geometry import Box, Size
+from app.core.plan.plan import Crop, CropPlan
 from app.imaging.pictures.colours import Style
 from app.imaging.pictures.ground import cut_out
 from app.imaging.pictures.legend import Entry

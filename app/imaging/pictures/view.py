@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.core.canvas import Canvas
-from app.core.geometry import Box, Size
-from app.core.plan import CropPlan
+from app.core.plan.canvas import Canvas
+from app.core.plan.geometry import Box, Size
+from app.core.plan.plan import CropPlan
 
 _NARROWEST = 1 / 24
 """Shorter side of a stretched canvas as it is drawn, of the longer: else crops would be lines."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.core.config import CropConfig
-from app.core.plan import CropPlan
+from app.core.plan.config import CropConfig
+from app.core.plan.plan import CropPlan
 from app.imaging.pictures.engine import text_width
 from app.imaging.pictures.sheet import INK, QUIET, Sheet
 

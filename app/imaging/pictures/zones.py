@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 
-from app.core.canvas import Canvas
-from app.core.config import CropConfig
-from app.core.geometry import Box
-from app.core.overlap import axis_coverage
-from app.core.plan import CropPlan
-from app.core.tokens import axis_windows
+from app.core.plan.canvas import Canvas
+from app.core.plan.config import CropConfig
+from app.core.plan.geometry import Box
+from app.core.plan.overlap import axis_coverage
+from app.core.plan.plan import CropPlan
+from app.core.plan.tokens import axis_windows
 
 _NOTHING = 1e-6
 """Px that rounding may leave between edges that are the same."""

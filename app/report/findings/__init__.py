@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from app.core.config import CropConfig
+from app.core.plan.config import CropConfig
+from app.report.figures.set_statistics import SetStatistics
 from app.report.findings import about_cost, about_counts, about_overlap
 from app.report.findings.finding import Finding
-from app.report.set_statistics import SetStatistics
 
 __all__ = ["Finding", "findings"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isclose
 
-from app.core.config import CropConfig
-from app.core.method_settings import Method
+from app.core.control.method_settings import Method
+from app.core.plan.config import CropConfig
+from app.report.figures.set_statistics import SetStatistics
+from app.report.figures.settings_compared import SettingRow
 from app.report.findings.finding import Finding
-from app.report.set_statistics import SetStatistics
-from app.report.settings_compared import SettingRow
 from app.report.words import count, images_of, percent
 
 

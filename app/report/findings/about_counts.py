@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from app.core.config import CropConfig
+from app.core.plan.config import CropConfig
+from app.report.figures.set_statistics import CountRow, SetStatistics, TilingRow
 from app.report.findings.finding import Finding
-from app.report.set_statistics import CountRow, SetStatistics, TilingRow
 from app.report.words import count, grid_crops, images_of, listed, percent, plural, runs
 
 _ENOUGH_IMAGES = 30

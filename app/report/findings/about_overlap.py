@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.core.config import CropConfig
+from app.core.plan.config import CropConfig
+from app.report.figures.published import Comparison, compare_with_published
+from app.report.figures.set_statistics import SetStatistics
 from app.report.findings.finding import Finding
-from app.report.published import Comparison, compare_with_published
-from app.report.set_statistics import SetStatistics
 from app.report.words import images_of, percent, percent_range, times, times_range
 
 

@@ -8,7 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from app.core.geometry import Grid
+from app.core.plan.geometry import Grid
+from app.report.figures.published import Comparison
+from app.report.figures.set_statistics import CountRow, TilingRow
+from app.report.figures.shapes import Range
 from app.report.html.svg import (
     INK,
     LINE,
@@ -19,10 +22,7 @@ from app.report.html.svg import (
     legend,
     plain_axes,
 )
-from app.report.measured import MeasuredCount
-from app.report.published import Comparison
-from app.report.set_statistics import CountRow, TilingRow
-from app.report.shapes import Range
+from app.report.timing.measured import MeasuredCount
 from app.report.words import count, ms, percent
 
 _ROW_PX = 27

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from app.core.families import DEFAULT_FAMILY
+from app.core.plan.families import DEFAULT_FAMILY
 from app.report.experiment import Experiment
 
 _DEFAULT_IMAGES = 5

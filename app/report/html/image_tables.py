@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from app.core.control import max_crops_table, size_table
-from app.core.headroom import Headroom, height_headroom, width_headroom
-from app.core.sizing import DecidedMode
-from app.report.averages import PredictLatency
+from app.core.control.alternatives import max_crops_table, size_table
+from app.core.control.headroom import Headroom, height_headroom, width_headroom
+from app.core.control.resizing import DecidedMode
 from app.report.experiment import Examined
+from app.report.figures.averages import PredictLatency
 from app.report.html.embedding import Embedded
 from app.report.html.methods_chart import NAMES
 from app.report.html.table import Cell, Row, Table

@@ -9,17 +9,17 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from app import __version__
-from app.core.geometry import Grid
-from app.core.overlap import Overlap, grid_overlap
+from app.core.plan.geometry import Grid
+from app.core.plan.overlap import Overlap, grid_overlap
 from app.report import words
 from app.report.experiment import Examined, Experiment
+from app.report.figures.published import compare_with_published, explained
 from app.report.findings import Finding, findings
 from app.report.html import charts, image_tables, set_tables
 from app.report.html.command import command
 from app.report.html.embedding import Embedded
 from app.report.html.methods_chart import methods_chart
 from app.report.html.table import Table
-from app.report.published import compare_with_published, explained
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
-from app.core.method_settings import Method
+from app.core.control.method_settings import Method
 from app.report.experiment import Experiment
+from app.report.figures.published import Comparison
+from app.report.figures.set_statistics import SetStatistics, TilingRow
+from app.report.figures.settings_compared import SettingRow
+from app.report.figures.shapes import ShapeRow
 from app.report.html.methods_chart import NAMES
 from app.report.html.table import Cell, Row, Table
-from app.report.measured import COMPONENTS, MeasuredCount
-from app.report.published import Comparison
-from app.report.set_statistics import SetStatistics, TilingRow
-from app.report.settings_compared import SettingRow
-from app.report.shapes import ShapeRow
+from app.report.timing.measured import COMPONENTS, MeasuredCount
 from app.report.words import (
     NONE,
     count,

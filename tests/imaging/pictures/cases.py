@@ -3,10 +3,10 @@
 import numpy as np
 from PIL import Image
 
-from app.core.config import make_config
-from app.core.families import family_named
-from app.core.geometry import Size
-from app.core.plan import CropPlan, make_plan
+from app.core.plan.config import make_config
+from app.core.plan.families import family_named
+from app.core.plan.geometry import Size
+from app.core.plan.plan import CropPlan, make_plan
 
 MOLMO_1, MOLMO_2 = "molmo-7b-d-0924", "molmo2-8b"
 

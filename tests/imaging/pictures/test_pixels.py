@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.core.geometry import Box
+from app.core.plan.geometry import Box
 from app.imaging.pictures import draw
 from app.imaging.pictures.colours import crop_styles
 from app.imaging.pictures.engine import drawing

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.strategies import configs, plan_or_reject, sizes
 
-from app.core.geometry import Box
-from app.core.tokens import axis_tokens
+from app.core.plan.geometry import Box
+from app.core.plan.tokens import axis_tokens
 from app.imaging.pictures.zones import coverage_zones, kept_patches, padding_of
 
 

@@ -12,21 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.profiles import entry, profile
 
-from app.core.config import make_config
-from app.core.families import FAMILIES
-from app.core.geometry import Size
-from app.core.latency import Latency
-from app.core.methods import compare_methods
-from app.core.plan import make_plan
-from app.core.predictions import predict
-from app.report.candidates import Agreement
-from app.report.dataset import Dataset, DatasetImage, Skipped
+from app.core.control.methods import compare_methods
+from app.core.latency.latency import Latency
+from app.core.latency.predictions import predict
+from app.core.plan.config import make_config
+from app.core.plan.families import FAMILIES
+from app.core.plan.geometry import Size
+from app.core.plan.plan import make_plan
+from app.report.dataset.candidates import Agreement
+from app.report.dataset.images import Dataset, DatasetImage, Skipped
 from app.report.drawing import files_of
 from app.report.experiment import Asked, Examined, Experiment, SelectionFacts
+from app.report.figures.set_statistics import set_statistics
 from app.report.html.embedding import MOST_PICTURED, embed_all
 from app.report.html.page import render_report
-from app.report.measured import MeasuredCount
-from app.report.set_statistics import set_statistics
+from app.report.timing.measured import MeasuredCount
 
 CONFIG = make_config(FAMILIES["molmo-7b-d-0924"])
 PHOTO, SMALL = Size(640, 480), Size(300, 200)

@@ -16,8 +16,8 @@ def shrink() -> None:
     Crops are of 12 patches where they are of 24, and of 13 where they are of 27: an even and an odd
     side, with windows left between the margins.
     """
-    from app.core import families
-    from app.encoder import device
+    from app.core.plan import families
+    from app.encoder.device import device
     from app.encoder.runtimes import compiler, fastest, graphs
 
     families.FAMILIES = MappingProxyType(

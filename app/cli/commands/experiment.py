@@ -1,0 +1,148 @@
+"""``experiment``: what the crops of a set of images cost, and where they overlap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.arguments import (
+    CropSizeOption,
+    MarginsOption,
+    MaxCropsOption,
+    ModelOption,
+    ProfileOption,
+)
+from app.cli.dataset_arguments import DatasetArgument, FileJsonOption, ImagesOption, SplitOption
+from app.cli.inputs import NO_PROFILE, effective_config, read_profile, read_settings
+from app.cli.problems import PARTLY
+from app.core.latency.model import LatencyModel
+from app.core.latency.predictions import Predictions
+from app.cores import available_cores
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from app.report.experiment import Experiment
+
+
+def experiment(
+    dataset: DatasetArgument,
+    split: SplitOption = None,
+    images: ImagesOption = None,
+    exp2: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="A profiling, as `profile` writes it: images are then chosen of its.",
+        ),
+    ] = None,
+    num_images: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Images that are looked at closely.")
+    ] = 5,
+    target_max_crops: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Grid crops that one of them has, or the nearest."),
+    ] = 12,
+    crops: Annotated[
+        bool, typer.Option(help="Write these images and each of their crops, too.")
+    ] = True,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", file_okay=False, help="For all files.")
+    ] = Path("exp6_crop_overlap"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the files of an earlier run.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes that draw; by default one a core."),
+    ] = None,
+    model: ModelOption = None,
+    max_crops: MaxCropsOption = None,
+    overlap_margins: MarginsOption = None,
+    crop_size_px: CropSizeOption = None,
+    profile: ProfileOption = None,
+    as_json: FileJsonOption = False,
+) -> None:
+    """Analyse the crops of a set of images: tilings, overlap, cost, and what would change them.
+
+    Writes a report (HTML), its figures (JSON) and pictures of some images. Exit code 3: all was
+    written, but some images had to be skipped.
+    """
+    from app.cli.output import console
+    from app.cli.skipped import print_skipped
+    from app.report.answer import to_json
+    from app.report.crop_overlap import JSON_FILE, CropOverlapAnalysis
+
+    settings = read_settings()
+    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    earlier = out / JSON_FILE
+    if earlier.exists() and not force:
+        raise typer.BadParameter(
+            f"{earlier} exists already; --force replaces it and what belongs to it",
+            param_hint="--out",
+        )
+    timings = read_profile(profile, settings)
+    known = Predictions(LatencyModel(timings) if timings else None, NO_PROFILE)
+    analysis = CropOverlapAnalysis(
+        config.family.name,
+        out,
+        max_crops=config.max_crops,
+        overlap_margins=config.overlap_margins,
+        crop_size_px=config.crop_size_px,
+        latency=known.latency,
+        max_pixels=settings.max_pixels,
+        workers=workers or available_cores(),
+    )
+    try:
+        found = analysis.run(
+            dataset,
+            split,
+            exp2,
+            num_images,
+            target_max_crops,
+            crops,
+            images=images,
+        )
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{error.filename or out}: {error.strerror}", param_hint="--out"
+        ) from None
+    if as_json:
+        typer.echo(to_json(found), nl=False)
+    else:
+        _print(console(), found, out)
+    print_skipped(found.skipped)
+    if found.skipped:
+        raise typer.Exit(PARTLY)
+
+
+def _print(shown: Console, found: Experiment, folder: Path) -> None:
+    """The findings, which images were looked at, and where everything is."""
+    from app.cli.output import printable
+    from app.cli.tables.plan import columns, heading
+    from app.report.crop_overlap import REPORT_FILE
+    from app.report.findings import findings
+    from app.schemas.plan import ConfigAnswer
+
+    shown.print(heading(found.config.family.name, ConfigAnswer.of(found.config)))
+    shown.print()
+    for finding in findings(found.statistics, found.config):
+        shown.print(f"• {finding.text}")
+    shown.print()
+    table = columns("Looked at closely", "Image", "Size", "Tiling", "Crops>", "Prompt tokens>")
+    for one in found.examined:
+        tokens = f"{one.plan.tokens.prompt:,}"
+        row = (printable(one.image.file_name), str(one.image.size), str(one.plan.grid))
+        table.add_row(*row, f"{one.plan.grid.crops} + 1", tokens)
+    shown.print(table)
+    chosen = found.selection
+    if not chosen.target_is_there:
+        shown.print(
+            f"No image gets {chosen.target_crops} grid crops; nearest are {chosen.closest_crops}."
+        )
+    shown.print()
+    shown.print(f"Report: {folder / REPORT_FILE}")

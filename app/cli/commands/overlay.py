@@ -1,0 +1,119 @@
+"""``overlay``: a picture of an image's crops, or of a size's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.arguments import (
+    CropSizeOption,
+    ForceOption,
+    MarginsOption,
+    MaxCropsOption,
+    ModelOption,
+    parse_size,
+)
+from app.cli.files import check_output, drawing_format, write_output
+from app.cli.inputs import effective_config, read_bytes, read_settings
+from app.core.plan.geometry import Size
+from app.core.plan.plan import CropPlan, make_plan
+from app.imaging.pictures import (
+    DEFAULT_SIDE_PX,
+    MAX_SIDE_PX,
+    MIN_SIDE_PX,
+    Kind,
+    PictureFormat,
+    check_side,
+    draw,
+    draw_upload,
+)
+
+
+def overlay(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|WIDTHxHEIGHT",
+            help="The image file; or a size in px, which is drawn on a plain ground.",
+        ),
+    ],
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            help="`crops`: boundaries on the image. `comparison`: beside it the crops and their "
+            "tokens. `statistics`: overlap in figures. `coverage`: overlap as a map."
+        ),
+    ] = "crops",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="OUT",
+            dir_okay=False,
+            help="File to write; by default beside the image, as in photo.crops.png.",
+        ),
+    ] = None,
+    form: Annotated[
+        PictureFormat | None,
+        typer.Option("--format", help="By default what OUT ends in, else png."),
+    ] = None,
+    side_px: Annotated[
+        int,
+        typer.Option(
+            metavar="PX",
+            help=f"Longer side of what is drawn, {MIN_SIDE_PX} to {MAX_SIDE_PX}.",
+        ),
+    ] = DEFAULT_SIDE_PX,
+    force: ForceOption = False,
+    model: ModelOption = None,
+    max_crops: MaxCropsOption = None,
+    overlap_margins: MarginsOption = None,
+    crop_size_px: CropSizeOption = None,
+) -> None:
+    """Draw the crops of an image, or of a size: boundaries, tokens, overlap."""
+    settings = read_settings()
+    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    check_side(side_px)
+    made = form or drawing_format(out) or "png"
+    file = Path(source)
+    if file.exists() and not file.is_dir():
+        written = out or file.with_name(f"{file.stem}.{kind}.{made}")
+        check_output(written, made, source=file, force=force)
+        plan, drawn = draw_upload(
+            kind,
+            read_bytes(file, settings),
+            config,
+            max_pixels=settings.max_pixels,
+            form=made,
+            side_px=side_px,
+        )
+    else:
+        size = _size_of(source)
+        written = out or Path(f"{size}.{kind}.{made}")
+        check_output(written, made, source=None, force=force)
+        plan = make_plan(size, config)
+        drawn = draw(kind, plan, None, form=made, side_px=side_px)
+    write_output(written, drawn, force=force)
+    _say(plan, written)
+
+
+def _size_of(source: str) -> Size:
+    try:
+        return parse_size(source)
+    except typer.BadParameter:
+        raise typer.BadParameter(
+            f"{source} is neither a file nor a size such as 640x480",
+            param_hint="FILE|WIDTHxHEIGHT",
+        ) from None
+
+
+def _say(plan: CropPlan, written: Path) -> None:
+    from app.cli.output import console
+
+    console().print(
+        f"{written}  {plan.grid}: {plan.total_crops} crops with the global one, "
+        f"{plan.tokens.prompt:,} prompt tokens"
+    )

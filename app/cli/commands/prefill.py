@@ -1,0 +1,115 @@
+"""``prefill``: what a prompt token costs on a language model's server."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+DEFAULT_TOKENS = "256,512,1024,1536,2048"
+"""Images cost Molmo about 300 to 1,500 tokens; prompts must be on both sides of that."""
+
+
+def parse_lengths(text: str) -> tuple[int, ...]:
+    """``64,256`` as prompts of 64 and of 256 tokens."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) <= 7 for part in parts):
+        raise typer.BadParameter(
+            f"these are lengths of prompts in tokens, as in {DEFAULT_TOKENS}",
+            param_hint="--tokens",
+        )
+    return tuple(int(part) for part in parts)
+
+
+def prefill(
+    url: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="An OpenAI-compatible server: vLLM, SGLang, TGI, …"),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="As the server names it; by default its only one."),
+    ] = None,
+    tokens: Annotated[
+        str,
+        typer.Option(metavar="N,N,…", help="About how long the prompts are; three at least."),
+    ] = DEFAULT_TOKENS,
+    rounds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Timed prompts of each length.")
+    ] = 9,
+    chat: Annotated[
+        bool,
+        typer.Option("--chat", help="Ask for chat completions, where there are no plain ones."),
+    ] = False,
+    api_key_env: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VARIABLE", help="Name of the environment variable with the server's key."
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.001, metavar="S", help="Seconds that one answer may take.")
+    ] = 120,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON with every point; errors too, on stderr.")
+    ] = False,
+) -> None:
+    """Measure what each prompt token adds to the first token's time, on a server you run.
+
+    Sends prompts of several lengths, one at a time, in shuffled rounds. The server should have
+    nothing else to do. Prints the settings that add the cost to the service's answers.
+    """
+    lengths = parse_lengths(tokens)
+    # Late: the HTTP client and the schemas are nothing that other commands should wait for.
+    from app.cli.output import console, print_json
+    from app.cli.tables.prefill import print_prefill
+    from app.prefill.measure import measure_prefill
+    from app.prefill.server import FirstToken, ModelServer
+    from app.schemas.prefill import PrefillAnswer
+
+    told = console(stderr=True)
+    key = _key(api_key_env)
+    with (
+        ModelServer(url, api_key=key, chat=chat, timeout_s=timeout) as server,
+        told.status("asking the server for its models") as status,
+    ):
+
+        def show(done: int, total: int, last: FirstToken) -> None:
+            took = f"{last.prompt_tokens:,} tokens, {last.ms:,.1f} ms"
+            status.update(f"{done} of {total} prompts; the last one: {took}")
+
+        named = model or _only_model(server.models())
+        measured = measure_prefill(server, named, lengths, rounds, progress=show)
+        answer = PrefillAnswer.of(
+            measured.fit,
+            url=server.url,
+            path=server.path,
+            model=named,
+            cached_tokens=measured.cached_tokens,
+        )
+    if as_json:
+        print_json(answer)
+    else:
+        print_prefill(console(), answer)
+
+
+def _key(variable: str | None) -> str | None:
+    """The key in an environment variable. What was typed is not repeated: it may be the key."""
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise typer.BadParameter(
+            "there is no environment variable of that name, or it is empty; the key itself never "
+            "belongs on a command line",
+            param_hint="--api-key-env",
+        )
+    return key
+
+
+def _only_model(models: list[str]) -> str:
+    if len(models) == 1:
+        return models[0]
+    known = f"the server has {', '.join(models)}" if models else "the server names none"
+    raise typer.BadParameter(f"say which model; {known}", param_hint="--model")

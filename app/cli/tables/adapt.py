@@ -1,0 +1,89 @@
+"""An adaptation as tables: what was decided and why, and everything that was weighed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.tables.plan import Fact, columns, facts, heading, scale_text, tiling, tokens
+
+if TYPE_CHECKING:
+    from app.schemas.adapt import AdaptAnswer, AdaptDecision, CandidateRow
+
+
+def print_adaptation(out: Console, answer: AdaptAnswer, written: Path | None) -> None:
+    """Print it. ``written`` is the file, if any."""
+    decision, plan = answer.decision, answer.plan
+    rows: list[Fact] = [
+        ("Decided", _decided(decision)),
+        ("Why", decision.reason),
+        ("Tiling", tiling(decision.tiling)),
+        ("Prompt tokens", tokens(plan.tokens)),
+        ("Latency", _latency(answer)),
+        ("Written", Text(str(written), style="bold green") if written else "nothing: a dry run"),
+    ]
+    out.print(heading(plan.model, plan.config))
+    out.print()
+    out.print(facts(rows))
+    if len(answer.alternatives) > 1:
+        out.print()
+        out.print(_table(answer, wide=out.width >= 96))
+
+
+def _decided(decision: AdaptDecision) -> Text:
+    size = f"{decision.width}x{decision.height} px"
+    limit = f", with max_crops={decision.max_crops}" if decision.mode == "max_crops" else ""
+    scale = "" if decision.scale_x == decision.scale_y == 1 else f" ({_scale(decision)})"
+    return Text.assemble((decision.mode, "bold"), " → ", (size, "bold"), scale, limit)
+
+
+def _scale(row: CandidateRow) -> str:
+    return scale_text(row.scale_x, row.scale_y)
+
+
+def _latency(answer: AdaptAnswer) -> str:
+    decision, latency = answer.decision, answer.plan.latency
+    if decision.latency_ms is None:
+        return f"not known: {latency.reason}"
+    prefill = ", prefill included" if answer.budget.prefill else ""
+    at = f"p{answer.budget.percentile:g}"
+    return f"{at} {decision.latency_ms:.1f} ms{prefill}; {latency.device}, {latency.reason}"
+
+
+def _table(answer: AdaptAnswer, *, wide: bool) -> Table:
+    """``wide`` has room for what explains the rest."""
+    known = any(row.latency_ms is not None for row in answer.alternatives)
+    table = columns(
+        "Everything that was weighed; bold: taken, *: on the Pareto front",
+        *("Mode", "Tiling", "Size", "Max\ncrops>", "Prompt\ntokens>"),
+        *((f"p{answer.budget.percentile:g}\nms>",) if known else ()),
+        *("SSIM>", "PSNR\ndB>"),
+        *(("Px a\npatch>",) if wide else ()),
+        "In\nbudget",
+    )
+    for row in answer.alternatives:
+        table.add_row(*_cells(row, known, wide), style="bold" if row.chosen else None)
+    return table
+
+
+def _cells(row: CandidateRow, known: bool, wide: bool) -> list[str]:
+    quality = row.image_quality
+    cells = [
+        row.mode,
+        f"{row.tiling.rows}x{row.tiling.cols}",
+        f"{row.width}x{row.height}",
+        str(row.max_crops),
+        f"{row.prompt_tokens:,}",
+    ]
+    if known:
+        cells.append("–" if row.latency_ms is None else f"{row.latency_ms:.1f}")
+    cells.append(f"{quality.ssim:.3f}" if quality else "–")
+    cells.append(f"{quality.psnr_db:.1f}" if quality and quality.psnr_db is not None else "–")
+    if wide:
+        cells.append(f"{quality.pixels_per_patch:.1f}" if quality else "–")
+    cells.append(("yes" if row.within_budget else "no") + (" *" if row.pareto else ""))
+    return cells

@@ -1,0 +1,141 @@
+"""Which candidate to take: the best quality within the budget, or an error that says how near."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.core.control.budget import Budget, Candidate, cost
+from app.core.control.retained import ImageQuality
+from app.core.errors import BudgetUnreachable
+
+SSIM_DIGITS = 3
+"""Qualities are compared as they are shown: a smaller difference is none that anyone could see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A candidate, and what was found about it.
+
+    ``quality`` is None where it was not measured. On the ``pareto`` front is what no other equals
+    in latency, tokens and quality while being better in one of them.
+    """
+
+    candidate: Candidate
+    quality: ImageQuality | None
+    within_budget: bool
+    pareto: bool = False
+    chosen: bool = False
+
+    @property
+    def ssim(self) -> float:
+        """As it is shown and compared; below all others where it was not measured."""
+        return -1.0 if self.quality is None else round(self.quality.ssim, SSIM_DIGITS)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether another image is sent than the one that came."""
+        return self.candidate.mode not in ("unchanged", "max_crops")
+
+    def passes(self, quality_threshold: float | None) -> bool:
+        """Whether a threshold lets it pass. What touches no pixel makes no image worse."""
+        if quality_threshold is None or not self.is_made:
+            return True
+        return self.quality is not None and self.quality.ssim >= quality_threshold
+
+
+def choose(
+    judged: Sequence[Judged], budget: Budget, *, quality_threshold: float | None = None
+) -> tuple[Judged, ...]:
+    """All of them again, with the one to take and the Pareto front marked.
+
+    Taken is the best quality within the budget; of equals what changes least, then what costs
+    least. Images below the threshold are not made: what is left then is to limit ``max_crops``.
+
+    Raises:
+        BudgetUnreachable: nothing is left; with the best that could be had.
+    """
+    within = [one for one in judged if one.within_budget]
+    if not within:
+        raise _too_dear([one.candidate for one in judged], budget)
+    good = [one for one in within if one.passes(quality_threshold)]
+    if not good:
+        raise _too_poor(max(within, key=_rank), budget, quality_threshold)
+    best = max(good, key=_rank)
+    return tuple(
+        replace(one, chosen=one is best, pareto=not any(_beats(two, one) for two in judged))
+        for one in judged
+    )
+
+
+def _rank(one: Judged) -> tuple[float, ...]:
+    """Of equal quality, what changes least; of equal change, what costs least."""
+    return one.ssim, -one.candidate.change, *(-part for part in cost(one.candidate))
+
+
+def _beats(one: Judged, other: Judged) -> bool:
+    """Whether ``one`` is nowhere worse than ``other`` and somewhere better."""
+    mine, theirs = _merits(one), _merits(other)
+    return all(a >= b for a, b in zip(mine, theirs, strict=True)) and mine != theirs
+
+
+def _merits(one: Judged) -> tuple[float, float, float]:
+    latency_ms, tokens, *_ = cost(one.candidate)
+    return one.ssim, -latency_ms, -tokens
+
+
+def _too_dear(found: Sequence[Candidate], budget: Budget) -> BudgetUnreachable:
+    if not found:
+        return BudgetUnreachable(f"nothing that could be done keeps {budget}")
+    cheapest = min(found, key=cost)
+    tokens, latency_ms = cheapest.plan.tokens.prompt, cheapest.latency_ms
+    many_tokens = budget.tokens is not None and tokens > budget.tokens
+    limit = budget.tokens if many_tokens else budget.latency_ms
+    actual = tokens if many_tokens else latency_ms
+    took = f"{tokens} prompt tokens" if many_tokens else _ms(latency_ms)
+    unknown = sum(one.latency_ms is None for one in found)
+    besides = f"; the latency of {unknown} of {len(found)} candidates is not known"
+    return BudgetUnreachable(
+        f"nothing keeps {budget}: the cheapest, {_words(cheapest)}, takes {took}"
+        + (besides if unknown and budget.latency_ms is not None else ""),
+        limit=limit,
+        actual=actual,
+        best=_facts(cheapest),
+    )
+
+
+def _too_poor(best: Judged, budget: Budget, quality_threshold: float | None) -> BudgetUnreachable:
+    assert best.quality is not None  # measured, as it is within the budget
+    ssim = best.quality.ssim
+    return BudgetUnreachable(
+        f"within {budget} the best is {_words(best.candidate)} with an SSIM of {ssim:.4g}, "
+        f"below the threshold of {quality_threshold}",
+        parameter="quality_threshold",
+        limit=quality_threshold,
+        actual=ssim,
+        best={**_facts(best.candidate), "ssim": ssim},
+    )
+
+
+def _ms(latency_ms: float | None) -> str:
+    return "a latency that is not known" if latency_ms is None else f"{latency_ms:.1f} ms"
+
+
+def _words(candidate: Candidate) -> str:
+    crops = f"{candidate.plan.grid} crops"
+    if candidate.mode == "max_crops":
+        return f"max_crops={candidate.max_crops} ({crops})"
+    return f"{candidate.mode} at {candidate.decision.size} ({crops})"
+
+
+def _facts(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "mode": candidate.mode,
+        "max_crops": candidate.max_crops,
+        "tiling": str(candidate.plan.grid),
+        "width": candidate.decision.size.width,
+        "height": candidate.decision.size.height,
+        "prompt_tokens": candidate.plan.tokens.prompt,
+        "latency_ms": candidate.latency_ms,
+    }

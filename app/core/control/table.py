@@ -1,0 +1,89 @@
+"""The lookup table: from a number of crops to the size, the tokens and the latency they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.core.control.fitting import canvas_grids, fitting_sizes, sizes_within_canvas
+from app.core.control.resizing import aspect_distortion
+from app.core.plan.canvas import canvas_size
+from app.core.plan.config import CropConfig
+from app.core.plan.geometry import Grid, Size
+from app.core.plan.overlap import Overlap, grid_overlap
+from app.core.plan.tokens import TokenCounts, count_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class LutFit:
+    """A size of the asked aspect that gets the grid; ``scale`` is None where only an aspect is."""
+
+    size: Size
+    scale: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LutOption:
+    """One factorisation. An image of ``size``, its canvas, gets just this grid."""
+
+    grid: Grid
+    size: Size
+    tokens: TokenCounts
+    overlap: Overlap
+    fit: LutFit | None
+
+
+@dataclass(frozen=True, slots=True)
+class LutRow:
+    """All ways to ``target_crops`` grid crops; ``best`` indexes the one nearest the aspect."""
+
+    target_crops: int
+    best: int
+    options: tuple[LutOption, ...]
+
+
+def lookup_table(
+    config: CropConfig, *, image: Size | None = None, aspect: Size | None = None
+) -> tuple[LutRow, ...]:
+    """One row for every count of grid crops up to ``max_crops`` that has a canvas.
+
+    With ``image`` the fits are sizes of that image (the largest not above it, else the smallest
+    upscale); with ``aspect`` they are the largest size of that aspect that its canvas holds
+    unscaled. With neither there are no fits and the best option is the most nearly square.
+    """
+    fits = _fits(config, image, aspect)
+    wanted = image or aspect or Size(1, 1)
+    rows = []
+    for crops, grids in canvas_grids(config).items():
+        distortions = [aspect_distortion(grid, wanted, config) for grid in grids]
+        rows.append(
+            LutRow(
+                target_crops=crops,
+                best=distortions.index(min(distortions)),
+                options=tuple(_option(grid, fits.get(grid), config) for grid in grids),
+            )
+        )
+    return tuple(rows)
+
+
+def _fits(config: CropConfig, image: Size | None, aspect: Size | None) -> Mapping[Grid, LutFit]:
+    if image is not None:
+        longest = max(image.width, image.height)
+        return {
+            grid: LutFit(size, max(size.width, size.height) / longest)
+            for grid, size in fitting_sizes(image, config).items()
+        }
+    if aspect is not None:
+        sizes = sizes_within_canvas(aspect, config)
+        return {grid: LutFit(size, None) for grid, size in sizes.items()}
+    return {}
+
+
+def _option(grid: Grid, fit: LutFit | None, config: CropConfig) -> LutOption:
+    return LutOption(
+        grid=grid,
+        size=canvas_size(grid, config),
+        tokens=count_tokens(grid, config),
+        overlap=grid_overlap(grid, config),
+        fit=fit,
+    )

@@ -1,0 +1,1 @@
+"""Latency: measured timings, the profile made of them, and predictions from a profile."""

@@ -1,0 +1,1 @@
+"""The plan of an image: its tiling, canvas, crops, tokens and overlap."""

@@ -1,0 +1,119 @@
+"""Where the image lies on the canvas that is cut into crops.
+
+Source: ``resize_and_pad`` (letterbox) in allenai/molmo; Molmo 2 stretches to the canvas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.core.errors import CollapsedImage
+from app.core.plan.config import CropConfig
+from app.core.plan.float32 import round_both_to_float32
+from app.core.plan.geometry import Box, Grid, Size
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A canvas and the scaled image on it, all in px. Padding that is odd is larger at the end."""
+
+    width: int
+    height: int
+    scaled_width: int
+    scaled_height: int
+    pad_left: int
+    pad_top: int
+    image: Size
+
+    @property
+    def scale_x(self) -> float:
+        """Canvas px per px of the original, as the resize applies it."""
+        return self.scaled_width / self.image.width
+
+    @property
+    def scale_y(self) -> float:
+        return self.scaled_height / self.image.height
+
+    @property
+    def content(self) -> Box:
+        """The part of the canvas that shows the image."""
+        return Box(
+            self.pad_left,
+            self.pad_top,
+            self.pad_left + self.scaled_width,
+            self.pad_top + self.scaled_height,
+        )
+
+    @property
+    def box(self) -> Box:
+        """All of the canvas."""
+        return Box(0, 0, self.width, self.height)
+
+    def to_image(self, box: Box) -> Box | None:
+        """A canvas box in px of the original: padding cut off, scale undone; None if all padding.
+
+        Multiplies before it divides, so that the image's own edges come back exactly.
+        """
+        visible = box.intersect(self.content)
+        if visible is None:
+            return None
+        width, height = self.image.width, self.image.height
+        return Box(
+            (visible.x0 - self.pad_left) * width / self.scaled_width,
+            (visible.y0 - self.pad_top) * height / self.scaled_height,
+            (visible.x1 - self.pad_left) * width / self.scaled_width,
+            (visible.y1 - self.pad_top) * height / self.scaled_height,
+        )
+
+    def padding_ratio(self, box: Box) -> float:
+        """The share of the box that shows no image."""
+        visible = box.intersect(self.content)
+        return 1.0 if visible is None else 1.0 - visible.area / box.area
+
+
+def canvas_size(grid: Grid, config: CropConfig) -> Size:
+    """The canvas of a grid. An image of just this size gets just this grid, unscaled."""
+    return Size(
+        width=grid.cols * config.window_px + config.margin_px,
+        height=grid.rows * config.window_px + config.margin_px,
+    )
+
+
+def place_on_canvases(image: Size, grid: Grid, config: CropConfig) -> tuple[Canvas, Canvas]:
+    """The image on the canvas of its grid, and in the global crop.
+
+    Raises:
+        CollapsedImage: as :func:`place_image` says.
+    """
+    side = Size(config.crop_size_px, config.crop_size_px)
+    return place_image(image, canvas_size(grid, config), config), place_image(image, side, config)
+
+
+def place_image(image: Size, on: Size, config: CropConfig) -> Canvas:
+    """How the family's resize law puts ``image`` on a canvas of size ``on``.
+
+    Raises:
+        CollapsedImage: the letterbox would scale a side to 0 px; the reference fails there too.
+    """
+    if config.family.preprocessing.resize_law == "stretch":
+        return Canvas(on.width, on.height, on.width, on.height, 0, 0, image)
+    scale = min(round_both_to_float32(on.width / image.width, on.height / image.height))
+    scaled = round_both_to_float32(image.width * scale, image.height * scale)
+    scaled_width, scaled_height = int(scaled[0]), int(scaled[1])
+    if scaled_width < 1 or scaled_height < 1:
+        raise CollapsedImage(
+            f"{image} scaled onto a canvas of {on} would be {scaled_width}x{scaled_height} px; "
+            "each side must be at least 1 px",
+            limit=1,
+            actual=min(scaled_width, scaled_height),
+            canvas=str(on),
+        )
+    return Canvas(
+        width=on.width,
+        height=on.height,
+        scaled_width=scaled_width,
+        scaled_height=scaled_height,
+        pad_left=(on.width - scaled_width) // 2,
+        pad_top=(on.height - scaled_height) // 2,
+        image=image,
+    )

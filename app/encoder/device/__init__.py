@@ -1,0 +1,1 @@
+"""The device of an encoder: its choice, memory, threads, copies and failures."""

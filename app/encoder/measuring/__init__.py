@@ -1,0 +1,1 @@
+"""Measuring an encoder: warm-up, passes, the state of the machine, and the record."""

@@ -1,0 +1,292 @@
+"""Measuring an encoder: a profile of its latency per number of crops.
+
+The method is docs/method/measuring.md. Each count is timed once as soon as it is warm, so that
+there is something to show whenever time is up. Once all are warm, rounds visit each (count, scope)
+once, in shuffled order, with a large product among them. What is timed is timed directly: nothing
+is subtracted.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import torch
+
+from app.core.errors import EncoderError, OutOfDeviceMemory
+from app.core.latency.profile import Profile
+from app.core.latency.profile_entry import ProfileEntry
+from app.core.latency.profile_merge import continued
+from app.core.plan.config import CropConfig, make_config
+from app.core.plan.work import matmul_rate
+from app.core.rounds import shuffled_rounds
+from app.encoder.device.device import copy_gb_per_s, matmul_gflop_per_s
+from app.encoder.device.memory import in_device_memory
+from app.encoder.encoder import Encoder
+from app.encoder.measuring.machine import MachineWatch
+from app.encoder.measuring.pace import Pace, Timekeeper, coarse_to_fine
+from app.encoder.measuring.record import Calibration, build_profile, profile_key
+from app.encoder.measuring.scopes import SCOPES, Scope, Subject, subject_of
+from app.encoder.measuring.series import Run, Series, run_here
+from app.encoder.measuring.warmup import WarmupRule, default_warmup
+from app.encoder.synthetic import ProfilePlan, profile_plans
+
+Phase = Literal["warm-up", "rounds"]
+Entries = Mapping[int, ProfileEntry]
+"""By total crops."""
+
+log = logging.getLogger(__name__)
+
+MOST_SHARE = 0.99
+"""The progress of a measurement by the time it has taken: it is done when its last pass is."""
+
+YIELD_S = 2.0
+"""Profiles on the way are given at least this far apart: each is also written to disk."""
+
+
+def default_scopes(device: torch.device) -> tuple[Scope, ...]:
+    """All of them on a GPU. On a CPU there is no bus, and `full` would double the time."""
+    return SCOPES if device.type == "cuda" else ("vision",)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a measurement is: ``done`` from 0 to 1, and what was done last."""
+
+    done: float
+    phase: Phase
+    total_crops: int
+    last_ms: float
+
+
+def measure_profile(
+    encoder: Encoder,
+    counts: Sequence[int] | None = None,
+    rounds: int | None = None,
+    warmup: WarmupRule | None = None,
+    budget_s: float | None = None,
+    resume: Profile | None = None,
+    *,
+    config: CropConfig | None = None,
+    scopes: Sequence[Scope] | None = None,
+    run: Run = run_here,
+    progress: Callable[[Progress], None] = lambda _: None,
+    until: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Profile]:
+    """Measure, and yield the profile so far now and then, and at the end.
+
+    Args:
+        counts: total crops; by default all up to the configuration's ``max_crops`` + 1.
+        rounds: the most timed passes of each; by default what :class:`Pace` gives.
+        warmup: by default :func:`default_warmup`.
+        budget_s: time after which no further pass starts; as many rounds are made as fit it. The
+            last profile is not complete if fewer than the least did. None means no limit.
+        resume: an earlier profile; if it was measured under the same conditions, what it lacks is
+            added to its passes, else it is ignored.
+        config: margins to measure with; by default the family's.
+        scopes: what is timed; by default :func:`default_scopes`. ``vision`` always is.
+        run: does every piece of work on the device, one call each, so that other work can come
+            between two passes.
+        until: asked before each pass; once it is true the measurement ends where it is.
+
+    Every profile has entries. None is yielded where ``until`` ended it before the first.
+
+    Raises:
+        EncoderError: time was up before anything was measured, or no count fits the memory.
+    """
+    keeper = Timekeeper(Pace.of(encoder.device, rounds, budget_s), clock)
+    config = config or make_config(encoder.family)
+    plans = profile_plans(config, counts or range(1, config.max_crops + 2))
+    key = profile_key(encoder, config)
+    kept = resume if resume is not None and resume.matches(key) else None
+    earlier = {entry.total_crops: entry for entry in kept.entries} if kept else {}
+    most = keeper.pace.most
+    waiting = [plan for plan in plans if _passes(earlier, plan) < most]
+    asked = {plan.total_crops for plan in plans}
+    others = [entry for crops, entry in earlier.items() if crops not in asked]
+    others_whole = (kept is not None and kept.complete) or all(
+        len(entry.samples_ms.vision) >= keeper.pace.least for entry in others
+    )
+    if kept and not waiting:
+        rounds = min(_passes(earlier, plan) for plan in plans)
+        yield replace(kept, complete=others_whole, rounds=min(rounds, most))
+        return
+    session = _Session(
+        encoder,
+        waiting,
+        earlier,
+        keeper,
+        scopes or default_scopes(encoder.device),
+        run=run,
+        progress=progress,
+        cancelled=until,
+    )
+    shown = clock()
+
+    def profile(final: bool) -> Profile:
+        entries = {**earlier, **session.entries()}
+        fewest = min(_passes(entries, plan) for plan in plans)
+        enough = most if until() else keeper.pace.least
+        complete = final and others_whole and session.has_rounds(enough)
+        found = build_profile(
+            encoder,
+            key,
+            list(entries.values()),
+            session.calibration(final),
+            rounds=min(fewest, most) if complete else most,
+            complete=complete,
+        )
+        return continued(kept, found) if kept else found
+
+    for _ in session.passes(warmup or default_warmup(encoder.device), clock):
+        if session.entries() and clock() - shown >= YIELD_S:
+            yield profile(final=False)
+            shown = clock()
+    if session.entries():
+        yield profile(final=True)
+    elif kept and kept.entries:
+        yield kept
+    elif not until():
+        raise EncoderError(
+            "nothing was measured: no number of crops fits the memory, or the time was up before "
+            "the first pass"
+        )
+
+
+class _Session:
+    """One measurement under way: warm-up, then rounds."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        plans: Sequence[ProfilePlan],
+        earlier: Entries,
+        keeper: Timekeeper,
+        scopes: Sequence[Scope],
+        *,
+        run: Run,
+        progress: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._encoder, self._plans, self._earlier = encoder, plans, earlier
+        self._keeper, self._scopes = keeper, scopes
+        self._run, self._progress, self._cancelled = run, progress, cancelled
+        self._watch = MachineWatch(encoder.device)
+        self._rates: list[float] = []
+        self._copy_rate: float | None = None
+        self._series: dict[int, Series] = {}
+        self._done = 0
+        rounds = keeper.pace.most * len(scopes)
+        self._work = sum(plan.total_crops for plan in plans) * (1 + rounds)
+
+    def entries(self) -> dict[int, ProfileEntry]:
+        """The counts that were timed at least once, by total crops."""
+        return {crops: found.entry() for crops, found in self._series.items() if found.begun}
+
+    def has_rounds(self, rounds: int) -> bool:
+        """Tell whether every count has so many passes, those of the warm-up not counted."""
+        found = [self._series.get(plan.total_crops) for plan in self._plans]
+        return all(series and series.passes("vision") >= rounds for series in found)
+
+    def calibration(self, final: bool) -> Calibration:
+        """What was measured of the machine itself; ``final``: look at it once more."""
+        return Calibration(
+            matmul_gflop_per_s=matmul_rate(self._rates),
+            copy_gb_per_s=self._copy_rate,
+            machine_before=self._watch.before,
+            machine_after=self._watch.after() if final else None,
+        )
+
+    def passes(self, rule: WarmupRule, clock: Callable[[], float]) -> Iterator[None]:
+        """Measure, pausing after each count that is warm and after each pass of the rounds."""
+        if self._is_over():
+            return
+        self._copy_rate = self._run(partial(copy_gb_per_s, self._encoder.device))
+        yield from self._warm_all(rule, clock)
+        yield from self._rounds(clock)
+
+    def _warm_all(self, rule: WarmupRule, clock: Callable[[], float]) -> Iterator[None]:
+        for number, plan in enumerate(coarse_to_fine(self._plans)):
+            if self._is_over():
+                return
+            bounded = self._keeper.warmup(rule, left=len(self._plans) - number)
+            try:
+                self._series[plan.total_crops] = self._warm(plan, bounded, clock)
+            except OutOfDeviceMemory as error:
+                log.warning("%d crops in all are not measured: %s", plan.total_crops, error.detail)
+            else:
+                yield
+
+    def _warm(self, plan: ProfilePlan, rule: WarmupRule, clock: Callable[[], float]) -> Series:
+        def subject_if_it_fits() -> Subject:
+            self._encoder.check_memory(plan.total_crops)
+            return subject_of(self._encoder, plan, self._scopes)
+
+        subject = self._run(subject_if_it_fits)
+        series = Series(plan, subject, self._earlier.get(plan.total_crops))
+        scopes = subject.scopes(self._scopes)
+        series.warm(scopes, rule, self._run, clock=clock, until=self._cancelled)
+        self._tell("warm-up", plan.total_crops, 0.0)
+        return series
+
+    def _rounds(self, clock: Callable[[], float]) -> Iterator[None]:
+        keys: list[tuple[Series, Scope] | None] = [
+            (series, scope)
+            for series in self._series.values()
+            for scope in series.subject.scopes(self._scopes)
+        ]
+        pace, longest_s = self._keeper.pace, 0.0
+        too_large: set[tuple[Series, Scope] | None] = set()
+        for number, order in enumerate(shuffled_rounds([*keys, None], pace.most)):
+            lacking = [
+                key
+                for key in order
+                if key not in too_large and (key is None or key[0].passes(key[1]) < pace.most)
+            ]
+            if lacking in ([], [None]) or not self._keeper.allows_round(number, longest_s):
+                return
+            started = clock()
+            for key in lacking:
+                if self._is_over():
+                    return
+                try:
+                    self._time(key)
+                except OutOfDeviceMemory as error:  # what others find free changes meanwhile
+                    log.warning("%s is measured no further: %s", _named(key), error.detail)
+                    too_large.add(key)
+                    continue
+                yield
+            longest_s = max(longest_s, clock() - started)
+
+    def _time(self, key: tuple[Series, Scope] | None) -> None:
+        """Time one pass; None is the product, once a round: its rate of the same minute."""
+        if key is None:
+            device, dtype = self._encoder.device, self._encoder.dtype
+            rate = partial(matmul_gflop_per_s, device, dtype)
+            self._rates.append(self._run(partial(in_device_memory, rate)))
+            return
+        series, scope = key
+        last_ms = series.time(scope, self._run)
+        self._tell("rounds", series.plan.total_crops, last_ms)
+
+    def _is_over(self) -> bool:
+        return self._cancelled() or self._keeper.is_over()
+
+    def _tell(self, phase: Phase, crops: int, last_ms: float) -> None:
+        self._done += crops
+        done = max(self._done / self._work, MOST_SHARE * self._keeper.share())
+        self._progress(Progress(min(1.0, done), phase, crops, last_ms))
+
+
+def _named(key: tuple[Series, Scope] | None) -> str:
+    return "the product" if key is None else f"{key[1]} of {key[0].plan.total_crops} crops in all"
+
+
+def _passes(entries: Entries, plan: ProfilePlan) -> int:
+    entry = entries.get(plan.total_crops)
+    return len(entry.samples_ms.vision) if entry else 0

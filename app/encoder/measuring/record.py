@@ -1,0 +1,122 @@
+"""Putting a measurement on record: the conditions it was made under, and the profile."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import torch
+
+from app import __version__
+from app.core.latency.profile import SCHEMA_VERSION, Fidelity, MachineState, Profile, ProfileKey
+from app.core.latency.profile_entry import ProfileEntry
+from app.core.plan.config import CropConfig, make_config
+from app.encoder.device.device import device_name, dtype_name
+from app.encoder.encoder import Encoder
+from app.encoder.measuring.machine import contention
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the machine itself reached, and how it was, around the passes."""
+
+    matmul_gflop_per_s: float | None
+    copy_gb_per_s: float | None
+    machine_before: MachineState | None
+    machine_after: MachineState | None
+
+
+def profile_key(encoder: Encoder, config: CropConfig | None = None) -> ProfileKey:
+    """The conditions a profile of this encoder is measured under, now."""
+    margins = (config or make_config(encoder.family)).overlap_margins
+    on_cuda = encoder.device.type == "cuda"
+    return ProfileKey(
+        model=encoder.family.name,
+        device=device_name(encoder.device),
+        device_type="cuda" if on_cuda else "cpu",
+        dtype=dtype_name(encoder.dtype),
+        runtime=encoder.runtime.name,
+        weights=encoder.weights,
+        overlap_margins=margins,
+        threads=None if on_cuda else torch.get_num_threads(),
+        torch_version=torch.__version__,
+        openvino_version=version("openvino") if _runs_openvino(encoder.runtime.name) else None,
+    )
+
+
+def build_profile(
+    encoder: Encoder,
+    key: ProfileKey,
+    entries: Sequence[ProfileEntry],
+    calibration: Calibration,
+    *,
+    rounds: int,
+    complete: bool,
+) -> Profile:
+    """The record of these entries, stamped with versions and the present time."""
+    return Profile(
+        schema_version=SCHEMA_VERSION,
+        model=key.model,
+        device=key.device,
+        device_type=key.device_type,
+        dtype=key.dtype,
+        runtime=key.runtime,
+        weights=key.weights,
+        overlap_margins=key.overlap_margins,
+        threads=torch.get_num_threads(),
+        versions=versions_of(key),
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        rounds=rounds,
+        matmul_gflop_per_s=calibration.matmul_gflop_per_s,
+        copy_gb_per_s=calibration.copy_gb_per_s,
+        fidelity=fidelity_of(encoder),
+        machine_before=calibration.machine_before,
+        machine_after=calibration.machine_after,
+        contended=_contended(key, entries, calibration),
+        states=(),
+        complete=complete,
+        entries=tuple(sorted(entries, key=lambda entry: entry.total_crops)),
+    )
+
+
+def versions_of(key: ProfileKey) -> dict[str, str]:
+    """Of everything whose version can change a latency."""
+    known = {
+        "python": platform.python_version(),
+        "torch": key.torch_version,
+        "crop_planner": __version__,
+    }
+    return known if key.openvino_version is None else known | {"openvino": key.openvino_version}
+
+
+def _runs_openvino(runtime: str) -> bool:
+    return runtime.startswith("openvino")
+
+
+def fidelity_of(encoder: Encoder) -> Fidelity | None:
+    """How near the encoder comes to plain float32; None if that was not checked."""
+    if encoder.fidelity is None:
+        return None
+    tokens = encoder.fidelity.tokens
+    return Fidelity(tokens.relative_error, max(0.0, tokens.min_cosine))
+
+
+def cpu_share(key: ProfileKey, *, spent_ms: float, wall_ms: float) -> float | None:
+    """CPU time over wall time and thread, of all passes on a CPU; None elsewhere."""
+    if not key.threads or not wall_ms or not spent_ms:
+        return None
+    return spent_ms / wall_ms / key.threads
+
+
+def _contended(
+    key: ProfileKey, entries: Sequence[ProfileEntry], calibration: Calibration
+) -> str | None:
+    before, after = calibration.machine_before, calibration.machine_after
+    if before is None or after is None:
+        return None
+    wall_ms = sum(sum(entry.samples_ms.vision) for entry in entries)
+    spent_ms = sum(sum(entry.samples_ms.cpu) for entry in entries)
+    return contention(before, after, cpu_share=cpu_share(key, spent_ms=spent_ms, wall_ms=wall_ms))

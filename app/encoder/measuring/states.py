@@ -1,0 +1,126 @@
+"""Latency of an encoder that is not warm: the first call of a process, and calls after silence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from app.core.latency.profile_entry import StateEntry
+from app.core.plan.config import CropConfig, make_config
+from app.core.plan.families import family_named
+from app.encoder.device.choices import DeviceChoice, RuntimeChoice
+from app.encoder.device.device import choose_device, dtype_name, dtype_named
+from app.encoder.encoder import Encoder
+from app.encoder.loading import load_encoder
+from app.encoder.measuring.scopes import subject_of
+from app.encoder.synthetic import profile_plans
+
+SILENCES_S = (1.0, 10.0)
+REPEATS = 3
+
+
+def measure_idle(
+    encoder: Encoder,
+    counts: Sequence[int],
+    *,
+    config: CropConfig | None = None,
+    silences_s: Sequence[float] = SILENCES_S,
+    repeats: int = REPEATS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[StateEntry, ...]:
+    """Passes of a warm encoder, each after so much silence."""
+    entries: list[StateEntry] = []
+    for plan in profile_plans(config or make_config(encoder.family), counts):
+        subject = subject_of(encoder, plan, ("vision",))
+        subject.vision()  # warm
+        for silence_s in silences_s:
+            samples: list[float] = []
+            for _ in range(repeats):
+                sleep(silence_s)
+                samples.append(subject.vision().vision_ms)
+            entry = StateEntry.of(
+                "idle", tuple(samples), total_crops=plan.total_crops, silence_s=silence_s
+            )
+            entries.append(entry)
+    return tuple(entries)
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """What a fresh process is told to load and to run once."""
+
+    model: str
+    checkpoint: str | None
+    device: DeviceChoice
+    dtype: str
+    runtime: RuntimeChoice
+    threads: int
+    total_crops: int
+
+
+def cold_start_of(encoder: Encoder, total_crops: int, checkpoint: Path | None) -> ColdStart:
+    """The same encoder, in another process."""
+    return ColdStart(
+        model=encoder.family.name,
+        checkpoint=None if checkpoint is None else str(checkpoint),
+        device="cuda" if encoder.device.type == "cuda" else "cpu",
+        dtype=dtype_name(encoder.dtype),
+        runtime=encoder.runtime.name,  # type: ignore[arg-type]  # every runtime's name is a choice
+        threads=torch.get_num_threads(),
+        total_crops=total_crops,
+    )
+
+
+def measure_cold(start: ColdStart, repeats: int = REPEATS) -> StateEntry:
+    """First calls, each in a process of its own.
+
+    Raises:
+        RuntimeError: a process failed; with the end of what it said.
+    """
+    runs = [_in_a_fresh_process(start) for _ in range(repeats)]
+    return StateEntry.of(
+        "cold",
+        tuple(first_ms for _, first_ms in runs),
+        total_crops=start.total_crops,
+        load_s=min(load_s for load_s, _ in runs),
+    )
+
+
+def _in_a_fresh_process(start: ColdStart) -> tuple[float, float]:
+    command = [sys.executable, "-m", "app.encoder.measuring.states", json.dumps(asdict(start))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"a fresh process failed: {done.stderr.strip()[-500:]}")
+    load_s, first_ms = json.loads(done.stdout.splitlines()[-1])
+    return float(load_s), float(first_ms)
+
+
+def run_cold(start: ColdStart) -> tuple[float, float]:
+    """Load and run once, in this process: seconds to load, and ms of the first pass."""
+    torch.set_num_threads(start.threads)
+    device = choose_device(start.device)
+    family = family_named(start.model)
+    started = time.perf_counter()
+    encoder = load_encoder(
+        family,
+        checkpoint=Path(start.checkpoint) if start.checkpoint else None,
+        device=device,
+        dtype=dtype_named(start.dtype),
+        runtime=start.runtime,
+        check=False,  # which would be the first call
+    )
+    load_s = time.perf_counter() - started
+    (plan,) = profile_plans(make_config(family), [start.total_crops])
+    subject = subject_of(encoder, plan, ("vision",))
+    return load_s, subject.vision().vision_ms
+
+
+if __name__ == "__main__":
+    print(json.dumps(run_cold(ColdStart(**json.loads(sys.argv[1])))))

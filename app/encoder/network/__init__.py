@@ -1,0 +1,1 @@
+"""The network: backbone, weights, and the input that a plan gives it."""

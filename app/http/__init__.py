@@ -1,0 +1,1 @@
+"""HTTP shared by the routes: bodies, parameters, problems, and forms of answers."""

@@ -1,0 +1,1 @@
+"""Reading image files: facts from the header, and pixels, within limits."""

@@ -1,0 +1,108 @@
+"""Decode an upload, within limits, into upright RGB pixels and the facts about them.
+
+Everything that can be wrong with the bytes is found here: Pillow opens lazily and lets truncated
+files pass, so the image is decoded in full before anything is made of its pixels. For the facts
+alone see ``look``. Pillow's process-wide guards stay as Pillow ships them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from app.core.errors import UndecodableImage
+from app.core.plan.geometry import Size
+from app.imaging.read.facts import ImageFacts, facts_of
+from app.imaging.read.opening import header_of, open_image, reason
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An upload, decoded: upright 8-bit RGB ``pixels``, and the facts about it.
+
+    Large: 4 bytes a pixel. Whoever needs only the facts should keep only those.
+    """
+
+    pixels: Image.Image
+    icc_profile: bytes | None
+    facts: ImageFacts
+
+    @property
+    def size(self) -> Size:
+        return self.facts.size
+
+
+def decode(data: bytes, *, max_pixels: int) -> Picture:
+    """Decode an image file.
+
+    Args:
+        data: the file.
+        max_pixels: refused above this, from the header, before any pixel is decoded.
+
+    Raises:
+        UnsupportedImageType: no signature of a format we take.
+        TooManyPixels: width × height above the limit.
+        UndecodableImage: a format we take, but damaged, truncated or empty.
+    """
+    image = open_image(data, max_pixels)
+    if image.format == "PNG":
+        with _damage_refused():
+            image.load()  # before Pillow does while it looks for EXIF, where errors would be lost
+    header = header_of(image)
+    icc_profile = colour_profile(image)
+    pixels = load_rgb(image)
+    facts = facts_of(data, header, Size(pixels.width, pixels.height))
+    return Picture(pixels, icc_profile, facts)
+
+
+def colour_profile(image: Image.Image) -> bytes | None:
+    """The ICC profile of an opened image, where it still holds once the pixels are RGB."""
+    return image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
+
+
+def load_rgb(image: Image.Image, *, turn: bool = True) -> Image.Image:
+    """All pixels of an opened image, in 8-bit RGB without transparency or metadata.
+
+    Upright, or as they are stored where ``turn`` is false. Raises UndecodableImage.
+    """
+    with _damage_refused():
+        image.load()
+        if turn:
+            _turn_upright(image)
+        rgb = _to_rgb(image)
+    rgb.info.clear()
+    return rgb
+
+
+@contextmanager
+def _damage_refused() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise  # ours, not the file's
+    except Exception as error:  # decoders raise whatever the damaged bytes lead them to
+        raise UndecodableImage(f"the image cannot be decoded: {reason(error)}") from error
+
+
+def _turn_upright(image: Image.Image) -> None:
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception:  # an EXIF block that cannot be read says nothing about orientation
+        log.debug("unreadable EXIF", exc_info=True)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """``convert("RGB")`` as Molmo's loader does, but 16 bits are scaled rather than cut at 255."""
+    image.info.pop("transparency", None)  # dropped by the conversion too, but not silently
+    if image.mode.startswith("I;16"):
+        # Pillow clips 16-bit grey to white; the high byte is the picture.
+        high = (np.asarray(image) >> 8).astype(np.uint8)
+        return Image.fromarray(high).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

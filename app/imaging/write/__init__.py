@@ -1,0 +1,1 @@
+"""Writing image files: resized pixels, encoded and verified."""

@@ -1,0 +1,1 @@
+"""The images of a data set: where they are, their sizes, and the selected ones."""

@@ -1,0 +1,85 @@
+"""COCO-style annotation files: ``{"images": [{"id", "width", "height", "file_name"}, …], …}``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.core.errors import InvalidDataset, InvalidSize
+from app.core.plan.geometry import Size
+from app.report.dataset.json_file import read_json
+
+_LARGEST_ID = 2**63 - 1
+"""Ids are parts of file names, so they cannot be of any length; databases have no larger ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """An image as annotated; without a ``file_name`` in the file, the id stands for it."""
+
+    image_id: int | str
+    file_name: str
+    size: Size
+
+
+@dataclass(frozen=True, slots=True)
+class BadEntry:
+    """An entry that is no image, and why."""
+
+    name: str
+    reason: str
+
+
+def read_annotations(path: Path) -> list[Annotated | BadEntry]:
+    """The images of an annotation file, in its order; whatever else it holds is not looked at.
+
+    Of several entries with one id only the first is an image.
+
+    Raises:
+        InvalidDataset: it cannot be read, or is no such file.
+    """
+    try:
+        content = read_json(path)
+    except ValueError as error:
+        raise InvalidDataset(f"{path.name} cannot be read as JSON: {error}") from None
+    entries = content.get("images") if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise InvalidDataset(
+            f"{path.name} is no annotation file: it has no list `images` of objects with id, "
+            "width, height and file_name"
+        )
+    return list(_images(entries))
+
+
+def _images(entries: list[Any]) -> Iterator[Annotated | BadEntry]:
+    seen: set[str] = set()
+    for index, entry in enumerate(entries):
+        read = _image(entry, f"images[{index}]")
+        if isinstance(read, Annotated):
+            if str(read.image_id) in seen:
+                read = BadEntry(read.file_name, f"images[{index}]: id {read.image_id} came before")
+            else:
+                seen.add(str(read.image_id))
+        yield read
+
+
+def _image(entry: Any, at: str) -> Annotated | BadEntry:
+    if not isinstance(entry, dict):
+        return BadEntry(at, f"{at} is not an object")
+    image_id, name = entry.get("id"), entry.get("file_name")
+    called = name if isinstance(name, str) else at
+    # A bool is an int to isinstance.
+    if not isinstance(image_id, int | str) or isinstance(image_id, bool) or image_id == "":
+        return BadEntry(called, f"{at}: id is neither an integer nor a string")
+    if isinstance(image_id, int) and abs(image_id) > _LARGEST_ID:
+        return BadEntry(called, f"{at}: id has more than 64 bits")
+    width, height = entry.get("width"), entry.get("height")
+    if type(width) is not int or type(height) is not int:
+        return BadEntry(called, f"{at}: width and height are not both whole px")
+    try:
+        size = Size(width, height)
+    except InvalidSize as error:
+        return BadEntry(called, f"{at}: {error.detail}")
+    return Annotated(image_id, name if isinstance(name, str) and name else str(image_id), size)

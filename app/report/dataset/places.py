@@ -1,0 +1,114 @@
+"""Where the images of a data set are: which folder or annotation file is meant, and its files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from app.core.errors import InvalidDataset
+from app.report.dataset.identity import IMAGE_SUFFIXES
+
+
+def image_files(folder: Path, unreadable: Callable[[OSError], None]) -> Iterator[Path]:
+    """The files with an image's suffix below ``folder``, hidden ones left out; links are followed,
+    but into no folder twice.
+    """
+    entered: set[str] = set()
+    for here, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
+        real = os.path.realpath(here)
+        folders[:] = [] if real in entered else sorted(f for f in folders if f[0] != ".")
+        if real in entered:
+            continue
+        entered.add(real)
+        for file in sorted(files):
+            if file[0] != "." and Path(file).suffix.lower() in IMAGE_SUFFIXES:
+                yield Path(here, file)
+
+
+def chosen_source(source: Path, split: str | None) -> Path:
+    """The folder or the annotation file that is meant.
+
+    Raises:
+        InvalidDataset: there is no such split; the detail names those that there are.
+    """
+    if split is None:
+        return source
+    if source.is_file():
+        if split in source.stem:
+            return source
+        raise InvalidDataset(f"{source.name} is one split, and not {split}", actual=split)
+    folders = [source / split, source / "images" / split]
+    for folder in folders if split == Path(split).name else []:
+        if folder.is_dir() and next(image_files(folder, lambda _: None), None):
+            return folder
+    files = [file for file in _annotation_files(source) if _split_of(file) == split]
+    if files:
+        # COCO has several files of a split, and this is the one about objects in images.
+        return next((file for file in files if file.name.startswith("instances_")), files[0])
+    known = sorted(known_splits(source))
+    there = f"there are {', '.join(known)}" if known else "there is none at all"
+    raise InvalidDataset(
+        f"{source.name or source} has no split {split} with images in it: {there}",
+        actual=split,
+        known=known,
+    )
+
+
+def known_splits(source: Path) -> set[str]:
+    """The names of subfolders with images, and of annotation files."""
+    places = [place for place in (source, source / "images") if place.is_dir()]
+    folders = (one for place in places for one in place.iterdir() if one.is_dir())
+    with_images = {
+        one.name
+        for one in folders
+        if one.name[0] != "." and next(image_files(one, lambda _: None), None)
+    }
+    return (with_images - {"images"}) | {_split_of(file) for file in _annotation_files(source)}
+
+
+def _annotation_files(source: Path) -> list[Path]:
+    return [file for file in sorted((source / "annotations").glob("*_*.json")) if file.is_file()]
+
+
+def _split_of(file: Path) -> str:
+    """``val2017`` of ``instances_val2017.json``."""
+    return file.stem.rpartition("_")[2]
+
+
+def images_folder(
+    file: Path, names: Sequence[str], split: str | None, images: Path | None
+) -> Path | None:
+    """Where the files that an annotation file names are: as told, or the first place with one.
+
+    Raises:
+        InvalidDataset: there is no such folder as told.
+    """
+    if images is not None:
+        if not images.is_dir():
+            raise InvalidDataset(f"there is no folder {images}", actual=str(images))
+        return images
+    named = dict.fromkeys(name for name in (split, _split_of(file)) if name)
+    for base in (file.parent, file.absolute().parent.parent):
+        for place in (base, base / "images"):
+            for folder in (*(place / name for name in named), place):
+                if folder.is_dir() and any(file_in(name, folder) for name in names):
+                    return folder
+    return None
+
+
+def file_in(name: str, folder: Path) -> Path | None:
+    """The file in ``folder`` that an annotation names; never one outside of it."""
+    relative = PurePosixPath(name)
+    if relative.is_absolute() or ".." in relative.parts or "\0" in name:
+        return None
+    candidates = (folder / relative, folder / relative.name)
+    return next((path for path in candidates if is_file(path)), None)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; a name that is too long to be one's is of none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -1,0 +1,195 @@
+"""What a set of images costs as a whole: how often which tiling, and where its crops overlap."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from app.core.control.fitting import canvas_grids
+from app.core.latency.latency import Latency
+from app.core.plan.canvas import canvas_size
+from app.core.plan.config import CropConfig
+from app.core.plan.geometry import Grid, Size
+from app.core.plan.overlap import Overlap
+from app.core.plan.plan import CropPlan, make_plan
+from app.core.plan.tokens import TokenCounts
+from app.core.plan.work import plan_flops
+from app.report.figures.averages import (
+    Averages,
+    Planned,
+    PredictLatency,
+    averages,
+    padding_ratio,
+    plan_each,
+    weighted_mean,
+)
+from app.report.figures.cliffs import Cliffs, count_cliffs
+from app.report.figures.settings_compared import SettingRow, compare_settings
+from app.report.figures.shapes import Shape, ShapeRow, shape_of, shape_rows
+
+
+@dataclass(frozen=True, slots=True)
+class CountRow:
+    """Images that get so many crops."""
+
+    crops: int
+    total_crops: int
+    images: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class TilingRow:
+    """One tiling that ``max_crops`` allows, and the images of the set that get it.
+
+    ``size``: an image of this size gets the tiling, unscaled. ``overlap`` is of the whole canvas,
+    which the grid decides alone; the means over the images' own content and padding are None where
+    no image gets the tiling.
+    """
+
+    grid: Grid
+    shape: Shape
+    size: Size
+    images: int
+    share: float
+    tokens: TokenCounts
+    gflop: float
+    overlap: Overlap
+    content_overlap_ratio: float | None
+    padding_ratio: float | None
+    latency: Latency
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Means over images, of the patches that show some of them.
+
+    ``encoder_redundancy``: patches the encoder runs, global crop included, per such patch.
+    ``padding_ratio``: the share of the canvas that shows none of the image.
+    """
+
+    overlap_ratio: float
+    redundancy_ratio: float
+    encoder_redundancy: float
+    padding_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetStatistics:
+    """All that is computed of a set.
+
+    ``collapsed``: images that have no plan, being too narrow. ``reduced``: those that are smaller
+    on their canvas than they are, in either direction.
+    """
+
+    images: int
+    distinct_sizes: int
+    collapsed: int
+    reduced: int
+    averages: Averages
+    content: Content
+    counts: tuple[CountRow, ...]
+    tilings: tuple[TilingRow, ...]
+    shapes: tuple[ShapeRow, ...]
+    settings: tuple[SettingRow, ...]
+    cliffs: Cliffs
+
+
+def set_statistics(
+    sizes: Iterable[Size],
+    config: CropConfig,
+    latency: PredictLatency,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> SetStatistics:
+    """Statistics of a set of sizes, each planned once however many images have it.
+
+    Args:
+        sizes: of all images.
+        config: what they are planned under.
+        latency: predicts a plan's.
+        progress: called with how many of the compared settings are done, and of how many.
+
+    Raises:
+        ValueError: none of them has a plan.
+    """
+    counted = Counter(sizes)
+    planned = tuple(plan_each(counted, config))
+    images = sum(one.images for one in planned)
+    return SetStatistics(
+        images=images,
+        distinct_sizes=len(planned),
+        collapsed=counted.total() - images,
+        reduced=sum(one.images for one in planned if _is_reduced(one.plan)),
+        averages=averages(planned, latency),
+        content=_content(planned),
+        counts=_counts(planned),
+        tilings=_tilings(planned, config, latency),
+        shapes=shape_rows(planned, config),
+        settings=compare_settings(counted, planned, config, latency, progress),
+        cliffs=count_cliffs(planned),
+    )
+
+
+def _is_reduced(plan: CropPlan) -> bool:
+    canvas, image = plan.canvas, plan.image
+    return canvas.scaled_width < image.width or canvas.scaled_height < image.height
+
+
+def _content(planned: Sequence[Planned]) -> Content:
+    overlaps = [(one.plan.content_overlap(), one.images) for one in planned]
+    return Content(
+        overlap_ratio=weighted_mean((seen.overlap_ratio, n) for seen, n in overlaps),
+        redundancy_ratio=weighted_mean((seen.redundancy_ratio, n) for seen, n in overlaps),
+        encoder_redundancy=weighted_mean(
+            (one.plan.encoder_redundancy(), one.images) for one in planned
+        ),
+        padding_ratio=weighted_mean((padding_ratio(one.plan), one.images) for one in planned),
+    )
+
+
+def _counts(planned: Sequence[Planned]) -> tuple[CountRow, ...]:
+    images: Counter[int] = Counter()
+    for one in planned:
+        images[one.plan.grid.crops] += one.images
+    total = images.total()
+    return tuple(
+        CountRow(crops, crops + 1, images[crops], images[crops] / total) for crops in sorted(images)
+    )
+
+
+def _tilings(
+    planned: Sequence[Planned], config: CropConfig, latency: PredictLatency
+) -> tuple[TilingRow, ...]:
+    by_grid: dict[Grid, list[Planned]] = {
+        grid: [] for grids in canvas_grids(config).values() for grid in grids
+    }
+    for one in planned:
+        by_grid.setdefault(one.plan.grid, []).append(one)
+    total = sum(one.images for one in planned)
+
+    def row(grid: Grid) -> TilingRow:
+        here = by_grid[grid]
+        images = sum(one.images for one in here)
+        plan = here[0].plan if here else make_plan(canvas_size(grid, config), config)
+        return TilingRow(
+            grid=grid,
+            shape=shape_of(grid),
+            size=canvas_size(grid, config),
+            images=images,
+            share=images / total,
+            tokens=plan.tokens,
+            gflop=plan_flops(plan) / 1e9,
+            overlap=plan.overlap(),
+            content_overlap_ratio=_mean(here, lambda plan: plan.content_overlap().overlap_ratio),
+            padding_ratio=_mean(here, padding_ratio),
+            latency=latency(plan),
+        )
+
+    return tuple(row(grid) for grid in sorted(by_grid, key=lambda grid: (grid.crops, grid.rows)))
+
+
+def _mean(planned: Sequence[Planned], of: Callable[[CropPlan], float]) -> float | None:
+    if not planned:
+        return None
+    return weighted_mean((of(one.plan), one.images) for one in planned)

@@ -1,0 +1,278 @@
+"""The real encoder behind :class:`app.serving.device.protocol.ServedEncoder`.
+
+Imports torch, so it is imported late.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from app.core.errors import InvalidProfile
+from app.core.latency.profile import Profile
+from app.core.latency.profile_file import load_profile, profile_filename, save_profile
+from app.core.plan.config import make_config
+from app.core.plan.families import Family
+from app.core.plan.plan import CropPlan
+from app.core.plan.work import patch_values, weights_bytes
+from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
+from app.encoder.device.device import choose_device, choose_dtype, dtype_named
+from app.encoder.device.failures import on_device
+from app.encoder.device.memory import check_room, give_back
+from app.encoder.device.threads import use_fastest_threads
+from app.encoder.encoder import Encoder, HostImage, PreparedCrops
+from app.encoder.encoder import Staged as StagedCrops
+from app.encoder.launching import Launched, launch
+from app.encoder.loading import load_encoder
+from app.encoder.measuring.measure import Progress, measure_profile
+from app.encoder.measuring.record import profile_key
+from app.encoder.measuring.scopes import SCOPES
+from app.encoder.measuring.series import Run
+from app.imaging.read.decode import Picture
+from app.serving.device.protocol import (
+    EncodedTokens,
+    MeasuredPass,
+    MeasurementRequest,
+    Pending,
+    PreparedImage,
+    Staged,
+)
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileOptions:
+    """How a profile is measured and where it is kept."""
+
+    folder: Path
+    crops: int | None
+    repeats: int | None
+    budget_s: float
+
+
+class _Pass:
+    """A launched pass, whose failures have the names that the service knows."""
+
+    def __init__(self, device: torch.device, launched: Launched) -> None:
+        self._device, self._launched = device, launched
+        self.wait = launched.wait
+
+    def is_done(self) -> bool:
+        return on_device(self._device, self._launched.is_done)
+
+    def result(self) -> list[EncodedTokens]:
+        images = on_device(self._device, self._launched.images)
+        return [EncodedTokens(image.tokens, image.positions) for image in images]
+
+
+class TorchEncoder:
+    """An :class:`Encoder` and the profile that belongs to it.
+
+    Args:
+        load: makes an encoder of the same weights in another dtype.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        options: ProfileOptions,
+        load: Callable[[torch.dtype], Encoder],
+    ) -> None:
+        self._encoder = encoder
+        self._options = options
+        self._load = load
+        key = profile_key(encoder)
+        self._file = options.folder / profile_filename(key)
+        self._key = key
+        self.model = key.model
+        self.device = key.device
+        self.dtype = key.dtype
+        self.runtime = key.runtime
+        self.weights = key.weights
+        self.note = encoder.note
+
+    def check(self, plan: CropPlan) -> None:
+        """Raise EncoderMismatch if the plan is not one this encoder can run."""
+        self._encoder.check(plan)
+
+    def prepare(self, picture: Picture, plan: CropPlan) -> PreparedImage:
+        """Put the crops on the device, and wait until they are there.
+
+        Raises:
+            OutOfDeviceMemory: they would not fit, or turned out not to.
+            DeviceLost: as of every call that uses the device.
+        """
+        pixels = np.asarray(picture.pixels)
+
+        def prepare() -> tuple[PreparedCrops, float | None]:
+            self._encoder.check_memory(plan.total_crops, [plan])
+            return self._encoder.prepare_timed(pixels, plan)
+
+        prepared, transfer_ms = self._on_device(prepare)
+
+        def run_pass() -> MeasuredPass:
+            times = self._on_device(lambda: self._encoder.run_timed(prepared))
+            return MeasuredPass(times.vision_ms, times.vit_ms, times.connector_ms)
+
+        return PreparedImage(run_pass, transfer_ms)
+
+    def stage(self, picture: Picture, plan: CropPlan) -> Staged:
+        """All that can be done beside the device, and may be done in any thread.
+
+        Raises:
+            OutOfDeviceMemory: the host's memory ran out.
+            DeviceLost: it gave no pinned memory, and takes no call any more.
+        """
+        staged = self._on_device(lambda: self._encoder.stage(np.asarray(picture.pixels), plan))
+        return Staged(staged.total_crops, staged)
+
+    def launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
+        """Begin one pass over some images, and copy their tokens to the host.
+
+        Raises:
+            OutOfDeviceMemory: the pass would not fit, or turned out not to.
+            DeviceLost: no later pass would succeed either.
+        """
+        launched = self._on_device(lambda: self._launch([staged.crops for staged in batch]))
+        return _Pass(self._encoder.device, launched)
+
+    def _launch(self, batch: Sequence[StagedCrops]) -> Launched:
+        encoder = self._encoder
+        to_cut = [crops.plan for crops in batch if isinstance(crops, HostImage)]
+        encoder.check_memory(sum(crops.total_crops for crops in batch), to_cut)
+        return launch(encoder, batch)
+
+    def _on_device(self, work: Callable[[], T], /) -> T:
+        return on_device(self._encoder.device, work)
+
+    @property
+    def profile_counts(self) -> int:
+        """The most total crops of a complete profile, which has all counts from 1."""
+        return self._options.crops or make_config(self._encoder.family).max_crops + 1
+
+    def saved_profile(self) -> Profile | None:
+        """The profile of an earlier start on this device, if it can be used."""
+        if not self._file.is_file():
+            return None
+        try:
+            profile = load_profile(self._file)
+        except InvalidProfile as error:
+            log.warning("measuring anew: %s", error.detail)
+            return None
+        return profile if profile.matches(self._key) else None
+
+    def save_profile(self, profile: Profile) -> None:
+        """Keep a profile for the next start; where that cannot be done, the log says so."""
+        folder = self._options.folder
+        try:
+            save_profile(profile, folder)
+        except OSError as error:
+            log.warning("the profile cannot be kept in %s: %s", folder, error)
+
+    def profile(
+        self,
+        request: MeasurementRequest,
+        *,
+        resume: Profile | None,
+        run: Run,
+        progress: Callable[[Progress], None],
+        until: Callable[[], bool],
+    ) -> Iterator[Profile]:
+        """Measure, within the budget that every measurement has.
+
+        Raises:
+            OutOfDeviceMemory: the inputs of all counts, which are made beforehand, do not fit.
+            DeviceLost: raised by ``run`` as well as here.
+        """
+        encoder, options = self._encoder, self._options
+
+        def run_there(work: Callable[[], T], /) -> T:
+            return run(partial(self._on_device, work))
+
+        needed = self._input_bytes(request.counts)
+        run_there(partial(check_room, encoder.device, needed, "the inputs of all counts"))
+        return measure_profile(
+            encoder,
+            request.counts,
+            request.repeats or options.repeats,
+            budget_s=options.budget_s,
+            resume=resume,
+            scopes=SCOPES if request.full else None,
+            run=run_there,
+            progress=progress,
+            until=until,
+        )
+
+    def _input_bytes(self, counts: Sequence[int]) -> int:
+        """Of the patches, and of the images that they are cut from."""
+        family = self._encoder.family
+        patches = (family.crop_size_px // family.patch_size_px) ** 2
+        return sum(counts) * patches * patch_values(family) * (self._encoder.dtype.itemsize + 1)
+
+    def in_dtype(self, dtype: str) -> TorchEncoder:
+        """A second encoder of the same weights, loaded the same way.
+
+        Raises:
+            OutOfDeviceMemory: its weights would not fit beside these.
+            CheckpointError, EncoderUnavailable: it cannot be loaded.
+        """
+        encoder, wanted = self._encoder, dtype_named(dtype)
+
+        def load() -> Encoder:
+            needed = weights_bytes(encoder.family, wanted.itemsize)
+            check_room(encoder.device, needed, f"a second encoder in {dtype}")
+            return self._load(wanted)
+
+        return TorchEncoder(self._on_device(load), self._options, self._load)
+
+    def give_memory_back(self) -> None:
+        """Return to the system what a second encoder took, now that nothing refers to it."""
+        give_back()
+
+
+def load_torch_encoder(
+    family: Family,
+    *,
+    checkpoint: Path | None,
+    device: DeviceChoice,
+    dtype: DtypeChoice,
+    runtime: RuntimeChoice,
+    threads: int | None,
+    seed: int,
+    profile: ProfileOptions,
+) -> TorchEncoder:
+    """Load the encoder a service or the command line is configured for."""
+    on = choose_device(device)
+    computed_in = choose_dtype(dtype, on)
+    if on.type == "cpu":
+        use_fastest_threads(computed_in, threads)
+
+    def load(in_dtype: torch.dtype, *, or_float32: bool = False) -> Encoder:
+        return load_encoder(
+            family,
+            checkpoint=checkpoint,
+            device=on,
+            dtype=in_dtype,
+            or_float32=or_float32,
+            runtime=runtime,
+            seed=seed,
+        )
+
+    encoder = on_device(on, lambda: load(computed_in, or_float32=dtype == "auto"))
+    log.info(
+        "runtime %s, %d threads, against plain float32: %s",
+        encoder.runtime.name,
+        torch.get_num_threads(),
+        encoder.fidelity,
+    )
+    return TorchEncoder(encoder, profile, load)

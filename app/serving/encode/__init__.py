@@ -1,0 +1,1 @@
+"""Encoding uploads: the batching policy, the batcher, and the token file."""

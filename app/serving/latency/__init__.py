@@ -1,0 +1,1 @@
+"""Latency in the service: the device profile, its measurements, and predictions."""

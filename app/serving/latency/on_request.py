@@ -1,0 +1,94 @@
+"""``latency=measure``: passes over one image's own crops, now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from app.core.errors import DeadlineExceeded
+from app.core.latency.latency import Distribution, Latency, VisionLatency
+from app.core.plan.plan import CropPlan
+from app.serving.device.protocol import MeasuredPass, ServedEncoder
+
+if TYPE_CHECKING:
+    from app.imaging.read.decode import Picture
+
+WARMUP, DEFAULT_REPEATS = 1, 3
+"""Passes of a measurement on request: not counted, and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Time a measured request spent before its passes, in ms.
+
+    ``transfer_ms`` is the part of ``preprocess_ms`` that the copy over the bus took, None where
+    there is no bus.
+    """
+
+    queue_ms: float
+    preprocess_ms: float
+    transfer_ms: float | None
+
+
+def run_passes(
+    encoder: ServedEncoder,
+    load: Callable[[], Picture],
+    plan: CropPlan,
+    *,
+    repeats: int,
+    deadline: float,
+    queue_ms: float = 0,
+    before_pass: Callable[[], None] = lambda: None,
+) -> tuple[Latency, Preparation]:
+    """Time ``repeats`` passes over a picture's crops after ``WARMUP``, in the calling thread.
+
+    Args:
+        load: decodes the picture, which is kept no longer than it takes to prepare it.
+        deadline: ``time.monotonic()`` after which no further pass starts.
+        queue_ms: how long the request waited before, to be told with the rest.
+        before_pass: called before each pass; what it raises ends them.
+
+    Returns:
+        The latency, and what came before the passes.
+
+    Raises:
+        DeadlineExceeded: the deadline came first.
+    """
+    picture = load()
+    decoded = time.monotonic()
+    prepared = encoder.prepare(picture, plan)
+    del picture
+    preprocess_ms = (time.monotonic() - decoded) * 1e3
+    spent = Preparation(queue_ms, preprocess_ms, prepared.transfer_ms)
+    passes: list[MeasuredPass] = []
+    for number in range(WARMUP + repeats):
+        before_pass()
+        if time.monotonic() > deadline:
+            raise DeadlineExceeded(
+                f"{number} of {WARMUP + repeats} passes were done by the deadline",
+                limit=WARMUP + repeats,
+                actual=number,
+            )
+        passes.append(prepared.run_pass())
+    return _measured(encoder, passes[WARMUP:]), spent
+
+
+def _measured(encoder: ServedEncoder, passes: list[MeasuredPass]) -> Latency:
+    return Latency(
+        source="measured",
+        reason=f"measured just now over this image's own crops, {len(passes)} times",
+        device=encoder.device,
+        dtype=encoder.dtype,
+        runtime=encoder.runtime,
+        weights=encoder.weights,
+        vision=VisionLatency(
+            Distribution.of([p.vision_ms for p in passes]),
+            vit_ms=median(p.vit_ms for p in passes),
+            connector_ms=median(p.connector_ms for p in passes),
+        ),
+        basis="measured",
+        this_device=True,
+    )

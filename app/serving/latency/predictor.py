@@ -1,0 +1,101 @@
+"""Keeps what answers predict latencies from, and corrects it by live measurements."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from app.core.latency.drift import Drift
+from app.core.latency.latency import Latency
+from app.core.latency.model import LatencyModel
+from app.core.latency.predictions import Predictions
+from app.core.latency.profile import Profile
+from app.core.plan.plan import CropPlan
+from app.serving.device.protocol import ServedEncoder
+
+log = logging.getLogger(__name__)
+
+
+class Predictor:
+    """The model of the profile in use, made once for each, and the drift against it.
+
+    From any thread.
+
+    Args:
+        given: a profile to predict by, whatever is measured here; None: this device's own.
+        clock: seconds, rising.
+    """
+
+    def __init__(self, given: Profile | None, clock: Callable[[], float]) -> None:
+        self._given = given
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._drift = Drift()
+        self._last = Predictions(LatencyModel(given) if given else None, missing="")
+
+    def now(
+        self, measured: Profile | None, encoder: ServedEncoder | None, missing: str
+    ) -> Predictions:
+        """What is predicted from now: the value of the last call unless something has changed.
+
+        Args:
+            measured: this device's own profile, so far.
+            encoder: what is loaded here.
+            missing: why there is no profile, if there is none.
+        """
+        with self._lock:
+            model = self._model(self._given or measured)
+            here, provenance = self._where(encoder) if model else (None, "")
+            found = Predictions(
+                model,
+                missing if model is None else "",
+                self._drift.at(self._clock()),
+                here,
+                provenance,
+            )
+            if found != self._last:
+                self._last = replace(found, revision=self._last.revision + 1)
+            return self._last
+
+    def note(self, measured: Latency, plan: CropPlan, predictions: Predictions) -> None:
+        """Hold a live measurement against what the profile alone predicts for the plan.
+
+        One of another device, dtype or runtime than the profile's says nothing of its drift.
+        """
+        if predictions.model is None or measured.vision is None:
+            return
+        predicted = predictions.model.latency(plan)
+        if predicted.vision is None or _conditions(predicted) != _conditions(measured):
+            return
+        ratio = measured.vision.vision_ms.p50 / predicted.vision.vision_ms.p50
+        log.info("measured %.3f times as long as the profile predicts", ratio)
+        with self._lock:
+            if predictions.model is self._last.model:
+                self._drift = self._drift.noted(ratio, self._clock())
+
+    def _model(self, profile: Profile | None) -> LatencyModel | None:
+        """Of this profile; the drift against another one is forgotten."""
+        known = self._last.model
+        if profile is (known.profile if known else None):
+            return known
+        self._drift = Drift()
+        return LatencyModel(profile) if profile else None
+
+    def _where(self, encoder: ServedEncoder | None) -> tuple[bool | None, str]:
+        """Whether the profile is of this device, and what answers are to say of that."""
+        given = self._given
+        if given is None:
+            return (True, "") if encoder else (None, "")
+        told = f"{given.device} ({given.dtype}, {given.runtime})"
+        if encoder is None:
+            return None, f"the profile given, of {told}; no encoder is loaded here to compare with"
+        if (given.device, given.dtype, given.runtime) == _conditions(encoder):
+            return True, ""
+        here = f"{encoder.device} ({encoder.dtype}, {encoder.runtime})"
+        return False, f"not this device: the profile given is of {told}, the encoder here on {here}"
+
+
+def _conditions(of: Latency | ServedEncoder) -> tuple[str | None, str | None, str | None]:
+    return of.device, of.dtype, of.runtime
