@@ -10,7 +10,7 @@ import pytest
 from support.devices import Flight, Image, results, submit
 from support.waiting import until
 
-from app.core.errors import DeviceLost, EncoderUnavailable
+from app.core.errors import DeviceLost, EncoderUnavailable, QueueFull
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.batcher import Batcher
 
@@ -94,6 +94,24 @@ def test_a_pass_is_timed_from_when_the_device_was_free_for_it(worker, device, mo
     device.land("b")
     assert (first.result(5).queue_ms, first.result(5).pass_ms) == (0, 5000)
     assert (second.result(5).queue_ms, second.result(5).pass_ms) == (5000, 2000)
+
+
+def test_a_full_queue_says_to_come_back_after_a_pass(worker, device, monkeypatch):
+    """As long as the last one took, in whole seconds, and after one second where none has run."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(
+        "app.serving.encode.batcher.time", SimpleNamespace(monotonic=lambda: clock.now)
+    )
+    batcher = Batcher(worker, device, limit_crops=lambda: 4, queue_crops=4)
+    for name, pass_s, told_s in (("a", 7.2, 1), ("b", 0.3, 8), ("c", 0.0, 1)):
+        (full,) = submit(batcher, name, 4)
+        with pytest.raises(QueueFull) as refused:
+            batcher.submit(Image("z"))
+        assert refused.value.facts["retry_after_s"] == told_s
+        until(lambda name=name: device.passes[-1:] == [name])
+        clock.now += pass_s
+        device.land(name)
+        full.result(5)
 
 
 def test_a_measurement_has_the_device_to_itself(batcher, device, flying, worker):
