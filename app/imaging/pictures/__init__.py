@@ -37,12 +37,12 @@ Kind = Literal["crops", "comparison", "statistics", "coverage"]
 PictureFormat = Literal["png", "svg"]
 
 NEEDS_PICTURE: frozenset[Kind] = frozenset(("crops", "comparison", "coverage"))
-"""Kinds with the picture in them; the others need no decoding."""
+"""These kinds show the picture; the others need no decoding."""
 
 DEFAULT_SIDE_PX = 1400
 MIN_SIDE_PX = 200
 MAX_SIDE_PX = 4096
-"""Bounds on the longer side of a drawing."""
+"""The longer side of a drawing stays within these bounds."""
 
 MEDIA_TYPES: dict[PictureFormat, str] = {"png": "image/png", "svg": "image/svg+xml"}
 

@@ -16,15 +16,15 @@ from app.imaging.pictures.layout import Entry, Page, Paragraph
 from app.imaging.pictures.sheet import INK, Sheet
 
 _BAR = 1.9
-"""Height of a bar and the space above it, in sizes of the text."""
+"""A bar and the space above it take this height, in sizes of the text."""
 _SPACE = 0.25
-"""Height of the space above a bar, in sizes of the text."""
+"""The space above a bar takes this height, in sizes of the text."""
 _RULE = "#d5dae0"
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The overlap over some patches of a plan, with its name, meaning and colour."""
+    """Describe the overlap over some patches, with its name, meaning and colour."""
 
     name: str
     meaning: str

@@ -31,9 +31,10 @@ _COLOURS: tuple[tuple[str, set[int]], ...] = (
     ("#008607", {2, 6}),
     ("#6a0213", {2, 11}),
 )
-"""Each colour with the indices of all colours less than 20 away for someone: never its neighbours.
+"""Each colour has the indices of the colours too like it for someone, less than 20 away.
 
-The colours with the most such indices come first, since a search places them with most trouble.
+Such colours are never neighbours. The colours with most of them come first: a search places them
+with most trouble.
 """
 
 PALETTE = tuple(colour for colour, _ in _COLOURS)
@@ -46,12 +47,12 @@ DASHES: tuple[tuple[float, ...], ...] = (
     (9.0, 2.6),
     (2.6, 3.0),
 )
-"""Lengths on and off in line widths. The n-th crop of a colour has the n-th pattern."""
+"""The n-th crop of a colour has the n-th pattern: lengths on and off, in line widths."""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """The line around a crop. No two crops of a plan share both colour and dash.
+    """Describe the line around a crop. No two crops of a plan share both colour and dash.
 
     ``ink`` is black or white, the one farther from the colour: for text on the colour, and for the
     casing beside it, so that one of the two shows on any ground.

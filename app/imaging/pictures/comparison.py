@@ -29,23 +29,23 @@ from app.imaging.pictures.view import (
 )
 
 _GAP = 0.11
-"""Space between two tiles, in sides of a tile."""
+"""Two tiles are so far apart, in sides of a tile."""
 _APART = 0.3
-"""Space between the picture, the global crop and the grid crops, in sides of a tile."""
+"""Picture, global crop and grid crops are so far apart, in sides of a tile."""
 _STACKED_FROM = 2.2
-"""Least aspect of a picture above its crops; other pictures are left of them."""
+"""Pictures of this aspect or wider are above their crops, and others left of them."""
 _FADED = 0.62
-"""Opacity of the paper over a dropped margin."""
+"""The paper over a dropped margin has this opacity."""
 _NARROWEST_PX = 7
-"""Least side of a token with a grid around it."""
+"""Smaller tokens have no grid around them."""
 _SMALLEST = 6.0
-"""Size of the smallest label."""
+"""The smallest label has this size."""
 _SAMPLE = "#57606a"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Sizes and places in sides of a tile, from the picture's corner.
+    """Measure sizes and places in sides of a tile, from the picture's corner.
 
     Attributes:
         picture: size of the picture.
@@ -99,7 +99,7 @@ def draw_comparison(plan: CropPlan, image: Image.Image | None, side_px: int) -> 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A square of the sheet for one crop, with its corner at ``(x, y)`` and text of ``size``."""
+    """Draw one crop into a square of the sheet, at ``(x, y)`` and with text of ``size``."""
 
     sheet: Sheet
     plan: CropPlan

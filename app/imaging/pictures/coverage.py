@@ -21,17 +21,17 @@ from app.imaging.pictures.sheet import INK, Segment, Sheet
 from app.imaging.pictures.view import View, Zone, coverage_zones, drawn_size, padding_of
 
 _OPACITY = 0.5
-"""Opacity of a class's colour over the grey picture."""
+"""A class's colour has this opacity over the grey picture."""
 _DARKEST, _LIGHTEST = 45, 245
-"""Grey levels for the picture's black and white, softer than the colours of the classes."""
+"""The picture's black and white become these greys, softer than the colours of the classes."""
 _PLAIN = "#949494"
-"""The ground of a plan without a picture, and of the samples in the legend."""
+"""The samples of the legend, and a plan without a picture, have this ground."""
 _NARROWEST_PX = 4.0
-"""Least width of a patch with lines around it."""
+"""Narrower patches have no lines around them."""
 _SMALLEST = 7.0
-"""Size of the smallest count."""
+"""The smallest count has this size."""
 _PADDING = 0.75
-"""Opacity of padding over the map, so that the classes below still show."""
+"""Padding has this opacity over the map, so that the classes below still show."""
 
 
 def draw_coverage(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet:

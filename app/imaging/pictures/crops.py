@@ -20,9 +20,9 @@ from app.imaging.pictures.view import View, Zone, coverage_zones, drawn_size, pa
 
 _PLAIN_SAMPLE = "#c3c9d0"
 _CASED = 1.6
-"""Width of a line with its casing, in widths of the line."""
+"""A line and its casing take this width, in widths of the line."""
 _SMALLEST = 6.0
-"""Size of the smallest number. If that does not fit, only some crops have numbers."""
+"""The smallest number has this size. If it does not fit, only some crops have numbers."""
 
 
 def draw_crops(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet:
@@ -84,7 +84,7 @@ def _sample_overlap(count: int, size: float, sheet: Sheet, box: Box) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """A crop's boundary: a line of ``width`` along ``box``."""
+    """Draw a crop's boundary, a line of ``width`` along ``box``."""
 
     crop: Crop
     box: Box

@@ -11,9 +11,9 @@ from app.imaging.write.raster import load_raster
 from app.imaging.write.resample import resize
 
 PLAIN = (226, 229, 233)
-"""Ground of a plan without a picture."""
+"""A plan without a picture has this ground."""
 BLACK = (0, 0, 0)
-"""Molmo's padding, before the normalisation."""
+"""Molmo pads with black, before the normalisation."""
 
 
 def load_ground(data: bytes, facts: ImageFacts, *, max_pixels: int, side_px: int) -> Image.Image:

@@ -13,13 +13,13 @@ from app.imaging.pictures.sheet import INK, QUIET, Sheet
 from app.imaging.pictures.view import View
 
 _NARROWEST = 34
-"""Least width of a page's text, in sizes of the text."""
+"""A page's text is at least so wide, in sizes of the text."""
 _LEADING = 1.45
-"""Height of a line in a paragraph, in sizes of its text."""
+"""A line of a paragraph takes this height, in sizes of its text."""
 _LINE = 1.75
-"""Height of a line in a legend, in sizes of its text."""
+"""A line of a legend takes this height, in sizes of its text."""
 _SAMPLE = 2.2
-"""Width of a sample in a legend, in sizes of its text."""
+"""A sample of a legend takes this width, in sizes of its text."""
 
 
 def base_size(side_px: float) -> float:
@@ -29,7 +29,7 @@ def base_size(side_px: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A sheet with its title. The drawing begins at ``(x, y)``.
+    """Lay out a sheet with a title, a drawing at ``(x, y)`` and a legend.
 
     ``size`` is that of the text, and ``width`` the most px that a line of text takes.
     """
@@ -114,7 +114,7 @@ def broken(
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Lines of text with a height that is known before they are drawn."""
+    """Set lines of text, and know their height before they are drawn."""
 
     lines: tuple[str, ...]
     size: float
@@ -148,7 +148,7 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of a legend. ``sample`` draws into a box; None for words alone."""
+    """Explain a mark in a legend. ``sample`` draws into a box; None for words alone."""
 
     text: str
     sample: Callable[[Sheet, Box], None] | None = None
@@ -156,7 +156,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """Entries by line. A long entry goes on in the next line."""
+    """Set entries in lines. A long entry goes on in the next line."""
 
     lines: tuple[tuple[Entry, ...], ...]
     size: float

@@ -18,7 +18,7 @@ from app.imaging.pictures.view import padding_of
 _BLACK, _WHITE, _GREY = "#000000", "#ffffff", "#6e7781"
 _MOST_CLASSES = 6
 _USUAL_MOST = 4
-"""Crops that meet at a corner. So 1, 2 and 4 have the same colours in every usual picture."""
+"""At a corner four crops meet. So 1, 2 and 4 have the same colours in every usual picture."""
 
 
 def mark_padding(
@@ -80,7 +80,7 @@ def diagonals(box: Box, spacing: float, *, rising: bool, shift: float = 0) -> li
 
 @dataclass(frozen=True, slots=True)
 class CoverageClass:
-    """A colour for coverage by ``first`` to ``last`` crops, both included."""
+    """Colour the coverage by ``first`` to ``last`` crops, both included."""
 
     first: int
     last: int

@@ -1,4 +1,4 @@
-"""A sheet to draw on, in px with y down."""
+"""Draw shapes and text on a sheet, in px with y down."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ INK = "#1b1f24"
 QUIET = "#57606a"
 
 ASCENT, DESCENT = 0.76, 0.24
-"""Height of the font above and below the baseline, in sizes of the text."""
+"""The font takes so much above and below the baseline, in sizes of the text."""
 _DIGITS = 0.73
-"""Height of digits, in sizes of the text."""
+"""Digits are so high, in sizes of the text."""
 
 Across = Literal["left", "center", "right"]
 Segment = tuple[tuple[float, float], tuple[float, float]]
@@ -34,7 +34,7 @@ Segment = tuple[tuple[float, float], tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A line of text and its box."""
+    """Record a line of text and its box."""
 
     text: str
     box: Box

@@ -14,14 +14,14 @@ from app.core.plan.plan import CropPlan
 from app.core.plan.tokens import axis_windows
 
 _NARROWEST = 1 / 24
-"""Least aspect of a drawn canvas that is stretched; crops would be lines below."""
+"""A stretched canvas is drawn no narrower; its crops would be lines."""
 _ROUNDING = 1e-6
-"""Distance in px that rounding may leave between equal edges."""
+"""Rounding may leave so many px between equal edges."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A canvas drawn at size ``drawn`` with its corner at ``(x0, y0)``.
+    """Draw a canvas at size ``drawn``, with its corner at ``(x0, y0)``.
 
     ``across`` and ``down`` are the drawn px for each px of the canvas.
     """
@@ -69,7 +69,7 @@ def drawn_size(plan: CropPlan, side_px: float) -> Size:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A rectangle of the canvas, in px. Each of its patches is in ``count`` grid crops."""
+    """Mark a rectangle of the canvas, in px, with each patch in ``count`` grid crops."""
 
     box: Box
     count: int
@@ -115,7 +115,7 @@ def around(inner: Box, outer: Box) -> list[Box]:
 
 @dataclass(frozen=True, slots=True)
 class PromptPatches:
-    """The patches of a crop that reach the prompt, along one axis: ``first`` to before ``last``.
+    """Delimit the patches of a crop in the prompt, along one axis: ``first`` to before ``last``.
 
     ``cuts`` are the patches that begin a token, without the first.
     """
