@@ -15,13 +15,13 @@ from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute
 
 from app import __version__
-from app.core.latency.profile_file import load_profile
 from app.core.plan.families import family_named
 from app.http import problems
 from app.http.answers import Answers
 from app.http.front import KeptAnswers, KnownQueries
 from app.http.head import HeadAsGet
 from app.http.parameters import refuse_repeats
+from app.profiles import load_profile
 from app.routes import (
     adapt,
     analyze,
@@ -37,12 +37,11 @@ from app.routes import (
     plan,
     resize,
 )
-from app.serving.admission import ImageWorkers
+from app.serving.admission import ImageWorkers, Planning
 from app.serving.device.protocol import ServedEncoder
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.encoding import Encoding
 from app.serving.latency.encoder_service import EncoderService
-from app.serving.planning import Planning
 from app.serving.service import Limits, Service
 from app.settings import Settings
 

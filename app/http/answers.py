@@ -13,8 +13,8 @@ from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.schemas.lut_csv import CSV_MEDIA_TYPE
 from app.schemas.plan_json import PlanJson, latency_json
+from app.serving.admission import Planning, is_brief
 from app.serving.kept import Kept, KeptByRevision
-from app.serving.planning import Planning, is_brief
 
 QueryKey = tuple[str, bytes, bool]
 """Path, query as it came, and whether CSV is preferred: all of a GET that answers depend on."""

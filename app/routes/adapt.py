@@ -87,7 +87,7 @@ async def adapt(
     """Leave the image alone if it keeps the budget, else take what keeps most of the picture."""
     config, wish = parameters.config(service), parameters.wish(service.prefill)
     as_json = wants_json(request)
-    known, still_measured = service.encoder.predictions(), service.encoder.is_profiling
+    known, still_measured = service.encoder.predictions(), service.encoder.profile_is_coming
     limit_s = service.limits.adapt_timeout_s
 
     def work() -> Response:

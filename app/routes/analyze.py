@@ -99,12 +99,7 @@ async def _look(
     request: Request, data: bytes, asked: Asked, service: Service
 ) -> tuple[ImageFacts, float | None]:
     """The upload's facts, and the ms that decoding took if that is what was asked for."""
-    if asked.decode == "full":
-        return await while_connected(request, service.look_at(data))
-    facts = service.glance(data)
-    if facts is None:
-        facts = await while_connected(request, service.look_at_header(data))
-    return facts, None
+    return await while_connected(request, service.look(data, in_full=asked.decode == "full"))
 
 
 async def _latency(

@@ -35,7 +35,7 @@ async def start(
     Once done it replaces these counts in the profile in use, unless it is in another dtype.
     """
     body = await read_json(request, MeasurementBody, service.limits)
-    state = service.encoder.profiling.start(
+    state = service.encoder.device_profile.start(
         service.encoder.ready_encoder(),
         counts=body.counts,
         dtype=body.dtype,
@@ -53,7 +53,7 @@ def progress(
     service: ServiceDependency,
 ) -> MeasurementAnswer:
     """Its progress, and what it measured so far. The last eight are kept."""
-    return MeasurementAnswer.of_state(service.encoder.profiling.measurement(measurement_id))
+    return MeasurementAnswer.of_state(service.encoder.device_profile.measurement(measurement_id))
 
 
 @router.delete("/{measurement_id}", summary="Stop a measurement", responses=responses(404, 422))
@@ -67,4 +67,4 @@ def cancel(
     What was measured stays in its answer, and the profile in use stays as it is, unless it is the
     first one, measured at the start.
     """
-    return MeasurementAnswer.of_state(service.encoder.profiling.cancel(measurement_id))
+    return MeasurementAnswer.of_state(service.encoder.device_profile.cancel(measurement_id))
