@@ -1,4 +1,4 @@
-"""The header of an image file, and the facts and notes that follow from it."""
+"""Derive the facts and notes about an image file from its header."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ from app.imaging.read.opening import header_of, open_image
 from app.imaging.read.png_chunks import IDAT, IEND, SIGNATURE, chunks
 
 _MOST_PARTS = 256
-"""Segments of a JPEG or chunks of a PNG; libpng writes 8 KB of pixels into a chunk."""
+"""A glance takes so many segments of a JPEG, or chunks of a PNG with 8 KB of pixels each."""
 
 _MOST_METADATA_BYTES = 2**12
-"""Bytes besides the pixels: enough for a colour profile or some 300 EXIF tags."""
+"""A glance takes so many bytes besides the pixels: a colour profile, or some 300 EXIF tags."""
 
 _SLOW_CHUNKS = (b"zTXt", b"iTXt")
-"""Compressed text, which may inflate to a thousand times its size."""
+"""Text in these chunks may inflate to a thousand times its size."""
 
 
 def glance(data: bytes, *, max_pixels: int) -> ImageFacts | None:

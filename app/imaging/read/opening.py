@@ -38,9 +38,9 @@ _FORMATS = {
     b"II+\x00": _TIFF,
     b"MM\x00+": _TIFF,
 }
-"""Pillow's name of a format by the first bytes of its files.
+"""The first bytes of a file give Pillow's name of its format.
 
-The names come from the plugins, as Pillow knows a format only after its plugin is imported.
+The names come from the plugins: Pillow knows a format only after its plugin is imported.
 """
 _ORIENTATION_TAG = 0x0112
 
