@@ -8,29 +8,21 @@ from typing import Annotated
 
 import typer
 
-from app.cli.arguments import (
-    CropSizeOption,
-    DryRunOption,
-    ForceOption,
-    FormatOption,
-    ImageArgument,
-    JsonOption,
-    MarginsOption,
-    MaxCropsOption,
-    ModelOption,
-    OutOption,
-    ProfileOption,
-    QualityOption,
-    ResampleOption,
-)
-from app.cli.files import check_output, default_output, suffix_format, write_output
 from app.cli.inputs import (
     NO_PROFILE,
-    effective_config,
     named_or_saved,
     read_bytes,
     read_settings,
 )
+from app.cli.options import (
+    Configuration,
+    ImageArgument,
+    JsonOption,
+    MadeImage,
+    ProfileOption,
+    grouped,
+)
+from app.cli.outputs import output_path, suffix_format, write_output
 from app.core.adaptation import Wish
 from app.core.control.budget import Budget, Strategy
 from app.core.control.resizing import Upscale
@@ -42,6 +34,7 @@ from app.notation import parse_modes
 from app.settings import Settings
 
 
+@grouped
 def adapt(
     file: ImageArgument,
     latency_budget_ms: Annotated[
@@ -76,26 +69,19 @@ def adapt(
     prefill_base_ms: Annotated[
         float | None, typer.Option(metavar="MS", help="What prefill takes besides.")
     ] = None,
-    form: FormatOption = None,
-    quality: QualityOption = None,
-    resample: ResampleOption = "lanczos",
-    out: OutOption = None,
-    force: ForceOption = False,
-    dry_run: DryRunOption = False,
-    model: ModelOption = None,
-    max_crops: MaxCropsOption = None,
-    overlap_margins: MarginsOption = None,
-    crop_size_px: CropSizeOption = None,
+    *,
+    output: MadeImage,
+    configuration: Configuration,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make the image that keeps a latency or token budget and loses least of the picture."""
-    from app.cli.output import console, print_json
-    from app.cli.tables.adapt import print_adaptation
+    from app.cli.tables.resize_table import print_adaptation
+    from app.cli.terminal import console, print_json
     from app.schemas.adapt import AdaptAnswer
 
     settings = read_settings()
-    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    config = configuration.effective(settings)
     wish = Wish(
         budget=Budget(latency_budget_ms, max_tokens, percentile),
         strategy=strategy,
@@ -105,23 +91,22 @@ def adapt(
         prefill=asked_prefill(prefill_ms_per_token, prefill_base_ms, settings.prefill),
     )
     known = _known(config, settings, profile, wish.budget)
-    output = Output(form or suffix_format(out), quality, resample)
+    form = output.form or suffix_format(output.out)
     adapted = adapt_file(
         read_bytes(file, settings),
         config,
         wish,
         known.latency,
-        output,
+        Output(form, output.quality, output.resample),
         max_pixels=settings.max_pixels,
         measure_all=True,
-        make=not dry_run,
+        make=not output.dry_run,
     )
     written = None
     if adapted.data is not None:
         grid = adapted.adaptation.chosen.candidate.plan.grid
-        written = out or default_output(file, grid, adapted.form)
-        check_output(written, adapted.form, source=file, force=force)
-        write_output(written, adapted.data, force=force)
+        written = output_path(file, grid, adapted.form, output)
+        write_output(written, adapted.data, force=output.force)
     answer = AdaptAnswer.of(adapted.adaptation, adapted.quality, wish, known, datetime.now(UTC))
     if as_json:
         print_json(answer)
@@ -132,7 +117,7 @@ def adapt(
 def _known(
     config: CropConfig, settings: Settings, profile: Path | None, budget: Budget
 ) -> Predictions:
-    """A budget of tokens alone needs no latency, nor the wait for what finds the saved profile."""
+    """Find the predictions; a budget of tokens alone needs none, and saves the import of torch."""
     if budget.latency_ms is None and profile is None and settings.profile is None:
         return Predictions(None, NO_PROFILE)
     return named_or_saved(profile, config, settings)

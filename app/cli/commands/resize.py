@@ -6,30 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.arguments import (
-    CropSizeOption,
-    DryRunOption,
-    ForceOption,
-    FormatOption,
-    ImageArgument,
-    JsonOption,
-    MarginsOption,
-    MaxCropsOption,
-    ModelOption,
-    OutOption,
-    ProfileOption,
-    QualityOption,
-    ResampleOption,
-    parse_grid,
-)
-from app.cli.files import check_output, default_output, suffix_format, write_output
 from app.cli.inputs import (
-    effective_config,
     given_latency,
     read_bytes,
     read_profile,
     read_settings,
 )
+from app.cli.options import (
+    Configuration,
+    ImageArgument,
+    JsonOption,
+    MadeImage,
+    ProfileOption,
+    grouped,
+    parse_grid,
+)
+from app.cli.outputs import output_path, suffix_format, write_output
 from app.core.control.resizing import ResizeMode, Resizing, Target, Upscale, decide_resize
 from app.core.errors import CollapsedImage
 from app.core.latency.profile import Profile
@@ -44,6 +36,7 @@ if TYPE_CHECKING:
     from app.schemas.resize import ResizeAnswer
 
 
+@grouped
 def resize(
     file: ImageArgument,
     target_crops: Annotated[
@@ -65,62 +58,52 @@ def resize(
         ),
     ] = "auto",
     upscale: Annotated[Upscale, typer.Option(help="`never`: no pixel is enlarged.")] = "allow",
-    form: FormatOption = None,
-    quality: QualityOption = None,
-    resample: ResampleOption = "lanczos",
-    out: OutOption = None,
-    force: ForceOption = False,
-    dry_run: DryRunOption = False,
-    model: ModelOption = None,
-    max_crops: MaxCropsOption = None,
-    overlap_margins: MarginsOption = None,
-    crop_size_px: CropSizeOption = None,
+    *,
+    output: MadeImage,
+    configuration: Configuration,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Resize an image file to exactly a number of crops or tokens, or say what can be reached."""
-    from app.cli.output import console, print_json
-    from app.cli.tables.resize import print_resize
+    from app.cli.tables.resize_table import print_resize
+    from app.cli.terminal import console, print_json
 
     if target_crops is None and target_tokens is None and tiling is None:
         raise typer.BadParameter("give one", param_hint="--target-crops, --target-tokens, --tiling")
     settings = read_settings()
-    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    config = configuration.effective(settings)
     timings = read_profile(profile, settings)
     data = read_bytes(file, settings)
     facts = look(data, max_pixels=settings.max_pixels)
-    asked = form or suffix_format(out)
+    asked = output.form or suffix_format(output.out)
     resizing = decide_resize(
         facts.size,
         config,
         Target(crops=target_crops, tokens=target_tokens, grid=tiling),
         mode=mode,
         upscale=upscale,
-        may_stay=may_stay(facts, asked, quality),
+        may_stay=may_stay(facts, asked, output.quality),
     )
     decision = resizing.decision
     unchanged = decision.mode == "unchanged"
-    made = asked or output_format(facts.format)
-    check_result(decision, made, max_pixels=settings.max_pixels)
+    form = asked or output_format(facts.format)
+    check_result(decision, form, max_pixels=settings.max_pixels)
     written = None
-    if not dry_run:
-        form_out = facts.format if unchanged else made
-        written = out or default_output(file, decision.grid, form_out)
-        check_output(written, form_out, source=file, force=force)
-        made_file = make_file(
+    if not output.dry_run:
+        written = output_path(file, decision.grid, facts.format if unchanged else form, output)
+        made = make_file(
             data,
             facts,
             decision,
             config,
-            form=made,
-            quality=quality,
-            resample=resample,
+            form=form,
+            quality=output.quality,
+            resample=output.resample,
             max_pixels=settings.max_pixels,
         )
-        write_output(written, made_file, force=force)
-    answer = _answer(
-        resizing, config, timings, None if unchanged else output_quality(made, quality)
-    )
+        write_output(written, made, force=output.force)
+    quality = None if unchanged else output_quality(form, output.quality)
+    answer = _answer(resizing, config, timings, quality)
     if as_json:
         print_json(answer)
     else:

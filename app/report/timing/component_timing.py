@@ -15,7 +15,7 @@ from app.report.dataset.images import Dataset, Skipped
 from app.report.dataset.selection import select
 from app.report.errors import InvalidDataset
 from app.report.timing.components import ComponentTiming, Subject
-from app.report.timing.session import Progress, Session, TimedEncoder, Warming
+from app.report.timing.session import TimedEncoder, TimingProgress, TimingSession, Warming
 
 
 def time_components(
@@ -27,7 +27,7 @@ def time_components(
     warming: Warming,
     max_pixels: int,
     num_images: int | None = None,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[TimingProgress], None] = lambda _: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> ComponentTiming:
     """Time every component over the images of a data set.
@@ -53,7 +53,7 @@ def time_components(
         encoder.check(subjects[0].plan)
     if num_images is not None:
         subjects = choose_subjects(subjects, num_images)
-    session = Session(
+    session = TimingSession(
         encoder, subjects, repeats=repeats, max_pixels=max_pixels, progress=progress, clock=clock
     )
     warmups = session.warm_up(warming)

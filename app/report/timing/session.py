@@ -33,7 +33,7 @@ PASS, PREPARATION = 10, 1
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TimingProgress:
     """How far a profiling is: ``done`` from 0 to 1, and what was done last."""
 
     done: float
@@ -51,7 +51,7 @@ class _Prepared:
     transfer_ms: float | None
 
 
-class Session:
+class TimingSession:
     """Call :meth:`warm_up`, then :meth:`rounds`. An image that fails once is left out from then on.
 
     ``skipped`` says why, for each of them.
@@ -64,7 +64,7 @@ class Session:
         *,
         repeats: int,
         max_pixels: int,
-        progress: Callable[[Progress], None],
+        progress: Callable[[TimingProgress], None],
         clock: Callable[[], float],
     ) -> None:
         self._encoder, self._repeats, self._max_pixels = encoder, repeats, max_pixels
@@ -157,7 +157,7 @@ class Session:
 
     def _tell(self, phase: Phase, subject: Subject, weight: int) -> None:
         self._done += weight * subject.plan.total_crops
-        self._progress(Progress(self._done / self._work, phase, subject))
+        self._progress(TimingProgress(self._done / self._work, phase, subject))
 
 
 class PassTimes(Protocol):

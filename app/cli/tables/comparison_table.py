@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.output import console, print_json
-from app.cli.tables.plan import columns
-from app.cli.tables.profile import interval, milliseconds
-from app.core.latency.comparison import compare_profiles
+from app.cli.tables.plan_table import columns
+from app.cli.tables.profile_table import interval, milliseconds
 from app.core.statistics import FEWEST
-from app.profiles import load_profile
 
 if TYPE_CHECKING:
     from app.schemas.comparison import (
@@ -25,26 +21,6 @@ if TYPE_CHECKING:
         ProfileComparisonAnswer,
     )
     from app.schemas.profile import ProfileSummary
-
-
-def compare(files: tuple[Path, Path], *, as_json: bool) -> None:
-    """Print how the profile in the first file compares with that in the second.
-
-    Raises:
-        InvalidProfile: one of them is no profile; it is named.
-        typer.BadParameter: they have no number of crops in common.
-    """
-    from app.schemas.comparison import ProfileComparisonAnswer
-
-    a, b = (load_profile(file) for file in files)
-    answer = ProfileComparisonAnswer.of(compare_profiles(a, b))
-    if not answer.counts:
-        told = "no number of crops was measured in both profiles"
-        raise typer.BadParameter(told, param_hint="--compare")
-    if as_json:
-        print_json(answer)
-    else:
-        print_comparison(console(), answer, files)
 
 
 def print_comparison(

@@ -1,4 +1,4 @@
-"""An adaptation as tables: what was decided and why, and everything that was weighed."""
+"""A resize as tables: what was decided, what it saves, and the other ways to it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,84 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.tables.plan import Fact, columns, facts, heading, scale_text, tiling, tokens
+from app.cli.tables.plan_table import (
+    Fact,
+    columns,
+    facts,
+    heading,
+    latency,
+    scale_text,
+    tiling,
+    tokens,
+)
+from app.core.plan.plan import CropPlan
 
 if TYPE_CHECKING:
     from app.schemas.adapt import AdaptAnswer, AdaptDecision, CandidateRow
+    from app.schemas.resize import DecisionAnswer, ResizeAnswer
+
+
+def print_resize(
+    out: Console, before: CropPlan | None, answer: ResizeAnswer, written: Path | None
+) -> None:
+    """Print it. ``before`` is the plan of the image as it came, ``written`` the file, if any."""
+    decision, plan = answer.decision, answer.plan
+    rows: list[Fact] = [
+        ("Before", _before(before)),
+        ("Decided", _decided(decision)),
+        ("Tiling", tiling(decision.tiling)),
+        ("Prompt tokens", tokens(plan.tokens)),
+        ("Latency", latency(plan.latency)),
+        ("Written", Text(str(written), style="bold green") if written else "nothing: a dry run"),
+    ]
+    out.print(heading(plan.model, plan.config))
+    out.print()
+    out.print(facts(rows))
+    if answer.alternatives:
+        out.print()
+        out.print(_alternatives(answer.alternatives))
+
+
+def _before(plan: CropPlan | None) -> str:
+    if plan is None:
+        return "an image that Molmo cannot take: scaled, one side would be 0 px"
+    grid = plan.grid
+    crops = f"{grid.crops} crop{'s' if grid.crops > 1 else ''}"
+    return f"{plan.image} px, {grid}: {crops}, {plan.tokens.prompt:,} prompt tokens"
+
+
+def _decided(decision: DecisionAnswer) -> Text:
+    size = f"{decision.width}x{decision.height} px"
+    quality = f", quality {decision.quality}" if decision.quality is not None else ""
+    return Text.assemble(
+        (f"{decision.mode}", "bold"), " → ", (size, "bold"), f" ({_scale(decision)}){quality}"
+    )
+
+
+def _scale(decision: DecisionAnswer) -> str:
+    if decision.mode == "unchanged":
+        return "as it is"
+    scale = scale_text(decision.scale_x, decision.scale_y)
+    return f"{scale}, enlarged" if decision.upscaled else scale
+
+
+def _alternatives(alternatives: list[DecisionAnswer]) -> Table:
+    table = columns("Other ways to as many crops", "Mode", "Tiling", "Size", "Scale")
+    for other in alternatives:
+        table.add_row(
+            other.mode,
+            f"{other.tiling.rows}x{other.tiling.cols}",
+            f"{other.width}x{other.height}",
+            _scale(other),
+        )
+    return table
 
 
 def print_adaptation(out: Console, answer: AdaptAnswer, written: Path | None) -> None:
     """Print it. ``written`` is the file, if any."""
     decision, plan = answer.decision, answer.plan
     rows: list[Fact] = [
-        ("Decided", _decided(decision)),
+        ("Decided", _adapted(decision)),
         ("Why", decision.reason),
         ("Tiling", tiling(decision.tiling)),
         ("Prompt tokens", tokens(plan.tokens)),
@@ -31,17 +98,17 @@ def print_adaptation(out: Console, answer: AdaptAnswer, written: Path | None) ->
     out.print(facts(rows))
     if len(answer.alternatives) > 1:
         out.print()
-        out.print(_table(answer, wide=out.width >= 96))
+        out.print(_weighed(answer, wide=out.width >= 96))
 
 
-def _decided(decision: AdaptDecision) -> Text:
+def _adapted(decision: AdaptDecision) -> Text:
     size = f"{decision.width}x{decision.height} px"
     limit = f", with max_crops={decision.max_crops}" if decision.mode == "max_crops" else ""
-    scale = "" if decision.scale_x == decision.scale_y == 1 else f" ({_scale(decision)})"
+    scale = "" if decision.scale_x == decision.scale_y == 1 else f" ({_row_scale(decision)})"
     return Text.assemble((decision.mode, "bold"), " → ", (size, "bold"), scale, limit)
 
 
-def _scale(row: CandidateRow) -> str:
+def _row_scale(row: CandidateRow) -> str:
     return scale_text(row.scale_x, row.scale_y)
 
 
@@ -54,7 +121,7 @@ def _latency(answer: AdaptAnswer) -> str:
     return f"{at} {decision.latency_ms:.1f} ms{prefill}; {latency.device}, {latency.reason}"
 
 
-def _table(answer: AdaptAnswer, *, wide: bool) -> Table:
+def _weighed(answer: AdaptAnswer, *, wide: bool) -> Table:
     """``wide`` has room for what explains the rest."""
     known = any(row.latency_ms is not None for row in answer.alternatives)
     table = columns(
