@@ -1,4 +1,4 @@
-"""What is said of the ways to change the cost."""
+"""Find the effects of each way to change the cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.report.words import Finding, count, images_of, percent
 
 
 def half_the_work(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
-    """The largest ``max_crops`` that halves the encoder's work."""
+    """Name the largest ``max_crops`` that halves the encoder's work."""
     now = found.averages
     halved = [row for row in _cheap(found, "max_crops") if int(row.setting) < config.max_crops]
     if halved:
@@ -35,7 +35,7 @@ def half_the_work(found: SetStatistics, config: CropConfig) -> Iterator[Finding]
 
 
 def longest_side(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
-    """For half of the work, the limit on the longer side that keeps most beside ``max_crops``."""
+    """Compare two ways to half of the work: a limit on the longer side, and ``max_crops``."""
     resized, limited = _cheap(found, "resize"), _cheap(found, "max_crops")
     if not resized or not limited:
         return
@@ -55,7 +55,7 @@ def longest_side(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
 
 
 def margins(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
-    """What leaving the overlap out would change."""
+    """Describe the same set without overlap margins."""
     rows = [row for row in found.settings if row.method == "overlap_margins"]
     without = next((row for row in rows if row.setting == "0,0" and not row.is_current), None)
     if without is not None and not without.dropped and without.averages != found.averages:
@@ -73,7 +73,7 @@ def margins(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
 
 
 def crop_side(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
-    """The crop side of fewest tokens."""
+    """Name the crop side of fewest tokens."""
     rows = [row for row in found.settings if row.method == "crop_size_px" and not row.dropped]
     least = min(rows, key=lambda row: (row.averages.prompt_tokens, not row.is_current))
     if least.is_current:
@@ -94,7 +94,7 @@ def crop_side(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
 
 
 def cliffs(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
-    """Images that a few px would give another tiling."""
+    """Count the images a few px from another tiling."""
     near = found.cliffs
     if not near.near:
         return
@@ -120,7 +120,7 @@ def cliffs(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
 
 
 def _cheap(found: SetStatistics, method: Method) -> list[SettingRow]:
-    """Settings of a method that do with half of the work or less, for all images."""
+    """Return the settings of a method that halve the work for all images."""
     limit = found.averages.gflop / 2
     return [
         row

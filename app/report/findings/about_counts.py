@@ -1,4 +1,4 @@
-"""What is said of numbers of crops, and of tilings."""
+"""Find facts about numbers of crops and tilings."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from app.report.figures.set_statistics import CountRow, SetStatistics, TilingRow
 from app.report.words import Finding, count, grid_crops, images_of, listed, percent, plural, runs
 
 _ENOUGH_IMAGES = 30
-"""From so many on it is worth saying what does not occur: of a few nobody expects every count."""
+"""Report unused numbers of crops from this number of images on; few images never use all."""
 
 
 def most_common(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
-    """The number of crops that most images get, or those that as many get, and the mean cost."""
+    """Name the most common number of crops, or several on a tie, and the mean cost."""
     most = max(row.images for row in found.counts)
     first = [row for row in found.counts if row.images == most]
     mean = found.averages
@@ -67,7 +67,7 @@ def _range_of(counts: Sequence[CountRow]) -> str:
 
 
 def reduced(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
-    """Images that lose pixels to their tiling, and those at the limit."""
+    """Count the images that lose pixels, and the images at the limit."""
     at_limit = sum(row.images for row in found.counts if row.crops == config.max_crops)
     kept = found.averages.kept_ratio
     if found.reduced:
@@ -92,7 +92,7 @@ def reduced(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
 
 
 def unused(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
-    """Numbers of crops that no image gets."""
+    """Name the numbers of crops without an image."""
     seen = {row.crops for row in found.counts}
     missing = [crops for crops in range(1, config.max_crops + 1) if crops not in seen]
     if found.images >= _ENOUGH_IMAGES and missing and len(seen) > 1:
@@ -106,7 +106,7 @@ def unused(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
 
 
 def unequal_tokens(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
-    """Tilings that occur, of as many crops, but of other tokens: crops alone are no cost."""
+    """Compare tilings of one number of crops with different tokens."""
     by_crops: dict[int, list[TilingRow]] = {}
     for row in found.tilings:
         if row.images:
@@ -131,7 +131,7 @@ def unequal_tokens(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
 
 
 def collapsed(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
-    """Images that have no plan."""
+    """Count the images without a plan."""
     if found.collapsed:
         verb = "is" if found.collapsed == 1 else "are"
         yield Finding(

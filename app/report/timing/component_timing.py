@@ -1,6 +1,6 @@
-"""Profiling the components over real images: decode, preprocess, ViT, connector.
+"""Time the components of passes over real images: decode, preprocess, ViT, connector.
 
-The method is docs/reference/timing-file.md.
+docs/reference/timing-file.md has the method.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ def time_components(
 ) -> ComponentTiming:
     """Time every component over the images of a data set.
 
+    An image that cannot be planned, decoded or run is skipped with its reason.
+
     Args:
         repeats: timed passes of each image.
-        warming: for each number of crops.
+        warming: the rule for each number of crops.
         max_pixels: larger images are skipped.
-        num_images: only so many, evenly over the numbers of crops; all by default.
-        clock: seconds, for what is done on the host.
-
-    An image that cannot be planned, decoded or run is skipped with its reason.
+        num_images: the number of images, spread over the numbers of crops; None takes all.
+        clock: seconds, for the components on the host.
 
     Raises:
         EncoderMismatch: the encoder runs no plan of this configuration.
-        InvalidDataset: not one image could be profiled.
-        ValueError: fewer than one pass or image wanted.
+        InvalidDataset: no image could be timed.
+        ValueError: ``repeats`` or ``num_images`` is less than 1.
     """
     if repeats < 1 or (num_images is not None and num_images < 1):
         raise ValueError(f"repeats and num_images start at 1, got {repeats} and {num_images}")
@@ -65,7 +65,7 @@ def time_components(
 
 
 def plan_subjects(dataset: Dataset, config: CropConfig) -> tuple[list[Subject], list[Skipped]]:
-    """The images that there are files and plans of, and the others."""
+    """Plan the images that have a file, and return the others with their reasons."""
     subjects: list[Subject] = []
     skipped: list[Skipped] = []
     for position, image in enumerate(dataset.images):
@@ -80,9 +80,10 @@ def plan_subjects(dataset: Dataset, config: CropConfig) -> tuple[list[Subject], 
 
 
 def choose_subjects(subjects: Sequence[Subject], number: int) -> list[Subject]:
-    """So many of them as the experiment selects images, with the most crops among them; in order.
+    """Choose images by the rule of the experiment, with the most crops among them, in order.
 
-    Data sets have most images at one number of crops: a share of each would miss the rare ones.
+    Most images of a data set share one number of crops; a fixed share of each would miss rare
+    numbers.
     """
     by_crops: dict[int, list[Subject]] = {}
     for subject in subjects:

@@ -1,7 +1,7 @@
-"""``exp2_component_profiling.json``: per image, its crops and what each component took.
+"""Read and write ``exp2_component_profiling.json``: crops and component times of each image.
 
-Ours and others' are read alike: ``{"results": [{"image_id": …, "num_crops": …, …}, …]}``. Only
-these two fields are demanded of a row; docs/reference/timing-file.md lists those that ours have.
+Files of other programs are read alike: ``{"results": [{"image_id": …, "num_crops": …, …}, …]}``.
+Only these two fields are required. docs/reference/timing-file.md lists the fields of our files.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ TIMING_FILE = "exp2_component_profiling.json"
 
 @dataclass(frozen=True, slots=True)
 class TimingRow:
-    """One row of the file.
+    """Hold one row of the file.
 
-    ``num_crops`` is as the file has it, so with or without the global crop: see
-    ``Profiling.counts_global_crop``. ``row`` is everything the file says of the image.
+    ``num_crops`` is unchanged from the file, with or without the global crop: see
+    ``TimingFile.counts_global_crop``. ``row`` is the whole row.
     """
 
     image_id: int | str
@@ -45,11 +45,13 @@ class TimingRow:
 
 @dataclass(frozen=True, slots=True)
 class TimingFile:
-    """The rows in the file's order; several may be of one image.
+    """Hold the rows in the file's order; several may be of one image.
 
-    ``counts_global_crop``: whether ``num_crops`` includes it, None where the file does not say.
-    Molmo's own code includes it. ``measured_on``: device, dtype, runtime and weights, as far as
-    the file says; None where it says nothing. ``contended``: why its times are in doubt.
+    Attributes:
+        counts_global_crop: True if ``num_crops`` includes the global crop, as in Molmo's own code;
+            None if the file does not say.
+        measured_on: device, dtype, runtime and weights, if the file says any.
+        contended: the file's reason to doubt its times.
     """
 
     results: tuple[TimingRow, ...]
@@ -59,10 +61,10 @@ class TimingFile:
 
 
 def read_timing(path: Path) -> TimingFile:
-    """Read such a file; fields that are not known are kept in ``row``.
+    """Read a timing file; unknown fields stay in ``row``.
 
     Raises:
-        InvalidTiming: it cannot be read or is none; the row and the field that are wrong.
+        InvalidTiming: the file is unreadable or wrong; the error names the row and the field.
     """
     try:
         content = read_json(path)
@@ -91,7 +93,7 @@ def _measured_on(content: Mapping[str, Any]) -> str | None:
 
 
 class _Reader:
-    """Checks what it reads, and names the file in what it refuses."""
+    """Check the values of a file, and name the file in a refusal."""
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -150,7 +152,7 @@ EXPERIMENT = "exp2_component_profiling"
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a profiling was measured under; names and meanings are those of a profile."""
+    """Hold the conditions of a timing, with the names and meanings of a profile's."""
 
     device: str
     device_type: DeviceType
@@ -174,7 +176,7 @@ def timing_to_json(
     *,
     repeats: int,
 ) -> str:
-    """The file's text. :func:`app.report.timing.timing_file.read_timing` reads it."""
+    """Return the text of the file that :func:`read_timing` reads."""
     content = {
         "experiment": EXPERIMENT,
         "dataset": {"name": dataset.name, "split": dataset.split, "kind": dataset.kind},
