@@ -82,9 +82,9 @@ def draw_all(
                 one_more()
         return
     with _processes(workers) as pool:
-        with _interrupts_held():  # a pool starts its processes as it is given work
+        with _interrupts_held():  # submitting starts the processes
             drawn = [pool.submit(draw_pictures, drawing) for drawing in drawings]
-        for drawing in drawings:  # here meanwhile, as it takes torch, which is slow to import
+        for drawing in drawings:  # here meanwhile: crops need torch, slow to import
             write_crops(drawing)
             one_more()
         for future in as_completed(drawn):
@@ -176,7 +176,7 @@ def crop_images(image: Image.Image, plan: CropPlan) -> list[Image.Image]:
         The global crop, then the grid crops in order: RGB, ``crop_size_px`` on each side.
     """
     import numpy as np
-    import torch  # takes seconds, and only these images need it
+    import torch  # late: torch takes seconds to import
 
     from app.encoder.network.preprocess import image_to_patches
 

@@ -1,4 +1,4 @@
-"""``adapt``: from a latency or token budget to the image that keeps it and loses least."""
+"""Define ``adapt``: make the image that meets a latency or token budget and loses least."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def adapt(
         Strategy,
         typer.Option(
             help="`best`: resize, or limit the model's max_crops. `resize`, `max_crops`: only the "
-            "one. `hybrid`: a limit that every image keeps the budget under, and resize within it."
+            "one. `hybrid`: a limit under which no image breaks the budget, and a resize within it."
         ),
     ] = "best",
     upscale: Annotated[Upscale, typer.Option(help="`allow`: may enlarge.")] = "never",
@@ -75,7 +75,7 @@ def adapt(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the image that keeps a latency or token budget and loses least of the picture."""
+    """Make the image that meets a latency or token budget and loses least of the picture."""
     from app.cli.tables.resize_table import print_adaptation
     from app.cli.terminal import console, print_json
     from app.schemas.adapt import AdaptAnswer

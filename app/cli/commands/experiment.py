@@ -1,4 +1,4 @@
-"""``experiment``: what the crops of a set of images cost, and where they overlap."""
+"""Define ``experiment``: analyse the crops of a set of images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def experiment(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="A profiling, as `profile` writes it: images are then chosen of its.",
+            help="A timing file, as `profile` writes it; images are then chosen among its rows.",
         ),
     ] = None,
     num_images: Annotated[
@@ -57,7 +57,7 @@ def experiment(
     profile: ProfileOption = None,
     as_json: FileJsonOption = False,
 ) -> None:
-    """Analyse the crops of a set of images: tilings, overlap, cost, and what would change them.
+    """Analyse the crops of a set of images: tilings, overlap, cost, and ways to change them.
 
     Writes a report (HTML), its figures (JSON) and pictures of some images. Exit code 3: all was
     written, but some images had to be skipped.
@@ -110,7 +110,7 @@ def experiment(
 
 
 def _print(shown: Console, found: Experiment, folder: Path) -> None:
-    """The findings, which images were looked at, and where everything is."""
+    """Print the findings, the examined images, and the place of the report."""
     from app.cli.tables.plan_table import columns, heading
     from app.cli.terminal import printable
     from app.report.crop_overlap import REPORT_FILE

@@ -1,4 +1,4 @@
-"""``lut``: from a number of crops to the size, the tokens and the latency they cost."""
+"""Define ``lut``: print the table from crops to size, tokens and latency."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _table(
 def _rich_table(
     answer: LutAnswer, size: Size | None, aspect: Size | None, every: bool, *, narrow: bool
 ) -> Table:
-    """``narrow`` leaves out what follows from the tiling, so that no column is cut."""
+    """Make the table; a ``narrow`` one leaves out columns that follow from the tiling."""
     from app.cli.tables.plan_table import columns
 
     about = f"a {size} image" if size else f"{aspect.width}:{aspect.height}" if aspect else "square"

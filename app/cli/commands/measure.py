@@ -1,4 +1,4 @@
-"""The ``measure`` command: measure this device's latency for each number of crops."""
+"""Define ``measure``: measure this device's latency for each number of crops."""
 
 from __future__ import annotations
 

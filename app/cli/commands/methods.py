@@ -1,4 +1,4 @@
-"""``methods``: the four ways to change what an image costs, side by side."""
+"""Define ``methods``: compare the four ways to change the cost of an image."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def methods(
 
 
 def _table(answer: MethodsAnswer, *, timed: bool, wide: bool) -> Table:
-    """A row a setting; only a ``wide`` terminal has room for all that follows from one."""
+    """List one setting a row; only a ``wide`` terminal has room for all columns."""
     from app.cli.tables.plan_table import columns
 
     table = columns(

@@ -1,4 +1,4 @@
-"""``overlay``: a picture of an image's crops, or of a size's."""
+"""Define ``overlay``: draw the crops of an image or of a size."""
 
 from __future__ import annotations
 

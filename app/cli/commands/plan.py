@@ -1,4 +1,4 @@
-"""``plan`` and ``analyze``: what an image costs."""
+"""Define ``plan`` and ``analyze``: plan a size or an image file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plan(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Plan a size: tiling, crops, tokens, overlap, and what else could be had."""
+    """Plan a size: tiling, crops, tokens, overlap, and alternatives."""
     from app.cli.tables.plan_table import print_plan
     from app.cli.terminal import console, print_json
     from app.schemas.plan import PlanAnswer
@@ -72,7 +72,7 @@ def analyze(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Plan an image file, and say what its vision tokens take on this device."""
+    """Plan an image file, and give the latency of its vision tokens on this device."""
     from app.cli.tables.plan_table import print_plan
     from app.cli.terminal import console, print_json
     from app.imaging.read.decode import decode
@@ -100,7 +100,7 @@ def analyze(
     elif latency == "profile":
         known = named_or_saved(profile, config, settings).latency(planned)
     else:
-        from app.cli.encoder import measured_latency  # needs torch, which takes seconds to import
+        from app.cli.encoder import measured_latency  # late: torch takes seconds to import
 
         known, spent = measured_latency(picture, planned, settings, repeats)
         stages = StagesMs.before_passes(decode_ms, spent)

@@ -1,4 +1,4 @@
-"""``prefill``: what a prompt token costs on a language model's server."""
+"""Define ``prefill``: measure the cost of a prompt token on a language model's server."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from app.schemas.prefill import PrefillAnswer
 
 DEFAULT_TOKENS = "256,512,1024,1536,2048"
-"""Images cost Molmo about 300 to 1,500 tokens; prompts must be on both sides of that."""
+"""Send prompts on both sides of Molmo's cost of an image: about 300 to 1,500 tokens."""
 
 
 def parse_lengths(text: str) -> tuple[int, ...]:
-    """``64,256`` as prompts of 64 and of 256 tokens."""
+    """Read ``64,256`` as prompts of 64 and of 256 tokens."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) <= 7 for part in parts):
         raise typer.BadParameter(
@@ -65,13 +65,13 @@ def prefill(
         bool, typer.Option("--json", help="Print JSON with every point; errors too, on stderr.")
     ] = False,
 ) -> None:
-    """Measure what each prompt token adds to the first token's time, on a server you run.
+    """Measure the time that each prompt token adds to the first token, on a server you run.
 
     Sends prompts of several lengths, one at a time, in shuffled rounds. The server should have
     nothing else to do. Prints the settings that add the cost to the service's answers.
     """
     lengths = parse_lengths(tokens)
-    # Late: the HTTP client and the schemas are nothing that other commands should wait for.
+    # Late: other commands need neither the HTTP client nor the schemas.
     from app.prefill.measure import measure_prefill
     from app.prefill.server import FirstToken, ModelServer
     from app.schemas.prefill import PrefillAnswer
@@ -103,7 +103,7 @@ def prefill(
 
 
 def _key(variable: str | None) -> str | None:
-    """The key in an environment variable. What was typed is not repeated: it may be the key."""
+    """Read the key from an environment variable; never print the name, which may be the key."""
     if variable is None:
         return None
     key = os.environ.get(variable, "").strip()
@@ -124,7 +124,7 @@ def _only_model(models: list[str]) -> str:
 
 
 def _print(out: Console, answer: PrefillAnswer) -> None:
-    """Print what was measured, the line through it, what speaks against it, and the settings."""
+    """Print the measured lengths, the fitted line, the doubts, and the settings."""
     out.print(Text.assemble((answer.model, "bold"), f" at {answer.url}{answer.path}"))
     out.print()
     out.print(_lengths(answer))

@@ -1,4 +1,4 @@
-"""The ``profile`` command: time each component over a set of images."""
+"""Define ``profile``: time each component over a set of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``resize``: the image that gives exactly what is asked for."""
+"""Define ``resize``: make the image with exactly the wanted crops or tokens."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def resize(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Resize an image file to exactly a number of crops or tokens, or say what can be reached."""
+    """Resize an image file to exactly a number of crops or tokens, or list the reachable ones."""
     from app.cli.tables.resize_table import print_resize
     from app.cli.terminal import console, print_json
 

@@ -1,4 +1,4 @@
-"""``measure --compare``: two profiles side by side. Needs no torch."""
+"""Print two profiles side by side."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def print_comparison(
     out: Console, answer: ProfileComparisonAnswer, files: tuple[Path, Path]
 ) -> None:
-    """Print what the two are, how each count compares, and what may explain it."""
+    """Print the conditions of both profiles, each compared count, and the other differences."""
     for name, side, file in zip("AB", (answer.a, answer.b), files, strict=True):
         out.print(_heading(name, side, file))
     for name, side in (("A", answer.a), ("B", answer.b)):
@@ -86,7 +86,7 @@ def _verdict(count: ComparedCountAnswer) -> Text:
 
 
 def _beside(a: ComparedSide, b: ComparedSide) -> list[str]:
-    """Minima and CPU time, which a busy machine changes least."""
+    """Return minima and CPU time, the figures that a busy machine changes least."""
     minima = [milliseconds(side.vision_ms.min) for side in (a, b)]
     return minima + [milliseconds(side.cpu_ms.p50) if side.cpu_ms else "–" for side in (a, b)]
 

@@ -1,4 +1,4 @@
-"""A resize as tables: what was decided, what it saves, and the other ways to it."""
+"""Print a resize or an adaptation as tables: the decision and the alternatives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 def print_resize(
     out: Console, before: CropPlan | None, answer: ResizeAnswer, written: Path | None
 ) -> None:
-    """Print it. ``before`` is the plan of the image as it came, ``written`` the file, if any."""
+    """Print a resize.
+
+    Args:
+        before: the plan of the original, None for an image that collapses.
+        written: the file, None for a dry run.
+    """
     decision, plan = answer.decision, answer.plan
     rows: list[Fact] = [
         ("Before", _before(before)),
@@ -83,7 +88,7 @@ def _alternatives(alternatives: list[DecisionAnswer]) -> Table:
 
 
 def print_adaptation(out: Console, answer: AdaptAnswer, written: Path | None) -> None:
-    """Print it. ``written`` is the file, if any."""
+    """Print an adaptation. ``written`` is the file, None for a dry run."""
     decision, plan = answer.decision, answer.plan
     rows: list[Fact] = [
         ("Decided", _adapted(decision)),
@@ -122,7 +127,7 @@ def _latency(answer: AdaptAnswer) -> str:
 
 
 def _weighed(answer: AdaptAnswer, *, wide: bool) -> Table:
-    """``wide`` has room for what explains the rest."""
+    """List all candidates; a ``wide`` table also has the pixels a patch."""
     known = any(row.latency_ms is not None for row in answer.alternatives)
     table = columns(
         "Everything that was weighed; bold: taken, *: on the Pareto front",

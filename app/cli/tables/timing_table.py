@@ -1,4 +1,4 @@
-"""What the components took, as a table."""
+"""Print the times of components as a table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Column = tuple[str, Callable[[list[ImageComponents]], str]]
 
 
 def print_components(timed: Timed, file: Path) -> None:
-    """Print the medians for each number of crops, and what they were measured under."""
+    """Print the medians for each number of crops, and the conditions."""
     out, conditions = console(), timed.conditions
     out.print(
         Text.assemble(
@@ -51,7 +51,10 @@ def _components(timing: ComponentTiming, *, doubtful: bool) -> Table:
 
 
 def _columns(*, has_bus: bool, doubtful: bool) -> Iterator[Column]:
-    """Headings, and what stands below them. Vision is timed as one: medians do not add up."""
+    """Yield headings with the text of their cells.
+
+    Vision has a column of its own: medians do not add up.
+    """
     yield "Total\ncrops>", lambda images: str(images[0].subject.plan.total_crops)
     yield "Images>", lambda images: f"{len(images):,}"
     yield "Decode>", lambda images: _median(images, "decode")

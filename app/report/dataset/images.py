@@ -86,7 +86,7 @@ class Dataset:
         its number: 139 finds ``000000000139.jpg``, and the other way round.
         """
         asked = str(image_id)
-        if not asked:  # which `safe` has a name for
+        if not asked:  # `safe` would turn "" into a name
             return None
         names = (safe(asked), asked, _last(asked), _stem(asked), _number(asked))
         for name, index in zip(names, self._found, strict=True):
@@ -193,7 +193,7 @@ def _of_annotations(
 
 def _size_of(path: Path, max_pixels: int) -> Size | str:
     """Return the upright size of an image file, or the reason for none."""
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():  # reading a pipe would block
         return "it is not a file"
     try:
         return look(path.read_bytes(), max_pixels=max_pixels).size

@@ -42,7 +42,7 @@ def select(
         usable: called before an item is taken, for at most one more of each count than is taken.
     """
     queues = {crops: deque(items) for crops, items in sorted(by_crops.items())}
-    asked: dict[int, bool] = {}  # by identity: the head of a queue is looked at more than once
+    asked: dict[int, bool] = {}  # by identity: a queue's head is asked about repeatedly
 
     def has_more(crops: int) -> bool:
         queue = queues[crops]

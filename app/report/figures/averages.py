@@ -78,7 +78,7 @@ class Tally:
     def __init__(self) -> None:
         self.images = 0
         self._by_grid: dict[Grid, _Alike] = {}
-        self._kept = 0.0
+        self._retained = 0.0
 
     def add(self, one: Planned) -> None:
         """Add the images of one size."""
@@ -88,7 +88,7 @@ class Tally:
             self._by_grid[one.plan.grid] = _Alike(one.plan, one.images)
         else:
             alike.images += one.images
-        self._kept += kept_pixels(one.plan) / one.original.pixels * one.images
+        self._retained += kept_pixels(one.plan) / one.original.pixels * one.images
 
     def plans(self) -> list[CropPlan]:
         """Return one plan a grid."""
@@ -112,7 +112,7 @@ class Tally:
             gflop=mean(lambda plan: plan_flops(plan) / 1e9),
             overlap_ratio=mean(lambda plan: plan.overlap().overlap_ratio),
             redundancy_ratio=mean(lambda plan: plan.overlap().redundancy_ratio),
-            kept_ratio=self._kept / self.images,
+            kept_ratio=self._retained / self.images,
             latency_ms=None
             if None in times.values()
             else mean(lambda plan: times[plan.grid] or 0.0),

@@ -64,7 +64,7 @@ def compare_settings(
     grids = {one.original: one.plan.grid for one in now}
     images = sum(one.images for one in now)
     rows = []
-    settings = list(_settings(sizes, now, config))  # nothing is planned yet
+    settings = list(_settings(sizes, now, config))  # lazy: no plan is made yet
     for done, (method, setting, is_current, planned) in enumerate(settings, 1):
         tally, changed = Tally(), 0
         for one in planned:

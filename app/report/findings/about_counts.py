@@ -69,14 +69,14 @@ def _range_of(counts: Sequence[CountRow]) -> str:
 def reduced(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
     """Count the images that lose pixels, and the images at the limit."""
     at_limit = sum(row.images for row in found.counts if row.crops == config.max_crops)
-    kept = found.averages.kept_ratio
+    retained = found.averages.kept_ratio
     if found.reduced:
         verb = "is" if found.reduced == 1 else "are"
         who = images_of(found.reduced, found.images)
         text = (
             f"{who[0].upper()}{who[1:]} {verb} shown to the model smaller than "
             f"{'it is' if found.reduced == 1 else 'they are'}. Of an image's pixels "
-            f"{percent(kept)} reach the grid crops{' on average' if found.images > 1 else ''}."
+            f"{percent(retained)} reach the grid crops{' on average' if found.images > 1 else ''}."
         )
     else:
         text = (
@@ -87,7 +87,7 @@ def reduced(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
         "counts",
         f"{text} The limit of {grid_crops(config.max_crops)} is reached by "
         f"{images_of(at_limit, found.images)}.",
-        {"reduced": found.reduced, "kept_ratio": kept, "images_at_max_crops": at_limit},
+        {"reduced": found.reduced, "kept_ratio": retained, "images_at_max_crops": at_limit},
     )
 
 

@@ -151,7 +151,7 @@ def _range(
         low * scale,
         color=colour,
         edgecolor=colour,
-        linewidth=2.5,  # all that is seen of a range of one value
+        linewidth=2.5,  # the only visible part of a single value
         label=label or None,
     )
 

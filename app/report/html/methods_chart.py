@@ -43,14 +43,14 @@ def methods_chart(settings: Sequence[SettingRow], now: Averages) -> str:
         lower.set_xlabel("the encoder's work, of what it is now")
         legend(figure, upper, columns=2)
 
-    return chart("methods", "Cost of every setting against the pixels that it keeps", 580, draw)
+    return chart("methods", "Cost of every setting against the pixels that it retains", 580, draw)
 
 
 def _panel(axes: Axes, settings: Sequence[SettingRow], cost: Callable[[Averages], float]) -> None:
     plain_axes(axes)
     axes.grid(color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.set_ylabel("pixels kept")
+    axes.set_ylabel("pixels retained")
     for method, colour in zip(get_args(Method), SERIES, strict=False):
         rows = [row for row in settings if row.method == method]
         axes.plot(

@@ -185,7 +185,7 @@ def _method_table(method: Method, rows: Sequence[SettingRow], found: SetStatisti
 
     headings = (
         ("Setting", "Crops in all>", "Prompt tokens>", "vs. now>", "Work vs. now>")
-        + ("Pixels kept>", "Overlap>", "Tiled anew>", "As trained")
+        + ("Pixels retained>", "Overlap>", "Tiled anew>", "As trained")
         + (("Latency p50>",) if has_latency else ())
     )
     return Table.of(

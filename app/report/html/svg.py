@@ -84,7 +84,7 @@ def legend(figure: Figure, axes: Axes, *, columns: int) -> None:
 
 def _for_page(svg: str, name: str, label: str) -> str:
     """Give the element ids of its own and the colours of the page."""
-    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # would hold for all of the page
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # it would style the whole page
     box = re.search(r'viewBox="[^"]*"', svg)
     assert box, "matplotlib writes one"
     start = f'<svg class="chart" role="img" aria-label="{escape(label)}" {box[0]}>'

@@ -93,8 +93,8 @@ def choose_subjects(subjects: Sequence[Subject], number: int) -> list[Subject]:
 
 
 def _nothing(dataset: Dataset, skipped: Sequence[Skipped]) -> InvalidDataset:
-    first = skipped[0]  # there is one: a data set has at least one image
+    first = skipped[0]  # a data set has at least one image
     return InvalidDataset(
-        f"no image of {dataset.name} can be profiled; the first is {first.name}: {first.reason}",
+        f"no image of {dataset.name} can be timed; the first is {first.name}: {first.reason}",
         actual=dataset.name,
     )

@@ -88,7 +88,7 @@ class TimingSession:
         begun: set[Grid] = set()
         for subject in self._smallest_first:
             grid, crops = subject.plan.grid, subject.plan.total_crops
-            with self._failure_noted(subject):  # which leaves its tiling to the next one
+            with self._failure_noted(subject):  # a failure leaves the tiling to the next image
                 if crops not in warmups:
                     warmups[crops] = warming.warm(partial(self._pass_ms, subject))
                 elif grid not in warm:
@@ -135,7 +135,7 @@ class TimingSession:
     def _prepare(self, subject: Subject) -> _Prepared:
         assert subject.image.path is not None
         self._encoder.check_memory(subject.plan)
-        data = subject.image.path.read_bytes()  # not timed: a disk is no component
+        data = subject.image.path.read_bytes()  # not timed: reading the disk is no component
         began = self._clock()
         picture = decode(data, max_pixels=self._max_pixels)
         decoded = self._clock()

@@ -1,4 +1,4 @@
-"""Read and write ``exp2_component_profiling.json``: crops and component times of each image.
+"""Read and write ``exp2_component_timing.json``: crops and component times of each image.
 
 Files of other programs are read alike: ``{"results": [{"image_id": …, "num_crops": …, …}, …]}``.
 Only these two fields are required. docs/reference/timing-file.md lists the fields of our files.
@@ -23,7 +23,7 @@ from app.report.errors import InvalidTiming
 from app.report.timing.components import COMPONENTS, ComponentTiming, ImageComponents
 from app.schemas.plan import ConfigAnswer
 
-TIMING_FILE = "exp2_component_profiling.json"
+TIMING_FILE = "exp2_component_timing.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def read_timing(path: Path) -> TimingFile:
     except ValueError as error:
         raise InvalidTiming(f"{path.name} cannot be read: {error}", file=path.name) from None
     reader = _Reader(path.name)
-    reader.require(isinstance(content, dict), "", "a profiling file is a JSON object")
+    reader.require(isinstance(content, dict), "", "a timing file is a JSON object")
     rows = content.get("results")
     reader.require(isinstance(rows, list), "results", "missing, or not a list")
     says = content.get("counts_global_crop")
@@ -169,7 +169,7 @@ class Conditions:
 
 
 def timing_to_json(
-    profiling: ComponentTiming,
+    timing: ComponentTiming,
     dataset: Dataset,
     config: CropConfig,
     conditions: Conditions,
@@ -187,10 +187,10 @@ def timing_to_json(
         "repeats": repeats,
         "warmups": [
             {"num_crops": crops, **asdict(warmup)}
-            for crops, warmup in sorted(profiling.warmups.items())
+            for crops, warmup in sorted(timing.warmups.items())
         ],
-        "skipped": [asdict(one) for one in profiling.skipped],
-        "results": [_row(one) for one in profiling.images],
+        "skipped": [asdict(one) for one in timing.skipped],
+        "results": [_row(one) for one in timing.images],
     }
     return json_text(content)
 

@@ -57,13 +57,11 @@ class TorchEncoder:
         """
         return in_device_memory(lambda: self._encoder.run_timed(prepared))
 
-    def conditions(self, config: CropConfig, profiling: ComponentTiming) -> Conditions:
+    def conditions(self, config: CropConfig, timing: ComponentTiming) -> Conditions:
         """Return the conditions of the timing that has just ended."""
         key = profile_key(self._encoder, config)
         after = self._watch.after()
-        share = cpu_share(
-            key, spent_ms=profiling.total_ms("cpu"), wall_ms=profiling.total_ms("vision")
-        )
+        share = cpu_share(key, spent_ms=timing.total_ms("cpu"), wall_ms=timing.total_ms("vision"))
         return Conditions(
             device=key.device,
             device_type=key.device_type,
