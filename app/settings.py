@@ -21,7 +21,7 @@ PILLOW_MAX_PIXELS = 178_956_970
 """Pillow itself refuses larger images (twice ``MAX_IMAGE_PIXELS``), and we leave its guard on."""
 
 MOST_DEFAULT_WORKERS = 4
-"""Memory grows with workers, cores or not; docs/docker.md has what four can take."""
+"""Memory grows with workers, cores or not; docs/guide/operations.md has what four can take."""
 
 
 def _cache_folder() -> Path:
@@ -30,7 +30,7 @@ def _cache_folder() -> Path:
 
 
 class Settings(BaseSettings):
-    """Environment variables with the prefix ``CROP_PLANNER_``; documented in docs/settings.md."""
+    """Environment variables with the prefix ``CROP_PLANNER_`` (docs/reference/settings.md)."""
 
     model_config = SettingsConfigDict(env_prefix="CROP_PLANNER_", extra="ignore")
 

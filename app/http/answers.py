@@ -1,4 +1,4 @@
-"""What is kept from one request to the next: answers, plans and predictions (docs/http.md)."""
+"""Cache answers, plans and predictions between requests (docs/reference/http.md)."""
 
 from __future__ import annotations
 

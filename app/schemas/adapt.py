@@ -47,7 +47,7 @@ class BudgetAnswer(BaseModel):
 
 
 class ImageQualityAnswer(BaseModel):
-    """What the model's canvas keeps of the original's luma. Definitions: docs/quality.md."""
+    """What the model's canvas keeps of the original's luma. Definitions: docs/method/quality.md."""
 
     ssim: Rounded
     psnr_db: Rounded | None = Field(description="null: no difference.")

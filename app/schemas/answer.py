@@ -18,7 +18,7 @@ PROBLEM_TYPES = "urn:crop-planner:problem:"
 
 
 def problem_type(slug: str) -> str:
-    """The stable identifier of a kind of error, see docs/errors.md."""
+    """The stable identifier of a kind of error, see docs/reference/errors.md."""
     return PROBLEM_TYPES + slug
 
 

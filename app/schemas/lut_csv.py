@@ -11,7 +11,7 @@ CSV_MEDIA_TYPE = "text/csv"
 
 
 def lut_csv(answer: LutAnswer) -> str:
-    """RFC 4180, with a line of names first; what there is not is empty. docs/lut.md has the names.
+    """Write a table by RFC 4180 with a line of names first; docs/reference/files.md has the names.
 
     What a line was planned and measured under is in columns of its own, not in comments, so that
     every reader opens it and tables can be put below one another.

@@ -46,7 +46,7 @@ class MeasurementRequestAnswer(Mirror):
 class MeasurementFailure(BaseModel):
     """As in a problem, but the measurement's and not this request's."""
 
-    type: str = Field(description="Stable identifier, see docs/errors.md.")
+    type: str = Field(description="Stable identifier, see docs/reference/errors.md.")
     detail: str
 
     @classmethod

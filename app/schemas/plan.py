@@ -110,7 +110,7 @@ class TokensAnswer(Mirror):
 
 
 class CoverageAnswer(Mirror):
-    """Coverage statistics on the patch grid of the canvas. Definitions: docs/overlap.md."""
+    """Coverage statistics on the patch grid of the canvas. Definitions: docs/method/overlap.md."""
 
     total_patches: int
     distinct_patches: int

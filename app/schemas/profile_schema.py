@@ -1,6 +1,6 @@
 """The JSON Schema of profile files, out of the types that read them.
 
-``python -m app.schemas.profile_schema > docs/profile.schema.json`` writes it anew.
+``python -m app.schemas.profile_schema > docs/reference/profile.schema.json`` writes it anew.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def profile_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Crop planner profile, version {SCHEMA_VERSION}",
-        "$comment": "docs/profile.md says what each field means",
+        "$comment": "docs/reference/profile.md says what each field means",
         **schema,
     }
 

@@ -65,7 +65,7 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(description="Stable identifier, see docs/errors.md.")
+    type: str = Field(description="Stable identifier, see docs/reference/errors.md.")
     title: str
     status: int
     detail: str

@@ -1,7 +1,7 @@
 """A profile: measured vision-token latency per number of crops, and under what it was measured.
 
 It is written by measuring and read by planning, so it is plain data here.
-``app.core.latency.profile_file`` reads and writes it; docs/profile.md says what every field means.
+``app.core.latency.profile_file`` reads and writes it; docs/reference/profile.md has its fields.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Profiles as files: JSON that is checked when it is read, under names that say what was measured.
 
-docs/profile.schema.json is their JSON Schema; reading checks the laws between fields, too.
+docs/reference/profile.schema.json is their JSON Schema. Reading checks the laws between fields.
 """
 
 from __future__ import annotations

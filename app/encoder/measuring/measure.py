@@ -1,9 +1,9 @@
 """Measuring an encoder: a profile of its latency per number of crops.
 
-The method is docs/measuring.md. Each count is timed once as soon as it is warm, so that there is
-something to show whenever time is up. Once all are warm, rounds visit each (count, scope) once, in
-shuffled order, with a large product among them. What is timed is timed directly: nothing is
-subtracted.
+The method is docs/method/measuring.md. Each count is timed once as soon as it is warm, so that
+there is something to show whenever time is up. Once all are warm, rounds visit each (count, scope)
+once, in shuffled order, with a large product among them. What is timed is timed directly: nothing
+is subtracted.
 """
 
 from __future__ import annotations

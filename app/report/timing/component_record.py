@@ -1,4 +1,4 @@
-"""A profiling as the content of its file, which docs/profiling.md explains."""
+"""A profiling as the content of its file, which docs/reference/timing-file.md explains."""
 
 from __future__ import annotations
 
