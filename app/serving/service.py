@@ -14,6 +14,7 @@ from app.imaging.read.header import glance, look
 from app.serving.admission import ImageWorkers
 from app.serving.encode.encoding import Encoding
 from app.serving.latency.encoder_service import EncoderService
+from app.serving.planning import Planning
 
 _AT_ONCE_BYTES = 2**20
 """Up to here a glance takes less than handing it to a thread, but for files made to be slow."""
@@ -38,6 +39,7 @@ class Service:
     default_model: str
     prefill: PrefillCost | None
     limits: Limits
+    planning: Planning
     images: ImageWorkers
     encoder: EncoderService
     encoding: Encoding
