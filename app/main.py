@@ -13,11 +13,11 @@ from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
-from app.core.latency.profile_file import load_profile
 from app.core.plan.families import family_named
 from app.http import openapi, problems
 from app.http.conditional import HeadAsGet
 from app.http.parameters import refuse_repeats
+from app.profiles import load_profile
 from app.routes import (
     adapt,
     analyze,
@@ -33,12 +33,11 @@ from app.routes import (
     plan,
     resize,
 )
-from app.serving.admission import ImageWorkers
+from app.serving.admission import ImageWorkers, Planning
 from app.serving.device.protocol import ServedEncoder
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.encoding import Encoding
 from app.serving.latency.encoder_service import EncoderService
-from app.serving.planning import Planning
 from app.serving.service import Limits, Service
 from app.settings import Settings
 

@@ -22,8 +22,7 @@ from pathlib import Path
 
 import torch
 
-from app.core.rounds import shuffled_rounds
-from app.core.statistics import Comparison
+from app.core.statistics import Comparison, shuffled_rounds
 from app.encoder.device.device import device_name
 from benchmarks import wrk
 from benchmarks.conditions import device_slug

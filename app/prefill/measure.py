@@ -8,8 +8,8 @@ from itertools import count
 from random import Random
 
 from app.core.errors import InvalidConfig
-from app.core.latency.prefill_fit import FEWEST_LENGTHS, PrefillFit, PrefillPoint
-from app.core.rounds import shuffled_rounds
+from app.core.latency.prefill import FEWEST_LENGTHS, PrefillFit, PrefillPoint
+from app.core.statistics import shuffled_rounds
 from app.prefill.prompts import Prompts
 from app.prefill.server import FirstToken, ModelServer
 

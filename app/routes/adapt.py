@@ -24,8 +24,7 @@ from app.imaging.adapt import AdaptedFile
 from app.imaging.write.render import MEDIA_TYPES
 from app.notation import parse_modes
 from app.schemas.adapt import AdaptAnswer
-from app.serving.planning import is_brief
-from app.serving.requests import adapt as adapt_image
+from app.serving.admission import is_brief
 
 router = APIRouter(tags=["control"])
 
@@ -74,11 +73,10 @@ async def adapt(
     """Leave an image within the budget alone; else keep as much of the picture as possible."""
     config, make = parameters.config(service), not wants_json(request)
     wish, output = parameters.wish(service.prefill), parameters.output()
-    known = service.encoder.predictions()
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        adapting = adapt_image(service, config, wish, output, known, make, data)
-        adapted = await while_connected(request, adapting)
+        adapting = service.adapt(data, config, wish, output, make=make)
+        adapted, known = await while_connected(request, adapting)
     if adapted.data is not None:
         return _image(adapted, adapted.data, wish, known)
     telling = partial(_decision, adapted, wish, known)

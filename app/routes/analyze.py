@@ -15,11 +15,9 @@ from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
 from app.schemas.latency import StagesMs
 from app.schemas.plan import PlanAnswer
+from app.serving.admission import is_brief
 from app.serving.latency.on_request import DEFAULT_REPEATS
-from app.serving.planning import is_brief
-from app.serving.requests import Analysis, AnalysisWish, LatencyWanted
-from app.serving.requests import analyze as analyze_image
-from app.serving.service import Service
+from app.serving.service import Analysis, AnalysisWish, LatencyWanted, Service
 
 router = APIRouter(tags=["planning"])
 
@@ -82,7 +80,7 @@ async def analyze(
     wish = parameters.wish(service)
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        analysis = await while_connected(request, analyze_image(service, wish, data))
+        analysis = await while_connected(request, service.analyze(data, wish))
     brief = is_brief(wish.config, analysis.facts.size)
     return await service.planning.run(partial(_answer, analysis), brief=brief)
 

@@ -13,7 +13,6 @@ from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
 from app.serving.encode.encoding import EncodedImage, StagedImage
-from app.serving.requests import stage
 from app.serving.service import Service
 
 router = APIRouter(tags=["encoding"])
@@ -44,7 +43,7 @@ async def encode(
     config = parameters.config(service)
     service.encoder.ready_encoder()  # refuse before the upload is read
     staged = await _stage(request, config, service)
-    encoded = await while_connected(request, service.encoding.encode(staged))
+    encoded = await while_connected(request, service.encode(staged))
     return await service.images.run(partial(_answer, encoded))
 
 
@@ -52,7 +51,7 @@ async def _stage(request: Request, config: CropConfig, service: Service) -> Stag
     """Read and stage the image. The upload is gone at the return, before its crops wait."""
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        return await while_connected(request, stage(service, config, data))
+        return await while_connected(request, service.stage(data, config))
 
 
 def _answer(encoded: EncodedImage) -> Response:

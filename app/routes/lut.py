@@ -21,7 +21,7 @@ from app.http.problems import responses
 from app.notation import ASPECT, parse_aspect
 from app.schemas.lut_csv import CSV_MEDIA_TYPE, lut_csv
 from app.schemas.resize import LutAnswer
-from app.serving.planning import is_brief
+from app.serving.admission import is_brief
 
 router = APIRouter(tags=["control"])
 

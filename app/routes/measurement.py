@@ -48,7 +48,7 @@ async def start_measurement(
     Its counts then replace those of the profile in use. A measurement in another dtype does not.
     """
     body = await read_json(request, MeasurementBody, service.limits)
-    state = service.encoder.profiling.start(
+    state = service.encoder.device_profile.start(
         service.encoder.ready_encoder(),
         counts=body.counts,
         dtype=body.dtype,
@@ -73,7 +73,7 @@ def measurement(
 ) -> Response:
     """Tell the progress and the results of a measurement. The last eight can be asked for."""
     return json_answer(
-        MeasurementAnswer.of_state(service.encoder.profiling.measurement(measurement_id))
+        MeasurementAnswer.of_state(service.encoder.device_profile.measurement(measurement_id))
     )
 
 
@@ -93,4 +93,6 @@ def cancel_measurement(
     The results stay in the answer. The profile in use stays the same, except for the first one,
     measured at the start.
     """
-    return json_answer(MeasurementAnswer.of_state(service.encoder.profiling.cancel(measurement_id)))
+    return json_answer(
+        MeasurementAnswer.of_state(service.encoder.device_profile.cancel(measurement_id))
+    )

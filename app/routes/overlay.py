@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from app import options
-from app.core.plan.config import CropConfig
-from app.core.plan.geometry import Size
-from app.core.plan.plan import CropPlan, make_plan
+from app.core.plan.plan import CropPlan
 from app.http.answers import plan_headers
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.negotiation import preferred
@@ -25,9 +22,8 @@ from app.imaging.pictures import (
     Kind,
     PictureFormat,
     check_side,
-    draw,
-    draw_upload,
 )
+from app.serving.service import Drawing
 
 router = APIRouter(tags=["planning"])
 
@@ -56,12 +52,11 @@ class OverlayParameters(PlanParameters):
         f"{MIN_SIDE_PX} to {MAX_SIDE_PX}.",
     )
 
-    def form(self, request: Request) -> PictureFormat:
-        """Return the format of the picture. Raises InvalidConfig for a side out of its bounds."""
+    def drawing(self, request: Request) -> Drawing:
+        """Return the picture's options as one value. Raises InvalidConfig."""
         check_side(self.side_px)
-        if self.format is not None:
-            return self.format
-        return "svg" if preferred(request, PNG, SVG) == SVG else "png"
+        form: PictureFormat = "svg" if preferred(request, PNG, SVG) == SVG else "png"
+        return Drawing(self.kind, self.format or form, self.side_px)
 
 
 class SizeOverlayParameters(OverlayParameters, SizeParameters):
@@ -81,19 +76,12 @@ async def overlay(
     service: ServiceDependency,
 ) -> Response:
     """Draw the plan of an image: the borders, contents and overlap of its crops."""
-    config, form = parameters.config(service), parameters.form(request)
+    config, drawing = parameters.config(service), parameters.drawing(request)
     async with service.images.admit_drawing():
-        drawing = partial(
-            draw_upload,
-            parameters.kind,
-            await read_upload(request, service.limits),
-            config,
-            max_pixels=service.limits.max_pixels,
-            form=form,
-            side_px=parameters.side_px,
-        )
+        data = await read_upload(request, service.limits)
         # A client that has left leaves the queue: a page asks anew after every change.
-        return _answer(*await while_connected(request, service.images.draw(drawing)), form)
+        plan, drawn = await while_connected(request, service.draw(data, config, drawing))
+    return _answer(plan, drawn, drawing)
 
 
 @router.get(
@@ -109,19 +97,12 @@ async def overlay_of_size(
 ) -> Response:
     """Draw the plan of a size on a plain ground, without an upload."""
     config, size = parameters.config(service), parameters.size
-    form = parameters.form(request)
+    drawing = parameters.drawing(request)
     async with service.images.admit_drawing():
-        drawing = partial(_draw_size, size, config, parameters.kind, form, parameters.side_px)
-        return _answer(*await while_connected(request, service.images.draw(drawing)), form)
+        plan, drawn = await while_connected(request, service.draw(size, config, drawing))
+    return _answer(plan, drawn, drawing)
 
 
-def _draw_size(
-    size: Size, config: CropConfig, kind: Kind, form: PictureFormat, side_px: int
-) -> tuple[CropPlan, bytes]:
-    plan = make_plan(size, config)
-    return plan, draw(kind, plan, None, form=form, side_px=side_px)
-
-
-def _answer(plan: CropPlan, drawn: bytes, form: PictureFormat) -> Response:
+def _answer(plan: CropPlan, drawn: bytes, drawing: Drawing) -> Response:
     headers = {**plan_headers(plan), "Vary": "Accept"}
-    return Response(drawn, media_type=MEDIA_TYPES[form], headers=headers)
+    return Response(drawn, media_type=MEDIA_TYPES[drawing.form], headers=headers)

@@ -14,7 +14,7 @@ from app.http.answers import json_answer
 from app.http.parameters import ServiceDependency, SizeParameters
 from app.http.problems import responses
 from app.schemas.plan import PlanAnswer
-from app.serving.planning import is_brief
+from app.serving.admission import is_brief
 from app.serving.service import Service
 
 router = APIRouter(tags=["planning"])

@@ -14,12 +14,11 @@ from app.http.answers import image_headers, image_or, json_answer, wants_json
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import OutputParameters, ServiceDependency
 from app.http.problems import responses
-from app.imaging.resize import DecidedFile, ResizeWish
+from app.imaging.resize import ResizedFile, ResizeWish
 from app.imaging.write.render import MEDIA_TYPES
 from app.notation import GRID, parse_grid
 from app.schemas.resize import ResizeAnswer
-from app.serving.planning import is_brief
-from app.serving.requests import resize as resize_image
+from app.serving.admission import is_brief
 from app.serving.service import Service
 
 router = APIRouter(tags=["control"])
@@ -33,10 +32,10 @@ class ResizeParameters(OutputParameters):
     upscale: Upscale = Field("allow", description=options.RESIZE_UPSCALE)
 
     def wish(self) -> ResizeWish:
-        """Return the target and the ways to it as one value."""
+        """Return the target, the ways to it and the form of the result as one value."""
         grid = parse_grid(self.tiling) if self.tiling else None
         target = Target(crops=self.target_crops, tokens=self.target_tokens, grid=grid)
-        return ResizeWish(target, self.mode, self.upscale)
+        return ResizeWish(target, self.mode, self.upscale, self.output())
 
 
 @router.post(
@@ -53,19 +52,18 @@ async def resize(
 ) -> Response:
     """Resize to exactly a number of crops or tokens, or refuse and list the reachable ones."""
     config, make = parameters.config(service), not wants_json(request)
-    wish, output = parameters.wish(), parameters.output()
+    wish = parameters.wish()
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        resizing = resize_image(service, config, wish, output, make, data)
-        decided, made = await while_connected(request, resizing)
-    if made is None:
-        telling = partial(_decision, decided, service)
-        return await service.planning.run(telling, brief=is_brief(config, decided.plan.image))
-    headers = image_headers(decided.plan, decided.resizing.decision.mode)
-    return Response(made, media_type=MEDIA_TYPES[decided.result_format], headers=headers)
+        resizing = service.resize(data, config, wish, make=make)
+        resized = await while_connected(request, resizing)
+    if resized.data is None:
+        telling = partial(_decision, resized, service)
+        return await service.planning.run(telling, brief=is_brief(config, resized.plan.image))
+    headers = image_headers(resized.plan, resized.resizing.decision.mode)
+    return Response(resized.data, media_type=MEDIA_TYPES[resized.form], headers=headers)
 
 
-def _decision(decided: DecidedFile, service: Service) -> Response:
-    plan = decided.plan
-    latency = service.encoder.from_profile(plan)
-    return json_answer(ResizeAnswer.of(decided.resizing, plan, latency, decided.quality))
+def _decision(resized: ResizedFile, service: Service) -> Response:
+    latency = service.encoder.from_profile(resized.plan)
+    return json_answer(ResizeAnswer.of(resized.resizing, resized.plan, latency, resized.quality))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from app.core.latency.prefill_fit import PrefillFit
+from app.core.latency.prefill import PrefillFit
 from app.schemas.answer import Mirror, Rounded
 from app.schemas.profile import PercentilesMs
 

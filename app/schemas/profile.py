@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from app.core.latency.profile import Profile
-from app.core.latency.profile_entry import ProfileEntry
+from app.core.latency.profile import Profile, ProfileEntry
 from app.core.statistics import Line
 from app.schemas.answer import THIS_DEVICE, Mirror, Rounded
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.core.latency.model_error import ErrorMethod
+from app.core.latency.model import ErrorMethod
 from app.core.latency.predictions import ProfileInUse
 from app.schemas.answer import THIS_DEVICE, Mirror, Rounded
 from app.schemas.profile import ProfileAnswer, ProfileSummary

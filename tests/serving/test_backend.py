@@ -17,6 +17,7 @@ from app.core.latency.status import MeasurementState
 from app.core.plan.config import make_config
 from app.core.plan.plan import make_plan
 from app.core.plan.tokens import TokenKind, token_sequence
+from app.encoder.device.device import dtype_named
 from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder
 from app.encoder.measuring.warmup import WarmupRule
@@ -48,8 +49,8 @@ def served(tiny, tmp_path, monkeypatch) -> TorchEncoder:
     monkeypatch.setattr("app.encoder.measuring.measure.default_warmup", lambda _: once)
     monkeypatch.setattr("app.encoder.measuring.measure.matmul_gflop_per_s", lambda *_: 1e6)
 
-    def another(dtype: torch.dtype) -> Encoder:
-        vectors = molmo1_vectors()
+    def another(name: str) -> Encoder:
+        vectors, dtype = molmo1_vectors(), dtype_named(name)
         folder = write_checkpoint(tmp_path, vectors.weights)
         backbone = load_checkpoint(folder, vectors.family, CPU, dtype)
         return Encoder(vectors.family, Eager(backbone), CPU, dtype, "checkpoint")
@@ -70,7 +71,7 @@ def service(served) -> Iterator[EncoderService]:
 
 
 def measured(service: EncoderService, **asked) -> MeasurementState:
-    profiling = service.profiling
+    profiling = service.device_profile
     started = profiling.start(service.ready_encoder(), **asked)
     until(lambda: profiling.measurement(started.id).status != "running", seconds=60)
     return profiling.measurement(started.id)

@@ -18,7 +18,7 @@ from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.core.plan.tiling import select_tiling
 from app.schemas.plan import PlanAnswer
-from app.serving.planning import BRIEF_SIZES, Planning, is_brief
+from app.serving.admission import BRIEF_SIZES, Planning, is_brief
 
 pytestmark = pytest.mark.anyio
 FAMILY, MOLMO2 = FAMILIES["molmo-7b-d-0924"], FAMILIES["molmo2-8b"]

@@ -17,13 +17,11 @@ from functools import partial
 import torch
 
 from app.core.errors import EncoderError, OutOfDeviceMemory
-from app.core.latency.profile import Profile
-from app.core.latency.profile_entry import ProfileEntry
-from app.core.latency.profile_merge import continued
+from app.core.latency.profile import Profile, ProfileEntry, continued
 from app.core.latency.status import Phase, Progress
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.work import matmul_rate
-from app.core.rounds import shuffled_rounds
+from app.core.statistics import shuffled_rounds
 from app.encoder.device.device import copy_gb_per_s, matmul_gflop_per_s
 from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.core.json_text import json_text
+from app.core.json import json_text
 from app.core.latency.profile import DeviceType, Fidelity, MachineState, Weights
 from app.core.latency.timings import Percentiles
 from app.core.plan.config import CropConfig

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.report.writing import write_whole
+from app.files import write_whole
 
 
 def test_the_file_holds_what_was_given_and_nothing_else_is_left(tmp_path):
