@@ -71,7 +71,7 @@ def service(served) -> Iterator[EncoderService]:
 
 
 def measured(service: EncoderService, **asked) -> MeasurementState:
-    profiling = service.profiling
+    profiling = service.device_profile
     started = profiling.start(service.ready_encoder(), **asked)
     until(lambda: profiling.measurement(started.id).status != "running", seconds=60)
     return profiling.measurement(started.id)
