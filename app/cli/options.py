@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from app import notation
+from app import notation, options
 from app.core.errors import InvalidConfig
 from app.core.plan.config import MAX_CROPS_LIMIT, CropConfig, make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Grid, Size
 from app.encoder.device.choices import DeviceChoice, DtypeChoice
-from app.imaging.write.render import DEFAULT_QUALITY, OutputFormat
+from app.imaging.write.render import OutputFormat
 from app.imaging.write.resample import Resample
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ MaxCropsOption = Annotated[
     typer.Option(
         "--max-crops",
         metavar="N",
-        help=f"Most grid crops, 1 to {MAX_CROPS_LIMIT}; by default the family's.",
+        help=options.MAX_CROPS,
         rich_help_panel=_CONFIGURATION,
     ),
 ]
@@ -98,7 +98,7 @@ MarginsOption = Annotated[
     typer.Option(
         "--overlap-margins",
         metavar="LEFT,RIGHT",
-        help="Patches dropped at the left and top, and at the right and bottom, of a crop.",
+        help=options.OVERLAP_MARGINS,
         rich_help_panel=_CONFIGURATION,
     ),
 ]
@@ -107,7 +107,7 @@ CropSizeOption = Annotated[
     typer.Option(
         "--crop-size-px",
         metavar="PX",
-        help="Side of a crop, a multiple of the patch; by default the family's.",
+        help=options.CROP_SIZE_PX,
         rich_help_panel=_CONFIGURATION,
     ),
 ]
@@ -145,9 +145,9 @@ class MadeImage:
     ] = None
     quality: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help=f"Of jpeg and webp; by default {DEFAULT_QUALITY}."),
+        typer.Option(min=1, max=100, help=options.QUALITY),
     ] = None
-    resample: Annotated[Resample, typer.Option(help="Filter of the resize.")] = "lanczos"
+    resample: Annotated[Resample, typer.Option(help=options.RESAMPLE)] = "lanczos"
     out: Annotated[
         Path | None,
         typer.Option(

@@ -10,6 +10,7 @@ import typer
 from app.cli.options import MadeImage
 from app.core.plan.geometry import Grid
 from app.files import write_whole
+from app.imaging.adapt import Output
 from app.imaging.pictures import PictureFormat
 from app.imaging.write.render import OutputFormat
 
@@ -39,7 +40,12 @@ def drawing_format(path: Path | None) -> PictureFormat | None:
     return _DRAWN.get(_FORMATS.get(path.suffix.lower(), "")) if path else None
 
 
-def output_path(source: Path, grid: Grid, form: str, output: MadeImage) -> Path:
+def output_of(made: MadeImage) -> Output:
+    """Return the form of a made image; OUT's suffix counts without --format."""
+    return Output(made.form or suffix_format(made.out), made.quality, made.resample)
+
+
+def output_path(source: Path, grid: Grid, form: str, made: MadeImage) -> Path:
     """Return the checked name of a made image: OUT, or ``photo.4crops.jpg`` beside the image.
 
     An unchanged format keeps its suffix.
@@ -50,8 +56,8 @@ def output_path(source: Path, grid: Grid, form: str, output: MadeImage) -> Path:
     same = _FORMATS.get(source.suffix.lower()) == form
     suffix = source.suffix if same else _SUFFIXES.get(form, f".{form}")
     crops = f"{grid.crops}crop{'s' if grid.crops > 1 else ''}"
-    path = output.out or source.with_name(f"{source.stem}.{crops}{suffix}")
-    check_output(path, form, source=source, force=output.force)
+    path = made.out or source.with_name(f"{source.stem}.{crops}{suffix}")
+    check_output(path, form, source=source, force=made.force)
     return path
 
 

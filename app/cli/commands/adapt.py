@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from app import options
 from app.cli.inputs import (
     NO_PROFILE,
     named_or_saved,
@@ -22,14 +23,14 @@ from app.cli.options import (
     ProfileOption,
     grouped,
 )
-from app.cli.outputs import output_path, suffix_format, write_output
+from app.cli.outputs import output_of, output_path, write_output
 from app.core.adaptation import Wish
 from app.core.control.budget import Budget, Strategy
 from app.core.control.resizing import Upscale
 from app.core.latency.predictions import Predictions
 from app.core.latency.prefill import asked_prefill
 from app.core.plan.config import CropConfig
-from app.imaging.adapt import Output, adapt_file
+from app.imaging.adapt import adapt_file
 from app.notation import parse_modes
 from app.settings import Settings
 
@@ -39,38 +40,31 @@ def adapt(
     file: ImageArgument,
     latency_budget_ms: Annotated[
         float | None,
-        typer.Option(min=0, metavar="MS", help="Most ms for the vision tokens (and prefill)."),
+        typer.Option(min=0, metavar="MS", help=options.LATENCY_BUDGET_MS),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, metavar="T", help="Most prompt tokens of the image.")
+        int | None, typer.Option(min=1, metavar="T", help=options.MAX_TOKENS)
     ] = None,
-    percentile: Annotated[
-        float, typer.Option(metavar="P", help="Of the latency that is predicted.")
-    ] = 95,
+    percentile: Annotated[float, typer.Option(metavar="P", help=options.PERCENTILE)] = 95,
     quality_threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, metavar="SSIM", help="Least SSIM of an image that is made."),
+        typer.Option(min=0, max=1, metavar="SSIM", help=options.QUALITY_THRESHOLD),
     ] = None,
-    modes: Annotated[
-        str, typer.Option(metavar="MODES", help="Ways to resize: of fit, pad, crop, stretch.")
-    ] = "fit,pad",
+    modes: Annotated[str, typer.Option(metavar="MODES", help=options.MODES)] = "fit,pad",
     strategy: Annotated[
         Strategy,
-        typer.Option(
-            help="`best`: resize, or limit the model's max_crops. `resize`, `max_crops`: only the "
-            "one. `hybrid`: a limit under which no image breaks the budget, and a resize within it."
-        ),
+        typer.Option(help=options.STRATEGY),
     ] = "best",
-    upscale: Annotated[Upscale, typer.Option(help="`allow`: may enlarge.")] = "never",
+    upscale: Annotated[Upscale, typer.Option(help=options.ADAPT_UPSCALE)] = "never",
     prefill_ms_per_token: Annotated[
         float | None,
-        typer.Option(metavar="MS", help="The language model's prefill; see `prefill`."),
+        typer.Option(metavar="MS", help=options.PREFILL_MS_PER_TOKEN),
     ] = None,
     prefill_base_ms: Annotated[
-        float | None, typer.Option(metavar="MS", help="What prefill takes besides.")
+        float | None, typer.Option(metavar="MS", help=options.PREFILL_BASE_MS)
     ] = None,
     *,
-    output: MadeImage,
+    made: MadeImage,
     configuration: Configuration,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
@@ -91,22 +85,21 @@ def adapt(
         prefill=asked_prefill(prefill_ms_per_token, prefill_base_ms, settings.prefill),
     )
     known = _known(config, settings, profile, wish.budget)
-    form = output.form or suffix_format(output.out)
     adapted = adapt_file(
         read_bytes(file, settings),
         config,
         wish,
         known.latency,
-        Output(form, output.quality, output.resample),
+        output_of(made),
         max_pixels=settings.max_pixels,
         measure_all=True,
-        make=not output.dry_run,
+        make=not made.dry_run,
     )
     written = None
     if adapted.data is not None:
         grid = adapted.adaptation.chosen.candidate.plan.grid
-        written = output_path(file, grid, adapted.form, output)
-        write_output(written, adapted.data, force=output.force)
+        written = output_path(file, grid, adapted.form, made)
+        write_output(written, adapted.data, force=made.force)
     answer = AdaptAnswer.of(adapted.adaptation, adapted.quality, wish, known, datetime.now(UTC))
     if as_json:
         print_json(answer)

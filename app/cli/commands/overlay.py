@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from app import options
 from app.cli.inputs import read_bytes, read_settings
 from app.cli.options import Configuration, ForceOption, grouped, parse_size
 from app.cli.outputs import check_output, drawing_format, write_output
@@ -35,10 +36,7 @@ def overlay(
     ],
     kind: Annotated[
         Kind,
-        typer.Option(
-            help="`crops`: boundaries on the image. `comparison`: beside it the crops and their "
-            "tokens. `statistics`: overlap in figures. `coverage`: overlap as a map."
-        ),
+        typer.Option(help=options.PICTURE_KIND),
     ] = "crops",
     out: Annotated[
         Path | None,
