@@ -68,11 +68,6 @@ class Settings(BaseSettings):
     plan_queue: int = Field(
         32, ge=0, description="Plans and tables of more than a few ms that may wait; then 429."
     )
-    answer_cache_bytes: int = Field(
-        64 * 2**20,
-        ge=0,
-        description="Memory for answers, plans and predictions that may be asked for again.",
-    )
 
     encoder: bool = Field(
         True,

@@ -1,9 +1,11 @@
-"""Errors of data sets and of their files, which only the command line and Python raise.
+"""Define the errors of data sets and of their files.
 
-CropPlannerError
-└── DatasetError         a set of images cannot be used
-├── InvalidDataset   the named place holds no set of images
-└── InvalidTiming    the timing file is unreadable or wrong
+    CropPlannerError
+    └── DatasetError         a set of images cannot be used
+        ├── InvalidDataset   the named place holds no set of images
+        └── InvalidTiming    the timing file is unreadable or wrong
+
+The service raises none of them: they belong to the command line and to Python.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""What the experiment finds, as one value, of which both the JSON file and the report are made."""
+"""Hold the findings of the experiment as one value, and write them as JSON.
+
+The JSON file and the report are both made of this value. The JSON uses the names of the HTTP
+answers (docs/method/experiment.md). The value has no time and no path of a machine, so the same
+input gives the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +33,9 @@ EXPERIMENT = "exp6_crop_overlap_analysis"
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """Files written for one image, relative to the output folder; None and () where there is none.
+    """Name the files of one image, relative to the output folder.
 
-    ``grid_crops`` are in the order of the plan's crops.
+    A file that is not written is None or (). ``grid_crops`` follow the order of the plan's crops.
     """
 
     crops: str
@@ -43,7 +48,10 @@ class ImageFiles:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """One image that was looked at closely. ``profiled`` is its row of the profiling, if any."""
+    """Describe one image that was examined closely.
+
+    ``timing`` is the image's row of the timing file, if any.
+    """
 
     image: DatasetImage
     plan: CropPlan
@@ -54,9 +62,9 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What of a command is not to be seen in its results; no path, only what one is called.
+    """Keep the requests that leave no trace in the findings.
 
-    ``images`` is the folder with an annotation file's images, where one was named.
+    ``images`` is the name, without its path, of a folder of annotated files.
     """
 
     save_crop_images: bool = True
@@ -65,10 +73,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Everything the experiment found.
+    """Hold all findings of the experiment.
 
-    ``plans`` are of every image of the dataset that has one, by its id. ``latency`` predicts by the
-    profile that was named, or says that none was.
+    ``plans`` has the plan of every planned image by its id. ``latency`` predicts by the named
+    profile, or gives the reason for no latency.
     """
 
     asked: Asked
@@ -84,17 +92,17 @@ class Experiment:
 
     @property
     def has_latency(self) -> bool:
-        """Whether a profile says how long any of the tilings takes."""
+        """Return True if a profile predicts a latency for a tiling."""
         return any(row.latency.at(50) is not None for row in self.statistics.tilings)
 
 
 def to_json(experiment: Experiment) -> str:
-    """The whole of ``exp6_crop_overlap_analysis.json``."""
+    """Return the text of ``exp6_crop_overlap_analysis.json``."""
     return json.dumps(as_dict(experiment), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_dict(experiment: Experiment) -> dict[str, Any]:
-    """The same, as JSON values."""
+    """Return the findings as JSON values."""
     dataset, statistics = experiment.dataset, experiment.statistics
     return {
         "experiment": EXPERIMENT,
@@ -124,7 +132,7 @@ def as_dict(experiment: Experiment) -> dict[str, Any]:
 
 
 def _examined(one: Examined, latency: PredictLatency) -> dict[str, Any]:
-    """An image looked at closely: what /analyze and /plan/methods answer, and its files."""
+    """Return the answers of /analyze and /plan/methods for an examined image, and its files."""
     timing = one.timing
     return {
         "image_id": one.image.image_id,

@@ -34,8 +34,10 @@ class StagesMs(BaseModel):
     connector: Rounded | None = None
 
     @classmethod
-    def before_passes(cls, decode_ms: float | None, spent: Preparation) -> StagesMs:
-        """Make the stages of a measured image that come before its passes."""
+    def before_passes(cls, decode_ms: float | None, spent: Preparation | None = None) -> StagesMs:
+        """Make the stages of an image that come before its passes."""
+        if spent is None:
+            return cls(decode=decode_ms)
         return cls(
             decode=decode_ms,
             preprocess=spent.preprocess_ms,

@@ -12,6 +12,9 @@ from app.core.plan.work import connector_flops, vit_flops
 from app.schemas.latency import EncoderAnswer
 from app.schemas.plan import ConfigAnswer
 
+HealthStatus = Literal["ok", "stalled", "dead"]
+ReadyStatus = Literal["ready", "loading", "failed", "stalled", "dead", "draining"]
+
 
 class FamilyAnswer(BaseModel):
     name: str
@@ -48,14 +51,14 @@ class ModelsAnswer(BaseModel):
 
 
 class HealthAnswer(BaseModel):
-    status: Literal["ok", "stalled", "dead"]
+    status: HealthStatus
     reason: str | None = Field(None, description="Why the encoder's worker is dead.")
     version: str
 
 
 class ReadyAnswer(BaseModel):
     ready: bool
-    status: Literal["ready", "loading", "failed", "stalled", "dead", "draining"]
+    status: ReadyStatus
     encoder: EncoderAnswer
     waiting: int = Field(description="Images that wait to be encoded.")
 

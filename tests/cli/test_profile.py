@@ -27,7 +27,7 @@ def folder(photo: Path) -> Path:
     return folder
 
 
-def test_a_folder_becomes_a_profiling(
+def test_a_folder_becomes_a_timing(
     run: Run, loaded: list[Family], folder: Path, tmp_path: Path
 ) -> None:
     """Every image with its crops and times, read as the experiment reads it; a row a count."""
@@ -72,7 +72,7 @@ def test_a_bad_image_is_reported_and_the_rest_goes_on(
 def test_the_experiment_takes_it_from_there(
     run: Run, loaded: list[Family], folder: Path, tmp_path: Path
 ) -> None:
-    """Its images are chosen of those that were profiled, and its times are in the report."""
+    """Its images are chosen of those that were timed, and its times are in the report."""
     out = tmp_path / "out"
     run("profile", folder, "-o", out, *QUICK, "--num-images", 2)
     done = run(
@@ -90,7 +90,7 @@ def test_the_experiment_takes_it_from_there(
     assert all(one["vit"] > 0 for one in found["measured_ms"])
 
 
-def test_an_earlier_profiling_is_not_replaced_by_accident(
+def test_an_earlier_timing_is_not_replaced_by_accident(
     run: Run, loaded: list[Family], folder: Path, tmp_path: Path
 ) -> None:
     """It is refused before anything is loaded, as measuring takes minutes."""
@@ -141,7 +141,7 @@ def test_an_interrupt_leaves_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_where_no_image_can_be_profiled_nothing_is_written(
+def test_where_no_image_can_be_timed_nothing_is_written(
     run: Run, loaded: list[Family], tmp_path: Path
 ) -> None:
     """With the first reason, before the encoder is loaded; as a problem object with --json."""

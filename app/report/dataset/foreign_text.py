@@ -1,4 +1,4 @@
-"""What an image of a data set is called, in files that are written and by whoever asks for it."""
+"""Make names and JSON from other programs safe to use and to write again."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ IMAGE_SUFFIXES = frozenset(
 )
 
 _MOST_BYTES = 150
-"""Of an id; file systems take names of 255, and an id is a part of one."""
+"""Limit the bytes of an id. A file system allows names of 255, and an id is a part of a name."""
 
 
 def plain_text(text: str) -> str:
-    """``text`` with U+FFFD for what is no character: bytes of a file name that are no text, and
-    lone surrogates, which JSON can hold but no UTF-8 file can.
+    """Replace each lone surrogate by U+FFFD.
+
+    Surrogates stand for undecodable bytes of a file name. JSON can hold them, UTF-8 cannot.
     """
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def safe(text: str) -> str:
-    """``text`` as a part of a file name: letters, digits, ``_``, ``-`` and ``.``, not too many."""
+    """Reduce ``text`` to a part of a file name: letters, digits, ``_``, ``-`` and ``.``."""
     plain = re.sub(r"[^\w.-]", "_", text)
     return plain.encode("utf-8")[:_MOST_BYTES].decode("utf-8", "ignore") or "_"
 
 
 def without_suffix(name: str) -> str:
-    """``name`` less the suffix of an image file, if it has one."""
+    """Remove the suffix of an image file from ``name``."""
     path = PurePosixPath(name)
     return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def file_ids(names: Sequence[str]) -> list[str]:
-    """An id for each of these relative paths: the path in safe characters, without its suffix.
+    """Make an id of each relative path: the path in safe characters, without its suffix.
 
-    With it where two would else be equal, then numbered. No two are equal, not even where a file
-    system takes ``A`` for ``a``. The same names in the same order always get the same ids.
+    Equal ids keep their suffix, then get a number. No two ids are equal, even without regard to
+    case. The same names in the same order give the same ids.
     """
     short = [safe(without_suffix(name)) for name in names]
     often = Counter(one.casefold() for one in short)
@@ -67,8 +68,9 @@ def _numbered(wanted: Sequence[str]) -> list[str]:
 
 
 def spoken_number(name: str) -> int | None:
-    """The number that a file name or id stands for: 139 of ``000000000139.jpg``, and of COCO's
-    ``COCO_val2014_000000000139.jpg``; None where it is no number.
+    """Read the number in a file name or id, or return None.
+
+    ``000000000139.jpg`` is 139, and so is COCO's ``COCO_val2014_000000000139.jpg``.
     """
     stem = PurePosixPath(without_suffix(name)).name
     match = re.fullmatch(r"(?:COCO_\w+_)?(\d{1,18})", stem, re.ASCII)
@@ -76,13 +78,12 @@ def spoken_number(name: str) -> int | None:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file.
+    """Read a JSON file so that its values can be written as strict JSON in UTF-8.
 
-    NaN and infinities, which Python's and numpy's writers leave in files, become None, and lone
-    surrogates U+FFFD.
+    NaN and infinities, as Python and numpy write them, become None. Lone surrogates become U+FFFD.
 
     Raises:
-        ValueError: it cannot be read, or is no JSON; it says why, and names no path.
+        ValueError: the file is unreadable or no JSON. The message has the reason and no path.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -100,7 +101,7 @@ def _finite(text: str) -> float | None:
 
 
 def _plain(value: Any) -> Any:
-    """Only where there may be a surrogate: escapes are the one way for it into JSON."""
+    """Replace surrogates at every depth."""
     if isinstance(value, str):
         return plain_text(value)
     if isinstance(value, list):

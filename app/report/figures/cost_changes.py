@@ -1,7 +1,7 @@
-"""The four ways to change what images cost, each setting applied to a whole set.
+"""Compute the changes of a set's cost: the settings of the four methods, and near cliffs.
 
-For one image ``app.core.control.methods`` finds the size that reaches each tiling. A set is
-resized as people do it, by a limit on the longer side.
+A single image is resized to reach a tiling (``app.core.control.methods``). A set is resized, as
+people do it, by a limit on the longer side.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from app.core.plan.plan import CropPlan, make_plan
 from app.report.figures.averages import Averages, Planned, PredictLatency, Tally, plan_each
 
 MORE_CROPS = (24, 36)
-"""``max_crops`` above the default that are tried, too: Molmo's evaluations use them."""
+"""Try these ``max_crops`` above the default; Molmo's evaluations use them."""
 
 _MOST_LONGEST_SIDES = 12
 
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
-    """One setting of one method, over the set; all else is as it is.
+    """Apply one setting of one method to the set; all else stays.
 
-    ``setting`` is the method's own value as a request writes it; of ``resize`` the most px of the
-    longer side.
-    ``changed``: images that get another tiling than they have now. ``as_trained``: of all of them.
-    ``dropped``: images that collapse and are missing in the averages.
+    Attributes:
+        setting: the method's value in the notation of a request; of ``resize`` the limit in px.
+        changed: images that get another tiling than now.
+        as_trained: True if all images stay within the trained settings.
+        dropped: images that collapse; the averages leave them out.
     """
 
     method: Method
@@ -51,19 +52,19 @@ def compare_settings(
     latency: PredictLatency,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[SettingRow, ...]:
-    """Every setting of every method, method by method, settings rising.
+    """Compare every setting of every method, method by method, settings rising.
 
     Args:
-        sizes: how many images have each size.
-        now: what they are under ``config``.
-        config: the configuration in force.
-        latency: predicts a plan's.
-        progress: called with how many settings are done, and of how many.
+        sizes: the number of images of each size.
+        now: the images under ``config``.
+        config: the present configuration.
+        latency: predicts the latency of a plan.
+        progress: called with the number of settings done and the number of all.
     """
     grids = {one.original: one.plan.grid for one in now}
     images = sum(one.images for one in now)
     rows = []
-    settings = list(_settings(sizes, now, config))  # nothing is planned yet
+    settings = list(_settings(sizes, now, config))  # lazy: no plan is made yet
     for done, (method, setting, is_current, planned) in enumerate(settings, 1):
         tally, changed = Tally(), 0
         for one in planned:
@@ -115,7 +116,7 @@ def _max_crops_settings(config: CropConfig) -> list[int]:
 
 
 def _longest_sides(sizes: Mapping[Size, int], config: CropConfig) -> list[int]:
-    """From one crop on, half a window apart, below the longest side there is."""
+    """Return limits on the longer side: from one crop upwards in steps of half a window."""
     longest_px = max(max(size.width, size.height) for size in sizes)
     step = max(1, config.window_px // 2)
     first = config.crop_size_px
@@ -123,7 +124,7 @@ def _longest_sides(sizes: Mapping[Size, int], config: CropConfig) -> list[int]:
 
 
 def _margin_settings(config: CropConfig) -> list[tuple[int, int]]:
-    """Up to half of a crop, and what is in force: beyond, most of the work is done twice."""
+    """Return the present margins and those up to half a crop; wider ones double most work."""
     half = config.crop_patches // 2
     return [
         both
@@ -133,7 +134,7 @@ def _margin_settings(config: CropConfig) -> list[tuple[int, int]]:
 
 
 def shrunk(size: Size, longest_px: int) -> Size:
-    """The size with no side longer than ``longest_px``, its aspect kept; sides are rounded."""
+    """Shrink a size to a limit on its longer side; the aspect stays, and sides are rounded."""
     longest = max(size.width, size.height)
     if longest <= longest_px:
         return size
@@ -142,15 +143,18 @@ def shrunk(size: Size, longest_px: int) -> Size:
 
 
 NEAR_PX = 16
-"""An image is near a cliff if so few px of one side, more or less, give it another tiling."""
+"""Call an image near a cliff within this distance in px of one side from another tiling."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cliffs:
-    """Images near a cliff.
+    """Count the images near a cliff.
 
-    ``near_cheaper`` are those whose prompt gets shorter if one side is made at most ``within_px``
-    smaller; ``mean_tokens_saved`` is what that saves each of them, and 0 where there is none.
+    Attributes:
+        within_px: the distance in px.
+        near: images within that distance of another tiling.
+        near_cheaper: images with a shorter prompt beyond the cliff, on the smaller side.
+        mean_tokens_saved: prompt tokens saved by each of them; 0 without one.
     """
 
     within_px: int
@@ -160,7 +164,7 @@ class Cliffs:
 
 
 def count_cliffs(planned: Sequence[Planned]) -> Cliffs:
-    """Count the images near a cliff, and what crossing it saves."""
+    """Count the images near a cliff, and the tokens saved beyond it."""
     near = cheaper = saved = 0
     for one in planned:
         width = width_headroom(one.plan, NEAR_PX)
@@ -176,7 +180,7 @@ def count_cliffs(planned: Sequence[Planned]) -> Cliffs:
 
 
 def _tokens_saved(plan: CropPlan, width: Headroom, height: Headroom) -> int:
-    """Prompt tokens fewer beyond the nearest cliff of either side; 0 where none is so near."""
+    """Return the prompt tokens saved beyond the nearest cliff of a smaller side, at least 0."""
     smaller = []
     if width.down is not None:
         smaller.append(Size(plan.image.width - width.down - 1, plan.image.height))

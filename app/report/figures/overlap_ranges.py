@@ -1,9 +1,9 @@
-"""Figures of crop overlap that were published, beside ours, and what tells them apart.
+"""Compare ranges of overlap, by the shape of the grid, with published ranges.
 
-Ours count patches: a crop is all of the 24x24 (27x27) patches that the encoder is given of it. The
-published ones are said to come from 224 px windows that were mapped back onto the image, without
-the margins that neighbouring crops share and without the padding; but such windows do not overlap,
-so that alone does not give them. docs/method/overlap.md has the definitions.
+Our figures count patches: a crop is all of the 24x24 (27x27) patches given to the encoder. The
+published ranges are said to come from 224 px windows, mapped back onto the image without shared
+margins and padding. Such windows do not overlap, so that origin alone does not give the ranges.
+docs/method/overlap.md has the definitions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Verdict = Literal["within", "partly", "outside", "no image"]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A range that was published for a figure; ``shape`` None: for all tilings."""
+    """State a published range of a figure. A ``shape`` of None means all tilings."""
 
     figure: Figure
     shape: Shape | None
@@ -41,10 +41,10 @@ CLAIMS = (
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A claim, the range over the tilings that are allowed, and that over the set's images.
+    """Compare a claim with the allowed tilings and with the images of the set.
 
-    The latter is of the images' own content. ``verdict`` says how the images' range, or without
-    images the tilings', lies in the published one.
+    ``seen`` is of the images' own content. ``verdict`` places ``seen`` in the published range, or
+    says "no image".
     """
 
     claim: Claim
@@ -54,7 +54,7 @@ class Comparison:
 
 
 def compare_with_published(shapes: Sequence[ShapeRow]) -> tuple[Comparison, ...]:
-    """Every published figure beside what was found."""
+    """Compare every published range with the findings."""
     return tuple(_comparison(claim, shapes) for claim in CLAIMS)
 
 
@@ -87,10 +87,10 @@ def _verdict(seen: Range | None, published: Range) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Overlap by which the published figures can be judged, of Molmo 1 as it was released.
+    """Hold overlaps of the released Molmo 1 to judge the published ranges by.
 
-    ``windows`` is that of 2x2 windows, the steps from crop to crop, as if they were the crops; the
-    others are of the crops that the encoder is given.
+    ``windows`` treats 2x2 windows, the steps between crops, as crops. The others are of the real
+    crops.
     """
 
     window_px: int
@@ -101,7 +101,7 @@ class Explained:
 
 
 def explained() -> Explained:
-    """What the published figures are held against."""
+    """Compute the overlaps to judge the published ranges by."""
     released = make_config(family_named(DEFAULT_FAMILY))
     windows = replace(released, overlap_margins=(0, 0), crop_size_px=released.window_px)
     return Explained(
@@ -114,18 +114,17 @@ def explained() -> Explained:
 
 
 Shape = Literal["one crop", "row", "square", "rectangle"]
-"""Of a grid: 1x1; one row or one column; as many rows as columns; and the others."""
+"""Name the shape of a grid: 1x1; one row or column; equal sides; any other."""
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class ShapeRow:
-    """The tilings of one shape.
+    """Describe the tilings of one shape.
 
-    The first two ranges are over every tiling that ``max_crops`` allows, on the whole canvas; the
-    ``seen_…`` ones over the images that have such a tiling, on their own content. None where no
-    tiling or no image is of the shape.
+    The first two ranges are over the allowed tilings on the whole canvas, the ``seen_…`` ranges
+    over the content of the images. A range over nothing is None.
     """
 
     shape: Shape
@@ -138,7 +137,7 @@ class ShapeRow:
 
 
 def shape_of(grid: Grid) -> Shape:
-    """The shape of a grid."""
+    """Return the shape of a grid."""
     if grid.crops == 1:
         return "one crop"
     if grid.rows == grid.cols:
@@ -147,7 +146,7 @@ def shape_of(grid: Grid) -> Shape:
 
 
 def shape_rows(planned: Sequence[Planned], config: CropConfig) -> tuple[ShapeRow, ...]:
-    """One row a shape."""
+    """Return one row a shape."""
     return tuple(_row(shape, planned, config) for shape in get_args(Shape))
 
 

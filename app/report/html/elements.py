@@ -1,4 +1,4 @@
-"""Pictures inside of the report, no larger than they are shown, so that it needs no other file."""
+"""Define the elements of the page: tables and embedded pictures."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from PIL import Image
 from app.report.experiment import Examined
 
 MOST_PICTURED = 12
-"""Of more images than these the report has the figures alone, or it would take minutes to load."""
+"""Embed the pictures of at most this number of images; more would load for minutes."""
 
 PICTURE_PX = 1100
-"""Longer side of a picture: what a page shows of it, and text in it is still read."""
+"""Limit the longer side of a picture. Text in a picture of this size is readable."""
 
 CROP_PX = 96
-"""Of a crop in its table."""
+"""Limit the longer side of a crop in its table."""
 
 _QUALITY = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A picture as the ``src`` of an ``img``, with its size in px and what it shows."""
+    """Hold a picture as the ``src`` of an ``img``, with its size in px and its alternative text."""
 
     src: str
     width: int
@@ -41,16 +41,16 @@ def embed_all(
     workers: int,
     progress: Callable[[int, int], None],
 ) -> Mapping[str, Embedded]:
-    """The pictures of the images that were looked at, by the name of their file.
+    """Embed the pictures of the examined images, by the names of their files.
 
     Args:
-        examined: the images; pictures of the first ``MOST_PICTURED`` are taken.
-        folder: where the files are.
-        workers: threads; Pillow lets others run while it decodes and encodes.
-        progress: called with how many are done, and of how many.
+        examined: the images; the first ``MOST_PICTURED`` get pictures.
+        folder: of the files.
+        workers: threads; Pillow releases the lock during decoding and encoding.
+        progress: called with the number of pictures done and the number of all.
 
     Raises:
-        OSError: a file is not there, or is no picture.
+        OSError: a file is missing or no picture.
     """
     wanted = [one for image in examined[:MOST_PICTURED] for one in _pictures_of(image)]
     made: dict[str, Embedded] = {}
@@ -63,7 +63,7 @@ def embed_all(
 
 
 def _pictures_of(image: Examined) -> list[tuple[str, int, str]]:
-    """Name, longest side and alternative text of each."""
+    """Return the name, longest side and alternative text of each picture."""
     files, name = image.files, image.image.file_name
     shown = [
         (files.crops, PICTURE_PX, f"The boundaries of the crops on {name}"),
@@ -76,10 +76,10 @@ def _pictures_of(image: Examined) -> list[tuple[str, int, str]]:
 
 
 def embed(path: Path, side_px: int, alt: str) -> Embedded:
-    """A picture with no side longer than ``side_px``, as WebP: a third of PNG's bytes or less.
+    """Embed a picture, reduced to a longest side of ``side_px``, as WebP: a third of PNG's bytes.
 
     Raises:
-        OSError: the file is not there, or is no picture.
+        OSError: the file is missing or no picture.
     """
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
@@ -95,7 +95,7 @@ Cell = str | Embedded
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A heading; numbers stand at the right of their column."""
+    """Describe a column; numbers are aligned to the right."""
 
     heading: str
     is_number: bool
@@ -103,7 +103,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Cells in the order of the columns. ``is_current``: what is in force, and shown so."""
+    """Hold cells in the order of the columns. ``is_current`` marks the present setting."""
 
     cells: tuple[Cell, ...]
     is_current: bool = False
@@ -111,7 +111,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``caption`` says what the rows are."""
+    """Hold a table. Each cell is a picture, or text that the template escapes."""
 
     caption: str
     columns: tuple[Column, ...]
@@ -121,10 +121,10 @@ class Table:
     def of(
         cls, caption: str, headings: Sequence[str], rows: Iterable[Row | Sequence[Cell]]
     ) -> Table:
-        """A ``>`` behind a heading aligns its column to the right.
+        """Make a table; a ``>`` at the end of a heading aligns its column to the right.
 
         Raises:
-            ValueError: a row has not one cell a heading.
+            ValueError: a row and the headings differ in length.
         """
         made = tuple(row if isinstance(row, Row) else Row(tuple(row)) for row in rows)
         if any(len(row.cells) != len(headings) for row in made):

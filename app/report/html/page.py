@@ -1,4 +1,4 @@
-"""The report: one HTML file that tells what was found, and needs no other file and no script."""
+"""Render the report: one HTML file without scripts, independent of other files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from app.report.words import Finding
 
 @dataclass(frozen=True, slots=True)
 class ImageSection:
-    """What the report shows of one image. ``pictures`` are its drawings, in the order shown."""
+    """Hold the section of one image. ``pictures`` are its drawings in the order of the page."""
 
     one: Examined
     pictures: tuple[Embedded, ...]
@@ -38,11 +38,11 @@ class ImageSection:
 
 
 def render_report(experiment: Experiment, pictures: Mapping[str, Embedded]) -> str:
-    """The whole report; same arguments, same text.
+    """Render the whole report; the same arguments give the same text.
 
     Args:
-        experiment: what was found.
-        pictures: those to show, by the names of their files, as ``embed_all`` makes them.
+        experiment: the findings.
+        pictures: the embedded pictures by the names of their files, as ``embed_all`` makes them.
     """
     found = experiment.statistics
     said = findings(found, experiment.config)
@@ -86,13 +86,13 @@ def render_report(experiment: Experiment, pictures: Mapping[str, Embedded]) -> s
 
 
 def _by_section(said: Sequence[Finding]) -> Mapping[str, Sequence[str]]:
-    """The sentences of each section, in their order; a section without one has an empty list."""
+    """Group the sentences by section, in order; a section without sentences has an empty list."""
     sections = ("counts", "tilings", "overlap", "published", "methods", "cliffs")
     return {name: [one.text for one in said if one.about == name] for name in sections}
 
 
 def _pair(experiment: Experiment) -> Overlap | None:
-    """Two crops beside each other, by which overlap is explained; None where there are none."""
+    """Return the overlap of two crops side by side; None if one crop is the limit."""
     return grid_overlap(Grid(1, 2), experiment.config) if experiment.config.max_crops > 1 else None
 
 
@@ -114,7 +114,7 @@ def _section(
 
 @cache
 def _environment() -> Environment:
-    """Escapes whatever is not marked safe, and knows no name that is not given."""
+    """Make an environment that escapes all unmarked text and refuses unknown names."""
     made = Environment(
         loader=PackageLoader("app.report.html"),
         autoescape=True,
@@ -138,7 +138,10 @@ _DEFAULT_TARGET = 12
 
 
 def command(experiment: Experiment) -> str:
-    """As it is typed where the named files are; what has its default value is left out."""
+    """Return the command that makes this report again, with names in place of paths.
+
+    The command works in the folder of the named files. Default values are left out.
+    """
     return " ".join(["crop-planner experiment", *_arguments(experiment)])
 
 
@@ -172,7 +175,7 @@ def _arguments(experiment: Experiment) -> Iterator[str]:
 
 
 def _unless(value: int | tuple[int, int], usual: int | tuple[int, int]) -> str | None:
-    """The value as it is typed, None where it is the usual one."""
+    """Return the value as typed on a command line, None for the usual value."""
     if value == usual:
         return None
     return f"{value[0]},{value[1]}" if isinstance(value, tuple) else str(value)

@@ -1,6 +1,6 @@
-"""Profiling the components over real images: decode, preprocess, ViT, connector.
+"""Time the components of passes over real images: decode, preprocess, ViT, connector.
 
-The method is docs/reference/timing-file.md.
+docs/reference/timing-file.md has the method.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from app.report.dataset.images import Dataset, Skipped
 from app.report.dataset.selection import select
 from app.report.errors import InvalidDataset
 from app.report.timing.components import ComponentTiming, Subject
-from app.report.timing.session import Progress, Session, TimedEncoder, Warming
+from app.report.timing.session import TimedEncoder, TimingProgress, TimingSession, Warming
 
 
 def time_components(
@@ -27,24 +27,24 @@ def time_components(
     warming: Warming,
     max_pixels: int,
     num_images: int | None = None,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[TimingProgress], None] = lambda _: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> ComponentTiming:
     """Time every component over the images of a data set.
 
+    An image that cannot be planned, decoded or run is skipped with its reason.
+
     Args:
         repeats: timed passes of each image.
-        warming: for each number of crops.
+        warming: the rule for each number of crops.
         max_pixels: larger images are skipped.
-        num_images: only so many, evenly over the numbers of crops; all by default.
-        clock: seconds, for what is done on the host.
-
-    An image that cannot be planned, decoded or run is skipped with its reason.
+        num_images: the number of images, spread over the numbers of crops; None takes all.
+        clock: seconds, for the components on the host.
 
     Raises:
         EncoderMismatch: the encoder runs no plan of this configuration.
-        InvalidDataset: not one image could be profiled.
-        ValueError: fewer than one pass or image wanted.
+        InvalidDataset: no image could be timed.
+        ValueError: ``repeats`` or ``num_images`` is less than 1.
     """
     if repeats < 1 or (num_images is not None and num_images < 1):
         raise ValueError(f"repeats and num_images start at 1, got {repeats} and {num_images}")
@@ -53,7 +53,7 @@ def time_components(
         encoder.check(subjects[0].plan)
     if num_images is not None:
         subjects = choose_subjects(subjects, num_images)
-    session = Session(
+    session = TimingSession(
         encoder, subjects, repeats=repeats, max_pixels=max_pixels, progress=progress, clock=clock
     )
     warmups = session.warm_up(warming)
@@ -65,7 +65,7 @@ def time_components(
 
 
 def plan_subjects(dataset: Dataset, config: CropConfig) -> tuple[list[Subject], list[Skipped]]:
-    """The images that there are files and plans of, and the others."""
+    """Plan the images that have a file, and return the others with their reasons."""
     subjects: list[Subject] = []
     skipped: list[Skipped] = []
     for position, image in enumerate(dataset.images):
@@ -80,9 +80,10 @@ def plan_subjects(dataset: Dataset, config: CropConfig) -> tuple[list[Subject], 
 
 
 def choose_subjects(subjects: Sequence[Subject], number: int) -> list[Subject]:
-    """So many of them as the experiment selects images, with the most crops among them; in order.
+    """Choose images by the rule of the experiment, with the most crops among them, in order.
 
-    Data sets have most images at one number of crops: a share of each would miss the rare ones.
+    Most images of a data set share one number of crops; a fixed share of each would miss rare
+    numbers.
     """
     by_crops: dict[int, list[Subject]] = {}
     for subject in subjects:
@@ -92,8 +93,8 @@ def choose_subjects(subjects: Sequence[Subject], number: int) -> list[Subject]:
 
 
 def _nothing(dataset: Dataset, skipped: Sequence[Skipped]) -> InvalidDataset:
-    first = skipped[0]  # there is one: a data set has at least one image
+    first = skipped[0]  # a data set has at least one image
     return InvalidDataset(
-        f"no image of {dataset.name} can be profiled; the first is {first.name}: {first.reason}",
+        f"no image of {dataset.name} can be timed; the first is {first.name}: {first.reason}",
         actual=dataset.name,
     )

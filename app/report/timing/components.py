@@ -1,4 +1,4 @@
-"""What is timed of an image, component by component: the values that a profiling is made of."""
+"""Define the components of a pass, their times over images, and their medians."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from app.report.dataset.images import DatasetImage, Skipped
 
 @dataclass(frozen=True, slots=True)
 class ComponentTimes:
-    """One pass of one image, in ms. Each is timed directly; none is the difference of two others.
+    """Hold the times of one pass over one image, in ms, each timed directly.
 
     Attributes:
         decode: the file's bytes → upright RGB pixels.
         preprocess: these pixels → patches on the device.
-        transfer: of ``preprocess``, the copy over the bus; None where there is none.
+        transfer: the part of ``preprocess`` on the bus; None without a bus.
         vit: patches → features.
         connector: features → vision tokens.
         vision: patches → vision tokens; ViT and connector are its parts.
@@ -40,7 +40,7 @@ COMPONENTS = tuple(one.name for one in fields(ComponentTimes))
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An image to be profiled: its place in the data set, and its plan."""
+    """Describe an image to be timed: its place in the data set, and its plan."""
 
     position: int
     image: DatasetImage
@@ -49,44 +49,44 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class ImageComponents:
-    """What was measured of one image: its passes in the order they were run."""
+    """Hold the passes of one image in the order of running."""
 
     subject: Subject
     passes: tuple[ComponentTimes, ...]
 
     def samples_ms(self, component: str) -> list[float]:
-        """All times of a component; none where there is no such thing."""
+        """Return all times of a component, [] for a component that this device lacks."""
         times = (getattr(one, component) for one in self.passes)
         return [ms for ms in times if ms is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentTiming:
-    """Images in the data set's order; ``warmups`` by total crops."""
+    """Hold the timing of a set: images in the set's order, and ``warmups`` by total crops."""
 
     images: tuple[ImageComponents, ...]
     skipped: tuple[Skipped, ...]
     warmups: dict[int, Warmup]
 
     def total_ms(self, component: str) -> float:
-        """Of all passes."""
+        """Add a component up over all passes."""
         return sum(sum(image.samples_ms(component)) for image in self.images)
 
 
 def median_ms(images: Sequence[ImageComponents], component: str) -> float | None:
-    """The median of the images' own medians, so that each counts once; None without a sample."""
+    """Return the median of the images' medians; None without a sample."""
     samples = (image.samples_ms(component) for image in images)
     medians = [statistics.median(one) for one in samples if one]
     return statistics.median(medians) if medians else None
 
 
 CLOCK_COMPONENTS = tuple(name for name in COMPONENTS if name != "cpu")
-"""Those that are a time on the clock; CPU time is of all threads, and only for who doubts one."""
+"""Leave the CPU time out: it is a sum over threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCount:
-    """Images with one number of crops: by component, the median of their medians in ms."""
+    """Hold, for one number of crops, the median of the images' medians by component, in ms."""
 
     total_crops: int
     images: int
@@ -96,7 +96,7 @@ class MeasuredCount:
 def measured_counts(
     rows: Iterable[tuple[CropPlan, Mapping[str, Any]]],
 ) -> tuple[MeasuredCount, ...]:
-    """What ``crop-planner profile`` measured; () where the rows are of another origin."""
+    """Read the medians of ``crop-planner profile``; rows from other programs may have none."""
     by_crops: dict[int, list[Mapping[str, float]]] = {}
     for plan, row in rows:
         medians = _medians(row)

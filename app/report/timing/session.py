@@ -1,7 +1,7 @@
-"""One profiling under way: everything is warm before any of it is timed, then come the rounds.
+"""Run one timing: warm everything up, then time all images in rounds.
 
-A picture is decoded anew in each of its passes, which is what is timed, and let go before the
-network runs: no more than one is in memory, however large the data set.
+Each pass decodes its image again, since decoding is timed. The picture is dropped before the
+network runs, so at most one picture is in memory.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from app.report.timing.components import ComponentTimes, ImageComponents, Subjec
 Phase = Literal["warm-up", "rounds"]
 
 PASS, PREPARATION = 10, 1
-"""Weights in the progress, per crop. Whole numbers, so that their sum ends at just 1."""
+"""Weigh the steps of the progress per crop. Whole numbers add up to exactly 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a profiling is: ``done`` from 0 to 1, and what was done last."""
+class TimingProgress:
+    """Report the progress: ``done`` from 0 to 1, and the last image."""
 
     done: float
     phase: Phase
@@ -43,7 +43,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """An image's crops on the device, and what it took to get them there, in ms."""
+    """Hold an image's crops on the device, and the times of their preparation in ms."""
 
     crops: Any
     decode_ms: float
@@ -51,10 +51,10 @@ class _Prepared:
     transfer_ms: float | None
 
 
-class Session:
-    """Call :meth:`warm_up`, then :meth:`rounds`. An image that fails once is left out from then on.
+class TimingSession:
+    """Warm up by :meth:`warm_up`, then time by :meth:`rounds`.
 
-    ``skipped`` says why, for each of them.
+    An image that fails once is left out from then on; ``skipped`` has the reasons.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Session:
         *,
         repeats: int,
         max_pixels: int,
-        progress: Callable[[Progress], None],
+        progress: Callable[[TimingProgress], None],
         clock: Callable[[], float],
     ) -> None:
         self._encoder, self._repeats, self._max_pixels = encoder, repeats, max_pixels
@@ -78,17 +78,17 @@ class Session:
         self._work = PASS * (first + once * repeats) + PREPARATION * (once - first)
 
     def warm_up(self, warming: Warming) -> dict[int, Warmup]:
-        """Each number of crops by the rule, each tiling once, and every image prepared once.
+        """Warm each number of crops up by the rule; run each tiling and prepare each image once.
 
-        So no decoder is first used, no buffer first allocated and no file first read while it is
-        timed; and a damaged image shows before any pass is spent on it.
+        No timed pass is then the first to use a decoder, a buffer or a file. A damaged image shows
+        before any pass is spent on it.
         """
         warmups: dict[int, Warmup] = {}
         warm: set[Grid] = set()
         begun: set[Grid] = set()
         for subject in self._smallest_first:
             grid, crops = subject.plan.grid, subject.plan.total_crops
-            with self._failure_noted(subject):  # which leaves its tiling to the next one
+            with self._failure_noted(subject):  # a failure leaves the tiling to the next image
                 if crops not in warmups:
                     warmups[crops] = warming.warm(partial(self._pass_ms, subject))
                 elif grid not in warm:
@@ -101,7 +101,11 @@ class Session:
         return warmups
 
     def rounds(self) -> tuple[ImageComponents, ...]:
-        """Every image once a round, in an order shuffled anew; those that never failed."""
+        """Run every image once a round, in a new random order.
+
+        Returns:
+            The images that never failed.
+        """
         passes: dict[int, list[ComponentTimes]] = {one.position: [] for one in self._subjects}
         for subject in chain.from_iterable(shuffled_rounds(self._subjects, self._repeats)):
             if subject.position not in self._failed:
@@ -131,7 +135,7 @@ class Session:
     def _prepare(self, subject: Subject) -> _Prepared:
         assert subject.image.path is not None
         self._encoder.check_memory(subject.plan)
-        data = subject.image.path.read_bytes()  # not timed: a disk is no component
+        data = subject.image.path.read_bytes()  # not timed: reading the disk is no component
         began = self._clock()
         picture = decode(data, max_pixels=self._max_pixels)
         decoded = self._clock()
@@ -148,7 +152,7 @@ class Session:
 
     @contextmanager
     def _failure_noted(self, subject: Subject) -> Iterator[None]:
-        """What is wrong with one image, or with its size on this device, is no other's matter."""
+        """Skip an image that fails, and go on with the others."""
         try:
             yield
         except (CropPlannerError, OSError, MemoryError) as error:
@@ -157,11 +161,11 @@ class Session:
 
     def _tell(self, phase: Phase, subject: Subject, weight: int) -> None:
         self._done += weight * subject.plan.total_crops
-        self._progress(Progress(self._done / self._work, phase, subject))
+        self._progress(TimingProgress(self._done / self._work, phase, subject))
 
 
 class PassTimes(Protocol):
-    """In ms; ``vision_ms`` is the pass that ``vit_ms`` and ``connector_ms`` are the parts of."""
+    """Give the times of a pass in ms; ViT and connector are parts of vision."""
 
     @property
     def vit_ms(self) -> float: ...
@@ -174,29 +178,31 @@ class PassTimes(Protocol):
 
 
 class TimedEncoder(Protocol):
-    """What is profiled; :class:`app.report.timing.torch_encoder.TorchEncoder` is one.
+    """Define the encoder of a timing, without torch; a test needs no network.
 
-    Between two calls the device has nothing left to do.
+    :class:`app.report.timing.torch_encoder.TorchEncoder` is the real one. Between two calls the
+    device is idle.
     """
 
     def check(self, plan: CropPlan) -> None:
-        """Raise EncoderMismatch if no plan of this configuration can be run."""
+        """Raise EncoderMismatch if the encoder runs no plan of this configuration."""
 
     def check_memory(self, plan: CropPlan) -> None:
         """Raise OutOfDeviceMemory if this plan's pass would not fit now."""
 
     def prepare(self, pixels: npt.NDArray[np.uint8], plan: CropPlan) -> tuple[Any, float | None]:
-        """The crops of uint8 RGB [H, W, 3] on the device, once they are there.
+        """Put the crops of uint8 RGB [H, W, 3] on the device, and wait for them.
 
-        And the ms of it that the copy over the bus took; None where there is no bus.
+        Returns:
+            The crops, and the ms of their copy over the bus; None without a bus.
         """
 
     def run(self, prepared: Any) -> PassTimes:
-        """One pass over them, once its tokens are there."""
+        """Run one pass over the crops, and wait for its tokens."""
 
 
 class Warming(Protocol):
-    """A rule for warming up; :class:`app.encoder.measuring.warmup.WarmupRule` is one."""
+    """Define a rule for warming up, such as :class:`app.encoder.measuring.warmup.WarmupRule`."""
 
     def warm(self, call: Callable[[], float]) -> Warmup:
         """Call until the times have settled, at least once; ``call`` returns its ms."""

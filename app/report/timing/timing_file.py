@@ -1,7 +1,7 @@
-"""``exp2_component_profiling.json``: per image, its crops and what each component took.
+"""Read and write ``exp2_component_timing.json``: crops and component times of each image.
 
-Ours and others' are read alike: ``{"results": [{"image_id": …, "num_crops": …, …}, …]}``. Only
-these two fields are demanded of a row; docs/reference/timing-file.md lists those that ours have.
+Files of other programs are read alike: ``{"results": [{"image_id": …, "num_crops": …, …}, …]}``.
+Only these two fields are required. docs/reference/timing-file.md lists the fields of our files.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from app.report.errors import InvalidTiming
 from app.report.timing.components import COMPONENTS, ComponentTiming, ImageComponents
 from app.schemas.plan import ConfigAnswer
 
-TIMING_FILE = "exp2_component_profiling.json"
+TIMING_FILE = "exp2_component_timing.json"
 
 
 @dataclass(frozen=True, slots=True)
 class TimingRow:
-    """One row of the file.
+    """Hold one row of the file.
 
-    ``num_crops`` is as the file has it, so with or without the global crop: see
-    ``Profiling.counts_global_crop``. ``row`` is everything the file says of the image.
+    ``num_crops`` is unchanged from the file, with or without the global crop: see
+    ``TimingFile.counts_global_crop``. ``row`` is the whole row.
     """
 
     image_id: int | str
@@ -45,11 +45,13 @@ class TimingRow:
 
 @dataclass(frozen=True, slots=True)
 class TimingFile:
-    """The rows in the file's order; several may be of one image.
+    """Hold the rows in the file's order; several may be of one image.
 
-    ``counts_global_crop``: whether ``num_crops`` includes it, None where the file does not say.
-    Molmo's own code includes it. ``measured_on``: device, dtype, runtime and weights, as far as
-    the file says; None where it says nothing. ``contended``: why its times are in doubt.
+    Attributes:
+        counts_global_crop: True if ``num_crops`` includes the global crop, as in Molmo's own code;
+            None if the file does not say.
+        measured_on: device, dtype, runtime and weights, if the file says any.
+        contended: the file's reason to doubt its times.
     """
 
     results: tuple[TimingRow, ...]
@@ -59,17 +61,17 @@ class TimingFile:
 
 
 def read_timing(path: Path) -> TimingFile:
-    """Read such a file; fields that are not known are kept in ``row``.
+    """Read a timing file; unknown fields stay in ``row``.
 
     Raises:
-        InvalidTiming: it cannot be read or is none; the row and the field that are wrong.
+        InvalidTiming: the file is unreadable or wrong; the error names the row and the field.
     """
     try:
         content = read_json(path)
     except ValueError as error:
         raise InvalidTiming(f"{path.name} cannot be read: {error}", file=path.name) from None
     reader = _Reader(path.name)
-    reader.require(isinstance(content, dict), "", "a profiling file is a JSON object")
+    reader.require(isinstance(content, dict), "", "a timing file is a JSON object")
     rows = content.get("results")
     reader.require(isinstance(rows, list), "results", "missing, or not a list")
     says = content.get("counts_global_crop")
@@ -91,7 +93,7 @@ def _measured_on(content: Mapping[str, Any]) -> str | None:
 
 
 class _Reader:
-    """Checks what it reads, and names the file in what it refuses."""
+    """Check the values of a file, and name the file in a refusal."""
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -150,7 +152,7 @@ EXPERIMENT = "exp2_component_profiling"
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a profiling was measured under; names and meanings are those of a profile."""
+    """Hold the conditions of a timing, with the names and meanings of a profile's."""
 
     device: str
     device_type: DeviceType
@@ -167,14 +169,14 @@ class Conditions:
 
 
 def timing_to_json(
-    profiling: ComponentTiming,
+    timing: ComponentTiming,
     dataset: Dataset,
     config: CropConfig,
     conditions: Conditions,
     *,
     repeats: int,
 ) -> str:
-    """The file's text. :func:`app.report.timing.timing_file.read_timing` reads it."""
+    """Return the text of the file that :func:`read_timing` reads."""
     content = {
         "experiment": EXPERIMENT,
         "dataset": {"name": dataset.name, "split": dataset.split, "kind": dataset.kind},
@@ -185,10 +187,10 @@ def timing_to_json(
         "repeats": repeats,
         "warmups": [
             {"num_crops": crops, **asdict(warmup)}
-            for crops, warmup in sorted(profiling.warmups.items())
+            for crops, warmup in sorted(timing.warmups.items())
         ],
-        "skipped": [asdict(one) for one in profiling.skipped],
-        "results": [_row(one) for one in profiling.images],
+        "skipped": [asdict(one) for one in timing.skipped],
+        "results": [_row(one) for one in timing.images],
     }
     return json_text(content)
 

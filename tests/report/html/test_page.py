@@ -151,7 +151,7 @@ HOSTILE = "\"><script>alert(1)</script><b a='{{ 7*7 }}"
 
 
 def test_names_are_text_and_never_markup():
-    """Of images, of what is skipped, of the set, its split, its folder and its profiling."""
+    """Of images, of what is skipped, of the set, its split, its folder and its timing."""
     found = experiment([PHOTO], names=[HOSTILE])
     found = replace(
         found,
@@ -177,7 +177,7 @@ def test_every_boundary_and_alternative_of_an_image_is_there():
 
 
 def test_times_are_there_where_they_were_measured():
-    """Those of a profile, and those of a profiling; without either there is no such section."""
+    """Those of a profile, and those of a timing; without either there is no such section."""
     measured = profile(entry(2, 3, 70.0))
     known = experiment([PHOTO], latency=lambda plan: predict(measured, plan, ""))
     parts = {"decode": 1.0, "preprocess": 2.0, "transfer": 0.5, "vit": 12.25, "connector": 3.5}
@@ -194,7 +194,7 @@ def test_times_are_there_where_they_were_measured():
     assert "times" not in Page(render_report(experiment([PHOTO]), {})).ids
 
 
-def test_it_says_what_a_profiling_counts_and_how_far_it_agrees():
+def test_it_says_what_a_timing_counts_and_how_far_it_agrees():
     found = experiment([PHOTO])
     facts = replace(found.selection, source="exp2.json", agreement=Agreement(False, 3, 10))
     page = Page(render_report(replace(found, selection=facts), {}))

@@ -1,4 +1,4 @@
-"""What a profiling does in which order, and what becomes of images that cannot be profiled."""
+"""What a timing does in which order, and what becomes of images that cannot be timed."""
 
 import gc
 import weakref
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from support.profiled import FakeProfiledEncoder, Thrice
+from support.timed import FakeTimedEncoder, Thrice
 
 from app.core.errors import EncoderMismatch, OutOfDeviceMemory
 from app.core.plan.config import make_config
@@ -44,7 +44,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def encoder():
-    return FakeProfiledEncoder()
+    return FakeTimedEncoder()
 
 
 def photo(size, path):
@@ -52,7 +52,7 @@ def photo(size, path):
         image.resize(size).save(path)
 
 
-def profiled(encoder, source, *, repeats=2, warming=None, **options):
+def timed(encoder, source, *, repeats=2, warming=None, **options):
     dataset = source if isinstance(source, Dataset) else open_dataset(source, max_pixels=LIMIT)
     return time_components(
         encoder,
@@ -66,8 +66,8 @@ def profiled(encoder, source, *, repeats=2, warming=None, **options):
     )
 
 
-def names(profiling):
-    return [one.subject.image.file_name for one in profiling.images]
+def names(timing):
+    return [one.subject.image.file_name for one in timing.images]
 
 
 def damage(path):
@@ -80,11 +80,11 @@ def damage(path):
 def test_every_image_is_timed_as_often_as_asked(folder, encoder):
     """In the data set's order, with the times that the two clocks told."""
     encoder.transfer_ms = 5.0
-    profiling = profiled(encoder, folder, repeats=3)
-    assert names(profiling) == list(SIZES)
-    assert [one.subject.position for one in profiling.images] == [0, 1, 2, 3, 4]
-    assert profiling.skipped == ()
-    for one in profiling.images:
+    timing = timed(encoder, folder, repeats=3)
+    assert names(timing) == list(SIZES)
+    assert [one.subject.position for one in timing.images] == [0, 1, 2, 3, 4]
+    assert timing.skipped == ()
+    for one in timing.images:
         crops = one.subject.plan.total_crops
         assert one.samples_ms("decode") == [1000.0] * 3
         assert one.samples_ms("preprocess") == [11000.0] * 3
@@ -94,18 +94,18 @@ def test_every_image_is_timed_as_often_as_asked(folder, encoder):
         assert one.samples_ms("vision") == [1100.0 * crops] * 3
         assert one.samples_ms("cpu") == [2000.0 * crops] * 3
     crops_in_all = sum(make_plan(Size(*size), CONFIG).total_crops for size in SIZES.values())
-    assert profiling.total_ms("vision") == 3 * 1100.0 * crops_in_all
+    assert timing.total_ms("vision") == 3 * 1100.0 * crops_in_all
 
 
 def test_where_there_is_no_bus_no_transfer_is_made_up(folder, encoder):
-    assert all(one.samples_ms("transfer") == [] for one in profiled(encoder, folder).images)
+    assert all(one.samples_ms("transfer") == [] for one in timed(encoder, folder).images)
 
 
 def test_everything_is_warm_before_anything_is_timed(folder, encoder):
     """Each number of crops by the rule, each tiling once, and every image prepared."""
     rule = Thrice()
     phases = []
-    profiling = profiled(
+    timing = timed(
         encoder,
         folder,
         warming=rule,
@@ -118,15 +118,15 @@ def test_everything_is_warm_before_anything_is_timed(folder, encoder):
     assert {plan.image for what, plan in warm_up if what == "prepare"} == {
         Size(*size) for size in SIZES.values()
     }
-    assert list(profiling.warmups) == [2, 3, 5]
-    assert all(warmup.calls == 3 for warmup in profiling.warmups.values())
+    assert list(timing.warmups) == [2, 3, 5]
+    assert all(warmup.calls == 3 for warmup in timing.warmups.values())
     assert rule.took == [12000.0 + 1100.0 * crops for crops in (2, 3, 5) for _ in range(3)]
 
 
 def test_rounds_visit_every_image_once_in_an_order_of_their_own(folder, encoder):
     """So that a machine's drift is no image's."""
     visits = []
-    profiled(
+    timed(
         encoder,
         folder,
         repeats=8,
@@ -159,7 +159,7 @@ def test_no_more_than_one_picture_is_in_memory(folder, encoder, monkeypatch):
     encoder.before = before
     gc.disable()  # by counting references alone, not whenever a collector comes round
     try:
-        assert len(profiled(encoder, folder).images) == 5
+        assert len(timed(encoder, folder).images) == 5
     finally:
         gc.enable()
 
@@ -167,13 +167,13 @@ def test_no_more_than_one_picture_is_in_memory(folder, encoder, monkeypatch):
 def test_damage_is_found_before_any_pass_is_spent_on_it(folder, encoder):
     """The next image of its tiling warms that up, and the rest goes on."""
     damage(folder / "b.png")
-    profiling = profiled(encoder, folder)
-    assert names(profiling) == ["a.png", "c.jpg", "d.png", "e.webp"]
-    (skipped,) = profiling.skipped
+    timing = timed(encoder, folder)
+    assert names(timing) == ["a.png", "c.jpg", "d.png", "e.webp"]
+    (skipped,) = timing.skipped
     assert skipped.name == "b.png"
     assert "cannot be decoded" in skipped.reason
     assert Size(*SIZES["b.png"]) not in {plan.image for plan in encoder.plans("run")}
-    assert profiling.warmups[2].calls == 3
+    assert timing.warmups[2].calls == 3
 
 
 def test_a_damaged_image_leaves_its_tiling_to_the_next(folder, encoder):
@@ -186,8 +186,8 @@ def test_a_damaged_image_leaves_its_tiling_to_the_next(folder, encoder):
         if progress.phase == "warm-up":
             ran[:] = [str(plan.grid) for plan in encoder.plans("run")]
 
-    profiling = profiled(encoder, folder, progress=note)
-    assert [one.name for one in profiling.skipped] == ["b2.png"]
+    timing = timed(encoder, folder, progress=note)
+    assert [one.name for one in timing.skipped] == ["b2.png"]
     assert ran.count("2x1") == 1
 
 
@@ -200,22 +200,22 @@ def test_an_image_that_fails_in_a_round_is_left_out_whole(folder, encoder):
             (folder / "a.png").unlink()
             gone.append(len(encoder.plans("run")))
 
-    profiling = profiled(encoder, folder, repeats=3, progress=delete_once)
-    assert names(profiling) == ["b.png", "c.jpg", "d.png", "e.webp"]
-    assert profiling.skipped == (Skipped("a.png", "it cannot be read: No such file or directory"),)
-    assert all(len(one.passes) == 3 for one in profiling.images)
+    timing = timed(encoder, folder, repeats=3, progress=delete_once)
+    assert names(timing) == ["b.png", "c.jpg", "d.png", "e.webp"]
+    assert timing.skipped == (Skipped("a.png", "it cannot be read: No such file or directory"),)
+    assert all(len(one.passes) == 3 for one in timing.images)
 
 
 def test_an_image_that_became_another_is_left_out(folder, encoder):
     """What would be measured is no longer what was planned."""
     dataset = open_dataset(folder, max_pixels=LIMIT)
     photo((10, 20), folder / "a.png")
-    profiling = profiled(encoder, dataset)
-    assert profiling.skipped == (Skipped("a.png", "it had 504x336 px at first, now 10x20"),)
+    timing = timed(encoder, dataset)
+    assert timing.skipped == (Skipped("a.png", "it had 504x336 px at first, now 10x20"),)
 
 
 def test_what_does_not_fit_the_device_is_left_out(folder, encoder):
-    """Before it is decoded; all that is smaller is profiled."""
+    """Before it is decoded; all that is smaller is timed."""
 
     def before(what, plan):
         assert what == "check_memory" or plan.total_crops < 5
@@ -223,9 +223,9 @@ def test_what_does_not_fit_the_device_is_left_out(folder, encoder):
             raise OutOfDeviceMemory("a pass over 5 crops would not fit")
 
     encoder.before = before
-    profiling = profiled(encoder, folder)
-    assert profiling.skipped == (Skipped("e.webp", "a pass over 5 crops would not fit"),)
-    assert len(profiling.images) == 4
+    timing = timed(encoder, folder)
+    assert timing.skipped == (Skipped("e.webp", "a pass over 5 crops would not fit"),)
+    assert len(timing.images) == 4
 
 
 def test_what_has_no_file_or_no_plan_is_left_out(folder, encoder):
@@ -237,17 +237,17 @@ def test_what_has_no_file_or_no_plan_is_left_out(folder, encoder):
         *there,
     )
     dataset = Dataset("set", None, "annotations", images, (Skipped("cut.jpg", "cut off"),))
-    profiling = profiled(encoder, dataset)
-    assert names(profiling) == ["a.png"]
-    assert [one.name for one in profiling.skipped] == ["cut.jpg", "size_only.jpg", "line.png"]
-    assert profiling.skipped[1].reason == "only its size is known, there is no file"
+    timing = timed(encoder, dataset)
+    assert names(timing) == ["a.png"]
+    assert [one.name for one in timing.skipped] == ["cut.jpg", "size_only.jpg", "line.png"]
+    assert timing.skipped[1].reason == "only its size is known, there is no file"
 
 
 def test_where_nothing_can_be_profiled_the_first_reason_is_given(tmp_path, encoder):
     photo((300, 300), tmp_path / "a.png")
     damage(tmp_path / "a.png")
-    with pytest.raises(InvalidDataset, match=r"can be profiled; the first is a\.png: .*decoded"):
-        profiled(encoder, tmp_path)
+    with pytest.raises(InvalidDataset, match=r"can be timed; the first is a\.png: .*decoded"):
+        timed(encoder, tmp_path)
 
 
 def test_an_encoder_for_another_model_is_no_fault_of_an_image(folder, encoder):
@@ -258,13 +258,13 @@ def test_an_encoder_for_another_model_is_no_fault_of_an_image(folder, encoder):
 
     encoder.before = before
     with pytest.raises(EncoderMismatch):
-        profiled(encoder, folder)
+        timed(encoder, folder)
 
 
 @pytest.mark.parametrize("options", [{"repeats": 0}, {"num_images": 0}])
 def test_none_at_all_is_refused(folder, encoder, options):
     with pytest.raises(ValueError, match="start at 1"):
-        profiled(encoder, folder, **options)
+        timed(encoder, folder, **options)
 
 
 @pytest.mark.parametrize("damaged", [(), ("b.png",), ("b.png", "d.png"), ("a.png",)])
@@ -273,8 +273,8 @@ def test_progress_rises_to_just_one(folder, encoder, damaged):
     for name in damaged:
         damage(folder / name)
     told = []
-    profiling = profiled(encoder, folder, repeats=3, progress=told.append)
-    assert [one.name for one in profiling.skipped] == list(damaged)
+    timing = timed(encoder, folder, repeats=3, progress=told.append)
+    assert [one.name for one in timing.skipped] == list(damaged)
     assert all(0 < a.done < b.done for a, b in pairwise(told))
     assert told[-1].done == 1.0
     phases = [one.phase for one in told]
@@ -283,9 +283,9 @@ def test_progress_rises_to_just_one(folder, encoder, damaged):
 
 def test_only_so_many_images_are_profiled(folder, encoder):
     """Over the numbers of crops that there are, the most among them; the others are not skipped."""
-    profiling = profiled(encoder, folder, num_images=2)
-    assert [one.subject.plan.total_crops for one in profiling.images] == [2, 5]
-    assert profiling.skipped == ()
+    timing = timed(encoder, folder, num_images=2)
+    assert [one.subject.plan.total_crops for one in timing.images] == [2, 5]
+    assert timing.skipped == ()
     assert len({plan.image for plan in encoder.plans("prepare")}) == 2
 
 

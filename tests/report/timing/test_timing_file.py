@@ -1,4 +1,4 @@
-"""The file of a profiling is read as researchers have it, and strictly where it matters."""
+"""The file of a timing is read as researchers have it, and strictly where it matters."""
 
 import json
 
@@ -27,23 +27,23 @@ def written(folder, content):
 def test_a_researchers_file_is_read(tmp_path):
     """Known fields as such, all others kept as they came."""
     row = GOOD | {"example_id": "q1", "num_vision_tokens": 720, "T_vision": 0.3, "more": [1, None]}
-    profiling = read_timing(written(tmp_path, {"results": [row, GOOD], "summary": {}}))
-    first, second = profiling.results
+    timing = read_timing(written(tmp_path, {"results": [row, GOOD], "summary": {}}))
+    first, second = timing.results
     assert (first.image_id, first.example_id, first.num_crops) == (139, "q1", 7)
     assert first.num_vision_tokens == 720
     assert first.row == row
     assert (second.example_id, second.num_vision_tokens, second.file_name, second.size) == (
         None,
     ) * 4
-    assert profiling.counts_global_crop is None
+    assert timing.counts_global_crop is None
 
 
 def test_our_own_fields_are_read(tmp_path):
     """Name, size, and whether the global crop is counted."""
     row = GOOD | {"file_name": "a.jpg", "width": 640, "height": 427}
-    profiling = read_timing(written(tmp_path, {"results": [row], "counts_global_crop": True}))
-    assert (profiling.results[0].file_name, profiling.results[0].size) == ("a.jpg", Size(640, 427))
-    assert profiling.counts_global_crop is True
+    timing = read_timing(written(tmp_path, {"results": [row], "counts_global_crop": True}))
+    assert (timing.results[0].file_name, timing.results[0].size) == ("a.jpg", Size(640, 427))
+    assert timing.counts_global_crop is True
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_missing_field_is_named(tmp_path, field):
         "[" * 9999,
     ],
 )
-def test_what_is_no_profiling_is_refused(tmp_path, content):
+def test_what_is_no_timing_is_refused(tmp_path, content):
     """Whatever else the file may be; so is one that is not there."""
     with pytest.raises(InvalidTiming, match=r"exp2\.json"):
         read_timing(written(tmp_path, content))
@@ -103,7 +103,7 @@ def test_any_json_is_read_or_refused(tmp_path_factory, row, name, value):
     """With our own error, whatever is where."""
     path = written(tmp_path_factory.getbasetemp(), {"results": [GOOD | row], name: value})
     try:
-        profiling = read_timing(path)
+        timing = read_timing(path)
     except InvalidTiming:
         return
-    assert all(one.num_crops > 0 for one in profiling.results)
+    assert all(one.num_crops > 0 for one in timing.results)

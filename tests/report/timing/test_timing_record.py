@@ -1,4 +1,4 @@
-"""The file of a profiling: what is in it follows from what was measured, and its page tells all."""
+"""The file of a timing: what is in it follows from what was measured, and its page tells all."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from support.profiled import FakeProfiledEncoder, Thrice
+from support.timed import FakeTimedEncoder, Thrice
 
 from app.core.latency.profile import Fidelity, MachineState
 from app.core.latency.timings import Percentiles
@@ -50,8 +50,8 @@ def dataset(tmp_path_factory):
     return open_dataset(folder, max_pixels=1_000_000)
 
 
-def profiled(dataset, transfer_ms):
-    encoder = FakeProfiledEncoder(transfer_ms=transfer_ms)
+def timed(dataset, transfer_ms):
+    encoder = FakeTimedEncoder(transfer_ms=transfer_ms)
     return time_components(
         encoder,
         dataset,
@@ -65,14 +65,14 @@ def profiled(dataset, transfer_ms):
 
 @pytest.fixture
 def content(dataset):
-    profiling = profiled(dataset, 5.0)
-    return json.loads(timing_to_json(profiling, dataset, CONFIG, CONDITIONS, repeats=3))
+    timing = timed(dataset, 5.0)
+    return json.loads(timing_to_json(timing, dataset, CONFIG, CONDITIONS, repeats=3))
 
 
 def test_our_own_reader_reads_it(dataset, tmp_path):
     """Every row, with what it says of the image."""
     file = tmp_path / "exp2.json"
-    text = timing_to_json(profiled(dataset, None), dataset, CONFIG, CONDITIONS, repeats=3)
+    text = timing_to_json(timed(dataset, None), dataset, CONFIG, CONDITIONS, repeats=3)
     file.write_text(text)
     read = read_timing(file)
     assert read.counts_global_crop is True
@@ -98,7 +98,7 @@ def test_a_row_is_the_plan_and_what_was_measured(content):
 
 def test_what_there_is_not_is_null(dataset):
     """Without a bus there is no transfer: no zero, and no samples."""
-    text = timing_to_json(profiled(dataset, None), dataset, CONFIG, CONDITIONS, repeats=3)
+    text = timing_to_json(timed(dataset, None), dataset, CONFIG, CONDITIONS, repeats=3)
     for row in json.loads(text)["results"]:
         assert row["transfer_ms"] is None
         assert row["samples_ms"]["transfer"] == []
@@ -144,7 +144,7 @@ def test_images_count_once_in_a_median(dataset):
         return ImageComponents(None, passes)
 
     images = [image(1, 2, 9), image(4, 4, 4, 4, 4, 4, 4), image(5)]
-    profiling = ComponentTiming(tuple(images), (Skipped("a", "b"),), {})
-    assert median_ms(profiling.images, "decode") == 4
-    assert median_ms(profiling.images[:2], "decode") == 3
-    assert median_ms(profiling.images, "transfer") is None
+    timing = ComponentTiming(tuple(images), (Skipped("a", "b"),), {})
+    assert median_ms(timing.images, "decode") == 4
+    assert median_ms(timing.images[:2], "decode") == 3
+    assert median_ms(timing.images, "transfer") is None

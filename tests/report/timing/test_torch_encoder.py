@@ -1,4 +1,4 @@
-"""The real encoder as a profiling takes it, with a network that is small."""
+"""The real encoder as a timing takes it, with a network that is small."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def profiled(encoder: TorchEncoder, photos: Path, config: CropConfig) -> ComponentTiming:
+def timed(encoder: TorchEncoder, photos: Path, config: CropConfig) -> ComponentTiming:
     return time_components(
         encoder,
         open_dataset(photos, max_pixels=LIMIT),
@@ -58,9 +58,9 @@ def test_every_component_of_every_pass_is_timed(
     encoder: Encoder, photos: Path, config: CropConfig
 ) -> None:
     """On a CPU without a transfer; ViT and connector are the parts of vision, pass by pass."""
-    profiling = profiled(TorchEncoder(encoder), photos, config)
-    assert [one.subject.image.image_id for one in profiling.images] == ["rocket", "small"]
-    for one in profiling.images:
+    timing = timed(TorchEncoder(encoder), photos, config)
+    assert [one.subject.image.image_id for one in timing.images] == ["rocket", "small"]
+    for one in timing.images:
         assert len(one.passes) == 2
         for times in one.passes:
             assert min(times.decode, times.preprocess, times.vit, times.connector) > 0
@@ -73,7 +73,7 @@ def test_conditions_are_those_of_a_profile(
 ) -> None:
     """Of this device and encoder, with the machine's state before and after."""
     watched = TorchEncoder(encoder)
-    conditions = watched.conditions(config, profiled(watched, photos, config))
+    conditions = watched.conditions(config, timed(watched, photos, config))
     assert (conditions.device_type, conditions.dtype, conditions.runtime, conditions.weights) == (
         "cpu",
         "float32",
@@ -92,13 +92,13 @@ def test_passes_that_were_not_given_their_cores_are_doubted(
 ) -> None:
     """By the limit of every measurement: CPU time over the time and threads of all passes."""
     watched = TorchEncoder(encoder)
-    profiling = profiled(watched, photos, config)
+    timing = timed(watched, photos, config)
     cores = share * torch.get_num_threads()
     images = tuple(
         replace(image, passes=tuple(replace(one, cpu=cores * one.vision) for one in image.passes))
-        for image in profiling.images
+        for image in timing.images
     )
-    contended = watched.conditions(config, replace(profiling, images=images)).contended
+    contended = watched.conditions(config, replace(timing, images=images)).contended
     assert ("were given 50% of their threads' time" in (contended or "")) == doubted
 
 
@@ -108,4 +108,4 @@ def test_passes_that_do_not_fit_are_refused_before(
     """With what they need, as everywhere; here none fits."""
     monkeypatch.setattr("app.encoder.device.memory.free_bytes", lambda device: 1000)
     with pytest.raises(InvalidDataset, match=r"rocket\.jpg|small\.png.*would take about"):
-        profiled(TorchEncoder(encoder), photos, config)
+        timed(TorchEncoder(encoder), photos, config)

@@ -1,4 +1,4 @@
-"""An encoder to be profiled that has no network, with a clock of its own."""
+"""An encoder to be timed that has no network, with a clock of its own."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Times:
 
 
 @dataclass
-class FakeProfiledEncoder:
+class FakeTimedEncoder:
     """A second for each crop in the ViT, a tenth of it in the connector.
 
     ``did`` is what was called, with the plan; ``before`` is called first, and may raise.

@@ -1,4 +1,4 @@
-"""Answers as tables. Every figure comes from the answer; here it only gets its place."""
+"""Print plans as tables, and define the parts of all tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Fact = tuple[str, RenderableType]
 
 
 def columns(title: str, *headings: str) -> Table:
-    """A table with these headings; a ``>`` behind one aligns its column to the right."""
+    """Make a table; a ``>`` at the end of a heading aligns its column to the right."""
     table = Table(
         title=title,
         box=box.SIMPLE_HEAD,
@@ -45,7 +45,7 @@ def columns(title: str, *headings: str) -> Table:
 
 
 def facts(rows: list[Fact]) -> Table:
-    """Names and values below one another."""
+    """List names and values below one another."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
@@ -55,14 +55,14 @@ def facts(rows: list[Fact]) -> Table:
 
 
 def heading(model: str, config: ConfigAnswer) -> Text:
-    """The family and its effective configuration."""
+    """Name the family and its effective configuration."""
     left, right = config.overlap_margins
     told = f"  max crops {config.max_crops}, margins {left},{right}, crops {config.crop_size_px} px"
     return Text.assemble((model, "bold"), (told, "dim"))
 
 
 def print_plan(out: Console, answer: PlanAnswer) -> None:
-    """A plan at a glance, and what else could be had."""
+    """Print a plan and its alternatives."""
     out.print(heading(answer.model, answer.config))
     out.print()
     out.print(facts(plan_facts(answer)))
@@ -80,7 +80,7 @@ def print_plan(out: Console, answer: PlanAnswer) -> None:
 
 
 def plan_facts(answer: PlanAnswer) -> list[Fact]:
-    """The plan in one line a fact."""
+    """List the facts of a plan, one a line."""
     overlap = answer.overlap
     return [
         ("Image", _image(answer.image)),
@@ -109,7 +109,7 @@ def _image(image: ImageAnswer) -> str:
 
 
 def tiling(answer: TilingAnswer) -> Text:
-    """Rows and columns in words, because sizes put the width first."""
+    """Spell rows and columns out; sizes put the width first."""
     rows = f"{answer.rows} row{'s' if answer.rows > 1 else ''}"
     cols = f"{answer.cols} column{'s' if answer.cols > 1 else ''}"
     crops = f"{answer.crops} crop{'s' if answer.crops > 1 else ''}"
@@ -130,12 +130,12 @@ def _canvas(canvas: CanvasAnswer) -> str:
 
 
 def scale_text(x: float, y: float) -> str:
-    """One factor, or two where they differ by more than rounding a side to whole px does."""
+    """Write one factor, or two factors that differ by more than the rounding of a side."""
     return f"×{x:.3f}" if abs(x / y - 1) < 0.01 else f"×{x:.3f} wide, ×{y:.3f} high"
 
 
 def tokens(answer: TokensAnswer) -> Text:
-    """The sum and its parts."""
+    """Write the sum of the tokens and its parts."""
     parts = f"patch {answer.patch:,} + column {answer.column} + start {answer.start}"
     return Text.assemble(
         (f"{answer.prompt:,}", "bold"),
@@ -152,7 +152,7 @@ def _side(side: SideHeadroom) -> str:
 
 
 def latency(answer: LatencyAnswer) -> Text:
-    """Figures with what they were measured under; or why there are none."""
+    """Write the latency with its conditions, or the reason for none."""
     vision, stages = answer.vision_ms, answer.stages_ms
     if vision is None:
         return Text.assemble(("none", "bold"), f": {answer.reason}")
@@ -176,7 +176,7 @@ def latency(answer: LatencyAnswer) -> Text:
 
 
 def sizes_table(answer: PlanAnswer) -> Table:
-    """The size that each number of crops needs."""
+    """List the size needed for each number of crops."""
     table = columns("Size for each number of crops", "Crops>", "Tiling", "Size", "By")
     for row in answer.control.sizes:
         here = row.reached_by == "unchanged"
@@ -191,7 +191,7 @@ def sizes_table(answer: PlanAnswer) -> Table:
 
 
 def max_crops_table(answer: PlanAnswer) -> Table:
-    """The same image under each smaller ``max_crops``."""
+    """List the tiling of the image under each smaller ``max_crops``."""
     table = columns(
         "This image under each max crops", "Max>", "Tiling", "Crops>", "Total>", "Prompt tokens>"
     )

@@ -1,11 +1,13 @@
-"""The latency of an image on this device. Imports torch, so it is imported late."""
+"""Load and run the encoder of a command. The file imports torch, so import the file late."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 
-from app.cli.output import console
+from rich.console import Console
+
+from app.cli.terminal import console
 from app.core.errors import InvalidProfile
 from app.core.latency.latency import Latency
 from app.core.latency.model import LatencyModel
@@ -15,7 +17,9 @@ from app.core.latency.status import Preparation
 from app.core.plan.config import CropConfig
 from app.core.plan.families import Family
 from app.core.plan.plan import CropPlan
+from app.encoder import loading
 from app.encoder.device.device import choose_device, choose_dtype, device_name, dtype_name
+from app.encoder.encoder import Encoder
 from app.imaging.read.decode import Picture
 from app.profiles import newest_profile
 from app.serving.device import torch_encoder as backend
@@ -24,12 +28,44 @@ from app.settings import Settings
 
 
 def checkpoint_for(family: Family, settings: Settings) -> Path | None:
-    """The checkpoint of the settings, which is the one of the family they name."""
+    """Return the checkpoint of the settings, which belongs to the family of the settings."""
     return settings.checkpoint if family.name == settings.model else None
 
 
+def load_here(
+    family: Family, checkpoint: Path | None, settings: Settings, told: Console, *, doing: str
+) -> Encoder:
+    """Load the encoder on this device, and print a line with the conditions.
+
+    Args:
+        doing: the purpose, as the first word of the line.
+
+    Raises:
+        CheckpointError, EncoderUnavailable: the encoder cannot be loaded.
+    """
+    device = choose_device(settings.device)
+    where = f"{family.name} on {device_name(device)}"
+    with told.status(f"loading {where}, {dtype_name(choose_dtype(settings.dtype, device))}"):
+        encoder = loading.load_encoder(
+            family,
+            checkpoint=checkpoint,
+            device=settings.device,
+            dtype=settings.dtype,
+            runtime=settings.runtime,
+            threads=settings.threads,
+            seed=settings.seed,
+        )
+    if encoder.note:
+        told.print(encoder.note)
+    told.print(
+        f"{doing} {where}, {dtype_name(encoder.dtype)}, runtime {encoder.runtime.name}, "
+        f"{encoder.weights} weights"
+    )
+    return encoder
+
+
 def saved_predictions(config: CropConfig, settings: Settings) -> Predictions:
-    """What the profile saved for this device predicts, if there is one."""
+    """Predict by the newest profile saved for this device, if any."""
     family = config.family
     device = choose_device(settings.device)
     weights: Weights = "checkpoint" if checkpoint_for(family, settings) else "random"
@@ -58,8 +94,8 @@ def measured_latency(
 
     Raises:
         CheckpointError, EncoderUnavailable: the encoder cannot be loaded.
-        EncoderMismatch: it cannot run the plan.
-        DeadlineExceeded: not done in the time that the settings allow.
+        EncoderMismatch: the encoder cannot run the plan.
+        DeadlineExceeded: the time of the settings is over.
     """
     family = plan.config.family
     with console(stderr=True).status(f"measuring {family.name}, {plan.total_crops} crops in all"):

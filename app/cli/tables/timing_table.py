@@ -1,4 +1,4 @@
-"""What the components took, as a table."""
+"""Print the times of components as a table."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.output import console
-from app.cli.tables.plan import columns
-from app.cli.tables.profile import milliseconds
+from app.cli.tables.plan_table import columns
+from app.cli.tables.profile_table import milliseconds
+from app.cli.terminal import console
 from app.report.timing.components import ComponentTiming, ImageComponents, median_ms
 
 if TYPE_CHECKING:
-    from app.cli.profiling import Done
+    from app.cli.measuring import Timed
 
 Column = tuple[str, Callable[[list[ImageComponents]], str]]
 
 
-def print_components(done: Done, file: Path) -> None:
-    """Print the medians for each number of crops, and what they were measured under."""
-    out, conditions = console(), done.conditions
+def print_components(timed: Timed, file: Path) -> None:
+    """Print the medians for each number of crops, and the conditions."""
+    out, conditions = console(), timed.conditions
     out.print(
         Text.assemble(
-            (done.config.family.name, "bold"),
+            (timed.config.family.name, "bold"),
             f" on {conditions.device}, {conditions.dtype}, {conditions.runtime}, "
             f"{conditions.weights} weights",
         )
     )
     out.print()
-    out.print(_components(done.profiling, doubtful=conditions.contended is not None))
-    for doubt in _doubts(done):
+    out.print(_components(timed.timing, doubtful=conditions.contended is not None))
+    for doubt in _doubts(timed):
         out.print(doubt, style="yellow")
     out.print(Text.assemble("saved to ", (str(file), "bold green")))
 
 
-def _components(profiling: ComponentTiming, *, doubtful: bool) -> Table:
+def _components(timing: ComponentTiming, *, doubtful: bool) -> Table:
     groups: dict[int, list[ImageComponents]] = defaultdict(list)
-    for image in profiling.images:
+    for image in timing.images:
         groups[image.subject.plan.total_crops].append(image)
-    has_bus = median_ms(profiling.images, "transfer") is not None
+    has_bus = median_ms(timing.images, "transfer") is not None
     shown = list(_columns(has_bus=has_bus, doubtful=doubtful))
     table = columns("Median of each component, ms", *(heading for heading, _ in shown))
     for _, images in sorted(groups.items()):
@@ -51,7 +51,10 @@ def _components(profiling: ComponentTiming, *, doubtful: bool) -> Table:
 
 
 def _columns(*, has_bus: bool, doubtful: bool) -> Iterator[Column]:
-    """Headings, and what stands below them. Vision is timed as one: medians do not add up."""
+    """Yield headings with the text of their cells.
+
+    Vision has a column of its own: medians do not add up.
+    """
     yield "Total\ncrops>", lambda images: str(images[0].subject.plan.total_crops)
     yield "Images>", lambda images: f"{len(images):,}"
     yield "Decode>", lambda images: _median(images, "decode")
@@ -75,10 +78,10 @@ def _fastest(images: list[ImageComponents]) -> str:
     return milliseconds(min(min(image.samples_ms("vision")) for image in images))
 
 
-def _doubts(done: Done) -> Iterator[str]:
-    contended = done.conditions.contended
+def _doubts(timed: Timed) -> Iterator[str]:
+    contended = timed.conditions.contended
     if contended is not None:
         yield f"in doubt: {contended}; minima and CPU time stand beside the medians"
-    unsettled = [str(c) for c, warmup in done.profiling.warmups.items() if not warmup.settled]
+    unsettled = [str(c) for c, warmup in timed.timing.warmups.items() if not warmup.settled]
     if unsettled:
         yield f"not yet settled when the timed passes began: {', '.join(unsettled)} crops in all"

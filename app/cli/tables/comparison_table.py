@@ -1,21 +1,17 @@
-"""``measure --compare``: two profiles side by side. Needs no torch."""
+"""Print two profiles side by side."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.output import console, print_json
-from app.cli.tables.plan import columns
-from app.cli.tables.profile import interval, milliseconds
-from app.core.latency.comparison import compare_profiles
+from app.cli.tables.plan_table import columns
+from app.cli.tables.profile_table import interval, milliseconds
 from app.core.statistics import FEWEST
-from app.profiles import load_profile
 
 if TYPE_CHECKING:
     from app.schemas.comparison import (
@@ -27,30 +23,10 @@ if TYPE_CHECKING:
     from app.schemas.profile import ProfileSummary
 
 
-def compare(files: tuple[Path, Path], *, as_json: bool) -> None:
-    """Print how the profile in the first file compares with that in the second.
-
-    Raises:
-        InvalidProfile: one of them is no profile; it is named.
-        typer.BadParameter: they have no number of crops in common.
-    """
-    from app.schemas.comparison import ProfileComparisonAnswer
-
-    a, b = (load_profile(file) for file in files)
-    answer = ProfileComparisonAnswer.of(compare_profiles(a, b))
-    if not answer.counts:
-        told = "no number of crops was measured in both profiles"
-        raise typer.BadParameter(told, param_hint="--compare")
-    if as_json:
-        print_json(answer)
-    else:
-        print_comparison(console(), answer, files)
-
-
 def print_comparison(
     out: Console, answer: ProfileComparisonAnswer, files: tuple[Path, Path]
 ) -> None:
-    """Print what the two are, how each count compares, and what may explain it."""
+    """Print the conditions of both profiles, each compared count, and the other differences."""
     for name, side, file in zip("AB", (answer.a, answer.b), files, strict=True):
         out.print(_heading(name, side, file))
     for name, side in (("A", answer.a), ("B", answer.b)):
@@ -110,7 +86,7 @@ def _verdict(count: ComparedCountAnswer) -> Text:
 
 
 def _beside(a: ComparedSide, b: ComparedSide) -> list[str]:
-    """Minima and CPU time, which a busy machine changes least."""
+    """Return minima and CPU time, the figures that a busy machine changes least."""
     minima = [milliseconds(side.vision_ms.min) for side in (a, b)]
     return minima + [milliseconds(side.cpu_ms.p50) if side.cpu_ms else "–" for side in (a, b)]
 

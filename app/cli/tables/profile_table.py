@@ -1,4 +1,4 @@
-"""A measured profile as tables."""
+"""Print a measured profile as tables."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.tables.plan import columns
+from app.cli.tables.plan_table import columns
 
 if TYPE_CHECKING:
     from app.schemas.profile import LineAnswer, PercentilesMs, ProfileAnswer, ProfileEntryAnswer
 
 
 def print_profile(out: Console, profile: ProfileAnswer, files: Sequence[Path]) -> None:
-    """Print what was measured, under what, what speaks against it, and where it is kept."""
+    """Print the conditions, the doubts, the latencies and the files of a profile."""
     out.print(_heading(profile))
     for line in _calibration(profile):
         out.print(line, style="dim")
@@ -37,13 +37,13 @@ def print_profile(out: Console, profile: ProfileAnswer, files: Sequence[Path]) -
 
 
 def milliseconds(ms: float) -> str:
-    """To about four digits, as a crop takes half a ms on one device and a second on another."""
+    """Write about four digits; a crop takes half a ms on one device and a second on another."""
     places = 3 if ms < 10 else 2 if ms < 100 else 1 if ms < 1000 else 0
     return f"{ms:,.{places}f}"
 
 
 def interval(times: PercentilesMs) -> str:
-    """The interval of the median."""
+    """Write the 95 % interval of the median."""
     return f"{milliseconds(times.p50_low)}–{milliseconds(times.p50_high)}"
 
 
@@ -92,7 +92,7 @@ def _latencies(profile: ProfileAnswer, *, narrow: bool) -> Table:
 
 
 def _columns(*, doubtful: bool, narrow: bool) -> Iterator[Column]:
-    """Headings, and what stands below them."""
+    """Yield headings with the text of their cells."""
     yield "Total\ncrops>", lambda entry: str(entry.total_crops)
     yield "Grid", lambda entry: f"{entry.rows}x{entry.cols}" if entry.rows else "global"
     if not narrow:
