@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from app.core.plan.families import Family
 from app.encoder.network.backbone import Block, activate
-from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.base import FreshInput
+from app.encoder.synthetic import random_backbone
 from benchmarks.reference_file import every_window
 
 

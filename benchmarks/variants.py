@@ -17,11 +17,10 @@ from torch import Tensor
 from app.core.plan.families import Family
 from app.encoder.device.device import dtype_name
 from app.encoder.encoder import PreparedCrops
-from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.base import Runtime
 from app.encoder.runtimes.choose import MAKERS, exact_as
 from app.encoder.runtimes.fidelity import Reference, StageAgreement, compare
-from app.encoder.sample import check_sample
+from app.encoder.synthetic import check_sample, random_backbone
 
 Scope = Literal["vision", "vit"]
 """``vision``: from patches to vision tokens. ``vit``: the vision transformer alone."""

@@ -21,13 +21,14 @@ from app.core.plan.tokens import TokenKind, pooling_windows, token_sequence
 from app.core.plan.work import cutting_bytes, pass_bytes
 from app.encoder.device.device import elapsed_ms, mark, synchronise
 from app.encoder.device.memory import check_fits
-from app.encoder.device.transfers import pinned
-from app.encoder.network.padding import MaskOrder, content_share, padding_state
 from app.encoder.network.preprocess import (
+    MaskOrder,
     Pixels,
     as_tensor,
     check_pixels,
+    content_share,
     image_to_patches,
+    padding_state,
     patches_shape,
 )
 from app.encoder.runtimes.base import Runtime
@@ -97,6 +98,11 @@ class HostImage:
 
 Staged = PreparedCrops | HostImage
 """An image for which everything is done that needs no device but the CPU."""
+
+
+def pinned(count: int) -> Tensor:
+    """Allocate pinned memory of ``count`` bytes, uint8 [count], uninitialised."""
+    return torch.empty(count, dtype=torch.uint8, pin_memory=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,20 +1,31 @@
-"""What a profile measures: for each number of crops one grid, and noise in its shape."""
+"""Stand-ins for real inputs: noise for each number of crops, a check sample, random weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from app.core.plan.config import CropConfig
+from app.core.plan.config import CropConfig, make_config
+from app.core.plan.families import Family
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import CropPlan, make_plan
 from app.core.plan.tokens import axis_tokens, count_tokens
 from app.core.plan.work import connector_flops, patch_values, vit_flops
-from app.encoder.encoder import PreparedCrops, token_layout
+from app.encoder.encoder import PreparedCrops, join, token_layout
+from app.encoder.network.backbone import VisionBackbone, meta_backbone
+from app.encoder.network.preprocess import (
+    PaddingState,
+    content_share,
+    image_to_patches,
+    padding_state,
+)
+from app.encoder.runtimes.base import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +102,111 @@ def synthetic_image(plan: ProfilePlan, seed: int = 0) -> tuple[Tensor, CropPlan]
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randn(size.height, size.width, 3, generator=generator) * 50 + 128
     return pixels.clamp(0, 255).to(torch.uint8), make_plan(size, config)
+
+
+PHOTO = Path(__file__).with_name("photo.jpg")
+"""docs/samples/README.md says what it shows and whose it is."""
+PHOTO_GRID_CROPS = 6
+"""Two rows of three: with the global crop 7, an odd number."""
+
+
+def check_sample(family: Family, device: torch.device, dtype: torch.dtype) -> Sample:
+    """Make a photo's crops and one of noise; on a CPU the photo's global crop alone.
+
+    There a crop takes seconds, a runtime does the same for every number of crops, and a check must
+    not double the start.
+    """
+    photo = photo_crops(family, device, dtype)
+    if device.type == "cpu":
+        return sample_of(_global_alone(photo, make_config(family)))
+    return sample_of(join([photo, noise_crops(family, device, dtype)]))
+
+
+def sample_of(crops: PreparedCrops) -> Sample:
+    """Leave out where the tokens go."""
+    return Sample(crops.patches, crops.pool_index, crops.padding_state)
+
+
+@torch.inference_mode()
+def photo_crops(family: Family, device: torch.device, dtype: torch.dtype) -> PreparedCrops:
+    """Cut the shipped photo as the released code would."""
+    from PIL import Image  # late: whoever brings crops of their own does without the package
+
+    with Image.open(PHOTO) as photo:
+        pixels = torch.from_numpy(np.array(photo.convert("RGB")))
+    config = make_config(family, max_crops=PHOTO_GRID_CROPS)
+    plan = make_plan(Size(width=pixels.shape[1], height=pixels.shape[0]), config)
+    pool_index, positions = token_layout(plan.grid, config, device)
+    return PreparedCrops(
+        patches=image_to_patches(pixels.to(device), plan, dtype),
+        pool_index=pool_index,
+        padding_state=padding_state(content_share(plan), "released").to(device),
+        positions=positions,
+    )
+
+
+@torch.inference_mode()
+def noise_crops(
+    family: Family, device: torch.device, dtype: torch.dtype, total_crops: int = 1
+) -> PreparedCrops:
+    """Make noise, padded in every way there is."""
+    (plan,) = profile_plans(make_config(family), [total_crops])
+    crops = synthetic_crops(plan, device, dtype)
+    # The states of a letterboxed crop: some rows of padding, one on the edge, the rest image.
+    states = torch.full_like(crops.padding_state, PaddingState.NONE)
+    states[:, :48], states[:, 48:72] = PaddingState.ALL, PaddingState.PARTIAL
+    return replace(crops, padding_state=states)
+
+
+def _global_alone(crops: PreparedCrops, config: CropConfig) -> PreparedCrops:
+    """Keep the global crop, which comes first in patches and in tokens."""
+    tokens = axis_tokens(1, config) ** 2
+    return PreparedCrops(
+        patches=crops.patches[:1],
+        pool_index=crops.pool_index[:tokens],
+        padding_state=crops.padding_state[:1],
+        positions=crops.positions[:tokens],
+    )
+
+
+POOL = 4_194_301
+"""Normal values that are drawn; a prime, so that no width of a weight divides it."""
+SMALL_STD = 0.1
+"""Of biases, and of the weights of norms around 1. Were they 0 and 1, as in a fresh network, a
+runtime that drops or mixes them up would still agree."""
+
+
+def random_backbone(
+    family: Family, device: torch.device, dtype: torch.dtype, seed: int = 0
+) -> VisionBackbone:
+    """Make the backbone at full dimensions on ``device`` in ``dtype``; same seed, same weights.
+
+    A weight has variance 1 / inputs, so a block adds about one unit of variance to the residual
+    stream: deep enough a network stays far inside what bfloat16 holds. The values are those of one
+    pool of ``POOL``, read on from weight to weight and over and over: drawing each anew takes
+    seconds on a CPU, and no product runs faster for it.
+    """
+    backbone = meta_backbone(family).to(dtype).to_empty(device=device)
+    generator = torch.Generator(device).manual_seed(seed)
+    pool = torch.randn(POOL, generator=generator, device=device).to(dtype)
+    at = 0
+    with torch.inference_mode():
+        for name, parameter in backbone.named_parameters():
+            values, of_norm = parameter.view(-1), name.endswith("norm.weight")
+            if of_norm or name.endswith(".bias"):
+                at = _fill_from_pool(values, pool, at, SMALL_STD)
+                values += int(of_norm)
+            else:  # a weight [outputs, inputs], or an embedding [.., width]
+                at = _fill_from_pool(values, pool, at, parameter.shape[-1] ** -0.5)
+    return backbone
+
+
+def _fill_from_pool(values: Tensor, pool: Tensor, at: int, std: float) -> int:
+    """Copy the pool from ``at`` on, as often as it takes; where the next weight goes on."""
+    first = 0
+    while first < len(values):
+        some = values[first : first + POOL - at]
+        torch.mul(pool[at : at + len(some)], std, out=some)
+        first += len(some)
+        at = (at + len(some)) % POOL
+    return at

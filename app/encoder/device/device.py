@@ -1,4 +1,4 @@
-"""The device an encoder runs on: choosing it, naming it, timing on it, calibrating it."""
+"""The device of an encoder: its choice, name, clock and failures."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
 
-from app.core.errors import EncoderUnavailable
+from app.core.errors import DeviceLost, EncoderUnavailable
 from app.cores import available_cores
 from app.encoder.device.choices import DeviceChoice, DtypeChoice
-from app.encoder.device.memory import free_bytes
-from app.encoder.runtimes.packed import PackedLinear, can_pack
+from app.encoder.device.memory import in_device_memory
 
+T = TypeVar("T")
 Mark = float | torch.cuda.Event
-
 TENSOR_CORES = (7, 0)
 """The first compute capability whose float16 products are faster than those of float32."""
 CPU_INFO = Path("/proc/cpuinfo")
@@ -27,8 +25,6 @@ BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 """Sums of int8 products in 32 bits. Without them OpenVINO's sums saturate at 16 bits, and features
 are off by a sixth."""
-COPIED_BYTES = 2 * 2**30
-"""Read, and as many written: in a millisecond on an H200, so that launching is none of it."""
 ONE_CAPTURE = threading.Lock()
 """Held while a CUDA graph is captured: PyTorch allows one capture in a process at a time, and CUDA
 none while the device is waited for."""
@@ -147,60 +143,41 @@ def elapsed_ms(start: Mark, end: Mark) -> float:
     raise TypeError("the two marks were made on different devices")
 
 
-@torch.inference_mode()
-def matmul_gflop_per_s(
-    device: torch.device, dtype: torch.dtype, *, size: int | None = None, budget_s: float = 1.5
-) -> float:
-    """What the device reaches on one square product: the ceiling to hold an encoder's rate against.
+def on_device(device: torch.device, work: Callable[[], T]) -> T:
+    """Return what ``work`` returns, and raise failures of the device by their names.
 
-    The best of up to ten products of normal noise; zeros would run faster on some hardware. On a
-    CPU also of oneDNN's product, as the best library is not the same everywhere: on AMD's
-    processors torch's own float32 product, which is MKL's, reaches half the rate of it.
+    torch raises ``AcceleratorError`` (once ``RuntimeError``) for every call that CUDA refuses: for
+    a context that is broken, but also for memory that ran out and for a wrong argument, after which
+    all goes on (c10/cuda/CUDAException.cpp). What tells them apart is CUDA's own law: after an
+    illegal access, a failed assertion or a hardware error every later call of the process fails,
+    too. So the device is asked.
+
+    Raises:
+        DeviceLost: the device takes no call any more.
+        OutOfDeviceMemory: in place of what torch raises where memory ran out.
     """
-    side = size or (8192 if device.type == "cuda" else 2048)
-    left = torch.randn(side, side, device=device).to(dtype)
-    right = torch.randn(side, side, device=device).to(dtype)
-    products: list[Callable[[], Tensor]] = [partial(torch.mm, left, right)]
-    if device.type == "cpu" and can_pack(dtype):
-        linear = nn.Linear(side, side, bias=False, device="meta")
-        linear.weight = nn.Parameter(right, requires_grad=False)
-        products.append(partial(PackedLinear(linear), left))
-    best_ms = min(_best_ms(device, product, budget_s / len(products)) for product in products)
-    return 2 * side**3 / best_ms / 1e6
+    try:
+        return in_device_memory(work)
+    except Exception as error:
+        lost = _why_lost(device)
+        if lost is None:
+            raise
+        told = dict.fromkeys((_first_line(error), _first_line(lost)))
+        reason = "; then: ".join(told)
+    # Only here, where the error is gone: its frames hold the memory of the failed pass.
+    raise DeviceLost(f"the device takes no call any more, only a new process can: {reason}")
 
 
-def _best_ms(device: torch.device, product: Callable[[], object], budget_s: float) -> float:
-    product()  # not timed: libraries choose and warm a kernel
-    best_ms = float("inf")
-    deadline = time.perf_counter() + budget_s
-    for _ in range(10):
-        synchronise(device)
-        start = mark(device)
-        product()
-        end = mark(device)
-        synchronise(device)
-        best_ms = min(best_ms, elapsed_ms(start, end))
-        if time.perf_counter() > deadline:
-            break
-    return best_ms
+def _why_lost(device: torch.device) -> RuntimeError | None:
+    """Wait for the device: the error that it answers with, None where nothing is wrong with it."""
+    try:
+        with ONE_CAPTURE:  # a device may not be waited for while another thread captures
+            synchronise(device)
+    except RuntimeError as error:
+        return error
+    return None
 
 
-@torch.inference_mode()
-def copy_gb_per_s(device: torch.device) -> float:
-    """What the device reaches copying its own memory, bytes read plus written; the best of ten."""
-    size = _copied_bytes(device)
-    source = torch.ones(size, dtype=torch.uint8, device=device)
-    target = torch.zeros_like(source)
-    best_ms = _best_ms(device, partial(target.copy_, source), budget_s=1.0)
-    del source, target
-    if device.type == "cuda":
-        torch.cuda.empty_cache()  # gigabytes that nothing asks for again
-    return 2 * size / best_ms / 1e6
-
-
-def _copied_bytes(device: torch.device) -> int:
-    """Far beyond what any cache holds (60 MB on an H200), where there is room for it."""
-    if device.type != "cuda":
-        return 64 * 2**20
-    free = free_bytes(device)
-    return COPIED_BYTES if free is None else min(COPIED_BYTES, free // 4)
+def _first_line(error: Exception) -> str:
+    """CUDA's own words, without torch's advice on debugging that follows them."""
+    return str(error).partition("\n")[0] or repr(error)

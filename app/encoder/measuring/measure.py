@@ -24,15 +24,19 @@ from app.core.latency.profile_merge import continued
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.work import matmul_rate
 from app.core.rounds import shuffled_rounds
-from app.encoder.device.device import copy_gb_per_s, matmul_gflop_per_s
 from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder
+from app.encoder.measuring.calibration import copy_gb_per_s, matmul_gflop_per_s
 from app.encoder.measuring.machine import MachineWatch
-from app.encoder.measuring.pace import Pace, Timekeeper, coarse_to_fine
 from app.encoder.measuring.record import Calibration, build_profile, profile_key
-from app.encoder.measuring.scopes import SCOPES, Scope, Subject, subject_of
-from app.encoder.measuring.series import Run, Series, run_here
-from app.encoder.measuring.warmup import WarmupRule, default_warmup
+from app.encoder.measuring.series import SCOPES, Run, Scope, Series, Subject, run_here, subject_of
+from app.encoder.measuring.warmup import (
+    Pace,
+    Timekeeper,
+    WarmupRule,
+    coarse_to_fine,
+    default_warmup,
+)
 from app.encoder.synthetic import ProfilePlan, profile_plans
 
 Phase = Literal["warm-up", "rounds"]

@@ -19,7 +19,7 @@ from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
 from app.encoder.device.device import dtype_name
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
-from app.encoder.measuring.scopes import subject_of
+from app.encoder.measuring.series import subject_of
 from app.encoder.synthetic import profile_plans
 
 SILENCES_S = (1.0, 10.0)

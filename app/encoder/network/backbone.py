@@ -252,3 +252,9 @@ class VisionBackbone(nn.Module):
     def forward(self, patches: Tensor, pool_index: Tensor, padding_state: Tensor) -> Tensor:
         """:meth:`encode_patches`, then :meth:`connect`."""
         return self.connect(self.encode_patches(patches), pool_index, padding_state)
+
+
+def meta_backbone(family: Family) -> VisionBackbone:
+    """The network with shapes but without memory, to be filled where it will live."""
+    with torch.device("meta"):
+        return VisionBackbone(family).eval().requires_grad_(False)

@@ -7,7 +7,9 @@ uint8 kernel works in fixed point and is off by one level in a fifth of the valu
 
 from __future__ import annotations
 
+from enum import IntEnum
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,6 @@ from app.core.plan.geometry import Grid
 from app.core.plan.plan import CropPlan
 
 Pixels = Tensor | npt.NDArray[np.uint8]
-
 MAX_CUDA_SHRINKING = 64
 """torch's antialiasing kernel keeps its weights in shared memory, and refuses from a factor of
 about 90 on: a 30,000 px strip in the global crop. Such an image is resized on the CPU."""
@@ -149,3 +150,57 @@ def _cut(canvas: Tensor, grid: Grid, config: CropConfig, into: Tensor) -> None:
     ordered = cells.permute(1, 2, 3, 5, 4, 6, 0)
     shape = (grid.rows, grid.cols, across, across, patch, patch, channels)
     into.view(shape).copy_(ordered)
+
+
+MaskOrder = Literal["released", "aligned"]
+"""``aligned``: a patch's padding state is its own. ``released``: as in the released code, whose
+mask lacks the global crop's row and is filled up at the end instead, so that every crop is told
+the state of the next one. The weights were trained with that, so it is the default."""
+
+
+class PaddingState(IntEnum):
+    """How much of a patch is padding; ALL and PARTIAL are rows of the padding embedding, plus 1."""
+
+    NONE = 0
+    ALL = 1
+    PARTIAL = 2
+
+
+def padding_state(content: Tensor, mask_order: MaskOrder) -> Tensor:
+    """The state of every patch that the backbone is told: int64 [C, P] of :class:`PaddingState`.
+
+    ``content`` [C, P] is the share of a patch's pixels that show the image, global crop first.
+    In the released order the last crop gets -1, which the reference reads as partly padded.
+    """
+    if mask_order == "released":
+        content = torch.cat([content[1:], torch.full_like(content[:1], -1)])
+    state = torch.full_like(content, PaddingState.NONE, dtype=torch.int64)
+    state[content < 1] = PaddingState.PARTIAL
+    state[content == 0] = PaddingState.ALL
+    return state
+
+
+def content_share(plan: CropPlan) -> Tensor:
+    """The share of each patch's pixels that show the image, not padding: float32 [C, P] on the CPU.
+
+    Global crop first. It follows from the plan alone, so the device is spared a canvas of ones.
+    """
+    of_global = _content_of_grid(plan.global_canvas, Grid(1, 1), plan.config)
+    return torch.cat([of_global, _content_of_grid(plan.canvas, plan.grid, plan.config)])
+
+
+def _content_of_grid(canvas: Canvas, grid: Grid, config: CropConfig) -> Tensor:
+    """The image is a rectangle, so a patch shows (px of its height) x (px of its width)."""
+    high = _shown(grid.rows, canvas.pad_top, canvas.scaled_height, config)
+    wide = _shown(grid.cols, canvas.pad_left, canvas.scaled_width, config)
+    shown = high[:, None, :, None] * wide[None, :, None, :]  # [rows, cols, patches, patches]
+    return (shown / config.patch_size_px**2).view(grid.crops, -1)
+
+
+def _shown(crops: int, first_px: int, length_px: int, config: CropConfig) -> Tensor:
+    """Along one axis, px of each patch that show the image: int64 [crops, patches]."""
+    patch = config.patch_size_px
+    crop = torch.arange(crops)[:, None] * config.window_px
+    start = crop + torch.arange(config.crop_patches) * patch
+    end = (start + patch).clamp_max(first_px + length_px)
+    return (end - start.clamp_min(first_px)).clamp_min(0)

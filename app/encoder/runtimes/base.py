@@ -1,14 +1,14 @@
-"""What a runtime is, and the plain one that every other must agree with."""
+"""The interface of a runtime, the plain runtime, and pieces that several runtimes share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
-from app.encoder.network.backbone import VisionBackbone
+from app.encoder.network.backbone import VisionBackbone, VisionTransformer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,3 +83,16 @@ ways to run the same network.
 def without_sample(make: Callable[[VisionBackbone], Runtime]) -> Maker:
     """The maker of a runtime that is made of the weights alone."""
     return lambda backbone, _: make(backbone)
+
+
+def even_parts(patches: Tensor, features: Tensor, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Views of both, part by part, of at most ``most`` crops each and as even as can be."""
+    parts = -(-len(patches) // most)
+    return zip(patches.tensor_split(parts), features.tensor_split(parts), strict=True)
+
+
+def keep_features(vit: VisionTransformer, index: int, x: Tensor, into: Tensor) -> None:
+    """Copy a block's output [C, P, D] to its place in the features [C, P, F], if it has one."""
+    if index in vit.feature_layers:
+        at = vit.feature_layers.index(index) * x.shape[-1]
+        into[..., at : at + x.shape[-1]] = x

@@ -25,8 +25,8 @@ from app.encoder.network.backbone import VisionBackbone
 from app.encoder.runtimes.base import Eager, Maker, Runtime, Sample, without_sample
 from app.encoder.runtimes.fidelity import Reference, StageAgreement, compare, plain_reference
 from app.encoder.runtimes.graphs import CudaGraphs, compiled_graphs, fp8_graphs
-from app.encoder.runtimes.openvino import OpenVino, OpenVinoInt8, openvino_installed
-from app.encoder.runtimes.openvino_graph import TYPES
+from app.encoder.runtimes.openvino import TYPES, OpenVino, openvino_installed
+from app.encoder.runtimes.openvino_int8 import OpenVinoInt8
 from app.encoder.runtimes.packed import Packed, can_pack
 
 MAKERS: Mapping[str, Maker] = {

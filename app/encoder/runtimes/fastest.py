@@ -1,4 +1,4 @@
-"""Choosing, at capture, among the ways to run the vision transformer: first sound, then fast."""
+"""Choose, at capture, the fastest sound way to run the vision transformer and the connector."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -15,17 +16,16 @@ from app.encoder.network.backbone import Mlp, VisionBackbone
 from app.encoder.runtimes.base import FreshInput
 from app.encoder.runtimes.compiler import kernels_here
 from app.encoder.runtimes.fidelity import MAX_RELATIVE_ERROR, agreement, plain_features
-from app.encoder.runtimes.vit_passes import (
+from app.encoder.runtimes.parts import (
     ATTENTION_BACKENDS,
     PLAIN,
     Parts,
-    PartsPass,
     Up,
     UpByKernel,
     UpWithin,
-    VitPass,
     add_within,
 )
+from app.encoder.runtimes.vit_passes import PartsPass, VitPass
 
 DECIDED_AT = frozenset({1, 2, 4, 7, 13})
 """Numbers of crops at which ways are timed; 3 crops, say, take the way of 4."""
@@ -35,13 +35,11 @@ TRIED_CROPS = 2
 WRONG = 5
 """A way that is so many times farther from float32 than its dtype's limit computes something else.
 A nearer one is judged with the whole runtime: for some weights no arithmetic keeps the limit."""
-
 PassChooser = Callable[[int, Callable[[VitPass], float]], VitPass]
 """Chooses the pass for a number of crops, by a function that tells the ms of a pass over them.
 
 It is asked for falling numbers of crops.
 """
-
 log = logging.getLogger(__name__)
 
 
@@ -165,3 +163,82 @@ def _with_kernels(within: Parts, weight: Tensor) -> tuple[Parts, ...]:
         }
     named = {f"{with_norm.name}, {name}": make_up for name, make_up in ups.items()}
     return (with_norm, *(replace(with_norm, name=name, make_up=up) for name, up in named.items()))
+
+
+Connect = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""As :meth:`VisionBackbone.connect`."""
+CONNECTOR_CROPS, WINDOW = 7, 4
+
+
+class KernelConnector:
+    """The connector with :mod:`app.encoder.runtimes.kernels` between its products."""
+
+    def __init__(self, backbone: VisionBackbone, kernels: ModuleType) -> None:
+        self._kernels, self._backbone = kernels, backbone
+        with torch.inference_mode():
+            padded = backbone.padding_embedding is not None
+            self._padding_table = backbone.padding_table() if padded else None
+
+    def __call__(self, features: Tensor, pool_index: Tensor, padding_state: Tensor) -> Tensor:
+        kernels, pooling = self._kernels, self._backbone.pooling
+        projector, masked = self._backbone.projector, self._backbone.masks_missing_patches
+        windows, mean = kernels.gather(
+            features.flatten(0, 1),
+            pool_index,
+            padding_state.flatten(),
+            self._padding_table,
+            masked=masked,
+        )
+        pooled = pooling.out(
+            kernels.pool(
+                pooling.query(mean),
+                pooling.key_value(windows),
+                pool_index,
+                heads=pooling.heads,
+                masked=masked,
+            )
+        )
+        tokens: Tensor = projector.down(kernels.swiglu(projector.gate_up(pooled)))
+        return tokens
+
+
+def fastest_connector(
+    backbone: VisionBackbone, time_ms: Callable[[Callable[[], object]], float]
+) -> Connect:
+    """Choose the connector with our kernels where they work, agree and are not slower.
+
+    ``time_ms`` tells what some work takes on the device, without its launches: ours has fewer.
+    """
+    device = backbone.vit.positional_embedding.device
+    kernels = kernels_here() if device.type == "cuda" else None
+    if kernels is None:
+        return backbone.connect
+    inputs = _sample(backbone)
+    wanted = backbone.connect(*inputs)
+    try:
+        ours = KernelConnector(backbone, kernels)
+        found = agreement(ours(*inputs), wanted)
+    except Exception as error:  # Triton fails in every way there is
+        log.warning("the connector runs without kernels of our own: %s", error)
+        return backbone.connect
+    if not found.relative_error <= 2 * MAX_RELATIVE_ERROR[wanted.dtype]:
+        log.warning("the kernels of the connector are not used: %s", found)
+        return backbone.connect
+    ways: tuple[Connect, ...] = (ours, backbone.connect)
+    return min(ways, key=lambda connect: time_ms(partial(connect, *inputs)))
+
+
+def _sample(backbone: VisionBackbone) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise with windows that miss a patch, and with every state of padding."""
+    embedding = backbone.vit.positional_embedding
+    patches = len(embedding) - backbone.class_token
+    width = backbone.pooling.query.in_features
+    features = torch.randn(CONNECTOR_CROPS, patches, width, device=embedding.device)
+    index = torch.arange(CONNECTOR_CROPS * patches // WINDOW * WINDOW, device=embedding.device)
+    index = index.view(-1, WINDOW)
+    index[::5, WINDOW - 1] = -1
+    state = (
+        torch.arange(CONNECTOR_CROPS * patches, device=embedding.device).view(CONNECTOR_CROPS, -1)
+        % 3
+    )
+    return features.to(embedding.dtype), index, state

@@ -31,13 +31,10 @@ from torch import Tensor
 
 from app.encoder.device.device import ONE_CAPTURE
 from app.encoder.network.backbone import VisionBackbone
-from app.encoder.runtimes.base import FreshInput
+from app.encoder.runtimes.base import FreshInput, even_parts
 from app.encoder.runtimes.compiler import why_no_compiler
-from app.encoder.runtimes.connectors import fastest_connector
-from app.encoder.runtimes.fastest import FastestParts, PassChooser
-from app.encoder.runtimes.fp8 import Fp8Pass
-from app.encoder.runtimes.parts import even_parts
-from app.encoder.runtimes.vit_passes import CompiledPass, VitPass
+from app.encoder.runtimes.fastest import FastestParts, PassChooser, fastest_connector
+from app.encoder.runtimes.vit_passes import CompiledPass, Fp8Pass, VitPass
 
 MAX_CROPS = 13
 """Graphs captured: up to Molmo 1's twelve crops and the global one. More crops are split evenly."""

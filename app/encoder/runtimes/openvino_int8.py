@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from app.encoder.network.backbone import VisionTransformer
-from app.encoder.runtimes.openvino_graph import Node, VitGraph
+from app.encoder.network.backbone import VisionBackbone, VisionTransformer
+from app.encoder.runtimes.base import Sample
+from app.encoder.runtimes.openvino import Node, OpenVino, VitGraph
 
 LEVELS = 256
 GREATEST = 127
@@ -78,3 +79,13 @@ def input_peaks(vit: VisionTransformer, patches: Tensor) -> dict[str, float]:
 def _ends(peak: float) -> tuple[float, float]:
     """The range whose 256 steps are int8's, zero among them: 127 of them reach the peak."""
     return -peak * (GREATEST + 1) / GREATEST, peak
+
+
+class OpenVinoInt8(OpenVino):
+    """Most products in int8, which loses accuracy: docs/openvino.md says how much."""
+
+    name = "openvino-int8"
+
+    def __init__(self, backbone: VisionBackbone, sample: Sample) -> None:
+        peaks = input_peaks(backbone.vit, sample.patches)
+        self._run_with(backbone, Int8VitGraph(backbone.vit, peaks))

@@ -26,8 +26,7 @@ from torch.nn import functional
 
 from app.core.plan.families import Activation
 from app.encoder.network.backbone import QUICK_GELU, Block, VisionBackbone
-from app.encoder.runtimes.base import FreshInput
-from app.encoder.runtimes.parts import even_parts, keep_features
+from app.encoder.runtimes.base import FreshInput, even_parts, keep_features
 
 CROPS_AT_ONCE = 4
 """Crops run through all blocks together; more gain nothing, as weights are read once for all."""

@@ -9,9 +9,8 @@ each part costs on a device, and whether it works there, is found out when graph
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -20,20 +19,13 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from app.encoder.network.backbone import (
-    QUICK_GELU,
     Block,
-    Mlp,
     SelfAttention,
     VisionBackbone,
     VisionTransformer,
 )
-from app.encoder.runtimes.parts import keep_features
-
-ATTENTION_BACKENDS = (
-    SDPBackend.FLASH_ATTENTION,
-    SDPBackend.CUDNN_ATTENTION,
-    SDPBackend.EFFICIENT_ATTENTION,
-)
+from app.encoder.runtimes.base import keep_features
+from app.encoder.runtimes.parts import Parts
 
 
 class VitPass(Protocol):
@@ -45,127 +37,6 @@ class VitPass(Protocol):
 
     def __call__(self, patches: Tensor, into: Tensor) -> None:
         """Patches [C, P, 588] in the dtype of the weights → features, written [C, P, F]."""
-
-
-class Up(Protocol):
-    """The first half of an MLP: product and activation."""
-
-    @property
-    def scale(self) -> float:
-        """The factor that its results are to be multiplied with; the next product does it."""
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        """[M, D] → [M, mlp width]."""
-
-
-AddProduct = Callable[[Tensor, Tensor, Tensor, float], None]
-"""Adds ``scale · rows · weightᵀ`` to a float32 total: total [M, N], rows [M, K], weight [N, K]."""
-Normalise = Callable[[Tensor, Tensor, nn.LayerNorm], Tensor]
-"""LayerNorm of x + shift: x [M, D] and shift [D] in float32 → [M, D] in the dtype of the norm."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """One choice of how to do what lies around the products of a block.
-
-    Attributes:
-        attention: the backend of torch's attention; None leaves the choice to torch.
-    """
-
-    name: str
-    add_product: AddProduct
-    normalise: Normalise
-    make_up: Callable[[Mlp], Up]
-    attention: SDPBackend | None = None
-
-    @property
-    def label(self) -> str:
-        """The name with the attention's backend, for logs and tables."""
-        backend = "torch's choice" if self.attention is None else self.attention.name.lower()
-        return f"{self.name}, {backend}"
-
-
-def add_after(total: Tensor, rows: Tensor, weight: Tensor, scale: float) -> None:
-    """The product first, rounded to its dtype, and then the sum: works everywhere."""
-    total.add_(torch.mm(rows, weight.t()), alpha=scale)
-
-
-def add_within(total: Tensor, rows: Tensor, weight: Tensor, scale: float) -> None:
-    """As the product's own addend: nothing is rounded between, and nothing is written twice.
-
-    torch's ``addmm`` wants an addend of the factors' dtype; its batched form reads ``out``.
-    """
-    if rows.dtype == total.dtype:
-        total.addmm_(rows, weight.t(), alpha=scale)
-    else:
-        out = total[None]
-        torch.baddbmm(out, rows[None], weight.t()[None], out.dtype, alpha=scale, out=out)
-
-
-def normalise_plainly(x: Tensor, shift: Tensor, norm: nn.LayerNorm) -> Tensor:
-    """By torch's operations: shift and rounding in one, then the norm of the rounded sum.
-
-    Not rounded is what float16 might not hold.
-    """
-    dtype = torch.float32 if norm.weight.dtype == torch.float16 else norm.weight.dtype
-    shifted = torch.add(x, shift, out=torch.empty_like(x, dtype=dtype))
-    normed: Tensor = norm(shifted)
-    return normed
-
-
-class UpPlainly:
-    """By torch's operations. quick_gelu(x) = silu(1.702 x) / 1.702, both factors in the products.
-
-    They are applied before a product is rounded, so that the activation is one operation which
-    overwrites its input, and nothing is rounded that would not be otherwise but the scaled bias.
-    """
-
-    def __init__(self, mlp: Mlp) -> None:
-        self._quick = mlp.activation == "quick_gelu"
-        slope = QUICK_GELU if self._quick else 1.0
-        self.scale = 1 / slope
-        self._slope, self._weight, self._bias = slope, mlp.up.weight, mlp.up.bias * slope
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        up = torch.addmm(self._bias, rows, self._weight.t(), alpha=self._slope)
-        if self._quick:
-            return functional.silu(up, inplace=True)
-        return functional.gelu(up, approximate="tanh")
-
-
-class UpWithin:
-    """GELU by tanh as the product's own epilogue, which cuBLAS has; quick-GELU it has not."""
-
-    scale = 1.0
-
-    def __init__(self, mlp: Mlp) -> None:
-        if mlp.activation != "gelu_tanh":
-            raise NotImplementedError("cuBLAS has no quick-GELU")
-        self._weight, self._bias = mlp.up.weight, mlp.up.bias
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        return torch._addmm_activation(self._bias, rows, self._weight.t(), use_gelu=True)
-
-
-class UpByKernel:
-    """Product and activation by a kernel of our own.
-
-    Args:
-        kernel: :func:`app.encoder.runtimes.kernels.up`, with a tile.
-    """
-
-    scale = 1.0
-
-    def __init__(self, kernel: Callable[[Tensor, Tensor, Tensor, bool], Tensor], mlp: Mlp) -> None:
-        self._kernel, self._quick = kernel, mlp.activation == "quick_gelu"
-        self._weight, self._bias = mlp.up.weight, mlp.up.bias
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        return self._kernel(rows, self._weight, self._bias, self._quick)
-
-
-PLAIN = Parts("sum after", add_after, normalise_plainly, UpPlainly)
-"""Works wherever torch does: what every other choice is compared with."""
 
 
 class PartsPass:
@@ -255,3 +126,59 @@ class CompiledPass:
 
 def _blocks(vit: VisionTransformer) -> Sequence[Block]:
     return [block for block in vit.blocks if isinstance(block, Block)]
+
+
+FLOAT8 = torch.float8_e4m3fn
+GREATEST = torch.finfo(FLOAT8).max
+LEAST_SCALE = 1e-12
+
+
+class Fp8Linear(nn.Module):
+    """``x · weightᵀ + bias`` for x [.., inputs] in bfloat16, both factors rounded to float8."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.bias = linear.bias
+        weight, scale = quantise_rows(linear.weight.detach())
+        # The library wants a right factor whose columns lie in a row of memory.
+        self._weight, self._scale = weight.t(), scale.t().contiguous()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[.., inputs] → [.., outputs]."""
+        rows, scale = quantise_rows(x.flatten(0, -2))
+        out = torch._scaled_mm(
+            rows, self._weight, scale, self._scale, bias=self.bias, out_dtype=x.dtype
+        )
+        return out.view(*x.shape[:-1], -1)
+
+
+def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
+    """[M, K] → float8 of the same shape and float32 [M, 1], whose product is near x."""
+    scale = x.abs().amax(1, keepdim=True).float().clamp_min(LEAST_SCALE) / GREATEST
+    return (x / scale).to(FLOAT8), scale
+
+
+class Fp8Pass:
+    """The vision transformer with its blocks' linear layers in float8 and the sum in float32.
+
+    It takes the backbone over: the layers are replaced in place.
+    """
+
+    name = "float8 products"
+
+    def __init__(self, backbone: VisionBackbone) -> None:
+        self._vit = backbone.vit
+        self._first_patch = 1 if backbone.class_token else 0
+        with torch.inference_mode():
+            for block in backbone.vit.blocks:
+                assert isinstance(block, Block)
+                for part in (block.attention, block.mlp):
+                    for name, layer in part.named_children():
+                        assert isinstance(layer, nn.Linear)
+                        setattr(part, name, Fp8Linear(layer))
+
+    def __call__(self, patches: Tensor, into: Tensor) -> None:
+        x = self._vit.embed(patches).float()
+        for index, block in enumerate(self._vit.blocks):
+            x = block(x)
+            keep_features(self._vit, index, x[:, self._first_patch :], into)
