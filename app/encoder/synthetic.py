@@ -1,4 +1,8 @@
-"""Stand-ins for real inputs: noise for each number of crops, a check sample, random weights."""
+"""Make inputs without an upload: noise for each number of crops, a check sample, random weights.
+
+The check sample is a photo's crops and noise, as noise alone misleads. A range for noise may be too
+small for a photo, and a photo's even surfaces make nearly equal rows, unlike noise.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ from app.encoder.runtimes.base import Sample
 
 @dataclass(frozen=True, slots=True)
 class ProfilePlan:
-    """What is run for one number of crops. ``rows = cols = 0`` is the global crop alone."""
+    """Hold the grid of one number of crops. ``rows = cols = 0`` is the global crop alone."""
 
     total_crops: int
     rows: int
@@ -45,13 +49,13 @@ class ProfilePlan:
 
 
 def squarest_grid(crops: int) -> Grid:
-    """The grid of just that many crops that is nearest a square, never taller than wide."""
+    """Return the grid of exactly ``crops`` crops nearest a square, never taller than wide."""
     rows = next(rows for rows in range(isqrt(crops), 0, -1) if crops % rows == 0)
     return Grid(rows, crops // rows)
 
 
 def profile_plans(config: CropConfig, counts: Sequence[int]) -> tuple[ProfilePlan, ...]:
-    """The plans of these total crops (from 1, the global crop counted), smallest first."""
+    """Make the plans of these total crops (from 1, with the global crop), smallest first."""
     return tuple(_profile_plan(config, count) for count in sorted(set(counts)))
 
 
@@ -68,9 +72,9 @@ def _profile_plan(config: CropConfig, total_crops: int) -> ProfilePlan:
 def synthetic_crops(
     plan: ProfilePlan, device: torch.device, dtype: torch.dtype, seed: int = 0
 ) -> PreparedCrops:
-    """Normal noise in the shape of a plan: as normalised pixels are, where zeros might run faster.
+    """Make normal noise in the shape of a plan, like normalised pixels; zeros might run faster.
 
-    The global crop comes first in patches and tokens, so it alone is the start of any layout.
+    The global crop comes first in patches and tokens, so the start of any layout fits it alone.
     """
     config = plan.config
     generator = torch.Generator(device).manual_seed(seed)
@@ -87,10 +91,10 @@ def synthetic_crops(
 
 
 def synthetic_image(plan: ProfilePlan, seed: int = 0) -> tuple[Tensor, CropPlan]:
-    """Noise of just the canvas's size, uint8 [H, W, 3], with the plan that cuts it so.
+    """Make noise in the size of the canvas, uint8 [H, W, 3], and the plan of its crops.
 
     Raises:
-        ValueError: the global crop alone is no image's plan.
+        ValueError: no image has the global crop alone.
     """
     if plan.total_crops == 1:
         raise ValueError("no image is the global crop alone")
@@ -105,16 +109,16 @@ def synthetic_image(plan: ProfilePlan, seed: int = 0) -> tuple[Tensor, CropPlan]
 
 
 PHOTO = Path(__file__).with_name("photo.jpg")
-"""docs/samples/README.md says what it shows and whose it is."""
+"""docs/samples/README.md describes the photo and its source."""
 PHOTO_GRID_CROPS = 6
-"""Two rows of three: with the global crop 7, an odd number."""
+"""Two rows of three crops: 7 with the global crop, an odd number."""
 
 
 def check_sample(family: Family, device: torch.device, dtype: torch.dtype) -> Sample:
-    """Make a photo's crops and one of noise; on a CPU the photo's global crop alone.
+    """Make a photo's crops and a crop of noise; on a CPU the photo's global crop alone.
 
-    There a crop takes seconds, a runtime does the same for every number of crops, and a check must
-    not double the start.
+    A crop takes seconds on a CPU, and a check must not double the start. A runtime on a CPU does
+    the same for every number of crops.
     """
     photo = photo_crops(family, device, dtype)
     if device.type == "cpu":
@@ -123,14 +127,14 @@ def check_sample(family: Family, device: torch.device, dtype: torch.dtype) -> Sa
 
 
 def sample_of(crops: PreparedCrops) -> Sample:
-    """Leave out where the tokens go."""
+    """Make a sample of crops, without the places of the tokens."""
     return Sample(crops.patches, crops.pool_index, crops.padding_state)
 
 
 @torch.inference_mode()
 def photo_crops(family: Family, device: torch.device, dtype: torch.dtype) -> PreparedCrops:
-    """Cut the shipped photo as the released code would."""
-    from PIL import Image  # late: whoever brings crops of their own does without the package
+    """Cut the shipped photo as the released code does."""
+    from PIL import Image  # late: a measurement without a check needs no Pillow
 
     with Image.open(PHOTO) as photo:
         pixels = torch.from_numpy(np.array(photo.convert("RGB")))
@@ -149,17 +153,17 @@ def photo_crops(family: Family, device: torch.device, dtype: torch.dtype) -> Pre
 def noise_crops(
     family: Family, device: torch.device, dtype: torch.dtype, total_crops: int = 1
 ) -> PreparedCrops:
-    """Make noise, padded in every way there is."""
+    """Make noise with every state of padding."""
     (plan,) = profile_plans(make_config(family), [total_crops])
     crops = synthetic_crops(plan, device, dtype)
-    # The states of a letterboxed crop: some rows of padding, one on the edge, the rest image.
+    # A letterboxed crop has some rows of padding, one row on the edge, and rows of image.
     states = torch.full_like(crops.padding_state, PaddingState.NONE)
     states[:, :48], states[:, 48:72] = PaddingState.ALL, PaddingState.PARTIAL
     return replace(crops, padding_state=states)
 
 
 def _global_alone(crops: PreparedCrops, config: CropConfig) -> PreparedCrops:
-    """Keep the global crop, which comes first in patches and in tokens."""
+    """Cut the crops down to the global crop, the first in patches and in tokens."""
     tokens = axis_tokens(1, config) ** 2
     return PreparedCrops(
         patches=crops.patches[:1],
@@ -170,21 +174,21 @@ def _global_alone(crops: PreparedCrops, config: CropConfig) -> PreparedCrops:
 
 
 POOL = 4_194_301
-"""Normal values that are drawn; a prime, so that no width of a weight divides it."""
+"""The number of drawn normal values; a prime, so that no width of a weight divides it."""
 SMALL_STD = 0.1
-"""Of biases, and of the weights of norms around 1. Were they 0 and 1, as in a fresh network, a
-runtime that drops or mixes them up would still agree."""
+"""The deviation of biases, and of the weights of norms around 1. With 0 and 1, as in a fresh
+network, a runtime without them, or with two of them exchanged, would still agree."""
 
 
 def random_backbone(
     family: Family, device: torch.device, dtype: torch.dtype, seed: int = 0
 ) -> VisionBackbone:
-    """Make the backbone at full dimensions on ``device`` in ``dtype``; same seed, same weights.
+    """Make the backbone with random weights on ``device`` in ``dtype``; same seed, same weights.
 
-    A weight has variance 1 / inputs, so a block adds about one unit of variance to the residual
-    stream: deep enough a network stays far inside what bfloat16 holds. The values are those of one
-    pool of ``POOL``, read on from weight to weight and over and over: drawing each anew takes
-    seconds on a CPU, and no product runs faster for it.
+    The latency is that of real weights, and the features mean nothing. A weight has variance
+    1 / inputs, so a block adds about one unit of variance to the residual stream, and the sum stays
+    far inside bfloat16. All values come from one pool of ``POOL`` values, read on from weight to
+    weight, again and again: fresh values for all weights would take seconds on a CPU.
     """
     backbone = meta_backbone(family).to(dtype).to_empty(device=device)
     generator = torch.Generator(device).manual_seed(seed)
@@ -202,7 +206,7 @@ def random_backbone(
 
 
 def _fill_from_pool(values: Tensor, pool: Tensor, at: int, std: float) -> int:
-    """Copy the pool from ``at`` on, as often as it takes; where the next weight goes on."""
+    """Fill ``values`` from the pool at ``at``, again and again; return the next ``at``."""
     first = 0
     while first < len(values):
         some = values[first : first + POOL - at]

@@ -19,23 +19,23 @@ from app.encoder.device.memory import in_device_memory
 T = TypeVar("T")
 Mark = float | torch.cuda.Event
 TENSOR_CORES = (7, 0)
-"""The first compute capability whose float16 products are faster than those of float32."""
+"""The first compute capability with faster products in float16 than in float32."""
 CPU_INFO = Path("/proc/cpuinfo")
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
-"""Sums of int8 products in 32 bits. Without them OpenVINO's sums saturate at 16 bits, and features
-are off by a sixth."""
+"""A CPU with any of these flags sums int8 products in 32 bits. On other CPUs OpenVINO's sums
+saturate at 16 bits, and features are off by a sixth."""
 ONE_CAPTURE = threading.Lock()
-"""Held while a CUDA graph is captured: PyTorch allows one capture in a process at a time, and CUDA
-none while the device is waited for."""
+"""Hold this lock to capture a CUDA graph, or to wait for the device. PyTorch allows one capture at
+a time in a process, and CUDA allows no wait during a capture."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def choose_device(choice: DeviceChoice = "auto") -> torch.device:
-    """CUDA where there is one, else the CPU.
+    """Choose CUDA if torch finds a GPU, else the CPU.
 
     Raises:
-        EncoderUnavailable: CUDA was asked for and there is none.
+        EncoderUnavailable: the choice is CUDA, and torch finds no GPU.
     """
     available = torch.cuda.is_available()
     if choice == "cuda" and not available:
@@ -46,9 +46,10 @@ def choose_device(choice: DeviceChoice = "auto") -> torch.device:
 
 
 def choose_dtype(choice: DtypeChoice, device: torch.device) -> torch.dtype:
-    """Choose bfloat16 where the device multiplies it in hardware.
+    """Choose bfloat16 on a device with hardware for its products.
 
-    Else float16 on a GPU that has tensor cores for it (V100, T4), and float32 anywhere else.
+    The next choice is float16 on a GPU with tensor cores for float16 (V100, T4). All other devices
+    compute in float32.
     """
     if choice != "auto":
         return _DTYPES[choice]
@@ -61,35 +62,35 @@ def choose_dtype(choice: DtypeChoice, device: torch.device) -> torch.dtype:
 
 
 def device_name(device: torch.device) -> str:
-    """The model of the GPU, or of the CPU with the number of cores this process may use."""
+    """Name the model of the GPU, or of the CPU with the number of cores for this process."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     return f"{_cpu_info('model name') or 'CPU'} ({available_cores()} cores)"
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """``bfloat16``, not ``torch.bfloat16``."""
+    """Name a dtype as ``bfloat16``, not ``torch.bfloat16``."""
     return str(dtype).removeprefix("torch.")
 
 
 def dtype_named(name: str) -> torch.dtype:
-    """The inverse of :func:`dtype_name`, for the dtypes that an encoder computes in.
+    """Return the dtype of a name: the inverse of :func:`dtype_name` for an encoder's dtypes.
 
     Raises:
-        KeyError: it is none of them.
+        KeyError: no encoder computes in a dtype of this name.
     """
     return _DTYPES[name]
 
 
 def forbid_tf32() -> None:
-    """Let no product of float32 on CUDA be rounded to TF32's 10 bits, in this process."""
-    # By the older of torch's two switches, which sets both: where they differ, reading one raises.
+    """Forbid CUDA to round products of float32 to TF32's 10 bits, in this process."""
+    # The older of torch's two switches sets both. Reading either raises if the two differ.
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """:func:`forbid_tf32` for a while. Only products matter: the network has no convolution."""
+    """Forbid TF32 for a while. Only products matter: the network has no convolution."""
     before = torch.backends.cuda.matmul.fp32_precision
     forbid_tf32()
     try:
@@ -100,17 +101,17 @@ def exact_float32() -> Iterator[None]:
 
 
 def multiplies_int8() -> bool:
-    """Tell whether this CPU sums products of int8 without loss."""
+    """Return True if this CPU sums products of int8 without loss."""
     return not INT8_FLAGS.isdisjoint(_cpu_flags())
 
 
 def _cpu_flags() -> list[str]:
-    """The features of the CPU, which Linux calls ``flags``, on Arm ``Features``."""
+    """List the features of the CPU. Linux calls them ``flags``, on Arm ``Features``."""
     return f"{_cpu_info('flags')} {_cpu_info('Features')}".split()
 
 
 def _cpu_info(field: str) -> str:
-    """The first value of a field of Linux's description of the CPU; empty elsewhere."""
+    """Read the first value of a field of ``/proc/cpuinfo``; empty on other systems."""
     try:
         lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -120,13 +121,13 @@ def _cpu_info(field: str) -> str:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until everything given to the device is done. The CPU is never behind."""
+    """Wait for all work given to the device. The CPU is never behind."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def mark(device: torch.device) -> Mark:
-    """A moment between two pieces of work on the device, for :func:`elapsed_ms`."""
+    """Mark a moment between two pieces of work on the device, for :func:`elapsed_ms`."""
     if device.type != "cuda":
         return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch
@@ -135,7 +136,7 @@ def mark(device: torch.device) -> Mark:
 
 
 def elapsed_ms(start: Mark, end: Mark) -> float:
-    """Ms between two marks; on CUDA only after :func:`synchronise`."""
+    """Return the ms between two marks. On CUDA, call :func:`synchronise` before."""
     if isinstance(start, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
         return float(start.elapsed_time(end))
     if isinstance(start, float) and isinstance(end, float):
@@ -144,17 +145,17 @@ def elapsed_ms(start: Mark, end: Mark) -> float:
 
 
 def on_device(device: torch.device, work: Callable[[], T]) -> T:
-    """Return what ``work`` returns, and raise failures of the device by their names.
+    """Return the result of ``work``, and raise failures of the device by their names.
 
-    torch raises ``AcceleratorError`` (once ``RuntimeError``) for every call that CUDA refuses: for
-    a context that is broken, but also for memory that ran out and for a wrong argument, after which
-    all goes on (c10/cuda/CUDAException.cpp). What tells them apart is CUDA's own law: after an
-    illegal access, a failed assertion or a hardware error every later call of the process fails,
-    too. So the device is asked.
+    torch raises ``AcceleratorError`` (once ``RuntimeError``) for every refused call of CUDA
+    (c10/cuda/CUDAException.cpp): for a broken context, but also for a lack of memory and for a
+    wrong argument. The process survives the last two. After an illegal access, a failed assertion
+    or a hardware error every later call of the process fails, too. So this function makes one more
+    call to tell the cases apart.
 
     Raises:
         DeviceLost: the device takes no call any more.
-        OutOfDeviceMemory: in place of what torch raises where memory ran out.
+        OutOfDeviceMemory: in place of torch's own error, if memory ran out.
     """
     try:
         return in_device_memory(work)
@@ -164,14 +165,14 @@ def on_device(device: torch.device, work: Callable[[], T]) -> T:
             raise
         told = dict.fromkeys((_first_line(error), _first_line(lost)))
         reason = "; then: ".join(told)
-    # Only here, where the error is gone: its frames hold the memory of the failed pass.
+    # Only here, where torch's own error is gone: its frames hold the memory of the failed pass.
     raise DeviceLost(f"the device takes no call any more, only a new process can: {reason}")
 
 
 def _why_lost(device: torch.device) -> RuntimeError | None:
-    """Wait for the device: the error that it answers with, None where nothing is wrong with it."""
+    """Wait for the device, and return its error, or None if the device is well."""
     try:
-        with ONE_CAPTURE:  # a device may not be waited for while another thread captures
+        with ONE_CAPTURE:  # a wait would break another thread's capture
             synchronise(device)
     except RuntimeError as error:
         return error
@@ -179,5 +180,5 @@ def _why_lost(device: torch.device) -> RuntimeError | None:
 
 
 def _first_line(error: Exception) -> str:
-    """CUDA's own words, without torch's advice on debugging that follows them."""
+    """Return CUDA's own words, without torch's advice on debugging after them."""
     return str(error).partition("\n")[0] or repr(error)

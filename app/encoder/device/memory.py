@@ -100,7 +100,7 @@ def in_device_memory(work: Callable[[], T]) -> T:
             sign in reason for sign in OUT_OF_MEMORY
         ):
             raise
-    # Only here, where torch's own error is gone: its frames hold the memory that is to be freed.
+    # Only here, where torch's own error is gone: its frames hold the memory to be freed.
     raise OutOfDeviceMemory(f"the device's memory ran out: {reason}")
 
 
@@ -141,10 +141,10 @@ def _too_little(device: torch.device, needed: int) -> int | None:
     """Return the free bytes if fewer than ``needed``, else None; None also if nothing tells."""
     on_cuda = device.type == "cuda"
     if on_cuda and needed <= torch.cuda.mem_get_info(device)[0]:
-        return None  # told in µs, where listing what torch holds takes a ms: this is in every batch
+        return None  # every batch asks: this answer takes µs, a list of torch's memory a ms
     free = free_bytes(device)
     if on_cuda and free is not None and needed > free:
-        torch.cuda.empty_cache()  # the pools of graphs that are gone come free only so
+        torch.cuda.empty_cache()  # frees the pools of deleted graphs
         free = free_bytes(device)
     return None if free is None or needed <= free else free
 
@@ -169,7 +169,7 @@ def give_back() -> None:
     later question for free memory.
     """
     gc.collect()
-    torch.cuda.empty_cache()  # nothing where CUDA was never used
+    torch.cuda.empty_cache()  # does nothing before the first use of CUDA
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -14,18 +14,18 @@ from app.encoder.device.memory import free_bytes
 from app.encoder.runtimes.packed import PackedLinear, can_pack
 
 COPIED_BYTES = 2 * 2**30
-"""Read, and as many written: in a millisecond on an H200, so that launching is none of it."""
+"""Bytes read, and as many written: a millisecond on an H200, much longer than a launch."""
 
 
 @torch.inference_mode()
 def matmul_gflop_per_s(
     device: torch.device, dtype: torch.dtype, *, size: int | None = None, budget_s: float = 1.5
 ) -> float:
-    """What the device reaches on one square product: the ceiling to hold an encoder's rate against.
+    """Measure the rate of one square product, a ceiling for the rate of an encoder.
 
-    The best of up to ten products of normal noise; zeros would run faster on some hardware. On a
-    CPU also of oneDNN's product, as the best library is not the same everywhere: on AMD's
-    processors torch's own float32 product, which is MKL's, reaches half the rate of it.
+    The best of up to ten products counts. The factors are normal noise, as zeros run faster on some
+    hardware. A CPU also tries oneDNN's product, as no library is best everywhere: on AMD's
+    processors torch's own float32 product, by MKL, reaches half the rate of oneDNN's.
     """
     side = size or (8192 if device.type == "cuda" else 2048)
     left = torch.randn(side, side, device=device).to(dtype)
@@ -57,19 +57,19 @@ def _best_ms(device: torch.device, product: Callable[[], object], budget_s: floa
 
 @torch.inference_mode()
 def copy_gb_per_s(device: torch.device) -> float:
-    """What the device reaches copying its own memory, bytes read plus written; the best of ten."""
+    """Measure a copy within the device's memory: read plus written bytes, the best of ten."""
     size = _copied_bytes(device)
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
     best_ms = _best_ms(device, partial(target.copy_, source), budget_s=1.0)
     del source, target
     if device.type == "cuda":
-        torch.cuda.empty_cache()  # gigabytes that nothing asks for again
+        torch.cuda.empty_cache()  # nothing asks for so large a block again
     return 2 * size / best_ms / 1e6
 
 
 def _copied_bytes(device: torch.device) -> int:
-    """Far beyond what any cache holds (60 MB on an H200), where there is room for it."""
+    """Choose a size far beyond any cache (60 MB on an H200), and within the free memory."""
     if device.type != "cuda":
         return 64 * 2**20
     free = free_bytes(device)

@@ -1,4 +1,4 @@
-"""The length of a measurement: warm-up by rule, and the rounds that fit a budget."""
+"""Decide the length of a measurement: its warm-up by rule, and its rounds within a budget."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from app.core.statistics import FEWEST, settled
 
 @dataclass(frozen=True, slots=True)
 class WarmupRule:
-    """Call until the median of the last five is within 2 % of that of the five before.
+    """Call until the median of the last five calls is within 2 % of that of the five before.
 
     Attributes:
-        at_least_s: seconds that are spent in any case.
-        at_most_s: seconds after which no further call starts, settled or not.
+        at_least_s: the least seconds of calls.
+        at_most_s: no further call starts after so many seconds, settled or not.
     """
 
     at_least_s: float = 0.5
@@ -33,7 +33,7 @@ class WarmupRule:
         clock: Callable[[], float] = time.monotonic,
         until: Callable[[], bool] = lambda: False,
     ) -> Warmup:
-        """Call at least once; ``call`` returns its time in ms. ``until`` ends it early."""
+        """Call at least once. ``call`` returns its ms; ``until`` ends the warm-up early."""
         started = clock()
         times: list[float] = []
         while not until():
@@ -45,38 +45,38 @@ class WarmupRule:
 
 
 def default_warmup(device: torch.device) -> WarmupRule:
-    """The rule where a call takes milliseconds; on a CPU, at most two seconds for each count.
+    """Return the rule for a GPU, or a rule of at most two seconds for each count on a CPU.
 
-    There, ten calls of each count would take longer than all timed ones, and what a warm-up is for
-    (clocks to rise, kernels to be chosen, memory to be had) has happened after the first.
+    On a CPU ten calls of each count would take longer than all timed calls. The aims of a warm-up
+    (risen clocks, chosen kernels, allocated memory) are reached after the first call.
     """
     return WarmupRule() if device.type == "cuda" else WarmupRule(at_most_s=2.0)
 
 
 T = TypeVar("T")
 LEAST_ROUNDS = FEWEST
-"""Fewest rounds that make a count complete: from so many passes on its median has an interval."""
+"""The fewest rounds of a complete count: fewer passes give no interval of the median."""
 DEFAULT_S = 300.0
-"""Seconds after which no round beyond the least begins, where neither rounds nor budget are set."""
+"""The seconds for rounds beyond the least, without a wish for rounds or budget."""
 WARM_UP_SHARE = 0.25
-"""The part of a budget that warming up may take, over all counts."""
+"""The part of a budget for the warm-up of all counts."""
 
 
 def default_rounds(device: torch.device) -> int:
-    """The most passes per count that are made unasked: 7 on a CPU, 200 on a GPU."""
+    """Return the default number of rounds: 7 on a CPU, 200 on a GPU."""
     return 200 if device.type == "cuda" else 7
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The wishes for a measurement's length.
+    """Hold the wishes for a measurement's length.
 
     Attributes:
-        most: rounds after which every count is measured in full.
-        least: rounds that are made even if they take longer than ``rounds_s``.
-        rounds_s: seconds within which a further round must fit; None: any does.
-        budget_s: seconds after which no pass starts, but for the first timed one of a count that
-            is warm by then; None: no limit.
+        most: the rounds of a full measurement.
+        least: the rounds to make even beyond ``rounds_s``.
+        rounds_s: the seconds for rounds beyond the least; None sets no limit.
+        budget_s: no pass starts after so many seconds, except the first timed pass of a warm count;
+            None sets no limit.
     """
 
     most: int
@@ -86,7 +86,7 @@ class Pace:
 
     @classmethod
     def of(cls, device: torch.device, rounds: int | None, budget_s: float | None) -> Pace:
-        """The pace of these wishes: what is asked for in so many words is done, however long."""
+        """Make the pace of these wishes. Wished rounds without a budget have no limit of time."""
         most = rounds or default_rounds(device)
         unasked = rounds is None and budget_s is None
         return cls(
@@ -98,7 +98,7 @@ class Pace:
 
 
 class Timekeeper:
-    """Holds a measurement to its pace; its time begins when this is made."""
+    """Keep a measurement to its pace. The time begins with this object."""
 
     def __init__(self, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
         self.pace = pace
@@ -106,22 +106,22 @@ class Timekeeper:
         self._started = clock()
 
     def spent_s(self) -> float:
-        """Seconds since it began."""
+        """Return the seconds since the beginning."""
         return self._clock() - self._started
 
     def is_over(self) -> bool:
-        """Tell whether no further pass may start."""
+        """Return True if no further pass may start."""
         return self.pace.budget_s is not None and self.spent_s() >= self.pace.budget_s
 
     def allows_round(self, rounds: int, round_s: float) -> bool:
-        """Tell whether another round may begin after so many, if it takes ``round_s``."""
+        """Return True if a round of ``round_s`` seconds may begin after ``rounds`` rounds."""
         within_s = self.pace.rounds_s
         if rounds < self.pace.least or within_s is None:
             return True
         return self.spent_s() + round_s <= within_s
 
     def warmup(self, rule: WarmupRule, left: int) -> WarmupRule:
-        """The rule for the next of ``left`` counts: an even part of what the warm-up has left."""
+        """Bound the rule for the next of ``left`` counts: an even part of the warm-up's time."""
         if self.pace.budget_s is None:
             return rule
         part_s = max(0.0, WARM_UP_SHARE * self.pace.budget_s - self.spent_s()) / left
@@ -132,15 +132,15 @@ class Timekeeper:
         )
 
     def share(self) -> float:
-        """The part of the time that is over, 0 where there is no limit."""
+        """Return the spent part of the time, 0 without a limit."""
         within_s = self.pace.rounds_s
         return 0.0 if not within_s else min(1.0, self.spent_s() / within_s)
 
 
 def coarse_to_fine(items: Sequence[T]) -> list[T]:
-    """The first and the last item, then again and again what halves the widest gaps between them.
+    """Order items: the first, the last, then again and again the middles of the widest gaps.
 
-    Wherever it is cut off, what is done lies evenly over the whole.
+    Every beginning of the order lies evenly over the whole.
     """
     if len(items) < 3:
         return list(items)

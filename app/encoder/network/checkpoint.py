@@ -1,4 +1,8 @@
-"""Load the vision weights of a released checkpoint, strictly."""
+"""Load the vision weights of a released checkpoint, strictly.
+
+A missing, surplus or misshaped vision tensor is an error. Only headers and the used vision tensors
+are read: a checkpoint also holds the language model.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ from app.encoder.network.checkpoint_files import (
 READERS = 8
 FLOATING = frozenset({"F64", "F32", "F16", "BF16"})
 _BLOCKS = "image_vit.transformer.resblocks."
-# Our module → the published modules whose tensors it holds, one below the other.
+# Our module → the published modules. Their tensors lie in ours one below the other.
 _MODULES = {
     "vit.patch_embedding": ("image_vit.patch_embedding",),
     "vit.pre_norm": ("image_vit.pre_ln",),
@@ -53,7 +57,7 @@ _BARE = {
 
 
 def published_names(parameter: str) -> tuple[str, ...]:
-    """The tensors of a checkpoint that, one below the other, are this parameter of ours."""
+    """Name the tensors of a checkpoint that make this parameter, one below the other."""
     if parameter in _BARE:
         return (PREFIX + _BARE[parameter],)
     module, kind = parameter.rsplit(".", 1)
@@ -64,9 +68,9 @@ def published_names(parameter: str) -> tuple[str, ...]:
 
 
 def expected_tensors(family: Family) -> dict[str, tuple[int, ...]]:
-    """Every vision tensor of a released checkpoint by its published name, with its shape.
+    """Return the shape of every vision tensor of a released checkpoint, by published name.
 
-    Includes the blocks that are stored but never read.
+    The stored but unused blocks are included.
     """
     expected: dict[str, tuple[int, ...]] = {}
     for parameter, tensor in meta_backbone(family).named_parameters():
@@ -89,13 +93,14 @@ def load_checkpoint(
 
     Args:
         folder: safetensors with the published names: shards with an index, one
-            ``model.safetensors``, or any files of that kind.
+            ``model.safetensors``, or any safetensors files.
 
     Raises:
-        CheckpointError: the folder cannot be read or is another family's, or a vision tensor is
-            missing, surplus, misshaped, not floating point or not finite in ``dtype``; names them.
+        CheckpointError: the folder cannot be read or is another family's, or vision tensors are
+            missing, surplus, misshaped, not floating point or not finite in ``dtype``. The error
+            names the tensors.
     """
-    from safetensors import SafetensorError  # late: random weights do without the package
+    from safetensors import SafetensorError  # late: random weights need no safetensors
 
     check_config(folder / CONFIG_FILE, family)
     with ExitStack() as stack:
@@ -110,16 +115,16 @@ def load_checkpoint(
 
 
 def _fill(backbone: VisionBackbone, tensors: Mapping[str, Any]) -> None:
-    """Copy tensor after tensor out of the mapped files, several at a time: disks like company.
+    """Copy the tensors out of the mapped files, several at a time: disks read faster so.
 
     Raises:
-        CheckpointError: values are not finite, or not in the backbone's dtype.
+        CheckpointError: values are not finite, or overflow the backbone's dtype.
     """
 
     def copy(part: Tensor, name: str) -> str | None:
         stored = tensors[name].get_tensor(name)
         part.copy_(stored)
-        # A sum is finite only if every value is, and much cheaper than asking each.
+        # A sum is finite only if every value is, and costs much less than a test of each.
         if part.sum(dtype=torch.float32).isfinite() or part.isfinite().all():
             return None
         return "overflow" if stored.isfinite().all() else "not finite"
@@ -147,7 +152,7 @@ def _fill(backbone: VisionBackbone, tensors: Mapping[str, Any]) -> None:
 
 
 def _check(tensors: Mapping[str, Any], expected: dict[str, tuple[int, ...]], folder: Path) -> None:
-    """Compare headers only; nothing of a tensor is read."""
+    """Compare the headers of the tensors with the expected shapes, without reading values."""
     misfits: list[str] = []
     for name in sorted(tensors.keys() & expected.keys()):
         header = tensors[name].get_slice(name)

@@ -1,4 +1,8 @@
-"""The files of a checkpoint folder: the configuration, and the safetensors with vision tensors."""
+"""Find and open the files of a checkpoint folder, and refuse another family's configuration.
+
+Molmo 1 has one flat ``config.json``, and its families differ in the language model's width. Molmo 2
+has ``text_config`` and ``adapter_config``; two of its families differ in ``adapter_config`` alone.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def open_vision_tensors(folder: Path, stack: ExitStack) -> dict[str, Any]:
-    """Vision tensors by name, with the open, memory-mapped file that holds each."""
+    """Open the vision tensors: the memory-mapped file of each tensor, by its name."""
     from safetensors import SafetensorError, safe_open
 
     tensors: dict[str, Any] = {}
@@ -46,7 +50,7 @@ def open_vision_tensors(folder: Path, stack: ExitStack) -> dict[str, Any]:
 
 
 def _vision_files(folder: Path) -> list[Path]:
-    """The files that may hold vision tensors; an index spares opening the others."""
+    """List the files with vision tensors by the index, else all safetensors files."""
     if not folder.is_dir():
         raise CheckpointError(f"checkpoint folder {folder} does not exist or is no folder")
     if (folder / INDEX_FILE).exists():
@@ -80,12 +84,12 @@ def _indexed_files(index: Path) -> set[str]:
 
 
 def _refuse_pointer(path: Path) -> None:
-    """Tell a file that a clone without Git LFS left in the place of the real one."""
+    """Refuse the pointer left by a clone without Git LFS in place of a file."""
     try:
         with path.open("rb") as file:
             start = file.read(len(LFS_POINTER))
     except OSError:
-        return  # told by whoever reads the file itself
+        return  # the reader of the file itself raises the error
     if start == LFS_POINTER:
         raise CheckpointError(
             f"{path.name} is a Git LFS pointer, not the file itself; `git lfs pull` fetches it",
@@ -94,7 +98,7 @@ def _refuse_pointer(path: Path) -> None:
 
 
 def _refuse_other_prefix(names: Iterable[str], folder: Path) -> None:
-    """Tell vision tensors that are all there, but under names of another code's."""
+    """Refuse vision tensors under the names of other code."""
     prefixes = {name[: name.index(VISION) + len(VISION)] for name in names if VISION in name}
     if prefixes:
         raise CheckpointError(
@@ -112,19 +116,19 @@ def some_of(names: Iterable[str]) -> str:
 
 
 GENERATIONS = {"molmo": 1, "molmo2": 2}
-"""By ``model_type``; a configuration of another type is not judged."""
+"""Generation by ``model_type``. A configuration of another type is not judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """Facts that a configuration tells of the model; None for each that it does not."""
+    """Hold the facts in a configuration about its model; None for a missing fact."""
 
     generation: int
     llm_width: int | None
     projector_hidden: int | None
 
     def contradicts(self, family: Family) -> bool:
-        """Tell whether the model surely is not of this family."""
+        """Return True if the model is surely of another family."""
         connector = family.connector
         return self.generation != family.generation or any(
             said not in (None, known)
@@ -136,10 +140,10 @@ class Described:
 
 
 def check_config(file: Path, family: Family) -> None:
-    """Refuse a checkpoint whose configuration is another family's.
+    """Refuse a checkpoint with another family's configuration.
 
     Raises:
-        CheckpointError: with the families that would fit.
+        CheckpointError: the family does not fit. The error names the fitting families.
     """
     described = read_config(file)
     if described is None or not described.contradicts(family):
@@ -155,7 +159,7 @@ def check_config(file: Path, family: Family) -> None:
 
 
 def read_config(file: Path) -> Described | None:
-    """Read what can be held against a family; None where there is nothing of the kind."""
+    """Read the facts about a model; None without a readable configuration of a known type."""
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,8 @@
-"""Ways to do the operations around the products of a block, for a pass that a CUDA graph holds."""
+"""Ways to compute the operations around the products of a block, for a pass in a CUDA graph.
+
+On a GPU the products run near the matrix rate, and the rest of the time is memory traffic of the
+operations between them. :mod:`app.encoder.runtimes.fastest` finds the fastest working way.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +28,11 @@ ATTENTION_BACKENDS = (
 
 
 class Up(Protocol):
-    """The first half of an MLP: product and activation."""
+    """Compute the first half of an MLP: product and activation."""
 
     @property
     def scale(self) -> float:
-        """The factor that its results are to be multiplied with; the next product does it."""
+        """Return the factor for the results; the next product applies it."""
 
     def __call__(self, rows: Tensor) -> Tensor:
         """[M, D] → [M, mlp width]."""
@@ -37,12 +41,12 @@ class Up(Protocol):
 AddProduct = Callable[[Tensor, Tensor, Tensor, float], None]
 """Adds ``scale · rows · weightᵀ`` to a float32 total: total [M, N], rows [M, K], weight [N, K]."""
 Normalise = Callable[[Tensor, Tensor, nn.LayerNorm], Tensor]
-"""LayerNorm of x + shift: x [M, D] and shift [D] in float32 → [M, D] in the dtype of the norm."""
+"""Norms x + shift: x [M, D] and shift [D] in float32 → [M, D] in the dtype of the norm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One choice of how to do what lies around the products of a block.
+    """Hold one choice of the operations around the products of a block.
 
     Attributes:
         attention: the backend of torch's attention; None leaves the choice to torch.
@@ -56,20 +60,20 @@ class Parts:
 
     @property
     def label(self) -> str:
-        """The name with the attention's backend, for logs and tables."""
+        """Return the name with the backend of attention, for logs and tables."""
         backend = "torch's choice" if self.attention is None else self.attention.name.lower()
         return f"{self.name}, {backend}"
 
 
 def add_after(total: Tensor, rows: Tensor, weight: Tensor, scale: float) -> None:
-    """The product first, rounded to its dtype, and then the sum: works everywhere."""
+    """Multiply first, with rounding to the factors' dtype, and then add: works everywhere."""
     total.add_(torch.mm(rows, weight.t()), alpha=scale)
 
 
 def add_within(total: Tensor, rows: Tensor, weight: Tensor, scale: float) -> None:
-    """As the product's own addend: nothing is rounded between, and nothing is written twice.
+    """Add within the product: nothing is rounded between, and nothing is written twice.
 
-    torch's ``addmm`` wants an addend of the factors' dtype; its batched form reads ``out``.
+    torch's ``addmm`` needs an addend of the factors' dtype; its batched form reads ``out``.
     """
     if rows.dtype == total.dtype:
         total.addmm_(rows, weight.t(), alpha=scale)
@@ -79,9 +83,9 @@ def add_within(total: Tensor, rows: Tensor, weight: Tensor, scale: float) -> Non
 
 
 def normalise_plainly(x: Tensor, shift: Tensor, norm: nn.LayerNorm) -> Tensor:
-    """By torch's operations: shift and rounding in one, then the norm of the rounded sum.
+    """Norm by torch's operations: shift and rounding in one, then the norm of the rounded sum.
 
-    Not rounded is what float16 might not hold.
+    A float16 norm gets the sum in float32, as the sum may overflow float16.
     """
     dtype = torch.float32 if norm.weight.dtype == torch.float16 else norm.weight.dtype
     shifted = torch.add(x, shift, out=torch.empty_like(x, dtype=dtype))
@@ -90,10 +94,10 @@ def normalise_plainly(x: Tensor, shift: Tensor, norm: nn.LayerNorm) -> Tensor:
 
 
 class UpPlainly:
-    """By torch's operations. quick_gelu(x) = silu(1.702 x) / 1.702, both factors in the products.
+    """Compute the half by torch's operations: quick_gelu(x) = silu(1.702 x) / 1.702.
 
-    They are applied before a product is rounded, so that the activation is one operation which
-    overwrites its input, and nothing is rounded that would not be otherwise but the scaled bias.
+    The products apply both factors before they round. So the activation is one operation in place,
+    and the only additional rounding is that of the scaled bias.
     """
 
     def __init__(self, mlp: Mlp) -> None:
@@ -110,7 +114,7 @@ class UpPlainly:
 
 
 class UpWithin:
-    """GELU by tanh as the product's own epilogue, which cuBLAS has; quick-GELU it has not."""
+    """Compute GELU by tanh in the epilogue of cuBLAS's product; cuBLAS has no quick-GELU."""
 
     scale = 1.0
 
@@ -124,10 +128,10 @@ class UpWithin:
 
 
 class UpByKernel:
-    """Product and activation by a kernel of our own.
+    """Compute product and activation by a kernel of our own.
 
     Args:
-        kernel: :func:`app.encoder.runtimes.kernels.up`, with a tile.
+        kernel: :func:`app.encoder.runtimes.kernels.up` with a tile.
     """
 
     scale = 1.0
@@ -141,4 +145,4 @@ class UpByKernel:
 
 
 PLAIN = Parts("sum after", add_after, normalise_plainly, UpPlainly)
-"""Works wherever torch does: what every other choice is compared with."""
+"""Works on every device of torch. Every other choice is compared with these parts."""

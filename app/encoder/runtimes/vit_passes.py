@@ -1,10 +1,11 @@
-"""The vision transformer as a CUDA graph can hold it, made of parts that can be done in many ways.
+"""Passes of the vision transformer for CUDA graphs: of parts, compiled, and in float8.
 
-On a GPU the products run near the matrix rate, and what is left is the traffic of the operations
-between them. So the sum that blocks add to is kept in float32 and added to by the products
-themselves, and their biases are not: a norm takes the sum of all biases before it as a shift. What
-each part costs on a device, and whether it works there, is found out when graphs are captured:
-:mod:`app.encoder.runtimes.graphs`.
+In a pass of parts the products add to the sum over the blocks in float32 themselves, to save
+memory traffic. The sum lacks their biases: a norm takes all biases before it as a shift.
+
+The float8 (e4m3) products are for GPUs from sm_89 on: half the bytes and twice the rate of
+bfloat16, for an error five times as large. Each row of an input and each output of a weight has a
+scale of its own, with its greatest value at float8's greatest.
 """
 
 from __future__ import annotations
@@ -29,21 +30,21 @@ from app.encoder.runtimes.parts import Parts
 
 
 class VitPass(Protocol):
-    """A way to run the vision transformer."""
+    """Run the vision transformer in one way."""
 
     @property
     def name(self) -> str:
-        """The parts it is made of, for logs and tables."""
+        """Name the way for logs and tables."""
 
     def __call__(self, patches: Tensor, into: Tensor) -> None:
         """Patches [C, P, 588] in the dtype of the weights → features, written [C, P, F]."""
 
 
 class PartsPass:
-    """The vision transformer by one choice of :class:`Parts`, with the sum in float32.
+    """Run the vision transformer by one choice of :class:`Parts`, with the sum in float32.
 
-    The sum lacks the biases of the products added to it; ``shift`` holds them, block by block, so
-    that a norm or a feature adds them where it reads the sum.
+    The sum lacks the biases of its products. ``shift`` holds the biases, block by block, and every
+    reader of the sum (a norm, a feature) adds the shift.
     """
 
     def __init__(self, backbone: VisionBackbone, parts: Parts) -> None:
@@ -71,7 +72,7 @@ class PartsPass:
 
 
 class _BlockPass:
-    """A block that adds to the sum [C · T, D] in place, but for its biases."""
+    """Add a block's output without its biases to the sum [C · T, D], in place."""
 
     def __init__(self, block: Block, shift: Tensor, parts: Parts) -> None:
         self._block, self._parts = block, parts
@@ -91,7 +92,7 @@ class _BlockPass:
 
 
 def _mix(attention: SelfAttention, x: Tensor, backend: SDPBackend | None) -> Tensor:
-    """Attention without the product behind it: [C, T, D] → [C · T, D]."""
+    """Attend without the last product: [C, T, D] → [C · T, D]."""
     qkv = attention.qkv(x).unflatten(-1, (3, attention.heads, -1))
     query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
     with nullcontext() if backend is None else sdpa_kernel(backend):
@@ -100,11 +101,11 @@ def _mix(attention: SelfAttention, x: Tensor, backend: SDPBackend | None) -> Ten
 
 
 class CompiledPass:
-    """Each block as torch.compile makes it: what lies between two products becomes one kernel.
+    """Run each block compiled by torch: the operations between two products become one kernel.
 
-    The sum that blocks add to is kept in float32, which is nearly free where norms read it anyway.
-    The blocks are compiled once for all of them and for every number of crops above one, and once
-    for one crop: far below torch's limit on recompiling, past which it would silently run eager.
+    The sum over the blocks is float32, nearly for free, as norms read the sum anyway. All blocks
+    share one compilation for every number of crops above one, and one for one crop. Both together
+    are far below torch's limit on recompiling; beyond the limit torch would silently run eager.
     """
 
     name = "compiled"
@@ -112,7 +113,7 @@ class CompiledPass:
     def __init__(self, backbone: VisionBackbone, backend: str = "inductor") -> None:
         self._vit = backbone.vit
         self._first_patch = 1 if backbone.class_token else 0
-        # torch counts compilations per code object, so every pass compiles a function of its own.
+        # torch counts compilations per code object, so every pass needs its own function.
         self._run_block = torch.compile(lambda block, x: block(x), backend=backend)
 
     def __call__(self, patches: Tensor, into: Tensor) -> None:
@@ -134,13 +135,13 @@ LEAST_SCALE = 1e-12
 
 
 class Fp8Linear(nn.Module):
-    """``x · weightᵀ + bias`` for x [.., inputs] in bfloat16, both factors rounded to float8."""
+    """Compute ``x · weightᵀ + bias`` for x [.., inputs] in bfloat16, with factors in float8."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.bias = linear.bias
         weight, scale = quantise_rows(linear.weight.detach())
-        # The library wants a right factor whose columns lie in a row of memory.
+        # The library needs the columns of the right factor contiguous in memory.
         self._weight, self._scale = weight.t(), scale.t().contiguous()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -153,15 +154,15 @@ class Fp8Linear(nn.Module):
 
 
 def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """[M, K] → float8 of the same shape and float32 [M, 1], whose product is near x."""
+    """Split x [M, K] into float8 of the same shape and scales float32 [M, 1]."""
     scale = x.abs().amax(1, keepdim=True).float().clamp_min(LEAST_SCALE) / GREATEST
     return (x / scale).to(FLOAT8), scale
 
 
 class Fp8Pass:
-    """The vision transformer with its blocks' linear layers in float8 and the sum in float32.
+    """Run the vision transformer with its blocks' linear layers in float8 and the sum in float32.
 
-    It takes the backbone over: the layers are replaced in place.
+    The pass takes the backbone over, and replaces the layers in place.
     """
 
     name = "float8 products"
