@@ -22,9 +22,8 @@ from app.encoder.measuring.calibration import matmul_gflop_per_s
 from app.encoder.runtimes.fidelity import Reference, StageAgreement
 from app.encoder.synthetic import profile_plans, random_backbone, synthetic_crops
 from benchmarks.encoder_rows import Row, rows_of
-from benchmarks.passes import Cell, Samples, timed_pass, warm_up
 from benchmarks.timing import Budget
-from benchmarks.variants import Built, Variant, build
+from benchmarks.variants import Built, Cell, Samples, Variant, build, timed_pass, warm_up
 
 Makers = Mapping[str, Callable[[], Variant]]
 WARMUP_SHARE = 0.6

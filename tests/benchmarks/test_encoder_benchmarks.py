@@ -30,10 +30,9 @@ from app.encoder.runtimes.packed import Packed
 from app.encoder.synthetic import random_backbone
 from benchmarks import encoder as benchmark
 from benchmarks import fidelity, profile
-from benchmarks.baselines import as_images
+from benchmarks.baselines import Released, as_images
 from benchmarks.encoder_rows import line
 from benchmarks.reference_file import read_reference
-from benchmarks.released import Released
 from benchmarks.table import NO_TIME, Counts, Makers, Table
 from benchmarks.timing import Budget
 from benchmarks.variants import Variant, of_runtime
