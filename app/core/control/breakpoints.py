@@ -17,6 +17,7 @@ from app.core.plan.tiling import grids_by_aspect
 LONGEST_SEARCHED_PX = 16_384
 """The longest side that is searched. Larger sizes differ by less than any canvas can show."""
 
+
 def side_breakpoints(fixed_px: int, *, fixed_is_height: bool, config: CropConfig) -> list[int]:
     """List the px of one side from which on the tiling may be another, while the other is fixed.
 

@@ -46,9 +46,9 @@ def sizes_within_canvas(aspect: Size, config: CropConfig) -> dict[Grid, Size]:
     best: dict[Grid, int] = {}
     for run in row.runs(_longest_canvas(config), config):
         inside = row.longest_inside(canvas_size(run.grid, config))
-        if px := row.largest(run, min(run.last, inside)):
-            best[run.grid] = px
-        elif run.grid not in best and (px := row.smallest(run, run.first)):
+        if (px := row.largest(run, min(run.last, inside))) or (
+            run.grid not in best and (px := row.smallest(run, run.first))
+        ):
             best[run.grid] = px
     return {grid: row.size(px) for grid, px in best.items()}
 
