@@ -1,4 +1,4 @@
-"""What model servers send: streams of completions, and errors in several shapes."""
+"""Read the answers of model servers: streams of completions, and errors in several shapes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from app.core.errors import ModelServerError
 Json = Mapping[str, Any]
 
 LONGEST_MESSAGE = 500
-"""Characters of a server's own words that are passed on; some answer with a page of HTML."""
+"""A server's own words are cut to this length: some servers answer with a page of HTML."""
 
 
 def stream_events(chunks: Iterable[bytes]) -> Iterator[Json]:
-    """The JSON objects of a stream of server-sent events, to its very end.
+    """Yield the JSON objects of a stream of server-sent events, to its very end.
 
-    Comments and ``[DONE]`` are passed over; each event is one ``data:`` line, as all servers of
-    this protocol send them.
+    An event is one ``data:`` line, as sent by all servers of this protocol. Comments and ``[DONE]``
+    are skipped.
 
     Raises:
-        ModelServerError: an event is no JSON object, or tells of an error.
+        ModelServerError: an event is no JSON object, or reports an error.
     """
     for line in _lines(chunks):
         name, _, data = line.partition(b":")
@@ -37,7 +37,7 @@ def stream_events(chunks: Iterable[bytes]) -> Iterator[Json]:
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Split at line feeds alone: a token's text may hold what Unicode calls the end of a line."""
+    """Split at line feeds alone: a token's text may hold other line ends of Unicode."""
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
@@ -46,10 +46,10 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def is_finished(event: Json) -> bool:
-    """Whether the answer is at its end, which for an answer of one token is that token.
+    """Return True at the end of the answer; an answer of one token ends with its token.
 
-    Text says less: a token may have none (half a character), and before the first some servers send
-    an empty one with whose turn it is, or the prompt itself (chats of ``transformers serve`` 5.23).
+    The text is no such sign: a token may have none (half a character). Some servers first send an
+    empty text with the role, or the prompt itself (chats of ``transformers serve`` 5.23).
     """
     choices = event.get("choices")
     found = choices if isinstance(choices, list) else []
@@ -57,16 +57,16 @@ def is_finished(event: Json) -> bool:
 
 
 def usage_of(event: Json) -> Json | None:
-    """The server's counts, if this event has them; usually the last one does."""
+    """Return the server's counts in this event, or None; usually the last event has them."""
     usage = event.get("usage")
     return usage if isinstance(usage, Mapping) else None
 
 
 def prompt_tokens(usage: Json | None) -> int:
-    """The tokens of the prompt, as the server counted them.
+    """Return the server's count of the prompt's tokens.
 
     Raises:
-        ModelServerError: it did not.
+        ModelServerError: the server gives no count.
     """
     counted = usage.get("prompt_tokens") if usage is not None else None
     if type(counted) is not int or counted < 1:
@@ -78,14 +78,14 @@ def prompt_tokens(usage: Json | None) -> int:
 
 
 def cached_tokens(usage: Json | None) -> int:
-    """Those of them that the server did not compute but had in its cache, where it says so."""
+    """Return the number of the prompt's tokens from the server's cache; 0 if not given."""
     details = usage.get("prompt_tokens_details") if usage is not None else None
     counted = details.get("cached_tokens") if isinstance(details, Mapping) else None
     return counted if type(counted) is int else 0
 
 
 def message_of(body: bytes) -> str:
-    """The server's own words for an error: OpenAI's shape and others', or the text as it is."""
+    """Find the server's own words for an error, in OpenAI's shape, in others, or as plain text."""
     told = _read(body) or body.decode(errors="replace")
     for name in ("error", "message", "detail"):
         if isinstance(told, Mapping) and told.get(name):
@@ -95,7 +95,7 @@ def message_of(body: bytes) -> str:
 
 
 def _read(data: bytes) -> Any:
-    """The JSON value; None where it is none."""
+    """Parse a JSON value; None for other text."""
     try:
         return json.loads(data)
     except ValueError:
