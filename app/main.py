@@ -181,7 +181,7 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    _reuse_freed_memory()
+    reuse_freed_memory()
     uvicorn.run(
         create_app(settings),
         host=settings.host,
@@ -192,7 +192,7 @@ def serve(settings: Settings) -> None:
     )
 
 
-def _reuse_freed_memory() -> None:
+def reuse_freed_memory() -> None:
     """Make glibc reuse the memory of uploads. Otherwise the kernel gives new pages to each upload.
 
     glibc does so after the first free of a buffer this large: mallopt(3), M_MMAP_THRESHOLD. The
