@@ -8,7 +8,6 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from app.core.control.fitting import most_sizes_tried
 from app.core.errors import QueueFull
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
@@ -18,19 +17,13 @@ T = TypeVar("T")
 BRIEF_CROPS = 12
 """Up to so many crops, work is a few ms at most; it grows faster than the crops do."""
 
-BRIEF_SIZES = 1_500
-"""So many sizes are tried in about 3 ms; those of a photo are some hundred."""
-
 
 def is_brief(config: CropConfig, aspect: Size | None = None) -> bool:
-    """Whether a plan of a size of this aspect, or a table for it, takes a few ms at most.
+    """Return True if a plan of a size of this aspect, or a table for it, takes a few ms at most.
 
-    Not where a search can skip few sizes: with hardly a margin nearly all sizes of some aspects are
-    looked at, and so are those of an image so narrow that it may collapse.
+    Without a margin, a search for sizes of an aspect looks at nearly every size of some aspects.
     """
-    if config.max_crops > BRIEF_CROPS:
-        return False
-    return aspect is None or most_sizes_tried(aspect, config) <= BRIEF_SIZES
+    return config.max_crops <= BRIEF_CROPS and (aspect is None or config.margin_px > 0)
 
 
 class Planning:
