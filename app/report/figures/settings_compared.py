@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.core.control.method_settings import Method, margin_settings, side_settings
-from app.core.control.methods import NEEDS, Needs, is_as_trained
+from app.core.control.methods import (
+    NEEDS,
+    Method,
+    Needs,
+    is_as_trained,
+    margin_settings,
+    side_settings,
+)
 from app.core.plan.config import MAX_CROPS_LIMIT, CropConfig
 from app.core.plan.geometry import Size
 from app.report.figures.averages import Averages, Planned, PredictLatency, Tally, plan_each

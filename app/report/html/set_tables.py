@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
-from app.core.control.method_settings import Method
+from app.core.control.methods import Method
 from app.report.experiment import Experiment
 from app.report.figures.published import Comparison
 from app.report.figures.set_statistics import SetStatistics, TilingRow
