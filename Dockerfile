@@ -1,4 +1,4 @@
-# The service as an image; what the arguments and secrets are for: docs/docker.md.
+# The service as an image; what the arguments and secrets are for: docs/guide/operations.md.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 # What the encoder runs on, cpu or cuda: the names of two stages below.
 ARG DEVICE=cpu

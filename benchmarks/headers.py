@@ -18,9 +18,9 @@ from typing import Any
 from PIL import Image
 
 from app.core.errors import CropPlannerError
+from app.core.image import ImageFacts
 from app.imaging.read.complete import is_whole
 from app.imaging.read.decode import decode
-from app.imaging.read.facts import ImageFacts
 from app.imaging.read.header import glance, look
 from app.imaging.read.jpeg import read_jpeg
 from app.imaging.read.opening import has_known_signature, open_image

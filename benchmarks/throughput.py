@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     device = choose_device()
     dtype = choose_dtype("auto", device)
     images = [_jpeg(size) for size in options.sizes]
-    encoder = load_encoder(family, checkpoint=None, device=device, dtype=dtype)
+    encoder = load_encoder(family)
     print(
         f"Throughput, {family.name}, random weights, {device_name(device)}, {dtype_name(dtype)}, "
         f"runtime {encoder.runtime.name}"

@@ -14,8 +14,8 @@ from app.cli.output import console, print_json
 from app.cli.tables.plan import columns
 from app.cli.tables.profile import interval, milliseconds
 from app.core.latency.comparison import compare_profiles
-from app.core.latency.profile_file import load_profile
 from app.core.statistics import FEWEST
+from app.profiles import load_profile
 
 if TYPE_CHECKING:
     from app.schemas.comparison import (

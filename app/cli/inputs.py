@@ -15,10 +15,10 @@ from app.core.latency.latency import Latency
 from app.core.latency.model import LatencyModel
 from app.core.latency.predictions import Predictions, predict
 from app.core.latency.profile import Profile
-from app.core.latency.profile_file import load_profile
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import family_named
 from app.core.plan.plan import CropPlan
+from app.profiles import load_profile
 
 if TYPE_CHECKING:
     from app.imaging.read.decode import Picture

@@ -11,14 +11,15 @@ from app.core.latency.latency import Latency
 from app.core.latency.model import LatencyModel
 from app.core.latency.predictions import Predictions
 from app.core.latency.profile import Weights
-from app.core.latency.profile_file import newest_profile
+from app.core.latency.status import Preparation
 from app.core.plan.config import CropConfig
 from app.core.plan.families import Family
 from app.core.plan.plan import CropPlan
 from app.encoder.device.device import choose_device, choose_dtype, device_name, dtype_name
 from app.imaging.read.decode import Picture
+from app.profiles import newest_profile
 from app.serving.device import torch_encoder as backend
-from app.serving.latency.on_request import DEFAULT_REPEATS, Preparation, run_passes
+from app.serving.latency.on_request import DEFAULT_REPEATS, run_passes
 from app.settings import Settings
 
 

@@ -9,7 +9,6 @@ from rich.console import Console
 from app.core.plan.families import Family
 from app.encoder import loading
 from app.encoder.device.device import choose_device, choose_dtype, device_name, dtype_name
-from app.encoder.device.threads import use_fastest_threads
 from app.encoder.encoder import Encoder
 from app.settings import Settings
 
@@ -26,15 +25,13 @@ def load_here(
     dtype = choose_dtype(settings.dtype, device)
     where = f"{family.name} on {device_name(device)}"
     with told.status(f"loading {where}, {dtype_name(dtype)}"):
-        if device.type == "cpu":
-            use_fastest_threads(dtype, settings.threads)
         encoder = loading.load_encoder(
             family,
             checkpoint=checkpoint,
-            device=device,
-            dtype=dtype,
-            or_float32=settings.dtype == "auto",
+            device=settings.device,
+            dtype=settings.dtype,
             runtime=settings.runtime,
+            threads=settings.threads,
             seed=settings.seed,
         )
     if encoder.note:

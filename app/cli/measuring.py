@@ -13,19 +13,19 @@ from app.cli.loading import load_here
 from app.cli.output import console
 from app.cli.progress import ProgressBar
 from app.core.errors import InvalidProfile
-from app.core.latency.profile import Profile, ProfileKey
-from app.core.latency.profile_entry import StateEntry
-from app.core.latency.profile_file import load_profile, profile_filename, save_profile
-from app.core.latency.profile_merge import merged
+from app.core.latency.profile import Profile, ProfileKey, StateEntry, merged
+from app.core.latency.profile_file import profile_filename
+from app.core.latency.status import Progress
 from app.core.plan.config import make_config
 from app.core.plan.families import Family
 from app.encoder.device.failures import on_device
 from app.encoder.encoder import Encoder
-from app.encoder.measuring.measure import Progress, measure_profile
+from app.encoder.measuring.measure import measure_profile
 from app.encoder.measuring.record import profile_key
 from app.encoder.measuring.scopes import SCOPES
 from app.encoder.measuring.states import cold_start_of, measure_cold, measure_idle
 from app.encoder.measuring.warmup import WarmupRule, default_warmup
+from app.profiles import load_profile, save_profile
 from app.settings import Settings
 
 

@@ -1,4 +1,4 @@
-"""Making an encoder: weights from a checkpoint or at random, and the fastest runtime for them."""
+"""Load an encoder: a device, weights, and the fastest runtime that computes them right."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import torch
 
 from app.core.errors import CheckpointError, RuntimesDisagree
 from app.core.plan.families import Family
-from app.encoder.device.choices import RuntimeChoice
-from app.encoder.device.device import dtype_name, forbid_tf32
+from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
+from app.encoder.device.device import choose_device, choose_dtype, dtype_name, forbid_tf32
+from app.encoder.device.failures import on_device
+from app.encoder.device.threads import use_fastest_threads
 from app.encoder.encoder import Encoder
 from app.encoder.network.backbone import VisionBackbone
 from app.encoder.network.checkpoint import load_checkpoint
@@ -28,74 +30,90 @@ log = logging.getLogger(__name__)
 def load_encoder(
     family: Family,
     *,
-    checkpoint: Path | None,
-    device: torch.device,
-    dtype: torch.dtype,
-    or_float32: bool = False,
+    checkpoint: Path | None = None,
+    device: DeviceChoice = "auto",
+    dtype: DtypeChoice = "auto",
     runtime: RuntimeChoice = "auto",
+    threads: int | None = None,
     seed: int = 0,
     mask_order: MaskOrder = "released",
     check: bool = True,
 ) -> Encoder:
-    """Make an encoder with a checkpoint's weights, or with seeded random ones where there is none.
+    """Load an encoder with the weights of a checkpoint, or with seeded random weights.
 
-    ``check`` compares the runtime with the plain float32 network before it is used. Where none is
-    exact enough in ``dtype``, ``or_float32`` computes in float32, and says so in ``note``.
+    Args:
+        checkpoint: a folder of safetensors. None gives random weights.
+        dtype: ``auto`` takes the device's fastest, and float32 if no runtime is exact enough in
+            the fastest. The encoder's ``note`` then gives the reason.
+        threads: torch's threads on a CPU, set for the whole process. None measures the fastest
+            number. A GPU ignores the argument.
+        seed: makes the random weights.
+        check: compare the runtime with the plain float32 network before use.
 
     Raises:
         CheckpointError: the checkpoint does not fit the family.
-        EncoderUnavailable: the chosen runtime does not work here, or none is exact enough.
-        OutOfDeviceMemory: the weights, or what a runtime adds to them, do not fit.
+        EncoderUnavailable: device or runtime do not work here, or no runtime is exact enough.
+        OutOfDeviceMemory: the weights, or a runtime's additions to the weights, do not fit.
+        DeviceLost: the device takes no call any more.
     """
+    on = choose_device(device)
+    fastest = choose_dtype(dtype, on)
+    if on.type == "cpu":
+        use_fastest_threads(fastest, threads)
+
+    def load(in_dtype: torch.dtype) -> Encoder:
+        made = partial(_load, family, checkpoint, on, in_dtype, runtime, seed, check=check)
+        return replace(on_device(on, made), mask_order=mask_order)
+
+    try:
+        return load(fastest)
+    except (RuntimesDisagree, CheckpointError) as error:
+        if dtype != "auto" or not _float32_would_do(error, fastest, runtime):
+            raise
+        note = f"it computes in float32, as {dtype_name(fastest)} will not do: {error.detail}"
+    log.warning("%s", note)
+    return replace(load(torch.float32), note=note)
+
+
+def _load(
+    family: Family,
+    checkpoint: Path | None,
+    device: torch.device,
+    dtype: torch.dtype,
+    runtime: RuntimeChoice,
+    seed: int,
+    *,
+    check: bool,
+) -> Encoder:
     if checkpoint is None:
         make_backbone = partial(random_backbone, family, device, dtype, seed)
     else:
         make_backbone = partial(load_checkpoint, checkpoint, family, device, dtype)
     if dtype == torch.float32:
-        forbid_tf32()  # for good, as the encoder's own products are promised to be exact, too
+        forbid_tf32()  # for good: the encoder's own products must be exact, too
     sample = check_sample(family, device, dtype)
-    load_again = partial(
-        load_encoder,
-        family,
-        checkpoint=checkpoint,
+    chosen, fidelity = choose(runtime, make_backbone, sample, device, dtype, check=check)
+    return Encoder(
+        family=family,
+        runtime=chosen,
         device=device,
-        dtype=torch.float32,
-        runtime=runtime,
-        seed=seed,
-        mask_order=mask_order,
-        check=check,
+        dtype=dtype,
+        weights="random" if checkpoint is None else "checkpoint",
+        fidelity=fidelity,
     )
-    try:
-        chosen, fidelity = choose(runtime, make_backbone, sample, device, dtype, check=check)
-    except (RuntimesDisagree, CheckpointError) as error:
-        if not or_float32 or not _float32_would_do(error, dtype, runtime):
-            raise
-        note = f"it computes in float32, as {dtype_name(dtype)} will not do: {error.detail}"
-    else:
-        return Encoder(
-            family=family,
-            runtime=chosen,
-            device=device,
-            dtype=dtype,
-            weights="random" if checkpoint is None else "checkpoint",
-            mask_order=mask_order,
-            fidelity=fidelity,
-        )
-    log.warning("%s", note)
-    return replace(load_again(), note=note)
 
 
 def _float32_would_do(
     error: RuntimesDisagree | CheckpointError, dtype: torch.dtype, runtime: RuntimeChoice
 ) -> bool:
-    """Tell whether the dtype was at fault: too coarse, or too small for the weights."""
+    """Return True if the dtype caused the error: too coarse, or too small for the weights."""
     if dtype == torch.float32 or runtime in COARSER:
         return False
     return isinstance(error, RuntimesDisagree) or "too_large" in error.facts
 
 
 def reference_of(family: Family, backbone: VisionBackbone, total_crops: int = 1) -> Reference:
-    """Run the plain network over noise, padded in every way there is."""
+    """Run the plain network over noise with every state of padding."""
     weights = next(backbone.parameters())
     noise = noise_crops(family, weights.device, weights.dtype, total_crops)
     return plain_reference(backbone, sample_of(noise))

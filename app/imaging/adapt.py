@@ -6,20 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from app.core.adaptation import Adaptation, Wish
 from app.core.control.budget import (
     Budget,
     Candidate,
     LatencyOf,
-    ResizingMode,
-    Strategy,
     as_it_is,
     candidates,
 )
 from app.core.control.choice import Judged, choose
-from app.core.control.resizing import Upscale
 from app.core.errors import LatencyUnknown
 from app.core.latency.latency import Latency
-from app.core.latency.prefill import PrefillCost
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan
@@ -34,40 +31,12 @@ PredictLatency = Callable[[CropPlan], Latency]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked for. ``quality_threshold`` is the least SSIM of an image that is made."""
-
-    budget: Budget
-    strategy: Strategy = "best"
-    modes: tuple[ResizingMode, ...] = ("fit", "pad")
-    upscale: Upscale = "never"
-    quality_threshold: float | None = None
-    prefill: PrefillCost | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Output:
     """How an image that is made is written; None is the original's format, or the default."""
 
     form: OutputFormat | None = None
     quality: int | None = None
     resample: Resample = "lanczos"
-
-
-@dataclass(frozen=True, slots=True)
-class Adaptation:
-    """What was weighed, cheapest first.
-
-    ``compared_px`` are the pixels of the original at which qualities were compared; None where the
-    image already keeps the budget, as nothing else was weighed then.
-    """
-
-    table: tuple[Judged, ...]
-    compared_px: int | None
-
-    @property
-    def chosen(self) -> Judged:
-        return next(one for one in self.table if one.chosen)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How much of a picture survives being resized: SSIM and PSNR of its luma, by docs/quality.md."""
+"""SSIM and PSNR of the luma of a resized picture, defined in docs/method/quality.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Luma = NDArray[np.uint8]
 """Luma of a rectangle, (height, width), 0 to 255."""
 
 COMPARED_PX = 500_000
-"""Most pixels that are compared. docs/quality.md has what fewer or more would do."""
+"""Most pixels that are compared. docs/method/quality.md has what fewer or more would do."""
 
 _WINDOW_RADIUS_PX = 5
 _WINDOW_PX = 2 * _WINDOW_RADIUS_PX + 1

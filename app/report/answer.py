@@ -1,4 +1,4 @@
-"""The experiment as JSON: the names are those of the HTTP answers, see docs/experiment.md.
+"""The experiment as JSON: the names are those of the HTTP answers, see docs/method/experiment.md.
 
 It holds no time and no path of a machine, so that the same input gives the same bytes.
 """

@@ -12,6 +12,7 @@ from app.core.errors import InvalidDataset
 from app.core.latency.latency import Latency
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.plan import CropPlan
+from app.files import check_writable, write_whole
 from app.report.answer import EXPERIMENT, to_json
 from app.report.dataset.candidates import Candidate, Candidates, all_candidates, profiled_candidates
 from app.report.dataset.checking import Checking
@@ -28,7 +29,6 @@ from app.report.html.page import render_report
 from app.report.model import family_at
 from app.report.progress import Progress, bars
 from app.report.timing.measured import measured_counts
-from app.report.writing import check_writable, write_whole
 
 JSON_FILE = f"{EXPERIMENT}.json"
 REPORT_FILE = f"{EXPERIMENT}.html"

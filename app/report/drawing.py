@@ -13,13 +13,13 @@ from pathlib import Path
 from PIL import Image
 
 from app.core.plan.plan import CropPlan
+from app.files import write_whole
 from app.imaging.pictures import DEFAULT_SIDE_PX, Kind, draw, load_ground
 from app.imaging.read.decode import decode
 from app.imaging.read.header import look
 from app.imaging.write.render import write
 from app.report.crop_images import crop_images
 from app.report.experiment import ImageFiles
-from app.report.writing import write_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-PAGE = (ROOT / "docs" / "docker.md").read_text()
+PAGE = (ROOT / "docs" / "guide" / "operations.md").read_text()
 TORCH_CUDA = ROOT / "docker" / "torch_cuda.py"
 
 

@@ -13,18 +13,19 @@ import torch
 from torch import Tensor
 
 from app.core.errors import CropPlannerError, OutOfDeviceMemory
-from app.core.latency.profile_file import load_profile, save_profile
 from app.core.plan.config import make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan, make_plan
-from app.encoder.device.device import choose_device, choose_dtype
+from app.encoder.device.choices import DtypeChoice
+from app.encoder.device.device import choose_device
 from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
 from app.encoder.measuring.measure import measure_profile
 from app.encoder.measuring.warmup import WarmupRule
 from app.encoder.runtimes.fidelity import agreement
+from app.profiles import load_profile, save_profile
 from tests.support.fake_cuda.memory import MEMORY, POOLS
 from tests.support.fake_cuda.state import CARD, CudaError
 
@@ -32,13 +33,8 @@ CUDA = choose_device("cuda")
 MODELS = ("molmo-7b-d-0924", "molmo2-4b")
 
 
-def load(model: str = MODELS[0], dtype: torch.dtype | None = None) -> Encoder:
-    return load_encoder(
-        family_named(model),
-        checkpoint=None,
-        device=CUDA,
-        dtype=dtype or choose_dtype("auto", CUDA),
-    )
+def load(model: str = MODELS[0], dtype: DtypeChoice = "auto") -> Encoder:
+    return load_encoder(family_named(model), device="cuda", dtype=dtype)
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -91,7 +87,7 @@ def test_an_encoder_that_goes_takes_its_graphs_along() -> None:
     before = sum(len(pool.graphs) for pool in POOLS)
     gc.disable()
     try:
-        loaded = load(dtype=torch.float32)
+        loaded = load(dtype="float32")
         del loaded
         assert sum(len(pool.graphs) for pool in POOLS) == before
     finally:

@@ -13,6 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from app.core.plan.families import Family, family_named
+from app.encoder.device.choices import DtypeChoice
+from app.encoder.encoder import Encoder
+from app.encoder.loading import load_encoder
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 CPU = torch.device("cpu")
@@ -90,6 +93,20 @@ def molmo2_vectors() -> Vectors:
 def write_checkpoint(folder: Path, weights: dict[str, Tensor]) -> Path:
     save_file(weights, folder / "model.safetensors")
     return folder
+
+
+def load_tiny(
+    family: Family, checkpoint: Path | None = None, *, dtype: DtypeChoice = "float32", seed: int = 0
+) -> Encoder:
+    """Load an encoder on the CPU with the threads that torch has now."""
+    return load_encoder(
+        family,
+        checkpoint=checkpoint,
+        device="cpu",
+        dtype=dtype,
+        threads=torch.get_num_threads(),
+        seed=seed,
+    )
 
 
 def pattern_image(height: int, width: int, k: int) -> npt.NDArray[np.uint8]:

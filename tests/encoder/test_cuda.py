@@ -103,7 +103,7 @@ def test_images_too_long_for_the_kernel_are_resized_too() -> None:
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
     family = small("molmoe-1b-0924")
-    return load_encoder(family, checkpoint=None, device=CUDA, dtype=torch.bfloat16)
+    return load_encoder(family, device="cuda", dtype="bfloat16")
 
 
 def test_a_staged_image_crosses_without_waiting(encoder: Encoder) -> None:

@@ -24,7 +24,7 @@ from app.report.timing.components import (
 )
 from app.report.timing.profiling_file import read_profiling
 
-PAGE = Path(__file__).parents[2] / "docs" / "profiling.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "timing-file.md"
 CONFIG = make_config(family_named("molmo-7b-d-0924"), max_crops=6)
 CONDITIONS = Conditions(
     device="A device",

@@ -13,9 +13,11 @@ from PIL import Image
 from support.waiting import until
 
 from app.core.errors import OutOfDeviceMemory
+from app.core.latency.status import MeasurementState
 from app.core.plan.config import make_config
 from app.core.plan.plan import make_plan
 from app.core.plan.tokens import TokenKind, token_sequence
+from app.encoder.device.device import dtype_named
 from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder
 from app.encoder.measuring.warmup import WarmupRule
@@ -26,7 +28,6 @@ from app.serving.device.torch_encoder import ProfileOptions, TorchEncoder
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.encoding import Encoding
 from app.serving.latency.encoder_service import EncoderService
-from app.serving.latency.measurement import MeasurementState
 from tests.encoder.reference import CPU, molmo1_vectors, pattern_image, write_checkpoint
 
 SIZES = [(150, 90), (84, 84), (60, 200), (90, 150)]
@@ -48,8 +49,8 @@ def served(tiny, tmp_path, monkeypatch) -> TorchEncoder:
     monkeypatch.setattr("app.encoder.measuring.measure.default_warmup", lambda _: once)
     monkeypatch.setattr("app.encoder.measuring.measure.matmul_gflop_per_s", lambda *_: 1e6)
 
-    def another(dtype: torch.dtype) -> Encoder:
-        vectors = molmo1_vectors()
+    def another(name: str) -> Encoder:
+        vectors, dtype = molmo1_vectors(), dtype_named(name)
         folder = write_checkpoint(tmp_path, vectors.weights)
         backbone = load_checkpoint(folder, vectors.family, CPU, dtype)
         return Encoder(vectors.family, Eager(backbone), CPU, dtype, "checkpoint")
@@ -70,7 +71,7 @@ def service(served) -> Iterator[EncoderService]:
 
 
 def measured(service: EncoderService, **asked) -> MeasurementState:
-    profiling = service.profiling
+    profiling = service.device_profile
     started = profiling.start(service.ready_encoder(), **asked)
     until(lambda: profiling.measurement(started.id).status != "running", seconds=60)
     return profiling.measurement(started.id)

@@ -9,7 +9,7 @@ from app.core.errors import QueueFull
 from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
-from app.serving.planning import Planning, is_brief
+from app.serving.admission import Planning, is_brief
 
 pytestmark = pytest.mark.anyio
 FAMILY = FAMILIES["molmo-7b-d-0924"]

@@ -31,12 +31,13 @@ from app.cli.inputs import (
     read_bytes,
     read_settings,
 )
+from app.core.adaptation import Wish
 from app.core.control.budget import Budget, Strategy
 from app.core.control.resizing import Upscale
 from app.core.latency.predictions import Predictions
 from app.core.latency.prefill import asked_prefill
 from app.core.plan.config import CropConfig
-from app.imaging.adapt import Output, Wish, adapt_file
+from app.imaging.adapt import Output, adapt_file
 from app.notation import parse_modes
 from app.settings import Settings
 
@@ -121,7 +122,7 @@ def adapt(
         written = out or default_output(file, grid, adapted.form)
         check_output(written, adapted.form, source=file, force=force)
         write_output(written, adapted.data, force=force)
-    answer = AdaptAnswer.of(adapted, wish, known, datetime.now(UTC))
+    answer = AdaptAnswer.of(adapted.adaptation, adapted.quality, wish, known, datetime.now(UTC))
     if as_json:
         print_json(answer)
     else:

@@ -91,7 +91,7 @@ def measure(
     from app.cli.output import console, print_json
     from app.cli.tables.profile import print_profile
     from app.core.latency.profile_file import profile_to_json
-    from app.report.writing import write_whole
+    from app.files import write_whole
     from app.schemas.profile import ProfileAnswer
 
     request = Request(

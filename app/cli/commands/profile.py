@@ -59,7 +59,7 @@ def profile(
     from app.cli.profiling import Request, read_images, run
     from app.cli.skipped import print_skipped
     from app.cli.tables.timing import print_components
-    from app.report.writing import write_whole
+    from app.files import write_whole
 
     found = read_images(dataset, split, images, settings)
     request = Request(found, config, num_images, repeats, warmup, checkpoint)

@@ -1,7 +1,7 @@
 """The four ways to change the cost of one image, in one table: every row is a plan of its own.
 
 The needs of each are read from the image processors and vision towers of allenai's Molmo 1 code,
-transformers' molmo2 and vLLM (docs/methods.md).
+transformers' molmo2 and vLLM (docs/guide/recipes.md).
 """
 
 from __future__ import annotations

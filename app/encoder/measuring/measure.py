@@ -1,9 +1,9 @@
 """Measuring an encoder: a profile of its latency per number of crops.
 
-The method is docs/measuring.md. Each count is timed once as soon as it is warm, so that there is
-something to show whenever time is up. Once all are warm, rounds visit each (count, scope) once, in
-shuffled order, with a large product among them. What is timed is timed directly: nothing is
-subtracted.
+The method is docs/method/measuring.md. Each count is timed once as soon as it is warm, so that
+there is something to show whenever time is up. Once all are warm, rounds visit each (count, scope)
+once, in shuffled order, with a large product among them. What is timed is timed directly: nothing
+is subtracted.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Literal
 
 import torch
 
 from app.core.errors import EncoderError, OutOfDeviceMemory
-from app.core.latency.profile import Profile
-from app.core.latency.profile_entry import ProfileEntry
-from app.core.latency.profile_merge import continued
+from app.core.latency.profile import Profile, ProfileEntry, continued
+from app.core.latency.status import Phase, Progress
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.work import matmul_rate
-from app.core.rounds import shuffled_rounds
+from app.core.statistics import shuffled_rounds
 from app.encoder.device.device import copy_gb_per_s, matmul_gflop_per_s
 from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder
@@ -35,7 +33,6 @@ from app.encoder.measuring.series import Run, Series, run_here
 from app.encoder.measuring.warmup import WarmupRule, default_warmup
 from app.encoder.synthetic import ProfilePlan, profile_plans
 
-Phase = Literal["warm-up", "rounds"]
 Entries = Mapping[int, ProfileEntry]
 """By total crops."""
 
@@ -51,16 +48,6 @@ YIELD_S = 2.0
 def default_scopes(device: torch.device) -> tuple[Scope, ...]:
     """All of them on a GPU. On a CPU there is no bus, and `full` would double the time."""
     return SCOPES if device.type == "cuda" else ("vision",)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a measurement is: ``done`` from 0 to 1, and what was done last."""
-
-    done: float
-    phase: Phase
-    total_crops: int
-    last_ms: float
 
 
 def measure_profile(

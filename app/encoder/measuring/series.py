@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
-from app.core.latency.profile_entry import ProfileEntry
+from app.core.latency.profile import ProfileEntry
 from app.core.latency.timings import Samples, Warmup
 from app.encoder.device.memory import in_device_memory, with_peak_bytes
 from app.encoder.encoder import StageTimes

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from app.core.latency.profile_entry import StateEntry
+from app.core.latency.profile import StateEntry
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import family_named
-from app.encoder.device.choices import DeviceChoice, RuntimeChoice
-from app.encoder.device.device import choose_device, dtype_name, dtype_named
+from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
+from app.encoder.device.device import dtype_name
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
 from app.encoder.measuring.scopes import subject_of
@@ -59,7 +59,7 @@ class ColdStart:
     model: str
     checkpoint: str | None
     device: DeviceChoice
-    dtype: str
+    dtype: DtypeChoice
     runtime: RuntimeChoice
     threads: int
     total_crops: int
@@ -71,7 +71,7 @@ def cold_start_of(encoder: Encoder, total_crops: int, checkpoint: Path | None) -
         model=encoder.family.name,
         checkpoint=None if checkpoint is None else str(checkpoint),
         device="cuda" if encoder.device.type == "cuda" else "cpu",
-        dtype=dtype_name(encoder.dtype),
+        dtype=dtype_name(encoder.dtype),  # type: ignore[arg-type]  # as its runtime's
         runtime=encoder.runtime.name,  # type: ignore[arg-type]  # every runtime's name is a choice
         threads=torch.get_num_threads(),
         total_crops=total_crops,
@@ -104,16 +104,15 @@ def _in_a_fresh_process(start: ColdStart) -> tuple[float, float]:
 
 def run_cold(start: ColdStart) -> tuple[float, float]:
     """Load and run once, in this process: seconds to load, and ms of the first pass."""
-    torch.set_num_threads(start.threads)
-    device = choose_device(start.device)
     family = family_named(start.model)
     started = time.perf_counter()
     encoder = load_encoder(
         family,
         checkpoint=Path(start.checkpoint) if start.checkpoint else None,
-        device=device,
-        dtype=dtype_named(start.dtype),
+        device=start.device,
+        dtype=start.dtype,
         runtime=start.runtime,
+        threads=start.threads,
         check=False,  # which would be the first call
     )
     load_s = time.perf_counter() - started

@@ -1,6 +1,6 @@
 """Which runtime to use: the fastest that this machine has and that agrees with the plain network.
 
-Measured gains are in docs/runtimes.md.
+Measured gains are in docs/method/runtimes.md.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class OpenVino:
 
 
 class OpenVinoInt8(OpenVino):
-    """Most products in int8, which loses accuracy: docs/openvino.md says how much."""
+    """Most products in int8, which loses accuracy: docs/method/openvino.md says how much."""
 
     name = "openvino-int8"
 

@@ -50,7 +50,7 @@ def draw(
     From any thread; drawings wait for one another. To draw in parallel, use processes.
 
     Args:
-        kind: ``crops``, ``comparison``, ``statistics`` or ``coverage`` (docs/pictures.md).
+        kind: ``crops``, ``comparison``, ``statistics`` or ``coverage`` (docs/method/pictures.md).
         plan: what is shown.
         image: the picture that was planned: upright 8-bit RGB of any size with its aspect, best
             by :func:`load_ground`. None where only the size is known: a plain ground is drawn.

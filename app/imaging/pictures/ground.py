@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from PIL import Image
 
+from app.core.image import ImageFacts
 from app.core.plan.canvas import Canvas
 from app.core.plan.geometry import Box, Size
-from app.imaging.read.facts import ImageFacts
 from app.imaging.write.raster import load_raster
 from app.imaging.write.resample import resize
 

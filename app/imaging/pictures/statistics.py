@@ -1,4 +1,4 @@
-"""``statistics``: the figures of overlap (docs/overlap.md), as bars and as a table."""
+"""``statistics``: the figures of overlap (docs/method/overlap.md), as bars and as a table."""
 
 from __future__ import annotations
 

@@ -16,8 +16,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from app.core.errors import UndecodableImage
+from app.core.image import ImageFacts
 from app.core.plan.geometry import Size
-from app.imaging.read.facts import ImageFacts, facts_of
+from app.imaging.read.facts import facts_of
 from app.imaging.read.opening import header_of, open_image, reason
 
 log = logging.getLogger(__name__)

@@ -5,23 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from app.core.image import ImageFacts
 from app.core.plan.geometry import Size
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """What is known of an upload besides its pixels; ``size`` is that of the upright image.
-
-    ``orientation`` is the EXIF value that was applied (1: upright as stored). ``notes`` say, in
-    words, what of the file the pixels do not show.
-    """
-
-    size: Size
-    format: str
-    byte_count: int
-    sha256: str
-    orientation: int
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

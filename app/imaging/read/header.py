@@ -12,9 +12,10 @@ compressed pixels: such a file passes here.
 
 from __future__ import annotations
 
+from app.core.image import ImageFacts
 from app.imaging.read.complete import is_whole
 from app.imaging.read.decode import decode
-from app.imaging.read.facts import ImageFacts, facts_of
+from app.imaging.read.facts import facts_of
 from app.imaging.read.jpeg import read_jpeg
 from app.imaging.read.opening import header_of, open_image
 from app.imaging.read.png import read_png

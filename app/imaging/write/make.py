@@ -9,11 +9,11 @@ from PIL import Image
 
 from app.core.control.resizing import ResizeDecision
 from app.core.errors import InvalidConfig, TooManyPixels, UnreachableTarget
+from app.core.image import ImageFacts
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.imaging.read.decode import Picture
-from app.imaging.read.facts import ImageFacts
 from app.imaging.write.raster import as_raster, load_raster
 from app.imaging.write.render import OutputFormat, output_format, output_quality, render, write
 from app.imaging.write.resample import Resample

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from app.core.image import ImageFacts
 from app.core.plan.geometry import Box, Size
 from app.imaging.read.decode import Picture, colour_profile, load_rgb
-from app.imaging.read.facts import ImageFacts
 from app.imaging.read.opening import open_image
 from app.imaging.write.resample import Resample, resize
 
@@ -20,8 +20,8 @@ HALF_FROM, QUARTER_FROM = 5.0, 20.0
 """Reductions from which a JPEG is decoded at a half and at a quarter of its size.
 
 At least 2.5 and 5 times the px that are needed remain, and the median photo is 54 and 56 dB from
-what decoding in full gives (docs/pixels.md). A half is taken early, as it saves a third of the
-time; a quarter late, as it saves little more. An eighth would save next to nothing: most of the
+what decoding in full gives (docs/method/pixels.md). A half is taken early, as it saves a third of
+the time; a quarter late, as it saves little more. An eighth would save next to nothing: most of the
 time is spent on the entropy coding of all of the file by then.
 """
 

@@ -29,7 +29,7 @@ _PNG_OPTIONS = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 """Only runs are looked for: photos hold little else once their rows are filtered.
 
 A fifth of the time of level 6 and no larger on photos; flat graphics grow by up to a fifth
-(docs/pixels.md).
+(docs/method/pixels.md).
 """
 
 

@@ -1,7 +1,7 @@
 """Resizing pixels: by fast_image_resize where it is installed, by Pillow everywhere else.
 
 Both compute the same: the same filters, in the same two passes, rounded to 8 bits in between. About
-one value in a hundred differs, by one level; docs/pixels.md has the figures.
+one value in a hundred differs, by one level; docs/method/pixels.md has the figures.
 """
 
 from __future__ import annotations

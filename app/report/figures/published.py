@@ -3,7 +3,7 @@
 Ours count patches: a crop is all of the 24x24 (27x27) patches that the encoder is given of it. The
 published ones are said to come from 224 px windows that were mapped back onto the image, without
 the margins that neighbouring crops share and without the padding; but such windows do not overlap,
-so that alone does not give them. docs/overlap.md has the definitions.
+so that alone does not give them. docs/method/overlap.md has the definitions.
 """
 
 from __future__ import annotations

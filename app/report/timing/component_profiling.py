@@ -1,6 +1,6 @@
 """Profiling the components over real images: decode, preprocess, ViT, connector.
 
-The method is docs/profiling.md.
+The method is docs/reference/timing-file.md.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""A profiling as the content of its file, which docs/profiling.md explains."""
+"""A profiling as the content of its file, which docs/reference/timing-file.md explains."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.core.json_text import json_text
+from app.core.json import json_text
 from app.core.latency.profile import DeviceType, Fidelity, MachineState, Weights
 from app.core.latency.timings import Percentiles
 from app.core.plan.config import CropConfig

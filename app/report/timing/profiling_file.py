@@ -1,7 +1,7 @@
 """``exp2_component_profiling.json``: per image, its crops and what each component took.
 
 Ours and others' are read alike: ``{"results": [{"image_id": …, "num_crops": …, …}, …]}``. Only
-these two fields are demanded of a row; docs/profiling.md lists those that ours have.
+these two fields are demanded of a row; docs/reference/timing-file.md lists those that ours have.
 """
 
 from __future__ import annotations

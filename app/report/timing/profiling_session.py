@@ -18,7 +18,7 @@ import numpy as np
 from app.core.errors import CropPlannerError, InvalidDataset
 from app.core.latency.timings import Warmup
 from app.core.plan.geometry import Grid
-from app.core.rounds import shuffled_rounds
+from app.core.statistics import shuffled_rounds
 from app.imaging.read.decode import decode
 from app.report.dataset.images import Skipped, why
 from app.report.timing.components import ComponentTimes, ImageComponents, Subject

@@ -14,17 +14,20 @@ from support.profiles import entry, entry_of, full_profile, grid_tokens, profile
 
 from app.core.latency.drift import DriftNow
 from app.core.latency.latency import Distribution, Latency
-from app.core.latency.latency_curve import LatencyCurve, connector_token_ms
-from app.core.latency.model import LatencyModel
-from app.core.latency.model_error import count_error, repetition_error
-from app.core.latency.profile import Profile
-from app.core.latency.profile_entry import ProfileEntry
-from app.core.latency.profile_file import load_profile
+from app.core.latency.model import (
+    LatencyCurve,
+    LatencyModel,
+    connector_token_ms,
+    count_error,
+    repetition_error,
+)
+from app.core.latency.profile import Profile, ProfileEntry
 from app.core.latency.timings import P99_SAMPLES, Samples, samples_needed
 from app.core.plan.config import make_config
 from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import CropPlan, plan_with_grid
+from app.profiles import load_profile
 
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
 FAMILY = family_named(DEFAULT_FAMILY)
@@ -138,6 +141,15 @@ def test_more_tokens_never_cost_less(
     for percentile in PERCENTILES:
         assert few.vision_ms.at(percentile) <= many.vision_ms.at(percentile)
     assert -1e-9 <= few.connector_ms <= many.connector_ms
+
+
+def test_a_connector_never_takes_less_than_nothing() -> None:
+    """Where a steep slope over tokens would say so, and the ViT keeps its time."""
+    few, many = linear_entry(1, 1, 10, 0.0), linear_entry(2, 3, 10, 1.0)
+    found = LatencyCurve([few, many]).between((few, few), 2, 0)
+    assert found.connector_ms == 0
+    assert found.vit_ms == few.vit_ms.p50
+    assert found.vision_ms.p50 == pytest.approx(few.vit_ms.p50)
 
 
 @given(passes, passes, st.floats(0, 1), st.floats(-0.5, 50), st.floats(0.1, 10))

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from app.core.errors import EncoderUnavailable, OutOfDeviceMemory, RuntimesDisagree
+from app.encoder.device.choices import DtypeChoice
 from app.encoder.device.device import exact_float32
-from app.encoder.loading import load_encoder
 from app.encoder.network.backbone import VisionBackbone
 from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes import choose as choosing
@@ -27,7 +27,7 @@ from app.encoder.runtimes.fidelity import (
     plain_reference,
 )
 from app.encoder.sample import check_sample
-from tests.encoder.reference import CPU, Vectors
+from tests.encoder.reference import CPU, Vectors, load_tiny
 
 
 class Off:
@@ -103,14 +103,14 @@ def test_what_is_as_far_as_int8_is_never_taken(molmo1: Vectors, offer: Callable[
         chosen(molmo1)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_the_automatic_dtype_falls_back_to_float32_and_says_so(
-    molmo1: Vectors, offer: Callable[..., None], dtype: torch.dtype
+    molmo1: Vectors, offer: Callable[..., None], monkeypatch: pytest.MonkeyPatch, dtype: DtypeChoice
 ) -> None:
     """A dtype that was asked for stays an error, which says what would work."""
     offer(packed=off("packed", 0.2), eager=off("eager", 0.3))
-    load = partial(load_encoder, molmo1.family, checkpoint=None, device=CPU, dtype=dtype)
-    encoder = load(or_float32=True)
+    monkeypatch.setattr("app.encoder.loading.choose_dtype", lambda *_: getattr(torch, dtype))
+    encoder = load_tiny(molmo1.family, dtype="auto")
     assert encoder.dtype == torch.float32
     assert encoder.runtime.encode_patches(torch.zeros(1, 36, 588)).dtype == torch.float32
     assert encoder.note is not None
@@ -119,7 +119,7 @@ def test_the_automatic_dtype_falls_back_to_float32_and_says_so(
     assert encoder.fidelity is not None
     assert encoder.fidelity.holds(torch.float32)
     with pytest.raises(EncoderUnavailable, match="dtype float32 would"):
-        load()
+        load_tiny(molmo1.family, dtype=dtype)
 
 
 def test_every_reason_is_kept(molmo1: Vectors, offer: Callable[..., None]) -> None:
