@@ -85,7 +85,7 @@ ALLOWED = {
     "prefill": {"core"},
     "serving": {"core", "imaging", "encoder"},
     "schemas": {"core"},
-    "report": {"core", "imaging", "schemas", "encoder"},
+    "report": {"core", "files", "imaging", "schemas", "encoder"},
     "http": {"core", "imaging", "notation", "serving", "schemas"},
     "routes": {"core", "imaging", "notation", "serving", "schemas", "http", "web"},
     "web": set(),
