@@ -9,7 +9,7 @@ from support.strategies import configs, plan_or_reject, sizes
 
 from app.core.plan.geometry import Box
 from app.core.plan.tokens import axis_tokens
-from app.imaging.pictures.zones import coverage_zones, kept_patches, padding_of
+from app.imaging.pictures.view import coverage_zones, padding_of, prompt_patches
 
 
 def painted(boxes: list[tuple[Box, int]], width: int, height: int) -> np.ndarray:
@@ -42,18 +42,18 @@ def test_padding_is_all_that_is_not_content(size, config):
 
 
 @given(config=configs(), count=st.integers(1, 12))
-def test_kept_patches_are_divided_into_the_planned_tokens(config, count):
+def test_prompt_patches_are_divided_into_the_planned_tokens(config, count):
     """Along an axis of crops: as many tokens as are counted for it.
 
-    Where the stitched grid is pooled (Molmo 2), what is kept of the crops joins without a gap, and
-    a token may lie in two crops; else it lies in one.
+    Where the stitched grid is pooled (Molmo 2), the patches of the crops join without a gap, and a
+    token may lie in two crops; else it lies in one.
     """
-    kept = kept_patches(count, config)
-    assert all(0 <= each.first < each.last <= config.crop_patches for each in kept)
-    pieces = sum(len(each.cuts) + 1 for each in kept)
+    patches = prompt_patches(count, config)
+    assert all(0 <= each.first < each.last <= config.crop_patches for each in patches)
+    pieces = sum(len(each.cuts) + 1 for each in patches)
     if config.family.connector.pooling_domain == "crop":
         assert pieces == axis_tokens(count, config)
     else:
         assert 0 <= pieces - axis_tokens(count, config) < count
-        for one, other in pairwise(kept):
+        for one, other in pairwise(patches):
             assert one.last == config.window_patches + other.first

@@ -1,4 +1,4 @@
-"""``statistics``: the figures of overlap (docs/method/overlap.md), as bars and as a table."""
+"""Draw ``statistics``: the figures of overlap (docs/method/overlap.md) as bars and as a table."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from app.core.plan.geometry import Box
 from app.core.plan.overlap import Overlap
 from app.core.plan.plan import CropPlan
 from app.imaging.pictures.engine import text_width
-from app.imaging.pictures.legend import Entry
-from app.imaging.pictures.page import Page
+from app.imaging.pictures.layout import Entry, Page, Paragraph
 from app.imaging.pictures.sheet import INK, Sheet
-from app.imaging.pictures.words import Paragraph
 
 _BAR = 1.9
-"""Height of a bar with the space above it, in sizes of the text."""
+"""A bar and the space above it take this height, in sizes of the text."""
 _SPACE = 0.25
+"""The space above a bar takes this height, in sizes of the text."""
 _RULE = "#d5dae0"
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Over which patches is counted."""
+    """Describe the overlap over some patches, with its name, meaning and colour."""
 
     name: str
     meaning: str
@@ -34,7 +33,7 @@ class Series:
 
 
 def draw_statistics(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet:
-    """The sheet of this plan, ``side_px`` wide; the picture is not on it."""
+    """Draw a plan's overlap on a sheet ``side_px`` wide, without the picture."""
     page = Page.begin(plan, side_px, side_px)
     series = series_of(plan)
     y = _draw_bars(page, series, page.y + 0.5 * page.size)
@@ -44,7 +43,7 @@ def draw_statistics(plan: CropPlan, image: Image.Image | None, side_px: int) -> 
 
 
 def series_of(plan: CropPlan) -> tuple[Series, ...]:
-    """The whole canvas, and its content where that is not the same."""
+    """Return the overlap of the canvas, and of its content if the two differ."""
     canvas, content = plan.overlap(), plan.content_overlap()
     if canvas == content:
         same = "all patches of the canvas: none of them is all padding"
@@ -56,7 +55,7 @@ def series_of(plan: CropPlan) -> tuple[Series, ...]:
 
 
 def _draw_bars(page: Page, series: Sequence[Series], y: float) -> float:
-    """Numbers of patches, a bar for each series, its value behind it; the y below them."""
+    """Draw counts of patches, a bar and a value for each series, and return the y below them."""
     size = page.size
     most = max(each.overlap.total_patches for each in series)
     room = page.width - text_width(f"{most:,}", size, True) - 0.6 * size
@@ -80,7 +79,7 @@ def _draw_bars(page: Page, series: Sequence[Series], y: float) -> float:
 
 
 def _draw_table(page: Page, plan: CropPlan, series: Sequence[Series], y: float) -> float:
-    """The ratios, a column for each series; the y below them."""
+    """Draw the ratios, a column for each series, and return the y below them."""
     size, sheet = page.size, page.sheet
     column = text_width("content", size, True) + 2 * size
     rights = [page.x + page.width - column * at for at in reversed(range(len(series)))]
@@ -122,7 +121,7 @@ def _rows(plan: CropPlan, series: Sequence[Series]) -> list[tuple[str, str, list
 
 
 def _draw_name(page: Page, name: str, meaning: str, y: float, width: float) -> float:
-    """A name and what it means: beside it where there is room, else below; the y below both."""
+    """Draw a name with its meaning beside or below it, and return the y below both."""
     size = page.size
     title = Paragraph.of(name, size, width, colour=INK, bold=True)
     bottom = title.draw(page.sheet, page.x, y)
