@@ -176,6 +176,7 @@ class _Request:
         groups: tuple[tuple[DecidedMode, ...], ...]
         groups = (("unchanged", "fit"), ("pad",)) if mode == "auto" else ((mode,),)
         for group in groups:
+            # The first of equals wins: an unchanged image before a fit of the same size.
             meeting = [option for tried in group for option in self.meeting(tried)]
             if meeting:
                 return max(meeting, key=self.rank)
@@ -225,10 +226,9 @@ class _Request:
         return target.tokens is None or self._prompt_tokens(grid) <= target.tokens
 
     def rank(self, option: ResizeDecision) -> tuple[float, ...]:
-        """Prefer most tokens, if tokens are asked for; then no change, no upscale, most px."""
+        """Prefer most tokens, if tokens are asked for; then no upscale, then most px."""
         return (
             self._prompt_tokens(option.grid) if self.target.tokens is not None else 0,
-            option.mode == "unchanged",
             not option.upscaled,
             option.size.pixels,
         )
