@@ -40,8 +40,6 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.DeviceLost: 503,
     errors.OutOfDeviceMemory: 507,
     errors.InvalidProfile: 500,
-    errors.InvalidDataset: 422,
-    errors.InvalidProfiling: 422,
     errors.MeasurementRunning: 409,
     errors.UnknownMeasurement: 404,
     errors.ModelServerError: 502,
