@@ -14,6 +14,7 @@ from app.core.control.resizing import DecidedMode
 from app.core.image import ImageFacts
 from app.core.latency.latency import Latency
 from app.core.plan.geometry import Grid, Size
+from app.core.plan.overlap import encoder_redundancy
 from app.core.plan.plan import Crop, CropPlan
 from app.schemas.answer import Mirror
 from app.schemas.latency import LatencyAnswer, StagesMs
@@ -130,10 +131,11 @@ class OverlapAnswer(CoverageAnswer):
 
     @classmethod
     def of_plan(cls, plan: CropPlan) -> OverlapAnswer:
+        content = plan.content_overlap()
         return cls(
             **dict(CoverageAnswer.of(plan.overlap())),
-            content=CoverageAnswer.of(plan.content_overlap()),
-            encoder_redundancy=plan.encoder_redundancy(),
+            content=CoverageAnswer.of(content),
+            encoder_redundancy=encoder_redundancy(plan.grid, content, plan.config),
         )
 
 

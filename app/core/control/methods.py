@@ -219,7 +219,7 @@ def margin_settings(config: CropConfig) -> list[tuple[int, int]]:
     step is the pooling, or more for a large crop with too many steps.
     """
     # Margins of a pooled canvas need not be multiples of the pooling.
-    unit = config.pooling if config.family.connector.pooling_domain == "crop" else 1
+    unit = config.pooling if config.pools_crops else 1
     step = config.pooling * -(-config.crop_patches // (config.pooling * _MOST_MARGINS))
     by_sum: dict[int, tuple[int, int]] = {}
     for total in range(0, config.crop_patches, step):

@@ -77,7 +77,12 @@ def nearest_grid(crops: int, aspect: Size, config: CropConfig) -> Grid | None:
 
     Fewer rows win a tie. None: no canvas of that count can be planned, with very small crops.
     """
-    canvases = canvas_grids(config).get(crops, {})
+    return _nearest(canvas_grids(config).get(crops, {}), aspect)
+
+
+def _nearest(canvases: Mapping[Grid, Size], aspect: Size) -> Grid | None:
+    if len(canvases) == 1:
+        return next(iter(canvases))
     return min(canvases, key=lambda grid: aspect_distortion(canvases[grid], aspect), default=None)
 
 
@@ -115,11 +120,15 @@ def least_changes(image: Size, config: CropConfig) -> tuple[ResizeDecision, ...]
     Keeping the aspect reaches at most one grid of a count, so nothing is left to rank.
     """
     request = _Request(image, config, Target())
-    modes: tuple[DecidedMode, ...] = ("fit", "unchanged")
-    decided = {option.grid.crops: option for mode in modes for option in request.options(mode)}
-    padded = (crops for crops in canvas_grids(config) if crops not in decided)
-    decided |= {crops: option for crops in padded for option in request.filling("pad", crops)}
-    return tuple(decided[crops] for crops in sorted(decided))
+    fitting = {grid.crops: request.keeping_aspect(grid) for grid in request.fits}
+    padded = {
+        crops: option
+        for crops in canvas_grids(config)
+        if crops not in fitting
+        for option in request.filling("pad", crops)
+    }
+    by_crops = {**fitting, **padded}
+    return tuple(by_crops[crops] for crops in sorted(by_crops))
 
 
 def ways_to_resize(
@@ -178,32 +187,31 @@ class _Request:
 
     def options(self, mode: DecidedMode) -> list[ResizeDecision]:
         """List everything that ``mode`` reaches of the counts asked for, each grid at most once."""
+        crops = self.target.crops
         if mode in ("unchanged", "fit"):
-            options = self._keeping_aspect(mode)
-        elif self.target.crops is not None:
-            options = self.filling(mode, self.target.crops)
+            options = [
+                self.keeping_aspect(grid, mode) for grid in self.fits if crops in (None, grid.crops)
+            ]
+            if mode == "unchanged":  # the best fit of the image's own grid is the image
+                options = [one for one in options if one.size == self.image and self.may_stay]
         else:
-            counts = canvas_grids(self.config)
-            options = [option for crops in counts for option in self.filling(mode, crops)]
+            counts = canvas_grids(self.config) if crops is None else (crops,)
+            options = [option for count in counts for option in self.filling(mode, count)]
         return [option for option in options if self.upscale == "allow" or not option.upscaled]
 
-    def _keeping_aspect(self, mode: DecidedMode) -> list[ResizeDecision]:
-        whole = Box.of(self.image)
-        # The best fit of the image's own grid is the image.
-        own_alone = mode == "unchanged"
-        return [
-            ResizeDecision(mode, grid, size, whole, Box.of(size))
-            for grid, size in self.fits.items()
-            if self.target.crops in (None, grid.crops)
-            and not (own_alone and (size != self.image or not self.may_stay))
-        ]
+    def keeping_aspect(self, grid: Grid, mode: DecidedMode | None = None) -> ResizeDecision:
+        """Keep the aspect; without a ``mode``, an image of the best size stays unchanged."""
+        size = self.fits[grid]
+        if mode is None:
+            mode = "unchanged" if size == self.image else "fit"
+        return ResizeDecision(mode, grid, size, Box.of(self.image), Box.of(size))
 
     def filling(self, mode: DecidedMode, crops: int) -> list[ResizeDecision]:
         """Fill a canvas of ``crops`` crops: the forced grid's, else the nearest to the aspect."""
         canvases = canvas_grids(self.config).get(crops, {})
         grid = self.target.grid
         if grid is None:
-            grid = nearest_grid(crops, self.image, self.config)
+            grid = _nearest(canvases, self.image)
         if grid is None or grid not in canvases:
             return []
         return [_FILL[mode](self.image, canvases[grid], grid, self.upscale)]

@@ -60,9 +60,8 @@ def select_by_limit(size: Size, config: CropConfig) -> dict[int, Grid]:
     """
     by_limit: dict[int, Grid] = {}
     best_scale = -inf
-    for grid, scale in zip(
-        candidate_grids(config.max_crops), required_scales(size, config), strict=True
-    ):
+    scales = required_scales(size, config)
+    for grid, scale in zip(candidate_grids(config.max_crops), scales, strict=True):
         if scale > best_scale if best_scale < 1 else 1 <= scale < best_scale:
             best, best_scale = grid, scale
         by_limit[grid.crops] = best

@@ -52,7 +52,7 @@ def axis_windows(count: int, config: CropConfig) -> tuple[AxisWindow, ...]:
     """List the tokens along one axis of a grid of ``count`` crops, in order, as windows."""
     left, right = config.overlap_margins
     side, pooling = config.crop_patches, config.pooling
-    if config.family.connector.pooling_domain == "canvas":
+    if not config.pools_crops:
         stitched = [
             (crop, patch)
             for crop in range(count)
@@ -77,10 +77,10 @@ def axis_windows(count: int, config: CropConfig) -> tuple[AxisWindow, ...]:
 
 def axis_tokens(count: int, config: CropConfig) -> int:
     """Count the tokens along one axis: ``len(axis_windows(count, config))`` in closed form."""
-    if config.family.connector.pooling_domain == "canvas":
-        patches = count * config.window_patches + config.margin_patches
-        return -(-patches // config.pooling)
-    return count * config.crop_tokens - (count - 1) * (config.margin_patches // config.pooling)
+    if config.pools_crops:
+        return count * config.crop_tokens - (count - 1) * (config.margin_patches // config.pooling)
+    patches = count * config.window_patches + config.margin_patches
+    return -(-patches // config.pooling)
 
 
 def count_tokens(grid: Grid, config: CropConfig) -> TokenCounts:
@@ -88,13 +88,12 @@ def count_tokens(grid: Grid, config: CropConfig) -> TokenCounts:
     rows, cols = axis_tokens(grid.rows, config), axis_tokens(grid.cols, config)
     side = axis_tokens(1, config)
     patch = side * side + rows * cols
-    pools_crops = config.family.connector.pooling_domain == "crop"
     return TokenCounts(
         patch=patch,
         column=rows + (side if config.family.global_column_tokens else 0),
         start=2,
         end=2,
-        computed=config.crop_tokens**2 * grid.total_crops if pools_crops else patch,
+        computed=config.crop_tokens**2 * grid.total_crops if config.pools_crops else patch,
     )
 
 
