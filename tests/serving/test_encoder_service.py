@@ -191,22 +191,7 @@ async def test_live_measurements_correct_what_the_profile_predicts():
     for _ in range(3):
         await measure(service, SMALL)
     assert service.from_profile(SMALL).at(50) == pytest.approx(20)
-    assert service.revision == service.predictions().revision > before.revision
     assert before.latency(SMALL).at(50) == 20.5, "a value does not change"
-    service.stop()
-
-
-def test_the_revision_rises_as_the_profile_grows():
-    """With every count, from why there is none to the last of them; then it stays."""
-    encoder = FakeEncoder()
-    encoder.gate.clear()
-    service = started(lambda: encoder)
-    loading = service.revision
-    until(lambda: service.status().profile == "measuring")
-    measuring = service.revision
-    encoder.gate.set()
-    until(lambda: service.status().profile == "complete")
-    assert loading <= measuring < service.revision == service.revision
     service.stop()
 
 
