@@ -86,9 +86,9 @@ class _Row(AspectRow):
         while long_px >= run.first:
             if self.can_be_planned(long_px, run.grid):
                 return long_px
-            # With the same shorter side, nothing above this many px can be planned either.
+            # Beyond this side no size can be planned, with this shorter side or a smaller one.
             most = self.short(long_px) * self._config.crop_size_px
-            long_px = min(long_px - 1, max(most, self.first_long(self.short(long_px)) - 1))
+            long_px = min(long_px - 1, most)
         return None
 
     def smallest(self, run: Run, first: int) -> int | None:

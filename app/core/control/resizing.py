@@ -176,9 +176,11 @@ class _Request:
         groups: tuple[tuple[DecidedMode, ...], ...]
         groups = (("unchanged", "fit"), ("pad",)) if mode == "auto" else ((mode,),)
         for group in groups:
+            # A target of tokens takes the most of them. All other targets have a single grid, and
+            # the first of equals wins: an unchanged image before a fit of the same size.
             meeting = [option for tried in group for option in self.meeting(tried)]
             if meeting:
-                return max(meeting, key=self.rank)
+                return max(meeting, key=lambda option: self._prompt_tokens(option.grid))
         return None
 
     def meeting(self, mode: DecidedMode) -> list[ResizeDecision]:
@@ -223,15 +225,6 @@ class _Request:
         if target.crops is not None and grid.crops != target.crops:
             return False
         return target.tokens is None or self._prompt_tokens(grid) <= target.tokens
-
-    def rank(self, option: ResizeDecision) -> tuple[float, ...]:
-        """Prefer most tokens, if tokens are asked for; then no change, no upscale, most px."""
-        return (
-            self._prompt_tokens(option.grid) if self.target.tokens is not None else 0,
-            option.mode == "unchanged",
-            not option.upscaled,
-            option.size.pixels,
-        )
 
     def _prompt_tokens(self, grid: Grid) -> int:
         return count_tokens(grid, self.config).prompt

@@ -270,3 +270,16 @@ def test_of_equal_quality_what_changes_least_is_taken():
     assert taken.candidate.mode == "fit"
     within = [one for one in found if one.within_budget and one.candidate.mode == "fit"]
     assert taken.candidate.latency_ms == min(one.candidate.latency_ms for one in within)
+
+
+def test_an_image_within_the_budget_is_left_alone_if_nothing_else_is_better():
+    """Equal quality for less money is still a change."""
+    budget = Budget(latency_ms=5000)
+    found = judged(
+        candidates(PHOTO, MOLMO1, budget, milliseconds),
+        budget,
+        lambda candidate: ImageQuality(ssim=0.5, psnr_db=20.0),
+    )
+    (taken,) = [one for one in choose(found, budget) if one.chosen]
+    assert taken.candidate.mode == "unchanged"
+    assert taken.candidate.latency_ms == max(one.candidate.latency_ms for one in found)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.strategies import configs, plan_or_reject, sizes
 
@@ -72,6 +72,20 @@ def test_fits_are_what_trying_every_size_finds(image, config):
     assert fitting_sizes(image, config) == fits_by_trying(image, config)
 
 
+@pytest.mark.parametrize(
+    ("image", "overrides"),
+    [
+        (Size(300, 1), {"overlap_margins": (0, 0)}),
+        (Size(1, 40), {"overlap_margins": (0, 0), "crop_size_px": 56}),
+        (Size(2414, 42), {"overlap_margins": (0, 0), "crop_size_px": 56, "max_crops": 8}),
+    ],
+)
+def test_a_size_that_rounding_makes_too_narrow_is_no_fit(image, overrides):
+    """The image can be planned; sizes of its aspect with a shorter side rounded down cannot."""
+    config = make_config(FAMILIES["molmo-7b-d-0924"], **overrides)
+    assert fitting_sizes(image, config) == fits_by_trying(image, config)
+
+
 @settings(max_examples=20)
 @given(st.one_of(small_sizes, round_aspects), configs(largest=9))
 def test_sizes_within_canvases_are_what_trying_every_size_finds(aspect, config):
@@ -104,6 +118,10 @@ def test_a_size_at_the_end_of_the_search_is_found(image, config):
 
 @settings(max_examples=25)
 @given(st.one_of(small_sizes, round_aspects), configs(largest=24), st.integers(1, 3000))
+@example(Size(830, 1997), make_config(FAMILIES["molmo-7b-d-0924"], max_crops=6), 2500)
+@example(Size(1688, 922), MOLMO1, 2500)
+@example(Size(2000, 1999), MOLMO1, 2000)
+@example(Size(1999, 2000), MOLMO1, 2000)
 def test_runs_are_all_sizes_of_the_row(image, config, longest_px):
     """In order, none left out, each of the grid of its run."""
     runs = list(AspectRow(image).runs(longest_px, config))

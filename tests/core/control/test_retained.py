@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.strategies import configs, plan_or_reject, sizes
 
-from app.core.control.resizing import Target, decide_resize
+from app.core.control.resizing import ResizeDecision, Target, decide_resize
 from app.core.control.retained import retained_pixels, retained_pixels_per_patch
 from app.core.errors import UnreachableTarget
 from app.core.plan.canvas import canvas_size
 from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
-from app.core.plan.geometry import Grid, Size
+from app.core.plan.geometry import Box, Grid, Size
 from app.core.plan.plan import make_plan
 
 MOLMO_1 = make_config(FAMILIES["molmo-7b-d-0924"])
@@ -96,3 +96,10 @@ def test_a_plan_of_another_size_is_refused():
     _, decision = decided(Size(640, 427), MOLMO_1, "fit", crops=4)
     with pytest.raises(ValueError, match="the plan is of 640x427 px"):
         retained_pixels(make_plan(Size(640, 427), MOLMO_1), decision)
+
+
+def test_what_the_first_resize_takes_the_canvas_does_not_give_back():
+    """The canvas enlarges the smaller image, and shows no more of the original."""
+    small = Size(100, 80)
+    decision = ResizeDecision("fit", Grid(1, 1), small, Box(0, 0, 400, 320), Box.of(small))
+    assert retained_pixels(make_plan(small, MOLMO_1), decision) == small.pixels

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from support.scatter import DROPPED, image_input_idx
 from support.strategies import configs, plan_or_reject, sizes
 
@@ -15,7 +16,7 @@ from app.core.plan.config import MAX_CROPS_LIMIT, make_config
 from app.core.plan.families import FAMILIES, family_named
 from app.core.plan.geometry import MAX_SIDE_PX, Box, Grid, Size
 from app.core.plan.overlap import grid_overlap
-from app.core.plan.plan import make_plan
+from app.core.plan.plan import make_plan, plan_with_grid
 from app.core.plan.tiling import candidate_grids
 from app.core.plan.tokens import (
     TokenKind,
@@ -97,6 +98,19 @@ def test_image_box_inverts_the_canvas(size, config):
         assert box == canvas.to_image(crop.canvas_box)
         visible = crop.canvas_box.intersect(canvas.content)
         assert back.as_tuple() == pytest.approx(visible.as_tuple())
+
+
+@given(sizes, configs(), st.data())
+def test_crops_of_any_grid_are_boxes_of_the_canvas(size, config, data):
+    """By rows and columns as box by box, all padding included."""
+    grid = data.draw(st.sampled_from(candidate_grids(config.max_crops)))
+    try:
+        plan = plan_with_grid(size, grid, config)
+    except CollapsedImage:
+        return
+    for crop in plan.crops():
+        assert crop.image_box == plan.canvas.to_image(crop.canvas_box)
+        assert crop.padding_ratio == plan.canvas.padding_ratio(crop.canvas_box)
 
 
 @given(configs())
