@@ -30,12 +30,9 @@
     ├── ProfileError             a latency cannot be taken from measured times
     │   ├── InvalidProfile       the profile is unreadable or contradicts itself
     │   └── NoPrefillLine        the times of prompts do not rise with their tokens
-    ├── DatasetError             a set of images cannot be used
-    │   ├── InvalidDataset       the named place holds no set of images
-    │   └── InvalidProfiling     the file of timings is unreadable or wrong
     └── ModelServerError         the measured model server failed or refused
 
-The five parents without a slug are for ``except`` clauses and are never raised. Domain code raises
+The four parents without a slug are for ``except`` clauses and are never raised. Domain code raises
 the others and does not know HTTP; ``app.http.problems`` assigns each its status.
 """
 
@@ -177,18 +174,6 @@ class InvalidProfile(ProfileError):
 
 class NoPrefillLine(ProfileError):
     slug, title = "no-prefill-line", "The times make no line"
-
-
-class DatasetError(CropPlannerError):
-    """Group the errors of a set of images."""
-
-
-class InvalidDataset(DatasetError):
-    slug, title = "invalid-dataset", "No data set of images"
-
-
-class InvalidProfiling(DatasetError):
-    slug, title = "invalid-profiling", "The profiling file cannot be used"
 
 
 class ModelServerError(CropPlannerError):

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from app.core.adaptation import Wish
 from app.core.errors import DeadlineExceeded, EncoderUnavailable, LatencyUnknown
@@ -26,9 +27,11 @@ from app.imaging.pictures import Kind, PictureFormat, draw, draw_upload
 from app.imaging.read.decode import Picture, decode
 from app.imaging.read.header import glance, look
 from app.imaging.resize import ResizedFile, ResizeWish, resize_file
-from app.serving.admission import ImageWorkers
+from app.serving.admission import ImageWorkers, Planning
 from app.serving.encode.encoding import EncodedImage, Encoding, StagedImage
 from app.serving.latency.encoder_service import EncoderService
+
+LatencyWanted = Literal["profile", "measure", "none"]
 
 _AT_ONCE_BYTES = 2**20
 """Reading the header of a smaller file takes less time than handing it to a thread."""
@@ -44,6 +47,37 @@ class Limits:
     adapt_timeout_s: float
     measure_timeout_s: float
     max_repeats: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisWish:
+    """Name the parts of an analysis.
+
+    Attributes:
+        config: the configuration of the plan.
+        latency: taken from the profile, measured now, or left out.
+        repeats: timed passes of a measurement.
+        decode: decode all pixels, and time the decoding.
+    """
+
+    config: CropConfig
+    latency: LatencyWanted
+    repeats: int
+    decode: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Hold the cost of an image.
+
+    ``decode_ms`` is None without decoding, ``spent`` is None without measuring.
+    """
+
+    facts: ImageFacts
+    plan: CropPlan
+    latency: Latency
+    decode_ms: float | None = None
+    spent: Preparation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +99,7 @@ class Service:
     default_model: str
     prefill: PrefillCost | None
     limits: Limits
+    planning: Planning
     images: ImageWorkers
     encoder: EncoderService
     encoding: Encoding
@@ -113,16 +148,21 @@ class Service:
         facts = self.decode(data).facts
         return facts, (time.perf_counter() - started) * 1e3
 
-    async def measure(
-        self, data: bytes, plan: CropPlan, *, repeats: int
-    ) -> tuple[Latency, Preparation]:
-        """Measure the latency of an upload's own crops; see :meth:`EncoderService.measure`."""
-        return await self.encoder.measure(
+    async def analyze(self, data: bytes, wish: AnalysisWish) -> Analysis:
+        """Plan an upload, and find its latency; see :meth:`EncoderService.measure`."""
+        facts, decode_ms = await self.look(data, in_full=wish.decode)
+        plan = make_plan(facts.size, wish.config)
+        if wish.latency == "none":
+            return Analysis(facts, plan, Latency("none", "not asked for"), decode_ms)
+        if wish.latency == "profile":
+            return Analysis(facts, plan, self.encoder.from_profile(plan), decode_ms)
+        latency, spent = await self.encoder.measure(
             partial(self.decode, data),
             plan,
-            repeats=repeats,
+            repeats=wish.repeats,
             timeout_s=self.limits.measure_timeout_s,
         )
+        return Analysis(facts, plan, latency, decode_ms, spent)
 
     async def resize(
         self, data: bytes, config: CropConfig, wish: ResizeWish, *, make: bool

@@ -17,7 +17,6 @@ from support.server import in_a_thread
 
 from app.imaging import pictures
 from app.main import create_app
-from app.routes.overlay import OverlayParameters
 from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -83,29 +82,6 @@ async def test_an_image_is_drawn_upright(serve):
     with Image.open(io.BytesIO(made.content)) as picture:
         assert made.headers["x-tiling"] == "2x2"
         assert picture.height > picture.width
-
-
-@pytest.mark.parametrize(
-    ("accept", "form"),
-    [
-        ("", "png"),
-        ("*/*", "png"),
-        ("image/*", "png"),
-        ("image/svg+xml", "svg"),
-        ("image/png", "png"),
-        ("image/png, image/svg+xml", "png"),
-        ("image/svg+xml, */*;q=0.8", "svg"),
-        ("image/svg+xml;q=0.5, image/png;q=0.9", "png"),
-        ("image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", "png"),
-        ("image/svg+xml;q=nonsense", "png"),
-        ("text/html", "png"),
-    ],
-)
-async def test_accept_chooses_where_format_does_not(accept, form):
-    """SVG only for who prefers it: an ``<img>`` of a browser names it and would take anything."""
-    assert OverlayParameters().form(accept) == form
-    assert OverlayParameters(format="svg").form(accept) == "svg"
-    assert OverlayParameters(format="png").form(accept) == "png"
 
 
 async def test_what_is_wrong_is_said(serve, photo_bytes):

@@ -1,15 +1,20 @@
-"""The error tree, walked."""
+"""The tree of errors, walked."""
 
 from collections.abc import Iterator
 
+from app.core import errors
 from app.core.errors import CropPlannerError
 
 
 def tree(base: type[CropPlannerError] = CropPlannerError) -> Iterator[type[CropPlannerError]]:
-    """Every class below the base, parents before their children."""
+    """The core's classes below the base, parents before their children.
+
+    The command line has errors of its own, in `app.report.errors`.
+    """
     for error in base.__subclasses__():
-        yield error
-        yield from tree(error)
+        if error.__module__ == errors.__name__:
+            yield error
+            yield from tree(error)
 
 
 def all_errors() -> list[type[CropPlannerError]]:
