@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from support.images import file_of, with_orientation
+from support.pictures import psnr_db
 
 from app.core.control.resizing import ResizeDecision, Target, decide_resize
 from app.core.errors import InvalidConfig, TooManyPixels, UndecodableImage, UnreachableTarget
@@ -90,6 +91,26 @@ def stretched_to(size: Size) -> ResizeDecision:
     return ResizeDecision(
         "stretch", grid, size, Box(0, 0, 60, 40), Box(0, 0, size.width, size.height)
     )
+
+
+def test_a_jpeg_retains_the_pixels_of_the_side_that_is_reduced_less(photo):
+    """Made half as wide and a twentieth as high, it is not decoded at a quarter."""
+    data = file_of(photo.resize((1600, 1067)), "JPEG", quality=95)
+    size = Size(800, 53)
+    decision = replace(stretched_to(size), source=Box(0, 0, 1600, 1067))
+    made = make_file(
+        data,
+        look(data, max_pixels=LIMIT),
+        decision,
+        CONFIG,
+        form="png",
+        quality=None,
+        resample="lanczos",
+        max_pixels=LIMIT,
+    )
+    with Image.open(io.BytesIO(data)) as image, Image.open(io.BytesIO(made)) as got:
+        wanted = image.resize((size.width, size.height), Image.Resampling.LANCZOS)
+        assert psnr_db(got, wanted) > 45
 
 
 def test_the_limit_on_pixels_of_a_result_is_exact():
