@@ -79,7 +79,7 @@ def test_orientation_is_applied_once_and_reported(photo, form, orientation):
 
 
 def test_palette_with_transparency(photo):
-    """Colours are kept, transparency is dropped as Molmo's loader does, and it is said."""
+    """Colours stay, transparency is dropped as Molmo's loader does, and a note says so."""
     palette = photo.quantize(16)
     picture = take(file_of(palette, "PNG", transparency=bytes([0, 128] + [255] * 14)))
     assert np.array_equal(np.asarray(picture.pixels), np.asarray(palette.convert("RGB")))
