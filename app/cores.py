@@ -1,4 +1,4 @@
-"""How many cores this process may use: what it may run on, and what a container may spend."""
+"""Count the cores for this process: by its affinity, and by a container's quota."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def available_cores() -> int:
-    """Cores this process may run on; a container's share is often smaller than the machine."""
+    """Return the number of cores for this process. A container may get fewer than the machine."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota = _cpu_quota()
@@ -18,7 +18,7 @@ def available_cores() -> int:
 
 
 def _cpu_quota() -> float | None:
-    """The cores' worth of time that a container is limited to (cgroup 2), None if to nothing."""
+    """Return the CPU time of a container per second of time (cgroup 2), None without a limit."""
     try:
         quota, period = CPU_QUOTA.read_text(encoding="ascii").split()
         return int(quota) / int(period)

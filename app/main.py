@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.core.plan.families import family_named
 from app.http import openapi, problems
 from app.http.conditional import HeadAsGet
-from app.http.parameters import refuse_repeats
 from app.profiles import load_profile
 from app.routes import (
     adapt,
@@ -51,6 +50,22 @@ measured on this device, and changed on purpose.
 **Crops** count grid crops, as Molmo's own `max_crops` does; the encoder runs one global crop more,
 given as `total_crops`. Errors are RFC 9457 problem details.
 """
+
+RESOURCES = (
+    health,
+    plan,
+    analyze,
+    overlay,
+    methods,
+    resize,
+    adapt,
+    encode,
+    lut,
+    latency,
+    measurement,
+    models,
+)
+"""Routes are tried in this order."""
 
 TAGS = ("planning", "control", "encoding", "latency", "service")
 """The order on the documentation page."""
@@ -93,23 +108,8 @@ def create_app(
     app.state.service = service
     problems.install(app)
     app.add_middleware(HeadAsGet)
-    # Machines and browsers add parameters of their own to these calls and to the page.
-    app.include_router(health.router)
-    resources = (
-        plan,
-        analyze,
-        overlay,
-        methods,
-        resize,
-        adapt,
-        encode,
-        lut,
-        latency,
-        measurement,
-        models,
-    )
-    for resource in resources:
-        app.include_router(resource.router, dependencies=[Depends(refuse_repeats)])
+    for resource in RESOURCES:
+        app.include_router(resource.router)
     page.install(app)
     openapi.install(app)
     return app
@@ -181,7 +181,7 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    _reuse_freed_memory()
+    reuse_freed_memory()
     uvicorn.run(
         create_app(settings),
         host=settings.host,
@@ -192,7 +192,7 @@ def serve(settings: Settings) -> None:
     )
 
 
-def _reuse_freed_memory() -> None:
+def reuse_freed_memory() -> None:
     """Make glibc reuse the memory of uploads. Otherwise the kernel gives new pages to each upload.
 
     glibc does so after the first free of a buffer this large: mallopt(3), M_MMAP_THRESHOLD. The

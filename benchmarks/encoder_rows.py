@@ -11,8 +11,7 @@ from app.core.statistics import Comparison
 from app.encoder.device.device import dtype_name
 from app.encoder.runtimes.fidelity import StageAgreement
 from app.encoder.synthetic import ProfilePlan
-from benchmarks.passes import Pass, Samples
-from benchmarks.variants import Scope, Variant
+from benchmarks.variants import Pass, Samples, Scope, Variant
 
 HEADING = (
     f"{'crops':>5}  {'variant':<29}{'dtype':<10}{'what':<7}{'p50 ms (95 % interval)':>36}{'p95':>9}"

@@ -22,7 +22,6 @@ from app.encoder.device.choices import DtypeChoice
 from app.encoder.device.device import choose_device, choose_dtype, device_name, dtype_name
 from app.encoder.loading import reference_of
 from app.encoder.network.backbone import VisionBackbone
-from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.choose import MAKERS, available, exact_as, on_request
 from app.encoder.runtimes.fidelity import (
     MAX_RELATIVE_ERROR,
@@ -31,6 +30,7 @@ from app.encoder.runtimes.fidelity import (
     StageAgreement,
     compare,
 )
+from app.encoder.synthetic import random_backbone
 from benchmarks.conditions import add_model, conditions, family_of, result_name, show_log
 from benchmarks.reference_file import read_reference
 from benchmarks.timing import Budget, save

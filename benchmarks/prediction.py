@@ -23,8 +23,7 @@ from app.encoder.device.device import choose_device, device_name
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
 from app.encoder.measuring.machine import MachineWatch, contention
-from app.encoder.measuring.scopes import subject_of
-from app.encoder.measuring.series import Series, run_here
+from app.encoder.measuring.series import Series, run_here, subject_of
 from app.encoder.synthetic import ProfilePlan, profile_plans
 from benchmarks.conditions import conditions, result_name
 from benchmarks.timing import finish

@@ -20,7 +20,7 @@ from torch import Tensor
 from app.core.plan.families import Family, family_named
 from app.encoder.network.backbone import VisionBackbone
 from app.encoder.network.checkpoint import load_checkpoint
-from app.encoder.network.padding import padding_state
+from app.encoder.network.preprocess import padding_state
 from app.encoder.runtimes.fidelity import Reference
 
 DEFAULT_MODELS = {1: "molmo-7b-d-0924", 2: "molmo2-4b"}

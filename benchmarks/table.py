@@ -15,16 +15,15 @@ import torch
 from app.core.plan.config import make_config
 from app.core.plan.families import Family
 from app.core.statistics import shuffled_rounds
-from app.encoder.device.device import dtype_name, matmul_gflop_per_s
+from app.encoder.device.device import dtype_name
 from app.encoder.encoder import PreparedCrops
 from app.encoder.loading import reference_of
-from app.encoder.network.random_weights import random_backbone
+from app.encoder.measuring.calibration import matmul_gflop_per_s
 from app.encoder.runtimes.fidelity import Reference, StageAgreement
-from app.encoder.synthetic import profile_plans, synthetic_crops
+from app.encoder.synthetic import profile_plans, random_backbone, synthetic_crops
 from benchmarks.encoder_rows import Row, rows_of
-from benchmarks.passes import Cell, Samples, timed_pass, warm_up
 from benchmarks.timing import Budget
-from benchmarks.variants import Built, Variant, build
+from benchmarks.variants import Built, Cell, Samples, Variant, build, timed_pass, warm_up
 
 Makers = Mapping[str, Callable[[], Variant]]
 WARMUP_SHARE = 0.6

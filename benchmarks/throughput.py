@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import io
 import statistics
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,6 @@ from app.encoder.loading import load_encoder
 from app.serving.encode.policy import near_best
 from benchmarks.clients import Load, ask_alone, ask_together
 from benchmarks.conditions import add_model, device_slug, family_of
-from benchmarks.direct import FixedBatch, in_turn, run_all
 from benchmarks.photos import SAMPLE
 from benchmarks.serving import Server, serving
 from benchmarks.timing import Budget, save
@@ -257,3 +257,54 @@ if __name__ == "__main__":
     import sys
 
     main(sys.argv[1:])
+
+
+class FixedBatch:
+    """Direct passes over always the same images."""
+
+    def __init__(self, encoder: Encoder, batch: Sequence[PreparedCrops]) -> None:
+        self._encoder, self._batch = encoder, batch
+        self.crops = sum(prepared.total_crops for prepared in batch)
+        self.samples_s: list[float] = []
+        self.cpu_s: list[float] = []
+
+    def run(self) -> None:
+        """One more pass."""
+        began, cpu_before = time.perf_counter(), time.process_time()
+        self._encoder.encode(self._batch)  # waits until the tokens are there
+        self.samples_s.append(time.perf_counter() - began)
+        self.cpu_s.append(time.process_time() - cpu_before)
+
+    @property
+    def p50_s(self) -> float:
+        return statistics.median(self.samples_s)
+
+    @property
+    def crops_per_s(self) -> float:
+        return self.crops / self.p50_s
+
+    @property
+    def cpu_s_per_crop(self) -> float:
+        return statistics.median(self.cpu_s) / self.crops
+
+    def as_row(self) -> dict[str, Any]:
+        """For the saved result."""
+        return {
+            "images": len(self._batch),
+            "crops": self.crops,
+            "crops_per_s": self.crops_per_s,
+            "samples_s": self.samples_s,
+            "cpu_s": self.cpu_s,
+        }
+
+
+def in_turn(prepared: Sequence[PreparedCrops], images: int) -> list[PreparedCrops]:
+    """The images in turn, as the clients send them."""
+    return [prepared[number % len(prepared)] for number in range(images)]
+
+
+def run_all(batches: Sequence[FixedBatch], passes: int) -> None:
+    """So many passes of each, taking turns."""
+    for _ in range(passes):
+        for batch in batches:
+            batch.run()

@@ -1,27 +1,27 @@
-"""Ways to turn crops into vision tokens, or only into features, that a benchmark runs side by side.
+"""Define the variants of a benchmark, and time one pass of a variant.
 
-``RIVALS`` in :mod:`benchmarks.baselines` are what a user would run instead; here are ours, and what
-all have in common.
+A variant turns crops into vision tokens or only into features. :mod:`benchmarks.baselines` has the
+variants that a user would run instead of ours.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from app.core.plan.families import Family
-from app.encoder.device.device import dtype_name
+from app.encoder.device.device import dtype_name, elapsed_ms, mark, synchronise
 from app.encoder.encoder import PreparedCrops
-from app.encoder.network.random_weights import random_backbone
+from app.encoder.measuring.warmup import WarmupRule
 from app.encoder.runtimes.base import Runtime
 from app.encoder.runtimes.choose import MAKERS, exact_as
 from app.encoder.runtimes.fidelity import Reference, StageAgreement, compare
-from app.encoder.sample import check_sample
+from app.encoder.synthetic import check_sample, random_backbone
 
 Scope = Literal["vision", "vit"]
 """``vision``: from patches to vision tokens. ``vit``: the vision transformer alone."""
@@ -108,3 +108,65 @@ def _reserved_bytes(device: torch.device) -> int | None:
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
     return torch.cuda.memory_reserved(device)
+
+
+Cell = tuple[str, int]
+"""A variant by name, and total crops."""
+Inputs = Mapping[tuple[torch.dtype, int], PreparedCrops]
+WARMUP = WarmupRule(at_least_s=0.2, at_most_s=1.0)
+"""Of each variant and number of crops on a GPU, where a table has dozens of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Ms of one pass: the vision transformer, and with the connector (None if it has none)."""
+
+    vit_ms: float
+    vision_ms: float | None
+
+
+@dataclass(slots=True)
+class Samples:
+    """Every pass in the order of the rounds, and the matrix rate of each round by dtype."""
+
+    passes: dict[Cell, list[Pass]] = field(default_factory=dict)
+    gflop_per_s: dict[torch.dtype, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """The last pass of a warm-up, and the most bytes that one took on a GPU beside what is held."""
+
+    last: Pass
+    peak_bytes: int
+
+
+@torch.inference_mode()
+def timed_pass(variant: Variant, crops: PreparedCrops, device: torch.device) -> Pass:
+    """One pass, timed on the device by events, or on a CPU by the clock."""
+    synchronise(device)
+    start = mark(device)
+    features = variant.encode(crops.patches)
+    encoded = mark(device)
+    tokens = variant.connect(features, crops)
+    ready = mark(device)
+    synchronise(device)
+    whole = None if tokens is None else elapsed_ms(start, ready)
+    return Pass(elapsed_ms(start, encoded), whole)
+
+
+def warm_up(variant: Variant, crops: PreparedCrops, device: torch.device) -> Warm:
+    """Passes until their time has settled, on a GPU; two on a CPU, where a pass takes seconds."""
+    last = timed_pass(variant, crops, device)
+    if device.type != "cuda":
+        return Warm(timed_pass(variant, crops, device), 0)
+    held = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+
+    def again() -> float:
+        nonlocal last
+        last = timed_pass(variant, crops, device)
+        return last.vit_ms
+
+    WARMUP.warm(again)
+    return Warm(last, torch.cuda.max_memory_allocated(device) - held)

@@ -20,11 +20,11 @@ from app.core.latency.profile_file import profile_filename
 from app.core.latency.status import Progress
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import Family
-from app.encoder.device.failures import on_device
+from app.encoder.device.device import on_device
 from app.encoder.encoder import Encoder
 from app.encoder.measuring.measure import measure_profile
 from app.encoder.measuring.record import profile_key
-from app.encoder.measuring.scopes import SCOPES
+from app.encoder.measuring.series import SCOPES
 from app.encoder.measuring.states import cold_start_of, measure_cold, measure_idle
 from app.encoder.measuring.warmup import WarmupRule, default_warmup
 from app.profiles import load_profile, save_profile

@@ -1,4 +1,4 @@
-"""The vision encoder: network, checkpoint, device runner and measuring. Needs torch, no web stack.
+"""The vision encoder: device, network, runtimes, and measuring.
 
-Start at :func:`app.encoder.loading.load_encoder`.
+The package needs torch and no web stack. Start at :func:`app.encoder.loading.load_encoder`.
 """

@@ -1,4 +1,4 @@
-"""The encoder: a network run on a device, which prepares crops and turns them into tokens."""
+"""Encode images: prepare crops on the host and the device, and turn them into vision tokens."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from app.core.plan.tokens import TokenKind, pooling_windows, token_sequence
 from app.core.plan.work import cutting_bytes, pass_bytes
 from app.encoder.device.device import elapsed_ms, mark, synchronise
 from app.encoder.device.memory import check_fits
-from app.encoder.device.transfers import pinned
-from app.encoder.network.padding import MaskOrder, content_share, padding_state
 from app.encoder.network.preprocess import (
+    MaskOrder,
     Pixels,
     as_tensor,
     check_pixels,
+    content_share,
     image_to_patches,
+    padding_state,
     patches_shape,
 )
 from app.encoder.runtimes.base import Runtime
@@ -36,11 +37,11 @@ from app.encoder.runtimes.fidelity import StageAgreement
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedCrops:
-    """What one pass takes, on the encoder's device.
+    """Hold the inputs of one pass, on the encoder's device.
 
     ``patches`` [C, P, 588] in the encoder's dtype, global crop first; ``pool_index`` int64 [N, W]
-    and ``padding_state`` int64 [C, P] as :meth:`VisionBackbone.connect` reads them; ``positions``
-    int64 [N], where each token goes in the image's prompt tokens, on the host.
+    and ``padding_state`` int64 [C, P] as in :meth:`VisionBackbone.connect`; ``positions`` int64
+    [N] on the host, the place of each token in the image's prompt tokens.
     """
 
     patches: Tensor
@@ -59,10 +60,9 @@ class PreparedCrops:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HostImage:
-    """An image that waits on the host for its turn on another device.
+    """Hold an image on the host until its turn on another device.
 
-    ``memory`` is pinned, uint8: the pixels and then the padding state, which cross the bus in one
-    copy.
+    ``memory`` is pinned, uint8: the pixels, then the padding state, for one copy over the bus.
     """
 
     memory: Tensor
@@ -74,17 +74,17 @@ class HostImage:
         check_pixels(pixels, plan)
         made = cls(pinned(3 * plan.image.width * plan.image.height + state.numel()), plan)
         array = pixels.numpy() if isinstance(pixels, Tensor) else pixels
-        np.copyto(made.pixels.numpy(), array)  # takes arrays that may not be written to
+        np.copyto(made.pixels.numpy(), array)  # takes read-only arrays, too
         made.parts(made.memory)[1].copy_(state)
         return made
 
     @property
     def pixels(self) -> Tensor:
-        """uint8 [H, W, 3]."""
+        """Return the pixels, uint8 [H, W, 3]."""
         return self.parts(self.memory)[0]
 
     def parts(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """The pixels and the padding state, uint8 [C, P], in a copy of ``memory``."""
+        """Split a copy of ``memory`` into the pixels and the padding state, uint8 [C, P]."""
         image, (crops, patches, _) = self.plan.image, patches_shape(self.plan)
         pixels = 3 * image.width * image.height
         state = memory[pixels:].view(crops, patches)
@@ -96,12 +96,17 @@ class HostImage:
 
 
 Staged = PreparedCrops | HostImage
-"""An image for which everything is done that needs no device but the CPU."""
+"""An image after all the work of the CPU, ready for the device."""
+
+
+def pinned(count: int) -> Tensor:
+    """Allocate pinned memory of ``count`` bytes, uint8 [count], uninitialised."""
+    return torch.empty(count, dtype=torch.uint8, pin_memory=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VisionTokens:
-    """``tokens`` [N, L] in prompt order; ``positions`` int64 [N] in the image's prompt tokens."""
+    """Hold ``tokens`` [N, L] in prompt order, and ``positions`` int64 [N] in the prompt tokens."""
 
     tokens: Tensor
     positions: Tensor
@@ -109,9 +114,9 @@ class VisionTokens:
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """One pass in ms, from crops on the device to tokens ready, and its two parts.
+    """Hold the times of one pass in ms, from crops on the device to tokens, and of its two parts.
 
-    ``cpu_ms`` is the CPU time that the whole process spent meanwhile, over all its threads.
+    ``cpu_ms`` is the CPU time of the whole process during the pass, over all threads.
     """
 
     vit_ms: float
@@ -122,11 +127,13 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoder:
-    """Build one with :func:`app.encoder.loading.load_encoder`.
+    """Run a runtime on a device. :func:`app.encoder.loading.load_encoder` makes an encoder.
 
-    Calls may follow in any order, one at a time; only :meth:`stage` may come from any thread.
-    ``fidelity`` is how near the runtime came to the plain float32 network, None if not compared.
-    ``note`` is for the operator, where the encoder is not the one that was hoped for.
+    Calls come in any order, one at a time; only :meth:`stage` may come from any thread.
+
+    Attributes:
+        fidelity: the runtime's agreement with the plain float32 network; None if not compared.
+        note: tells the operator of a dtype other than the fastest; None without such a change.
     """
 
     family: Family
@@ -139,10 +146,10 @@ class Encoder:
     note: str | None = None
 
     def stage(self, pixels: Pixels, plan: CropPlan) -> Staged:
-        """Everything that ``pixels``, uint8 RGB [H, W, 3], need before they need the device.
+        """Do all the work on ``pixels``, uint8 RGB [H, W, 3], that needs no device.
 
-        On a CPU that is all of it. For another device it is a copy in pinned memory, from which
-        the pixels cross the bus once, as bytes: crops are cut where they are used.
+        For a CPU the result is the prepared crops. For another device the result is a copy in
+        pinned memory: the pixels cross the bus once, as bytes, and the device cuts the crops.
 
         Raises:
             EncoderMismatch: the plan is for another family or crop side.
@@ -155,7 +162,7 @@ class Encoder:
         return HostImage.of(pixels, plan, state)
 
     def upload(self, staged: Staged) -> PreparedCrops:
-        """The crops on the device; copying and cutting may still be under way on return."""
+        """Put the crops on the device; the copy and the cut may still run on return."""
         if isinstance(staged, PreparedCrops):
             return staged
         return self._cut(staged, staged.memory.to(self.device, non_blocking=True))
@@ -165,14 +172,14 @@ class Encoder:
         return self._prepare(pixels, state.long(), staged.plan)
 
     def prepare(self, pixels: Pixels, plan: CropPlan) -> PreparedCrops:
-        """:meth:`stage`, then :meth:`upload`."""
+        """Call :meth:`stage`, then :meth:`upload`."""
         return self.upload(self.stage(pixels, plan))
 
     def prepare_timed(self, pixels: Pixels, plan: CropPlan) -> tuple[PreparedCrops, float | None]:
-        """:meth:`prepare`, waiting until the crops are there.
+        """Call :meth:`prepare` and wait for the crops.
 
-        And the ms of it that the copy over the bus took, by the device's clock; None where there
-        is no bus.
+        Returns:
+            The crops, and the ms of the copy over the bus by the device's clock, None on a CPU.
         """
         staged = self.stage(pixels, plan)
         if isinstance(staged, PreparedCrops):
@@ -190,8 +197,10 @@ class Encoder:
         return PreparedCrops(patches, pool_index, state, positions)
 
     def check(self, plan: CropPlan) -> None:
-        """Raise EncoderMismatch unless this encoder can run the plan; any margins and max_crops
-        will do, as they only choose crops and tokens.
+        """Refuse a plan for another encoder. Margins and max_crops are free.
+
+        Raises:
+            EncoderMismatch: the plan is for another family or crop side.
         """
         config = plan.config
         if config.family != self.family:
@@ -211,10 +220,13 @@ class Encoder:
             )
 
     def check_memory(self, total_crops: int, images: Sequence[CropPlan] = ()) -> None:
-        """Raise OutOfDeviceMemory if a pass over so many crops would not fit now.
+        """Refuse a pass over ``total_crops`` crops if the free memory is too small.
 
         Args:
-            images: the plans of those whose crops are still to be cut on the device.
+            images: the plans of the images with crops still to be cut on the device.
+
+        Raises:
+            OutOfDeviceMemory: the pass would not fit now.
         """
         per_value, cutting = self.dtype.itemsize, cutting_bytes(images)
 
@@ -224,18 +236,18 @@ class Encoder:
         check_fits(self.device, total_crops, needed)
 
     def run(self, prepared: PreparedCrops) -> VisionTokens:
-        """The vision tokens of one image; on CUDA they may still be under way on return."""
+        """Encode one image. On CUDA the pass may still run on return."""
         with torch.inference_mode():
             features = self.runtime.encode_patches(prepared.patches)
             tokens = self.runtime.connect(features, prepared.pool_index, prepared.padding_state)
         return VisionTokens(tokens, prepared.positions)
 
     def run_timed(self, prepared: PreparedCrops) -> StageTimes:
-        """How long one pass takes. Waits until the tokens are there."""
+        """Time one pass, and wait for its tokens."""
         return self._timed_pass(prepared)[1]
 
     def encode(self, batch: Sequence[PreparedCrops]) -> tuple[list[VisionTokens], StageTimes]:
-        """Several images in one pass: the tokens of each, and the times of the whole.
+        """Encode several images in one pass: the tokens of each, and the times of the pass.
 
         Raises:
             ValueError: no images.
@@ -247,7 +259,7 @@ class Encoder:
 
     @torch.inference_mode()
     def _timed_pass(self, prepared: PreparedCrops) -> tuple[Tensor, StageTimes]:
-        synchronise(self.device)  # earlier work is not this pass's
+        synchronise(self.device)  # so that no earlier work is timed
         cpu = time.process_time()
         start = mark(self.device)
         features = self.runtime.encode_patches(prepared.patches)
@@ -265,14 +277,14 @@ class Encoder:
 
 @lru_cache(maxsize=256)
 def token_layout(grid: Grid, config: CropConfig, device: torch.device) -> tuple[Tensor, Tensor]:
-    """``pool_index`` [N, W] on ``device`` and ``positions`` [N] on the host, both int64.
+    """Cache ``pool_index`` [N, W] on ``device`` and ``positions`` [N] on the host, both int64.
 
-    Shared: never written.
+    Callers share the tensors and never write to them.
     """
     sequence = token_sequence(grid, config)
     positions = [at for at, kind in enumerate(sequence) if kind is TokenKind.PATCH]
     index = torch.tensor(pooling_windows(grid, config))
-    if device.type == "cuda":  # from pageable memory it would wait for the pass under way
+    if device.type == "cuda":  # a copy from pageable memory would wait for the running pass
         index = index.pin_memory().to(device, non_blocking=True)
     return index, torch.tensor(positions)
 
@@ -281,22 +293,22 @@ def token_layout(grid: Grid, config: CropConfig, device: torch.device) -> tuple[
 def shifted_layout(
     grid: Grid, config: CropConfig, device: torch.device, first_patch: int
 ) -> Tensor:
-    """``pool_index`` of an image whose first patch is ``first_patch`` of its pass.
+    """Cache the ``pool_index`` of an image with its first patch at ``first_patch`` of a pass.
 
-    Kept, as few images of few tilings have a pass in common: 40 kB each.
+    An entry takes 40 kB. Images of a pass have few tilings, so entries are used again.
     """
     return shifted(token_layout(grid, config, device)[0], first_patch)
 
 
 def shifted(pool_index: Tensor, patches: int) -> Tensor:
-    """Move windows by so many patches; -1 stays, where there is no patch."""
+    """Move windows by ``patches`` patches; -1 stays for a missing patch."""
     return torch.where(pool_index >= 0, pool_index + patches, pool_index) if patches else pool_index
 
 
 def join(batch: Sequence[PreparedCrops]) -> PreparedCrops:
-    """Several images as one pass: their crops, and their tokens, one image after the other.
+    """Join images into one pass: their crops, and their tokens, one image after the other.
 
-    ``positions`` stay those of each image's own prompt.
+    ``positions`` stay the places in each image's own prompt.
     """
     if len(batch) == 1:
         return batch[0]

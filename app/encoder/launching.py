@@ -1,14 +1,21 @@
-"""One pass over several images, launched: the next may follow before it is done."""
+"""Launch one pass over several images, with the copies over the bus beside the computing.
+
+Pinned memory is expensive to get, so torch caches it. A block is reused after the end of its last
+reference and of all torch's copies from or to it (``record_event`` in aten's Copy.cu, ``free`` in
+CachingHostAllocator.h). Memory of the GPU belongs to its allocation's stream. For a use on another
+stream, either torch is told of the use, or the memory is held until the host has waited for the
+other stream.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from app.encoder.device.transfers import Download, download, upload, wait_for_downloads
 from app.encoder.encoder import (
     Encoder,
     HostImage,
@@ -24,26 +31,26 @@ from app.encoder.network.preprocess import image_to_patches
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Launched:
-    """A pass that may still be under way. It must be kept until its images are had.
+    """Hold a pass that may still run. Hold the object until :meth:`images` returns.
 
-    ``tokens`` [N, L] are those of all images, on the host or on their way there, and ``positions``
-    those of each image's own prompt.
+    ``tokens`` [N, L] are the tokens of all images, on the host or on their way to the host.
+    ``positions`` are the places in each image's own prompt.
     """
 
     tokens: Tensor | Download
     positions: tuple[Tensor, ...]
 
     def is_done(self) -> bool:
-        """Tell whether the tokens are on the host."""
+        """Return True if the tokens are on the host."""
         return isinstance(self.tokens, Tensor) or self.tokens.is_done()
 
     def wait(self) -> None:
-        """Return once they are; from any thread."""
+        """Wait for the tokens on the host, in any thread."""
         if isinstance(self.tokens, Download):
             self.tokens.wait()
 
     def images(self) -> list[VisionTokens]:
-        """The tokens of each image, on the host. Waits if it must."""
+        """Return the tokens of each image on the host, after a wait if necessary."""
         tokens = self.tokens if isinstance(self.tokens, Tensor) else self.tokens.wait()
         parts = torch.split(tokens, [len(positions) for positions in self.positions])
         return [VisionTokens(*one) for one in zip(parts, self.positions, strict=True)]
@@ -51,12 +58,11 @@ class Launched:
 
 @torch.inference_mode()
 def launch(encoder: Encoder, batch: Sequence[Staged]) -> Launched:
-    """Begin one pass over several images, whose tokens go to the host.
+    """Begin one pass over several images, with their tokens copied to the host.
 
-    On a CPU it is over on return. On a GPU the host waits for nothing, but for an image that is
-    resized on the CPU and the first of its tiling. An earlier pass may still be under way: all that
-    computes is in one stream, so this one's images are cut into the runtime's input when that one's
-    have been read.
+    On a CPU the pass is over on return. On a GPU the host waits only for an image resized on the
+    CPU, and for the first image of a tiling. An earlier pass may still run: one stream computes
+    both, so this pass's images enter the runtime's input after the earlier pass has read its own.
 
     Raises:
         ValueError: no images.
@@ -71,7 +77,7 @@ def launch(encoder: Encoder, batch: Sequence[Staged]) -> Launched:
         )
     crops = _cut_all(encoder, on_host)
     features = encoder.runtime.encode_patches(crops.patches)
-    wait_for_downloads(encoder.device)  # a runtime may write its tokens where the last ones lie
+    wait_for_downloads(encoder.device)  # the tokens may overwrite those of the last pass
     tokens = encoder.runtime.connect(features, crops.pool_index, crops.padding_state)
     positions = tuple(_positions(encoder, image) for image in on_host)
     return Launched(download(tokens), positions)
@@ -101,3 +107,64 @@ def _cut_all(encoder: Encoder, images: Sequence[HostImage]) -> PreparedCrops:
 
 def _positions(encoder: Encoder, image: HostImage) -> Tensor:
     return token_layout(image.plan.grid, image.plan.config, encoder.device)[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CopyStreams:
+    """Hold one stream for each direction: downloads wait for a pass, uploads do not."""
+
+    up: torch.cuda.Stream
+    down: torch.cuda.Stream
+
+
+@lru_cache(maxsize=8)
+def copy_streams(device: torch.device) -> CopyStreams:
+    """Return the two shared copy streams of a GPU. Calls come from one thread at a time."""
+    up = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch
+    down = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch
+    return CopyStreams(up, down)
+
+
+def upload(memory: Tensor, device: torch.device) -> Tensor:
+    """Copy pinned memory to the device beside its current stream, which then waits for the copy."""
+    streams, current = copy_streams(device), torch.cuda.current_stream(device)
+    with torch.cuda.stream(streams.up):
+        copy = memory.to(device, non_blocking=True)
+    current.wait_stream(streams.up)
+    copy.record_stream(current)  # needed if the pass fails, and nobody holds the copy
+    return copy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Download:
+    """Hold a tensor on its way to the host, until the copy has ended."""
+
+    host: Tensor
+    source: Tensor
+    done: torch.cuda.Event
+
+    def is_done(self) -> bool:
+        """Return True if the copy has ended."""
+        return bool(self.done.query())  # type: ignore[no-untyped-call]  # torch
+
+    def wait(self) -> Tensor:
+        """Wait without use of the CPU, in any thread; return the tensor in pinned memory."""
+        self.done.synchronize()
+        return self.host
+
+
+def download(source: Tensor) -> Download:
+    """Copy a result of the current stream to pinned memory, beside the stream's later work."""
+    down = copy_streams(source.device).down
+    host = torch.empty(source.shape, dtype=source.dtype, pin_memory=True)
+    down.wait_stream(torch.cuda.current_stream(source.device))
+    with torch.cuda.stream(down):
+        host.copy_(source, non_blocking=True)
+    done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # torch
+    done.record(down)
+    return Download(host, source, done)
+
+
+def wait_for_downloads(device: torch.device) -> None:
+    """Hold back the later work of the current stream until earlier results are copied."""
+    torch.cuda.current_stream(device).wait_stream(copy_streams(device).down)

@@ -12,17 +12,21 @@ import torch
 from app.core.errors import CheckpointError, RuntimesDisagree
 from app.core.plan.families import Family
 from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
-from app.encoder.device.device import choose_device, choose_dtype, dtype_name, forbid_tf32
-from app.encoder.device.failures import on_device
+from app.encoder.device.device import (
+    choose_device,
+    choose_dtype,
+    dtype_name,
+    forbid_tf32,
+    on_device,
+)
 from app.encoder.device.threads import use_fastest_threads
 from app.encoder.encoder import Encoder
 from app.encoder.network.backbone import VisionBackbone
 from app.encoder.network.checkpoint import load_checkpoint
-from app.encoder.network.padding import MaskOrder
-from app.encoder.network.random_weights import random_backbone
+from app.encoder.network.preprocess import MaskOrder
 from app.encoder.runtimes.choose import COARSER, choose
 from app.encoder.runtimes.fidelity import Reference, plain_reference
-from app.encoder.sample import check_sample, noise_crops, sample_of
+from app.encoder.synthetic import check_sample, noise_crops, random_backbone, sample_of
 
 log = logging.getLogger(__name__)
 

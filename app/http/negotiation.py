@@ -20,6 +20,8 @@ def preferred(request: Request, *offers: str) -> str:
     """
     accept = ",".join(request.headers.getlist("accept")).lower()
     ranges = [found for text in accept.split(",") if (found := _media_range(text))]
+    if not ranges:
+        return offers[0]
 
     def rank(offer: str) -> tuple[float, bool]:
         quality, fitness = mimeparse.quality_and_fitness_parsed(offer, ranges)

@@ -75,30 +75,34 @@ class OutputParameters(PlanParameters):
         return Output(self.format, self.quality, self.resample)
 
 
-async def refuse_repeats(request: Request) -> None:
-    """Refuse a repeated parameter. Otherwise only its last value would count.
-
-    Raises:
-        MalformedRequest: naming the parameter.
-    """
-    given = request.query_params
-    if len(given) == len(given.multi_items()):
-        return
-    names = [name for name, _ in given.multi_items()]
-    name = next(name for name in names if names.count(name) > 1)
-    raise MalformedRequest(
-        f"parameter {name} is given {names.count(name)} times",
-        parameter=name,
-        limit=1,
-        actual=names.count(name),
-    )
-
-
 async def the_service(request: Request) -> Service:
     """Return the service of the application."""
     service: Service = request.app.state.service
     return service
 
 
-ServiceDependency = Annotated[Service, Depends(the_service)]
-"""FastAPI runs a plain function in a thread, for a ms; both dependencies are coroutines."""
+async def the_service_without_repeats(request: Request) -> Service:
+    """Return the service to a query that names each parameter once.
+
+    Otherwise only the last of several values would count.
+
+    Raises:
+        MalformedRequest: naming the repeated parameter.
+    """
+    given = request.query_params
+    if len(given) < len(given.multi_items()):
+        names = [name for name, _ in given.multi_items()]
+        name = next(name for name in names if names.count(name) > 1)
+        raise MalformedRequest(
+            f"parameter {name} is given {names.count(name)} times",
+            parameter=name,
+            limit=1,
+            actual=names.count(name),
+        )
+    return await the_service(request)
+
+
+# Coroutines, because FastAPI runs a plain function in a thread: that takes a ms.
+ServiceDependency = Annotated[Service, Depends(the_service_without_repeats)]
+ProbedService = Annotated[Service, Depends(the_service)]
+"""For health: machines add parameters of their own, and some of them twice."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from app import __version__
 from app.core.latency.status import EncoderStatus
 from app.http.answers import json_answer
-from app.http.parameters import ServiceDependency
+from app.http.parameters import ProbedService
 from app.schemas.latency import EncoderAnswer
 from app.schemas.service import HealthAnswer, HealthStatus, ReadyAnswer, ReadyStatus
 
@@ -20,7 +20,7 @@ router = APIRouter(tags=["service"])
     response_model=HealthAnswer,
     responses={503: {"model": HealthAnswer}},
 )
-async def healthz(service: ServiceDependency) -> Response:
+async def healthz(service: ProbedService) -> Response:
     """Answer 503 only for a stalled or dead encoder: a restart is the cure."""
     status = service.encoder.status()
     broken = status.worker if status.worker in ("stalled", "dead") else None
@@ -36,7 +36,7 @@ async def healthz(service: ServiceDependency) -> Response:
     response_model=ReadyAnswer,
     responses={503: {"model": ReadyAnswer}},
 )
-async def readyz(service: ServiceDependency) -> Response:
+async def readyz(service: ProbedService) -> Response:
     """Answer 503 while the encoder loads, or after it failed, stalled or died.
 
     Planning answers before that. A running measurement of the profile does not delay readiness.

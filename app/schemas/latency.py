@@ -1,4 +1,4 @@
-"""Latencies as answers."""
+"""The answers about latency and the encoder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.schemas.profile_use import ProfileInUseAnswer
 
 
 class VisionMs(Mirror):
-    """From crops on the device to vision tokens ready (ViT, pooling, projection), ms."""
+    """Time the way from crops on the device to vision tokens, ms: ViT, pooling, projection."""
 
     p50: Rounded
     p95: Rounded
@@ -20,7 +20,7 @@ class VisionMs(Mirror):
 
 
 class StagesMs(BaseModel):
-    """Time per stage, ms; null where the stage did not happen or is not known by itself.
+    """Time each stage, ms; null for a stage that did not happen or has no time of its own.
 
     ``vit`` and ``connector`` are medians and the parts of ``vision_ms``; the others are beside it.
     ``transfer``, the copy over the bus to a GPU, is a part of ``preprocess``.
@@ -91,7 +91,7 @@ class LatencyAnswer(BaseModel):
 
 
 class EncoderAnswer(Mirror):
-    """The encoder's state, the worker's, the profile's."""
+    """Tell the states of the encoder, its worker and its profile."""
 
     state: EncoderState
     worker: WorkerState

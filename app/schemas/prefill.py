@@ -1,4 +1,4 @@
-"""A measured prefill as an answer."""
+"""The answer about a measured prefill."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PrefillLengthAnswer(Mirror):
 
 
 class PrefillAnswer(BaseModel):
-    """The line, how far it can be trusted, and everything it was fitted to."""
+    """Give the fitted line, its errors, and all timed prompts."""
 
     url: str
     path: str

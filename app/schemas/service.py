@@ -1,4 +1,4 @@
-"""Families, health and problems as answers."""
+"""The answers about families and health, and problems."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ReadyAnswer(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457 problem details, `application/problem+json`; more members by type."""
+    """Describe a problem by RFC 9457, `application/problem+json`; each type adds members."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -22,18 +22,17 @@ from app.core.plan.plan import make_plan
 from app.encoder.loading import reference_of
 from app.encoder.network.backbone import VisionBackbone
 from app.encoder.network.preprocess import image_to_patches
-from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.base import Eager, Runtime
 from app.encoder.runtimes.choose import available
 from app.encoder.runtimes.fidelity import compare
 from app.encoder.runtimes.packed import Packed
+from app.encoder.synthetic import random_backbone
 from app.profiles import load_profile
 from benchmarks import encoder as benchmark
 from benchmarks import fidelity, profile
-from benchmarks.baselines import as_images
+from benchmarks.baselines import Released, as_images
 from benchmarks.encoder_rows import line
 from benchmarks.reference_file import read_reference
-from benchmarks.released import Released
 from benchmarks.table import NO_TIME, Counts, Makers, Table
 from benchmarks.timing import Budget
 from benchmarks.variants import Variant, of_runtime

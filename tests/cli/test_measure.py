@@ -13,7 +13,7 @@ from app.core.latency.profile_file import profile_filename
 from app.core.plan.families import Family, family_named
 from app.encoder.encoder import Encoder
 from app.encoder.measuring.record import profile_key
-from app.encoder.network.checkpoint import meta_backbone
+from app.encoder.network.backbone import meta_backbone
 from app.encoder.runtimes.base import Eager
 from app.profiles import load_profile, save_profile
 from tests.cli.conftest import Run
@@ -79,7 +79,9 @@ def test_a_spent_budget_is_said(
 ) -> None:
     """What was not measured is not made up."""
     looks = iter(range(10))
-    monkeypatch.setattr("app.encoder.measuring.pace.Timekeeper.is_over", lambda _: next(looks) >= 3)
+    monkeypatch.setattr(
+        "app.encoder.measuring.warmup.Timekeeper.is_over", lambda _: next(looks) >= 3
+    )
     result = run("measure", "--counts", "1-3", "--warmup", 0, "--budget", 60)
     assert result.exit_code == 0
     assert "not complete" in result.stdout

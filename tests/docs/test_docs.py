@@ -1,6 +1,7 @@
 """The documentation is complete: every setting, every route and every error appears in it."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -55,15 +56,47 @@ def test_every_dependency_has_its_reason():
         assert name in page, name
 
 
-def test_every_page_is_in_the_index_and_every_link_leads_somewhere():
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def test_every_page_is_in_the_index():
     index = (DOCS / "README.md").read_text()
     for page in DOCS.glob("*/*.md"):
         assert f"]({page.relative_to(DOCS)})" in index, page.name
-    for page in [*DOCS.rglob("*.md"), ROOT / "README.md"]:
-        for part in page.read_text().split("](")[1:]:
-            target = part.split(")")[0].split("#")[0]
-            if target and "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading_in_it(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        target, _, anchor = link.partition("#")
+        if "://" in target:
+            continue
+        file = page.parent / target if target else page
+        assert file.exists(), link
+        assert not anchor or anchor in anchors(file), link
+
+
+def anchors(page):
+    """The names of a page's headings in a link, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_names_is_there(page):
+    named = re.findall(r"`((?:app|benchmarks|docs|tests|docker)/[^` ]*)`", page.read_text())
+    missing = [name for name in named if not (ROOT / name).exists()]
+    assert not missing
+
+
+def test_the_index_leads_to_the_code_of_each_rule():
+    """A row of its first table names a file, and what to look for in it."""
+    rows = re.findall(r"`(app/[^`]+\.py)`, `(\w+)`", (DOCS / "README.md").read_text())
+    assert len(rows) >= 5
+    for file, name in rows:
+        assert re.search(
+            rf"^(def|class) {name}\b|^{name}\b", (ROOT / file).read_text(), re.MULTILINE
+        )
 
 
 def test_the_readme_has_no_blanks():

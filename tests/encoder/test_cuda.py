@@ -18,12 +18,11 @@ from app.encoder.encoder import Encoder, HostImage
 from app.encoder.launching import launch
 from app.encoder.loading import load_encoder, reference_of
 from app.encoder.network.preprocess import MAX_CUDA_SHRINKING, image_to_patches
-from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.base import Eager
 from app.encoder.runtimes.choose import MAKERS
 from app.encoder.runtimes.fidelity import agreement, compare
 from app.encoder.runtimes.graphs import CudaGraphs, CudaRecorder
-from app.encoder.sample import check_sample
+from app.encoder.synthetic import check_sample, random_backbone
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")

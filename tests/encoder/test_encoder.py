@@ -171,11 +171,6 @@ def test_gpus_without_bfloat16_compute_in_float16(
     assert devices.choose_dtype("float32", torch.device("cuda", 0)) == torch.float32
 
 
-def test_the_matmul_rate_is_positive() -> None:
-    """A calibration gives a finite rate in any dtype."""
-    assert 0 < devices.matmul_gflop_per_s(CPU, torch.float32, size=64) < float("inf")
-
-
 def test_the_encoder_needs_no_web_stack() -> None:
     """Importing it must work on a bare machine: only torch, numpy and our core;
     safetensors only to read a checkpoint."""

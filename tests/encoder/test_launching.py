@@ -13,8 +13,7 @@ from app.core.plan.plan import CropPlan, make_plan
 from app.encoder import launching
 from app.encoder.encoder import Encoder, HostImage, shifted, shifted_layout, token_layout
 from app.encoder.launching import launch
-from app.encoder.network.padding import content_share, padding_state
-from app.encoder.network.preprocess import patches_shape
+from app.encoder.network.preprocess import content_share, padding_state, patches_shape
 from tests.encoder.reference import CPU, pattern_image
 
 SIZES = ((150, 90), (84, 84), (60, 200), (90, 150))

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from app.core.plan.families import DEFAULT_FAMILY, family_named
-from app.encoder.network.padding import PaddingState
-from app.encoder.sample import PHOTO, check_sample, photo_crops
+from app.encoder.network.preprocess import PaddingState
+from app.encoder.synthetic import PHOTO, check_sample, photo_crops
 from tests.encoder.reference import CPU, Vectors
 
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"

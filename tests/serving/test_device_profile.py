@@ -1,7 +1,6 @@
 """Measurements of the profile: one at a time, in the background, each with a known end."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 
 import pytest
@@ -15,17 +14,8 @@ from app.core.errors import (
     UnknownMeasurement,
 )
 from app.core.latency.status import MeasurementRequest, MeasurementState
-from app.serving.device.worker import DeviceWorker
 from app.serving.latency.device_profile import DeviceProfile
 from app.serving.latency.measurements import REMEMBERED, Measurement
-
-
-@pytest.fixture
-def worker() -> Iterator[DeviceWorker]:
-    worker = DeviceWorker(queue_limit=2, stall_s=5)
-    worker.start()
-    yield worker
-    worker.stop()
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import torch
 
 from app.core.plan.families import family_named
 from app.encoder.encoder import Encoder
-from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.base import Eager
+from app.encoder.synthetic import random_backbone
 
 CPU = torch.device("cpu")
 

@@ -1,1 +1,1 @@
-"""The device of an encoder: its choice, memory, threads, copies and failures."""
+"""The device of an encoder: its choice, clock, failures, memory and threads."""

@@ -1,4 +1,4 @@
-"""What settings and command line choose from; where torch is, each is made."""
+"""Choices of the settings and the command line. This file imports no torch."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ RuntimeChoice = Literal[
     "cuda-graphs-fp8",
     "compiled",
 ]
-"""docs/method/runtimes.md says what each is; ``app.encoder.runtimes.choose`` makes them."""
+"""docs/method/runtimes.md explains each runtime; ``app.encoder.runtimes.choose`` makes them."""

@@ -1,4 +1,4 @@
-"""The device an encoder runs on: choosing it, naming it, timing on it, calibrating it."""
+"""The device of an encoder: its choice, name, clock and failures."""
 
 from __future__ import annotations
 
@@ -6,40 +6,36 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
 
-from app.core.errors import EncoderUnavailable
+from app.core.errors import DeviceLost, EncoderUnavailable
 from app.cores import available_cores
 from app.encoder.device.choices import DeviceChoice, DtypeChoice
-from app.encoder.device.memory import free_bytes
-from app.encoder.runtimes.packed import PackedLinear, can_pack
+from app.encoder.device.memory import in_device_memory
 
+T = TypeVar("T")
 Mark = float | torch.cuda.Event
-
 TENSOR_CORES = (7, 0)
-"""The first compute capability whose float16 products are faster than those of float32."""
+"""The first compute capability with faster products in float16 than in float32."""
 CPU_INFO = Path("/proc/cpuinfo")
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
-"""Sums of int8 products in 32 bits. Without them OpenVINO's sums saturate at 16 bits, and features
-are off by a sixth."""
-COPIED_BYTES = 2 * 2**30
-"""Read, and as many written: in a millisecond on an H200, so that launching is none of it."""
+"""A CPU with any of these flags sums int8 products in 32 bits. On other CPUs OpenVINO's sums
+saturate at 16 bits, and features are off by a sixth."""
 ONE_CAPTURE = threading.Lock()
-"""Held while a CUDA graph is captured: PyTorch allows one capture in a process at a time, and CUDA
-none while the device is waited for."""
+"""Hold this lock to capture a CUDA graph, or to wait for the device. PyTorch allows one capture at
+a time in a process, and CUDA allows no wait during a capture."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def choose_device(choice: DeviceChoice = "auto") -> torch.device:
-    """CUDA where there is one, else the CPU.
+    """Choose CUDA if torch finds a GPU, else the CPU.
 
     Raises:
-        EncoderUnavailable: CUDA was asked for and there is none.
+        EncoderUnavailable: the choice is CUDA, and torch finds no GPU.
     """
     available = torch.cuda.is_available()
     if choice == "cuda" and not available:
@@ -50,9 +46,10 @@ def choose_device(choice: DeviceChoice = "auto") -> torch.device:
 
 
 def choose_dtype(choice: DtypeChoice, device: torch.device) -> torch.dtype:
-    """Choose bfloat16 where the device multiplies it in hardware.
+    """Choose bfloat16 on a device with hardware for its products.
 
-    Else float16 on a GPU that has tensor cores for it (V100, T4), and float32 anywhere else.
+    The next choice is float16 on a GPU with tensor cores for float16 (V100, T4). All other devices
+    compute in float32.
     """
     if choice != "auto":
         return _DTYPES[choice]
@@ -65,35 +62,35 @@ def choose_dtype(choice: DtypeChoice, device: torch.device) -> torch.dtype:
 
 
 def device_name(device: torch.device) -> str:
-    """The model of the GPU, or of the CPU with the number of cores this process may use."""
+    """Name the model of the GPU, or of the CPU with the number of cores for this process."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     return f"{_cpu_info('model name') or 'CPU'} ({available_cores()} cores)"
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """``bfloat16``, not ``torch.bfloat16``."""
+    """Name a dtype as ``bfloat16``, not ``torch.bfloat16``."""
     return str(dtype).removeprefix("torch.")
 
 
 def dtype_named(name: str) -> torch.dtype:
-    """The inverse of :func:`dtype_name`, for the dtypes that an encoder computes in.
+    """Return the dtype of a name: the inverse of :func:`dtype_name` for an encoder's dtypes.
 
     Raises:
-        KeyError: it is none of them.
+        KeyError: no encoder computes in a dtype of this name.
     """
     return _DTYPES[name]
 
 
 def forbid_tf32() -> None:
-    """Let no product of float32 on CUDA be rounded to TF32's 10 bits, in this process."""
-    # By the older of torch's two switches, which sets both: where they differ, reading one raises.
+    """Forbid CUDA to round products of float32 to TF32's 10 bits, in this process."""
+    # The older of torch's two switches sets both. Reading either raises if the two differ.
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """:func:`forbid_tf32` for a while. Only products matter: the network has no convolution."""
+    """Forbid TF32 for a while. Only products matter: the network has no convolution."""
     before = torch.backends.cuda.matmul.fp32_precision
     forbid_tf32()
     try:
@@ -104,17 +101,17 @@ def exact_float32() -> Iterator[None]:
 
 
 def multiplies_int8() -> bool:
-    """Tell whether this CPU sums products of int8 without loss."""
+    """Return True if this CPU sums products of int8 without loss."""
     return not INT8_FLAGS.isdisjoint(_cpu_flags())
 
 
 def _cpu_flags() -> list[str]:
-    """The features of the CPU, which Linux calls ``flags``, on Arm ``Features``."""
+    """List the features of the CPU. Linux calls them ``flags``, on Arm ``Features``."""
     return f"{_cpu_info('flags')} {_cpu_info('Features')}".split()
 
 
 def _cpu_info(field: str) -> str:
-    """The first value of a field of Linux's description of the CPU; empty elsewhere."""
+    """Read the first value of a field of ``/proc/cpuinfo``; empty on other systems."""
     try:
         lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -124,13 +121,13 @@ def _cpu_info(field: str) -> str:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until everything given to the device is done. The CPU is never behind."""
+    """Wait for all work given to the device. The CPU is never behind."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def mark(device: torch.device) -> Mark:
-    """A moment between two pieces of work on the device, for :func:`elapsed_ms`."""
+    """Mark a moment between two pieces of work on the device, for :func:`elapsed_ms`."""
     if device.type != "cuda":
         return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch
@@ -139,7 +136,7 @@ def mark(device: torch.device) -> Mark:
 
 
 def elapsed_ms(start: Mark, end: Mark) -> float:
-    """Ms between two marks; on CUDA only after :func:`synchronise`."""
+    """Return the ms between two marks. On CUDA, call :func:`synchronise` before."""
     if isinstance(start, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
         return float(start.elapsed_time(end))
     if isinstance(start, float) and isinstance(end, float):
@@ -147,60 +144,41 @@ def elapsed_ms(start: Mark, end: Mark) -> float:
     raise TypeError("the two marks were made on different devices")
 
 
-@torch.inference_mode()
-def matmul_gflop_per_s(
-    device: torch.device, dtype: torch.dtype, *, size: int | None = None, budget_s: float = 1.5
-) -> float:
-    """What the device reaches on one square product: the ceiling to hold an encoder's rate against.
+def on_device(device: torch.device, work: Callable[[], T]) -> T:
+    """Return the result of ``work``, and raise failures of the device by their names.
 
-    The best of up to ten products of normal noise; zeros would run faster on some hardware. On a
-    CPU also of oneDNN's product, as the best library is not the same everywhere: on AMD's
-    processors torch's own float32 product, which is MKL's, reaches half the rate of it.
+    torch raises ``AcceleratorError`` (once ``RuntimeError``) for every refused call of CUDA
+    (c10/cuda/CUDAException.cpp): for a broken context, but also for a lack of memory and for a
+    wrong argument. The process survives the last two. After an illegal access, a failed assertion
+    or a hardware error every later call of the process fails, too. So this function makes one more
+    call to tell the cases apart.
+
+    Raises:
+        DeviceLost: the device takes no call any more.
+        OutOfDeviceMemory: in place of torch's own error, if memory ran out.
     """
-    side = size or (8192 if device.type == "cuda" else 2048)
-    left = torch.randn(side, side, device=device).to(dtype)
-    right = torch.randn(side, side, device=device).to(dtype)
-    products: list[Callable[[], Tensor]] = [partial(torch.mm, left, right)]
-    if device.type == "cpu" and can_pack(dtype):
-        linear = nn.Linear(side, side, bias=False, device="meta")
-        linear.weight = nn.Parameter(right, requires_grad=False)
-        products.append(partial(PackedLinear(linear), left))
-    best_ms = min(_best_ms(device, product, budget_s / len(products)) for product in products)
-    return 2 * side**3 / best_ms / 1e6
+    try:
+        return in_device_memory(work)
+    except Exception as error:
+        lost = _why_lost(device)
+        if lost is None:
+            raise
+        told = dict.fromkeys((_first_line(error), _first_line(lost)))
+        reason = "; then: ".join(told)
+    # Only here, where torch's own error is gone: its frames hold the memory of the failed pass.
+    raise DeviceLost(f"the device takes no call any more, only a new process can: {reason}")
 
 
-def _best_ms(device: torch.device, product: Callable[[], object], budget_s: float) -> float:
-    product()  # not timed: libraries choose and warm a kernel
-    best_ms = float("inf")
-    deadline = time.perf_counter() + budget_s
-    for _ in range(10):
-        synchronise(device)
-        start = mark(device)
-        product()
-        end = mark(device)
-        synchronise(device)
-        best_ms = min(best_ms, elapsed_ms(start, end))
-        if time.perf_counter() > deadline:
-            break
-    return best_ms
+def _why_lost(device: torch.device) -> RuntimeError | None:
+    """Wait for the device, and return its error, or None if the device is well."""
+    try:
+        with ONE_CAPTURE:  # a wait would break another thread's capture
+            synchronise(device)
+    except RuntimeError as error:
+        return error
+    return None
 
 
-@torch.inference_mode()
-def copy_gb_per_s(device: torch.device) -> float:
-    """What the device reaches copying its own memory, bytes read plus written; the best of ten."""
-    size = _copied_bytes(device)
-    source = torch.ones(size, dtype=torch.uint8, device=device)
-    target = torch.zeros_like(source)
-    best_ms = _best_ms(device, partial(target.copy_, source), budget_s=1.0)
-    del source, target
-    if device.type == "cuda":
-        torch.cuda.empty_cache()  # gigabytes that nothing asks for again
-    return 2 * size / best_ms / 1e6
-
-
-def _copied_bytes(device: torch.device) -> int:
-    """Far beyond what any cache holds (60 MB on an H200), where there is room for it."""
-    if device.type != "cuda":
-        return 64 * 2**20
-    free = free_bytes(device)
-    return COPIED_BYTES if free is None else min(COPIED_BYTES, free // 4)
+def _first_line(error: Exception) -> str:
+    """Return CUDA's own words, without torch's advice on debugging after them."""
+    return str(error).partition("\n")[0] or repr(error)

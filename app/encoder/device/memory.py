@@ -1,4 +1,4 @@
-"""Memory of the device: what is free, and what a pass takes at its peak."""
+"""The memory of a device: free bytes, the peak of a pass, and refusals before memory ends."""
 
 from __future__ import annotations
 
@@ -12,38 +12,49 @@ import torch
 
 from app.core.errors import OutOfDeviceMemory
 
+try:
+    import psutil
+except ImportError:  # on a bare GPU machine
+    psutil = None
+
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
-MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 RESET_PEAK = "5"
 DEFAULT_POOL = (0, 0)
-"""The pool of all memory that was not allocated in a capture."""
+"""The pool of all memory from outside a capture."""
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
-"""What CUDA, the CPU's allocator and cuBLAS say where they raise a plain RuntimeError."""
+"""Words of CUDA, of the CPU's allocator and of cuBLAS in a plain RuntimeError."""
 
 T = TypeVar("T")
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Bytes that can still be allocated on the device; None if nothing tells.
+    """Count the bytes still free for allocation on the device; None if nothing tells.
 
-    On CUDA that includes what torch holds and does not use, but not the pools of captured graphs.
-    On a CPU it is what the machine has available, or a container's limit leaves, if that is less.
+    On CUDA the count includes torch's unused reserve, but not the pools of captured graphs.
+    On a CPU the count is the machine's available memory, or the rest of a container's limit, if
+    the rest is less.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return free + held - graph_pool_bytes(device)
-    told = linux_field(MEMINFO, "MemAvailable"), _cgroup_left()
+    told = available_bytes(), _cgroup_left()
     return min((left for left in told if left is not None), default=None)
 
 
-def graph_pool_bytes(device: torch.device) -> int:
-    """Bytes that captured CUDA graphs hold for what lies between their kernels.
+def available_bytes() -> int | None:
+    """Count the bytes of the machine's available memory; None without psutil."""
+    return None if psutil is None else int(psutil.virtual_memory().available)
 
-    To torch they are reserved and not allocated, as the tensors of a capture are gone after it; yet
-    no other work can have them (``PrivatePool`` in c10/cuda/CUDACachingAllocator.cpp).
+
+def graph_pool_bytes(device: torch.device) -> int:
+    """Count the bytes of captured CUDA graphs for values between their kernels.
+
+    torch calls the bytes reserved and not allocated, as the tensors of a capture are gone after the
+    capture. Yet no other work can have the bytes (``PrivatePool`` in
+    c10/cuda/CUDACachingAllocator.cpp).
     """
     try:
         segments = torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]  # torch
@@ -58,10 +69,11 @@ def graph_pool_bytes(device: torch.device) -> int:
 
 
 def with_peak_bytes(device: torch.device, work: Callable[[], T]) -> tuple[T, int | None]:
-    """Do some work: its result, and the most memory in use on the device, weights included.
+    """Do some work, and find the most memory in use meanwhile, weights included.
 
-    On CUDA what torch allocated and what captured graphs hold; on a CPU the resident memory of the
-    process (Linux only). None if nothing tells.
+    Returns:
+        The result of the work, and bytes: on CUDA torch's allocations plus the pools of captured
+        graphs, on a CPU the resident memory of the process (Linux only), else None.
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -71,14 +83,14 @@ def with_peak_bytes(device: torch.device, work: Callable[[], T]) -> tuple[T, int
         return done, int(torch.cuda.max_memory_allocated(device)) + graph_pool_bytes(device)
     reset = _reset_peak()
     done = work()
-    return done, linux_field(STATUS, "VmHWM") if reset else None
+    return done, _peak_resident_bytes() if reset else None
 
 
 def in_device_memory(work: Callable[[], T]) -> T:
-    """What ``work`` returns.
+    """Return the result of ``work``.
 
     Raises:
-        OutOfDeviceMemory: in place of what torch raises where memory ran out.
+        OutOfDeviceMemory: in place of torch's own error, if memory ran out.
     """
     try:
         return work()
@@ -88,18 +100,18 @@ def in_device_memory(work: Callable[[], T]) -> T:
             sign in reason for sign in OUT_OF_MEMORY
         ):
             raise
-    # Only here, where torch's own error is gone: its frames hold the memory that is to be freed.
+    # Only here, where torch's own error is gone: its frames hold the memory to be freed.
     raise OutOfDeviceMemory(f"the device's memory ran out: {reason}")
 
 
 def check_fits(device: torch.device, crops: int, bytes_of: Callable[[int], int]) -> None:
-    """Refuse a pass that would not fit, with the largest that would.
+    """Refuse a pass too large for the free memory, and tell the largest fitting pass.
 
     Args:
-        bytes_of: bytes that a pass over so many crops takes besides what is allocated already.
+        bytes_of: the bytes of a pass by its number of crops, besides the memory in use already.
 
     Raises:
-        OutOfDeviceMemory: with what is needed and what is free, in bytes.
+        OutOfDeviceMemory: with the needed and the free bytes.
     """
     needed = bytes_of(crops)
     free = _too_little(device, needed)
@@ -111,14 +123,14 @@ def check_fits(device: torch.device, crops: int, bytes_of: Callable[[int], int])
 
 
 def check_room(device: torch.device, needed: int, what: str) -> None:
-    """Refuse what would not fit, before any of it is allocated.
+    """Refuse an allocation too large for the free memory, before any of it is made.
 
     Args:
         needed: bytes on the device.
-        what: is named where it is refused.
+        what: the name of the allocation in the error.
 
     Raises:
-        OutOfDeviceMemory: with what is needed and what is free, in bytes.
+        OutOfDeviceMemory: with the needed and the free bytes.
     """
     free = _too_little(device, needed)
     if free is not None:
@@ -126,13 +138,13 @@ def check_room(device: torch.device, needed: int, what: str) -> None:
 
 
 def _too_little(device: torch.device, needed: int) -> int | None:
-    """The free bytes if they are fewer than ``needed``, else None, also where nothing tells."""
+    """Return the free bytes if fewer than ``needed``, else None; None also if nothing tells."""
     on_cuda = device.type == "cuda"
     if on_cuda and needed <= torch.cuda.mem_get_info(device)[0]:
-        return None  # told in µs, where listing what torch holds takes a ms: this is in every batch
+        return None  # every batch asks: this answer takes µs, a list of torch's memory a ms
     free = free_bytes(device)
     if on_cuda and free is not None and needed > free:
-        torch.cuda.empty_cache()  # the pools of graphs that are gone come free only so
+        torch.cuda.empty_cache()  # frees the pools of deleted graphs
         free = free_bytes(device)
     return None if free is None or needed <= free else free
 
@@ -150,14 +162,14 @@ def _too_large(
 
 
 def give_back() -> None:
-    """Return to the system what is no longer used of the device's and the host's memory.
+    """Return unused memory of device and host to the system.
 
-    torch keeps freed memory of a GPU, and that of graphs that are gone serves nothing else. glibc
-    keeps freed weights in its heap: 1 GB after an encoder in float32, which would count as taken
-    wherever free memory is asked for. Other libraries return it by themselves.
+    torch keeps freed memory of a GPU and the memory of deleted graphs, of no use to others. glibc
+    keeps freed weights in its heap: 1 GB after an encoder in float32, counted as taken in every
+    later question for free memory.
     """
     gc.collect()
-    torch.cuda.empty_cache()  # nothing where CUDA was never used
+    torch.cuda.empty_cache()  # does nothing before the first use of CUDA
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -171,18 +183,17 @@ def _reset_peak() -> bool:
     return True
 
 
-def linux_field(file: Path, name: str) -> int | None:
-    """A field of one of Linux's lists of ``name: value kB``, in bytes."""
-    try:
-        lines = file.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    values = (line.split() for line in lines)
-    return next((int(value[1]) * 1024 for value in values if value[0] == f"{name}:"), None)
+def _peak_resident_bytes() -> int | None:
+    """Read the peak since the reset, in bytes. psutil has no such figure on Linux."""
+    lines = STATUS.read_text(encoding="ascii").splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
 
 
 def _cgroup_left() -> int | None:
-    """What a container's limit leaves (cgroup 2); files it cached can be dropped, so they count."""
+    """Count the bytes left of a container's limit (cgroup 2), None without a limit.
+
+    Cached files count as free, as the system can drop them.
+    """
     try:
         limit = int((CGROUP / "memory.max").read_text(encoding="ascii"))
         used = int((CGROUP / "memory.current").read_text(encoding="ascii"))

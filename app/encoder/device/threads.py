@@ -1,4 +1,7 @@
-"""How many threads the encoder should use on a CPU: measured, as cores are not always cores."""
+"""Choose the number of threads for the encoder on a CPU, by measuring.
+
+Two cores of a machine may share one unit for products, so more threads are not always faster.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,21 @@ import torch
 from app.cores import available_cores
 
 CLEARLY = 1.05
-"""Fewer threads than there are cores must be this much faster to be taken: noise is not."""
+"""Fewer threads must be faster than all cores by this factor, so that noise does not decide."""
 ROUNDS = 10
 PROBE_ROWS, PROBE_WIDTH = 577, 1024
-"""The probe is a product of the encoder's own shape: one crop into an MLP."""
+"""The probe multiplies in a shape of the encoder: one crop into an MLP."""
 
 
 def thread_candidates(cores: int) -> tuple[int, ...]:
-    """All cores, and half of them: where two share one unit, the second can be in the way."""
+    """List the numbers to try: all cores, and half of them."""
     return tuple(sorted({cores, max(1, cores // 2)}, reverse=True))
 
 
 def fastest_threads(seconds: Mapping[int, Sequence[float]]) -> int:
-    """The most threads, unless fewer are clearly faster at their best.
+    """Return the most threads, unless fewer are clearly faster at their best.
 
-    Their best, because other work on the machine only ever makes a probe slower.
+    The best probe counts: other work on the machine only makes a probe slower.
     """
     best = {threads: min(probes) for threads, probes in seconds.items()}
     most = max(best)
@@ -34,7 +37,7 @@ def fastest_threads(seconds: Mapping[int, Sequence[float]]) -> int:
 
 
 def use_fastest_threads(dtype: torch.dtype, threads: int | None = None) -> int:
-    """Set torch's threads for this process: to ``threads``, or to what runs fastest here."""
+    """Set torch's threads for this process to ``threads``, or to the fastest number here."""
     if threads is None:
         candidates = thread_candidates(available_cores())
         threads = fastest_threads(_probe(candidates, _product(dtype)))
@@ -43,7 +46,7 @@ def use_fastest_threads(dtype: torch.dtype, threads: int | None = None) -> int:
 
 
 def _probe(candidates: Sequence[int], work: Callable[[], object]) -> dict[int, list[float]]:
-    """Seconds of ``work`` with each number of threads, in rounds, after one that is not counted."""
+    """Time ``work`` with each number of threads, in rounds after a first uncounted round, in s."""
     seconds: dict[int, list[float]] = {threads: [] for threads in candidates}
     for number in range(ROUNDS + 1):
         for threads, probes in seconds.items():

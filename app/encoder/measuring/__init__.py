@@ -1,1 +1,1 @@
-"""Measuring an encoder: warm-up, passes, the state of the machine, and the record."""
+"""Measure an encoder: calibration, warm-up, passes, the machine's state, and the record."""

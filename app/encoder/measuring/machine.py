@@ -1,49 +1,63 @@
-"""The state of the machine around a measurement, and whether it spoils the figures."""
+"""The state of the machine around a measurement, and the reasons to doubt its figures."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import torch
 
 from app.core.latency.profile import MachineState
 from app.cores import available_cores
-from app.encoder.device.memory import MEMINFO, linux_field
-from app.encoder.measuring.gpu_state import gpu_state
+from app.encoder.device.memory import available_bytes
 
-CPU_STAT = Path("/proc/stat")
+try:
+    import psutil
+except ImportError:  # on a bare GPU machine
+    psutil = None
+
 PROBE_LOOPS, PROBE_REPEATS = 300_000, 5
 AS_MEANT = {"sw_power_cap"}
 """Reasons to hold clocks down that spoil nothing: a GPU at work runs at its power limit."""
 MOST_LOAD, MOST_STEAL_PERCENT, MOST_CLOCK_CHANGE, LEAST_CPU_SHARE = 0.5, 2.0, 0.1, 0.9
+"""The limits of :func:`contention`. The load is per core, before the measurement."""
+THROTTLING = {
+    0x04: "sw_power_cap",
+    0x08: "hw_slowdown",
+    0x20: "sw_thermal_slowdown",
+    0x40: "hw_thermal_slowdown",
+    0x80: "hw_power_brake_slowdown",
+}
+"""Bits of NVML's clock event reasons: each slows a device against its will."""
 
 
 class MachineWatch:
-    """Looks at the machine when it is made, and again when it is asked."""
+    """Look at the machine at once, and again on request."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._jiffies = _cpu_jiffies()
+        self._cpu_s = _cpu_seconds()
         self.before = _state(device, steal_percent=None)
 
     def after(self) -> MachineState:
-        """The state now; ``steal_percent`` is of the time since this was made."""
-        total, stolen = _cpu_jiffies()
-        spent = total - self._jiffies[0]
-        steal = 100 * (stolen - self._jiffies[1]) / spent if spent > 0 else None
+        """Read the state now. ``steal_percent`` covers the time since the watch was made."""
+        total, stolen = _cpu_seconds()
+        spent = total - self._cpu_s[0]
+        steal = 100 * (stolen - self._cpu_s[1]) / spent if spent > 0 else None
         return _state(self._device, steal_percent=steal)
 
 
 def contention(
     before: MachineState, after: MachineState, *, cpu_share: float | None = None
 ) -> str | None:
-    """Why figures measured between two states should be doubted, or None.
+    """Give the reasons to doubt figures measured between two states, or None.
 
-    ``cpu_share`` is CPU time per thread and second of the passes on a CPU: threads that are given
-    their cores spend all of it, computing or spinning.
+    Args:
+        cpu_share: CPU time per thread and second of the passes on a CPU. Threads with a core of
+            their own spend all of their time, computing or spinning.
     """
     reasons: list[str] = []
     cores = available_cores()
@@ -70,12 +84,12 @@ def _state(device: torch.device, *, steal_percent: float | None) -> MachineState
         load_1m=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         steal_percent=steal_percent,
         clock_probe_ms=_clock_probe_ms(),
-        memory_available_bytes=linux_field(MEMINFO, "MemAvailable"),
+        memory_available_bytes=available_bytes(),
     )
 
 
 def _clock_probe_ms() -> float:
-    """A fixed amount of scalar work, the best of some."""
+    """Time a fixed amount of scalar work: the best of some repeats, in ms."""
     best = float("inf")
     for _ in range(PROBE_REPEATS):
         started = time.perf_counter()
@@ -84,10 +98,60 @@ def _clock_probe_ms() -> float:
     return best * 1e3
 
 
-def _cpu_jiffies() -> tuple[int, int]:
-    """All time of all CPUs since boot, and what the hypervisor stole of it; 0 elsewhere."""
+def _cpu_seconds() -> tuple[float, float]:
+    """Give the time of all CPUs since boot, and the time stolen by the hypervisor, in s.
+
+    Both are 0 without psutil.
+    """
+    if psutil is None:
+        return 0.0, 0.0
+    times = psutil.cpu_times()
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return sum(times) - guests, getattr(times, "steal", 0.0)  # user time includes the guests'
+
+
+def gpu_state(device: torch.device) -> MachineState:
+    """Read the state of a CUDA device from its driver, through NVML.
+
+    Without nvidia-ml-py or a driver nothing is known: every field is None, and no reason to
+    throttle is recorded. A field is None if the device does not support it.
+    """
     try:
-        first = CPU_STAT.read_text(encoding="ascii").splitlines()[0].split()[1:9]
-    except (OSError, IndexError):
-        return 0, 0
-    return sum(map(int, first)), int(first[7]) if len(first) > 7 else 0
+        import pynvml  # late: a CPU does without
+    except ImportError:
+        return MachineState()
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return MachineState()
+    try:
+        # By UUID: NVML's indices ignore CUDA_VISIBLE_DEVICES.
+        uuid = torch.cuda.get_device_properties(device).uuid
+        return _nvml_state(pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
+    except pynvml.NVMLError:
+        return MachineState()
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _nvml_state(nvml: Any, handle: Any) -> MachineState:
+    def read(function: Callable[..., Any], *arguments: int, per: float = 1.0) -> float | None:
+        try:
+            return float(function(handle, *arguments) / per)
+        except nvml.NVMLError:
+            return None
+
+    reasons = read(nvml.nvmlDeviceGetCurrentClocksEventReasons)
+    if reasons is None:  # drivers before 535 have the older name
+        reasons = read(nvml.nvmlDeviceGetCurrentClocksThrottleReasons)
+    bits = int(reasons or 0)
+    return MachineState(
+        driver=nvml.nvmlSystemGetDriverVersion(),
+        sm_clock_mhz=read(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
+        sm_clock_max_mhz=read(nvml.nvmlDeviceGetMaxClockInfo, nvml.NVML_CLOCK_SM),
+        memory_clock_mhz=read(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_MEM),
+        power_w=read(nvml.nvmlDeviceGetPowerUsage, per=1e3),
+        power_limit_w=read(nvml.nvmlDeviceGetPowerManagementLimit, per=1e3),
+        temperature_c=read(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
+        throttle=tuple(name for bit, name in THROTTLING.items() if bits & bit),
+    )

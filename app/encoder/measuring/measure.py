@@ -1,9 +1,9 @@
-"""Measuring an encoder: a profile of its latency per number of crops.
+"""Measure the profile of an encoder: its latency per number of crops.
 
-The method is docs/method/measuring.md. Each count is timed once as soon as it is warm, so that
-there is something to show whenever time is up. Once all are warm, rounds visit each (count, scope)
-once, in shuffled order, with a large product among them. What is timed is timed directly: nothing
-is subtracted.
+docs/method/measuring.md explains the method. Each count is timed once at the end of its warm-up, so
+a profile exists at any end of time. After the warm-up of all counts, rounds visit each (count,
+scope) once, in shuffled order, with a large product among them. Every time is measured directly,
+never by subtraction.
 """
 
 from __future__ import annotations
@@ -22,31 +22,35 @@ from app.core.latency.status import Phase, Progress
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.work import matmul_rate
 from app.core.statistics import shuffled_rounds
-from app.encoder.device.device import copy_gb_per_s, matmul_gflop_per_s
 from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder
+from app.encoder.measuring.calibration import copy_gb_per_s, matmul_gflop_per_s
 from app.encoder.measuring.machine import MachineWatch
-from app.encoder.measuring.pace import Pace, Timekeeper, coarse_to_fine
 from app.encoder.measuring.record import Calibration, build_profile, profile_key
-from app.encoder.measuring.scopes import SCOPES, Scope, Subject, subject_of
-from app.encoder.measuring.series import Run, Series, run_here
-from app.encoder.measuring.warmup import WarmupRule, default_warmup
+from app.encoder.measuring.series import SCOPES, Run, Scope, Series, Subject, run_here, subject_of
+from app.encoder.measuring.warmup import (
+    Pace,
+    Timekeeper,
+    WarmupRule,
+    coarse_to_fine,
+    default_warmup,
+)
 from app.encoder.synthetic import ProfilePlan, profile_plans
 
 Entries = Mapping[int, ProfileEntry]
-"""By total crops."""
+"""Entries by total crops."""
 
 log = logging.getLogger(__name__)
 
 MOST_SHARE = 0.99
-"""The progress of a measurement by the time it has taken: it is done when its last pass is."""
+"""The most progress by spent time alone: only the last pass makes the measurement done."""
 
 YIELD_S = 2.0
-"""Profiles on the way are given at least this far apart: each is also written to disk."""
+"""The least seconds between two profiles on the way, as each is also written to disk."""
 
 
 def default_scopes(device: torch.device) -> tuple[Scope, ...]:
-    """All of them on a GPU. On a CPU there is no bus, and `full` would double the time."""
+    """Return all scopes for a GPU. A CPU has no bus, and ``full`` would double the time."""
     return SCOPES if device.type == "cuda" else ("vision",)
 
 
@@ -67,24 +71,25 @@ def measure_profile(
 ) -> Iterator[Profile]:
     """Measure, and yield the profile so far now and then, and at the end.
 
+    Every yielded profile has entries. No profile is yielded if ``until`` ends the measurement
+    before the first pass.
+
     Args:
         counts: total crops; by default all up to the configuration's ``max_crops`` + 1.
-        rounds: the most timed passes of each; by default what :class:`Pace` gives.
+        rounds: the most timed passes of each count; by default :func:`default_rounds`.
         warmup: by default :func:`default_warmup`.
-        budget_s: time after which no further pass starts; as many rounds are made as fit it. The
-            last profile is not complete if fewer than the least did. None means no limit.
-        resume: an earlier profile; if it was measured under the same conditions, what it lacks is
-            added to its passes, else it is ignored.
-        config: margins to measure with; by default the family's.
-        scopes: what is timed; by default :func:`default_scopes`. ``vision`` always is.
-        run: does every piece of work on the device, one call each, so that other work can come
+        budget_s: no pass starts after so many seconds. The last profile is not complete if fewer
+            than the least rounds fit. None sets no limit.
+        resume: an earlier profile. Under the same conditions its lacking passes are added, else the
+            profile is ignored.
+        config: the margins; by default the family's.
+        scopes: the timed scopes, ``vision`` among them; by default :func:`default_scopes`.
+        run: runs every piece of work on the device, one call each, so that other work can come
             between two passes.
-        until: asked before each pass; once it is true the measurement ends where it is.
-
-    Every profile has entries. None is yielded where ``until`` ended it before the first.
+        until: asked before each pass; a true answer ends the measurement.
 
     Raises:
-        EncoderError: time was up before anything was measured, or no count fits the memory.
+        EncoderError: nothing was measured in time, or no count fits the memory.
     """
     keeper = Timekeeper(Pace.of(encoder.device, rounds, budget_s), clock)
     config = config or make_config(encoder.family)
@@ -146,7 +151,7 @@ def measure_profile(
 
 
 class _Session:
-    """One measurement under way: warm-up, then rounds."""
+    """Run one measurement: the warm-up, then rounds."""
 
     def __init__(
         self,
@@ -172,16 +177,16 @@ class _Session:
         self._work = sum(plan.total_crops for plan in plans) * (1 + rounds)
 
     def entries(self) -> dict[int, ProfileEntry]:
-        """The counts that were timed at least once, by total crops."""
+        """Return the entries of the counts with a timed pass, by total crops."""
         return {crops: found.entry() for crops, found in self._series.items() if found.begun}
 
     def has_rounds(self, rounds: int) -> bool:
-        """Tell whether every count has so many passes, those of the warm-up not counted."""
+        """Return True if every count has ``rounds`` passes, without those of the warm-up."""
         found = [self._series.get(plan.total_crops) for plan in self._plans]
         return all(series and series.passes("vision") >= rounds for series in found)
 
     def calibration(self, final: bool) -> Calibration:
-        """What was measured of the machine itself; ``final``: look at it once more."""
+        """Return the measures of the machine itself; ``final`` looks at its state once more."""
         return Calibration(
             matmul_gflop_per_s=matmul_rate(self._rates),
             copy_gb_per_s=self._copy_rate,
@@ -190,7 +195,7 @@ class _Session:
         )
 
     def passes(self, rule: WarmupRule, clock: Callable[[], float]) -> Iterator[None]:
-        """Measure, pausing after each count that is warm and after each pass of the rounds."""
+        """Measure, and pause after each warm count and after each pass of the rounds."""
         if self._is_over():
             return
         self._copy_rate = self._run(partial(copy_gb_per_s, self._encoder.device))
@@ -243,7 +248,7 @@ class _Session:
                     return
                 try:
                     self._time(key)
-                except OutOfDeviceMemory as error:  # what others find free changes meanwhile
+                except OutOfDeviceMemory as error:  # other work takes memory, too
                     log.warning("%s is measured no further: %s", _named(key), error.detail)
                     too_large.add(key)
                     continue
@@ -251,7 +256,7 @@ class _Session:
             longest_s = max(longest_s, clock() - started)
 
     def _time(self, key: tuple[Series, Scope] | None) -> None:
-        """Time one pass; None is the product, once a round: its rate of the same minute."""
+        """Time one pass, or for None the large product, once a round, for a rate of the minute."""
         if key is None:
             device, dtype = self._encoder.device, self._encoder.dtype
             rate = partial(matmul_gflop_per_s, device, dtype)

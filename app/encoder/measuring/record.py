@@ -1,4 +1,4 @@
-"""Putting a measurement on record: the conditions it was made under, and the profile."""
+"""Put a measurement on record: its conditions, and the profile."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from app.encoder.measuring.machine import contention
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What the machine itself reached, and how it was, around the passes."""
+    """Hold the rates of the machine, and its states before and after the passes."""
 
     matmul_gflop_per_s: float | None
     copy_gb_per_s: float | None
@@ -36,7 +36,7 @@ class Calibration:
 
 
 def profile_key(encoder: Encoder, config: CropConfig | None = None) -> ProfileKey:
-    """The conditions a profile of this encoder is measured under, now."""
+    """Return the present conditions for a profile of this encoder."""
     margins = (config or make_config(encoder.family)).overlap_margins
     on_cuda = encoder.device.type == "cuda"
     return ProfileKey(
@@ -62,7 +62,7 @@ def build_profile(
     rounds: int,
     complete: bool,
 ) -> Profile:
-    """The record of these entries, stamped with versions and the present time."""
+    """Make the profile of these entries, with versions and the present time."""
     return Profile(
         schema_version=SCHEMA_VERSION,
         model=key.model,
@@ -89,7 +89,7 @@ def build_profile(
 
 
 def versions_of(key: ProfileKey) -> dict[str, str]:
-    """Of everything whose version can change a latency."""
+    """List the versions that can change a latency, by name."""
     known = {
         "python": platform.python_version(),
         "torch": key.torch_version,
@@ -103,7 +103,7 @@ def _runs_openvino(runtime: str) -> bool:
 
 
 def fidelity_of(encoder: Encoder) -> Fidelity | None:
-    """How near the encoder comes to plain float32; None if that was not checked."""
+    """Return the encoder's agreement with plain float32; None without a check."""
     if encoder.fidelity is None:
         return None
     tokens = encoder.fidelity.tokens
@@ -111,7 +111,7 @@ def fidelity_of(encoder: Encoder) -> Fidelity | None:
 
 
 def cpu_share(key: ProfileKey, *, spent_ms: float, wall_ms: float) -> float | None:
-    """CPU time over wall time and thread, of all passes on a CPU; None elsewhere."""
+    """Return CPU time per wall time and thread of passes on a CPU; None on a GPU."""
     if not key.threads or not wall_ms or not spent_ms:
         return None
     return spent_ms / wall_ms / key.threads

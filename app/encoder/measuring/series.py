@@ -1,37 +1,105 @@
-"""The passes of one number of crops: warming up, timing, and the entry they make."""
+"""Time the passes of one number of crops: warm-up, timed passes of each scope, and the entry.
+
+Each scope is timed directly, in passes of its own.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, get_args
+
+from torch import Tensor
 
 from app.core.latency.profile import ProfileEntry
 from app.core.latency.timings import Samples, Warmup
+from app.core.plan.plan import CropPlan
+from app.encoder.device.device import elapsed_ms, mark, synchronise
 from app.encoder.device.memory import in_device_memory, with_peak_bytes
-from app.encoder.encoder import StageTimes
-from app.encoder.measuring.scopes import Scope, Subject
+from app.encoder.encoder import Encoder, HostImage, PreparedCrops, StageTimes
 from app.encoder.measuring.warmup import WarmupRule
-from app.encoder.synthetic import ProfilePlan
+from app.encoder.synthetic import ProfilePlan, synthetic_crops, synthetic_image
 
 T = TypeVar("T")
+Scope = Literal["vision", "transfer_vision", "full"]
+"""``vision``: patches on the device → tokens on the device, the vision-token latency.
+``transfer_vision``: pixels in pinned host memory → tokens on the device. ``full``: decoded image →
+tokens on the device."""
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """Time one number of crops in each of its scopes."""
+
+    encoder: Encoder
+    crops: PreparedCrops
+    image: tuple[Tensor, CropPlan] | None
+    waiting: HostImage | None
+
+    def scopes(self, wanted: Sequence[Scope]) -> tuple[Scope, ...]:
+        """List the possible scopes of ``wanted``.
+
+        The global crop alone is no image, and a CPU has no bus to cross.
+        """
+        here = {"vision": True, "transfer_vision": self.waiting, "full": self.image}
+        return tuple(scope for scope in wanted if here[scope])
+
+    def vision(self) -> StageTimes:
+        """Time one pass over crops on the device."""
+        return self.encoder.run_timed(self.crops)
+
+    def transfer_vision_ms(self) -> float:
+        """Time one pass from pixels in pinned memory, in ms."""
+        assert self.waiting is not None
+        device = self.encoder.device
+        synchronise(device)  # so that no earlier work is timed
+        start = mark(device)
+        self.encoder.run(self.encoder.upload(self.waiting))
+        end = mark(device)
+        synchronise(device)
+        return elapsed_ms(start, end)
+
+    def full_ms(self) -> float:
+        """Time one pass from a decoded image, in ms of the host's clock."""
+        assert self.image is not None
+        device = self.encoder.device
+        synchronise(device)
+        started = time.perf_counter()
+        self.encoder.run(self.encoder.prepare(*self.image))
+        synchronise(device)
+        return (time.perf_counter() - started) * 1e3
+
+
+def subject_of(encoder: Encoder, plan: ProfilePlan, scopes: Sequence[Scope]) -> Subject:
+    """Make the subject of a plan from noise: patches, and an image if a scope needs one."""
+    needs_image = plan.total_crops > 1 and set(scopes) != {"vision"}
+    image = synthetic_image(plan) if needs_image else None
+    staged = encoder.stage(*image) if image else None
+    return Subject(
+        encoder=encoder,
+        crops=synthetic_crops(plan, encoder.device, encoder.dtype),
+        image=image,
+        waiting=staged if isinstance(staged, HostImage) else None,
+    )
 
 
 class Run(Protocol):
-    """Runs a piece of work where the encoder's work is done, and returns its result."""
+    """Run a piece of work in the encoder's thread, and return its result."""
 
     def __call__(self, work: Callable[[], T], /) -> T: ...
 
 
 def run_here(work: Callable[[], T], /) -> T:
-    """The simplest :class:`Run`: in the caller's thread."""
+    """Run work in the caller's thread, as the simplest :class:`Run`."""
     return work()
 
 
 @dataclass(slots=True)
 class Passes:
-    """Timed passes of each scope, in the order they were run."""
+    """Hold the timed passes of each scope, in the order of the runs."""
 
     vision: list[StageTimes] = field(default_factory=list)
     transfer_vision: list[float] = field(default_factory=list)
@@ -49,10 +117,10 @@ class Passes:
 
 
 class Series:
-    """The passes of one number of crops that were measured so far; they grow.
+    """Collect the passes of one number of crops.
 
     Args:
-        earlier: what an earlier measurement found, which this one goes on with.
+        earlier: the entry of an earlier measurement, to add passes to.
     """
 
     def __init__(
@@ -75,8 +143,8 @@ class Series:
     ) -> None:
         """Warm every scope up, one pass of each a call; then time a first pass of each.
 
-        The first passes stand for this count if time is up before a round comes to it. They give
-        way to those of the rounds, which begin when all counts are warm.
+        The first passes stand for this count until the first round reaches the count. Rounds begin
+        after the warm-up of all counts, and time may end before.
         """
         untimed = Passes()
 
@@ -93,19 +161,23 @@ class Series:
                 self._time(scope, run, self._first)
 
     def time(self, scope: Scope, run: Run) -> float:
-        """Time one pass of a scope and keep it; its ms.
+        """Time one pass of a scope, record the pass, and return its ms.
 
         Raises:
-            OutOfDeviceMemory: it turned out not to fit.
+            OutOfDeviceMemory: the pass did not fit.
         """
         return self._time(scope, run, self._timed)
 
     def passes(self, scope: Scope) -> int:
-        """Timed passes of a scope, the earlier measurement's included, the first ones not."""
+        """Count the timed passes of a scope with those of the earlier entry, without the first."""
         return len(getattr(self._earlier, scope)) + len(getattr(self._timed, scope))
 
     def entry(self) -> ProfileEntry:
-        """The statistics of all passes. Raises ValueError where there are none of ``vision``."""
+        """Make the statistics of all passes.
+
+        Raises:
+            ValueError: no pass of ``vision`` was timed.
+        """
         found = Passes(
             vision=self._timed.vision or self._first.vision,
             transfer_vision=self._timed.transfer_vision or self._first.transfer_vision,
@@ -123,11 +195,11 @@ class Series:
 
     @property
     def begun(self) -> bool:
-        """Tell whether any pass was timed."""
+        """Return True if any pass was timed."""
         return bool(self._timed.vision or self._first.vision)
 
     def _time_watched(self, run: Run) -> None:
-        """Time the first pass, and see what memory it takes."""
+        """Time the first pass, and record its peak memory."""
         device = self.subject.encoder.device
         vision = partial(in_device_memory, self.subject.vision)
         times, self._peak_bytes = run(partial(with_peak_bytes, device, vision))

@@ -1,4 +1,4 @@
-"""Latency of an encoder that is not warm: the first call of a process, and calls after silence."""
+"""Measure an encoder that is not warm: the first call of a process, and calls after silence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
 from app.encoder.device.device import dtype_name
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
-from app.encoder.measuring.scopes import subject_of
+from app.encoder.measuring.series import subject_of
 from app.encoder.synthetic import profile_plans
 
 SILENCES_S = (1.0, 10.0)
@@ -35,7 +35,7 @@ def measure_idle(
     repeats: int = REPEATS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[StateEntry, ...]:
-    """Passes of a warm encoder, each after so much silence."""
+    """Time passes of a warm encoder, each after a silence, for each number of crops."""
     entries: list[StateEntry] = []
     for plan in profile_plans(config or make_config(encoder.family), counts):
         subject = subject_of(encoder, plan, ("vision",))
@@ -54,7 +54,7 @@ def measure_idle(
 
 @dataclass(frozen=True, slots=True)
 class ColdStart:
-    """What a fresh process is told to load and to run once."""
+    """Tell a fresh process the encoder to load and the crops to run once."""
 
     model: str
     checkpoint: str | None
@@ -66,7 +66,7 @@ class ColdStart:
 
 
 def cold_start_of(encoder: Encoder, total_crops: int, checkpoint: Path | None) -> ColdStart:
-    """The same encoder, in another process."""
+    """Describe the cold start of the same encoder in another process."""
     return ColdStart(
         model=encoder.family.name,
         checkpoint=None if checkpoint is None else str(checkpoint),
@@ -79,10 +79,10 @@ def cold_start_of(encoder: Encoder, total_crops: int, checkpoint: Path | None) -
 
 
 def measure_cold(start: ColdStart, repeats: int = REPEATS) -> StateEntry:
-    """First calls, each in a process of its own.
+    """Time first calls, each in a process of its own.
 
     Raises:
-        RuntimeError: a process failed; with the end of what it said.
+        RuntimeError: a process failed. The error has the end of its output.
     """
     runs = [_in_a_fresh_process(start) for _ in range(repeats)]
     return StateEntry.of(
@@ -103,7 +103,7 @@ def _in_a_fresh_process(start: ColdStart) -> tuple[float, float]:
 
 
 def run_cold(start: ColdStart) -> tuple[float, float]:
-    """Load and run once, in this process: seconds to load, and ms of the first pass."""
+    """Load and run once in this process; return the s of the load and the ms of the pass."""
     family = family_named(start.model)
     started = time.perf_counter()
     encoder = load_encoder(
@@ -113,7 +113,7 @@ def run_cold(start: ColdStart) -> tuple[float, float]:
         dtype=start.dtype,
         runtime=start.runtime,
         threads=start.threads,
-        check=False,  # which would be the first call
+        check=False,  # a check would be the first call
     )
     load_s = time.perf_counter() - started
     (plan,) = profile_plans(make_config(family), [start.total_crops])

@@ -1,8 +1,8 @@
 """Molmo's vision backbone: a vision transformer, then a connector, both read from a ``Family``.
 
-Molmo, arXiv:2409.17146, section 2; CLIP, arXiv:2103.00020; SigLIP 2, arXiv:2502.14786. Two exact
-savings against the public implementations: blocks after the last one read are not built, and only
-the tokens that the prompt holds are pooled and projected.
+Sources: Molmo, arXiv:2409.17146, section 2; CLIP, arXiv:2103.00020; SigLIP 2, arXiv:2502.14786.
+Two savings against the public implementations are exact: the blocks after the last feature layer
+are not built, and only the tokens of the prompt are pooled and projected.
 
 Shapes: C crops, P patches a crop, T = P plus the class token, D ViT width, F feature width
 (D times the layers read), N patch tokens, W patches a pooling window, L width of the LLM.
@@ -22,7 +22,7 @@ QUICK_GELU = 1.702
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """CLIP's approximation of GELU."""
+    """Approximate GELU as CLIP does."""
     return x * torch.sigmoid(QUICK_GELU * x)
 
 
@@ -31,13 +31,13 @@ def activate(x: Tensor, activation: Activation) -> Tensor:
 
 
 class Norm(nn.LayerNorm):
-    """LayerNorm in the dtype of its weights, however wide the sum is that it norms."""
+    """Apply LayerNorm in the dtype of the weights, to inputs of that dtype or float32."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[.., D] → [.., D]."""
         dtype = self.weight.dtype
         if dtype == torch.float16 and x.dtype == torch.float32:
-            # A sum may be too large for float16, as it cannot be for bfloat16.
+            # A sum over the blocks may overflow float16; bfloat16 has float32's range.
             wide = self.weight.float(), self.bias.float()
             return functional.layer_norm(x, self.normalized_shape, *wide, self.eps).to(dtype)
         out: Tensor = super().forward(x.to(dtype))
@@ -45,7 +45,7 @@ class Norm(nn.LayerNorm):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention [C, T, D] → [C, T, D], with query, key and value as one product."""
+    """Attend with several heads, [C, T, D] → [C, T, D]; query, key and value are one product."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # [C, T, 3, heads, D / heads]
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        # In the dtype of the weights: casting query and key to float32 changes nothing measurable.
+        # The dtype of the weights will do: float32 for query and key changes nothing measurable.
         attended = functional.scaled_dot_product_attention(query, key, value)
         out: Tensor = self.out(attended.transpose(1, 2).flatten(2))
         return out
@@ -75,7 +75,7 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block."""
+    """Run one transformer block, with the norm before attention and MLP."""
 
     def __init__(self, vit: Vit) -> None:
         super().__init__()
@@ -85,14 +85,14 @@ class Block(nn.Module):
         self.mlp = Mlp(vit)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[C, T, D] → [C, T, D]; x may be wider than the weights."""
+        """[C, T, D] → [C, T, D]; x may have a wider dtype than the weights."""
         x = x + self.attention(self.attention_norm(x))
         out: Tensor = x + self.mlp(self.mlp_norm(x))
         return out
 
 
 class VisionTransformer(nn.Module):
-    """CLIP's (class token, LayerNorm before the blocks) or SigLIP's (bias on the patches)."""
+    """Run CLIP's transformer (class token, a first LayerNorm) or SigLIP's (bias on the patches)."""
 
     def __init__(self, family: Family) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(vit) for _ in range(vit.blocks_run))
 
     def embed(self, patches: Tensor) -> Tensor:
-        """[C, P, 588] → what goes into the first block, [C, T, D]."""
+        """[C, P, 588] → the input of the first block, [C, T, D]."""
         x: Tensor = self.patch_embedding(patches)
         if self.class_embedding is not None:
             x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], dim=1)
@@ -120,7 +120,7 @@ class VisionTransformer(nn.Module):
         x = self.embed(patches)
         narrow = x.dtype
         if narrow == torch.float16:
-            # The sum over the blocks has outliers that float16 cannot hold.
+            # The sum over the blocks has outliers beyond the range of float16.
             x = x.float()
         read: dict[int, Tensor] = {}
         for index, block in enumerate(self.blocks):
@@ -131,7 +131,7 @@ class VisionTransformer(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """Attention over the patches of a window, with their mean as the query: [N, W, F] → [N, D]."""
+    """Pool windows by attention, [N, W, F] → [N, D]. The query is the mean of the window."""
 
     def __init__(self, features: int, width: int, heads: int) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class AttentionPooling(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, windows: Tensor, present: Tensor | None) -> Tensor:
-        """``present`` [N, W] limits mean and attention to those patches; None means all."""
+        """Pool windows. ``present`` [N, W] limits mean and attention; None takes all patches."""
         if present is None:
             mean = windows.mean(dim=1)
         else:
@@ -154,11 +154,12 @@ class AttentionPooling(nn.Module):
 
 
 def attend_to_window(query: Tensor, key: Tensor, value: Tensor, present: Tensor | None) -> Tensor:
-    """Attention of one query [N, 1, H, d] over a window's keys and values [N, W, H, d] → [N, H, d].
+    """Attend with one query [N, 1, H, d] to a window's keys and values [N, W, H, d] → [N, H, d].
 
-    ``present`` [N, W] is None for all. Written out on a GPU: fused attention pads a window's few
-    keys to dozens, and cuDNN's makes a new plan, tens of ms of the host's time, for every number of
-    tokens. On a CPU torch's attention writes less in between.
+    ``present`` [N, W] is None for all patches. On a GPU the operations are written out: fused
+    attention pads a window's few keys to dozens, and cuDNN's attention makes a new plan for every
+    number of tokens, at tens of ms of the host's time. On a CPU torch's attention writes less
+    between its steps.
     """
     if query.device.type == "cpu":
         mask = None if present is None else present[:, None, None]
@@ -179,7 +180,7 @@ def written_out(query: Tensor, key: Tensor, value: Tensor, present: Tensor | Non
 
 
 class Projector(nn.Module):
-    """SwiGLU (arXiv:2002.05202) without biases: [N, D] → [N, L], gate and up as one product."""
+    """Project by SwiGLU (arXiv:2002.05202), [N, D] → [N, L]; gate and up are one product."""
 
     def __init__(self, width: int, connector: Connector) -> None:
         super().__init__()
@@ -193,8 +194,11 @@ class Projector(nn.Module):
 
 
 class VisionBackbone(nn.Module):
-    """From normalised patches to vision tokens. Parameters are left as torch makes them;
-    :mod:`app.encoder.network.checkpoint` and :mod:`app.encoder.network.random_weights` fill them.
+    """Run the whole network, from normalised patches to vision tokens.
+
+    Its parameters stay as torch makes them until
+    :func:`app.encoder.network.checkpoint.load_checkpoint` or
+    :func:`app.encoder.synthetic.random_backbone` fills them.
     """
 
     def __init__(self, family: Family) -> None:
@@ -204,7 +208,7 @@ class VisionBackbone(nn.Module):
         self.class_token = vit.class_token
         self.masks_missing_patches = connector.masks_missing_patches
         self.vit = VisionTransformer(family)
-        # Rows: the patch is all padding, the patch is partly padding.
+        # The rows stand for a patch of padding alone, and for a patch with some padding.
         self.padding_embedding = (
             nn.Parameter(torch.empty(2, features)) if connector.padding_embedding else None
         )
@@ -214,13 +218,13 @@ class VisionBackbone(nn.Module):
     def encode_patches(self, patches: Tensor) -> Tensor:
         """Normalised patches [C, P, 588] → features [C, P, F] in the dtype of the weights.
 
-        The reference multiplies a crop whose values are all -1 by 0; such crops only fill up a
-        batch of images there, and are never made here.
+        The reference multiplies a crop of only -1 by 0. Such crops fill up a batch of images in the
+        reference, and are never made here.
         """
         return self.features(self.vit(patches.to(self.vit.positional_embedding.dtype)))
 
     def features(self, layers: tuple[Tensor, ...]) -> Tensor:
-        """The outputs of the feature layers, each [C, T, D] → [C, P, F], without class tokens."""
+        """Join the feature layers' outputs, each [C, T, D] → [C, P, F], without class tokens."""
         first_patch = 1 if self.class_token else 0
         return torch.cat([layer[:, first_patch:] for layer in layers], dim=-1)
 
@@ -228,11 +232,10 @@ class VisionBackbone(nn.Module):
         """Features [C, P, F] → vision tokens [N, L], in the order of ``pool_index``.
 
         Args:
-            features: what :meth:`encode_patches` returns.
-            pool_index: int64 [N, W]; flat patches ``crop · P + patch``, -1 where none is.
-            padding_state: int64 [C, P], see
-                :class:`app.encoder.network.padding.PaddingState`; not read by families
-                without a padding embedding.
+            features: the result of :meth:`encode_patches`.
+            pool_index: int64 [N, W]; flat patches ``crop · P + patch``, -1 for a missing patch.
+            padding_state: int64 [C, P] of :class:`app.encoder.network.preprocess.PaddingState`;
+                families without a padding embedding ignore it.
         """
         present = pool_index >= 0
         index = pool_index.clamp_min(0)
@@ -245,10 +248,16 @@ class VisionBackbone(nn.Module):
         return tokens
 
     def padding_table(self) -> Tensor:
-        """The padding embedding with a row of zeros for no padding in front: [3, F]."""
+        """Put a row of zeros, for a patch without padding, before the padding embedding: [3, F]."""
         assert self.padding_embedding is not None
         return functional.pad(self.padding_embedding, (0, 0, 1, 0))
 
     def forward(self, patches: Tensor, pool_index: Tensor, padding_state: Tensor) -> Tensor:
-        """:meth:`encode_patches`, then :meth:`connect`."""
+        """Run :meth:`encode_patches`, then :meth:`connect`."""
         return self.connect(self.encode_patches(patches), pool_index, padding_state)
+
+
+def meta_backbone(family: Family) -> VisionBackbone:
+    """Make the network with shapes but without memory, for a later device and dtype."""
+    with torch.device("meta"):
+        return VisionBackbone(family).eval().requires_grad_(False)

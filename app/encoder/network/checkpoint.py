@@ -1,13 +1,12 @@
-"""The vision weights of a released checkpoint: which there must be, and loading them strictly.
+"""Load the vision weights of a released checkpoint, strictly.
 
-A checkpoint also holds the language model; only headers and the vision tensors that are used are
-read from it.
+A missing, surplus or misshaped vision tensor is an error. Only headers and the used vision tensors
+are read: a checkpoint also holds the language model.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,21 +18,20 @@ from torch import Tensor
 from app.core.errors import CheckpointError
 from app.core.plan.families import Family
 from app.encoder.device.device import dtype_name
-from app.encoder.network.backbone import VisionBackbone
-from app.encoder.network.checkpoint_config import check_config
+from app.encoder.network.backbone import VisionBackbone, meta_backbone
+from app.encoder.network.checkpoint_files import (
+    CONFIG_FILE,
+    NAMES_SHOWN,
+    PREFIX,
+    check_config,
+    open_vision_tensors,
+    some_of,
+)
 
-PREFIX = "model.vision_backbone."
-VISION = "vision_backbone."
-CONFIG_FILE = "config.json"
-INDEX_FILE = "model.safetensors.index.json"
-SINGLE_FILE = "model.safetensors"
-NAMES_SHOWN = 10
 READERS = 8
-LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 FLOATING = frozenset({"F64", "F32", "F16", "BF16"})
-
 _BLOCKS = "image_vit.transformer.resblocks."
-# Our module → the published modules whose tensors it holds, one below the other.
+# Our module → the published modules. Their tensors lie in ours one below the other.
 _MODULES = {
     "vit.patch_embedding": ("image_vit.patch_embedding",),
     "vit.pre_norm": ("image_vit.pre_ln",),
@@ -59,7 +57,7 @@ _BARE = {
 
 
 def published_names(parameter: str) -> tuple[str, ...]:
-    """The tensors of a checkpoint that, one below the other, are this parameter of ours."""
+    """Name the tensors of a checkpoint that make this parameter, one below the other."""
     if parameter in _BARE:
         return (PREFIX + _BARE[parameter],)
     module, kind = parameter.rsplit(".", 1)
@@ -69,16 +67,10 @@ def published_names(parameter: str) -> tuple[str, ...]:
     return tuple(f"{PREFIX}{name}.{kind}" for name in _MODULES[module])
 
 
-def meta_backbone(family: Family) -> VisionBackbone:
-    """The network with shapes but without memory, to be filled where it will live."""
-    with torch.device("meta"):
-        return VisionBackbone(family).eval().requires_grad_(False)
-
-
 def expected_tensors(family: Family) -> dict[str, tuple[int, ...]]:
-    """Every vision tensor of a released checkpoint by its published name, with its shape.
+    """Return the shape of every vision tensor of a released checkpoint, by published name.
 
-    Includes the blocks that are stored but never read.
+    The stored but unused blocks are included.
     """
     expected: dict[str, tuple[int, ...]] = {}
     for parameter, tensor in meta_backbone(family).named_parameters():
@@ -101,17 +93,18 @@ def load_checkpoint(
 
     Args:
         folder: safetensors with the published names: shards with an index, one
-            ``model.safetensors``, or any files of that kind.
+            ``model.safetensors``, or any safetensors files.
 
     Raises:
-        CheckpointError: the folder cannot be read or is another family's, or a vision tensor is
-            missing, surplus, misshaped, not floating point or not finite in ``dtype``; names them.
+        CheckpointError: the folder cannot be read or is another family's, or vision tensors are
+            missing, surplus, misshaped, not floating point or not finite in ``dtype``. The error
+            names the tensors.
     """
-    from safetensors import SafetensorError  # late: random weights do without the package
+    from safetensors import SafetensorError  # late: random weights need no safetensors
 
     check_config(folder / CONFIG_FILE, family)
     with ExitStack() as stack:
-        tensors = _open_vision_tensors(folder, stack)
+        tensors = open_vision_tensors(folder, stack)
         _check(tensors, expected_tensors(family), folder)
         backbone = meta_backbone(family).to(dtype).to_empty(device=device)
         try:
@@ -122,16 +115,16 @@ def load_checkpoint(
 
 
 def _fill(backbone: VisionBackbone, tensors: Mapping[str, Any]) -> None:
-    """Copy tensor after tensor out of the mapped files, several at a time: disks like company.
+    """Copy the tensors out of the mapped files, several at a time: disks read faster so.
 
     Raises:
-        CheckpointError: values are not finite, or not in the backbone's dtype.
+        CheckpointError: values are not finite, or overflow the backbone's dtype.
     """
 
     def copy(part: Tensor, name: str) -> str | None:
         stored = tensors[name].get_tensor(name)
         part.copy_(stored)
-        # A sum is finite only if every value is, and much cheaper than asking each.
+        # A sum is finite only if every value is, and costs much less than a test of each.
         if part.sum(dtype=torch.float32).isfinite() or part.isfinite().all():
             return None
         return "overflow" if stored.isfinite().all() else "not finite"
@@ -147,103 +140,19 @@ def _fill(backbone: VisionBackbone, tensors: Mapping[str, Any]) -> None:
     if "not finite" in faults.values():
         bad = [name for name, fault in faults.items() if fault == "not finite"]
         raise CheckpointError(
-            f"NaN or infinite values in {_some(bad)}", not_finite=bad[:NAMES_SHOWN]
+            f"NaN or infinite values in {some_of(bad)}", not_finite=bad[:NAMES_SHOWN]
         )
     if faults:
         dtype = next(backbone.parameters()).dtype
         would = "; dtype float32 holds them" if dtype == torch.float16 else ""
         raise CheckpointError(
-            f"values too large for {dtype_name(dtype)} in {_some(faults)}{would}",
+            f"values too large for {dtype_name(dtype)} in {some_of(faults)}{would}",
             too_large=list(faults)[:NAMES_SHOWN],
         )
 
 
-def _open_vision_tensors(folder: Path, stack: ExitStack) -> dict[str, Any]:
-    """Vision tensors by name, with the open, memory-mapped file that holds each."""
-    from safetensors import SafetensorError, safe_open
-
-    tensors: dict[str, Any] = {}
-    others: set[str] = set()
-    for path in _vision_files(folder):
-        _refuse_pointer(path)
-        try:
-            file = stack.enter_context(safe_open(path, framework="pt", device="cpu"))
-            stored: list[str] = file.keys()
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"cannot read {path.name}: {error}", file=path.name) from error
-        names = {name for name in stored if name.startswith(PREFIX)}
-        repeated = tensors.keys() & names
-        if repeated:
-            raise CheckpointError(f"{path.name} repeats {_some(repeated)}", file=path.name)
-        tensors.update(dict.fromkeys(names, file))
-        others |= set(stored) - names
-    if not tensors:
-        _refuse_other_prefix(others, folder)
-    return tensors
-
-
-def _vision_files(folder: Path) -> list[Path]:
-    """The files that may hold vision tensors; an index spares opening the others."""
-    if not folder.is_dir():
-        raise CheckpointError(f"checkpoint folder {folder} does not exist or is no folder")
-    if (folder / INDEX_FILE).exists():
-        return [folder / name for name in sorted(_indexed_files(folder / INDEX_FILE))]
-    if (folder / SINGLE_FILE).exists():
-        return [folder / SINGLE_FILE]
-    files = sorted(folder.glob("*.safetensors"))
-    if files:
-        return files
-    if any(folder.glob("*.bin")):
-        raise CheckpointError(
-            f"checkpoint folder {folder} holds its weights as .bin files alone, which are pickles "
-            "and not read; the same weights as safetensors would do"
-        )
-    raise CheckpointError(f"checkpoint folder {folder} holds no safetensors files")
-
-
-def _indexed_files(index: Path) -> set[str]:
-    _refuse_pointer(index)
-    try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        files = {str(file) for name, file in weight_map.items() if name.startswith(PREFIX)}
-        if not files:
-            _refuse_other_prefix(set(weight_map), index.parent)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"cannot read {index.name}: {error!r}", file=index.name) from error
-    outside = [name for name in files if Path(name).name != name]
-    if outside:
-        raise CheckpointError(f"{index.name} names files outside its folder: {_some(outside)}")
-    return files
-
-
-def _refuse_pointer(path: Path) -> None:
-    """Tell a file that a clone without Git LFS left in the place of the real one."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(LFS_POINTER))
-    except OSError:
-        return  # told by whoever reads the file itself
-    if start == LFS_POINTER:
-        raise CheckpointError(
-            f"{path.name} is a Git LFS pointer, not the file itself; `git lfs pull` fetches it",
-            file=path.name,
-        )
-
-
-def _refuse_other_prefix(names: Iterable[str], folder: Path) -> None:
-    """Tell vision tensors that are all there, but under names of another code's."""
-    prefixes = {name[: name.index(VISION) + len(VISION)] for name in names if VISION in name}
-    if prefixes:
-        raise CheckpointError(
-            f"the vision tensors in {folder.name} have names that begin with {_some(prefixes)}; "
-            f"the published ones begin with {PREFIX}",
-            prefixes=sorted(prefixes)[:NAMES_SHOWN],
-            wanted=PREFIX,
-        )
-
-
 def _check(tensors: Mapping[str, Any], expected: dict[str, tuple[int, ...]], folder: Path) -> None:
-    """Compare headers only; nothing of a tensor is read."""
+    """Compare the headers of the tensors with the expected shapes, without reading values."""
     misfits: list[str] = []
     for name in sorted(tensors.keys() & expected.keys()):
         header = tensors[name].get_slice(name)
@@ -259,12 +168,6 @@ def _check(tensors: Mapping[str, Any], expected: dict[str, tuple[int, ...]], fol
     }
     wrong = {kind: names for kind, names in found.items() if names}
     if wrong:
-        told = "; ".join(f"{len(names)} {kind}: {_some(names)}" for kind, names in wrong.items())
+        told = "; ".join(f"{len(names)} {kind}: {some_of(names)}" for kind, names in wrong.items())
         facts = {kind: names[:NAMES_SHOWN] for kind, names in wrong.items()}
         raise CheckpointError(f"the vision tensors in {folder.name} do not fit: {told}", **facts)
-
-
-def _some(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    rest = len(ordered) - NAMES_SHOWN
-    return ", ".join(ordered[:NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

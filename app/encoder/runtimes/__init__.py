@@ -1,5 +1,5 @@
-"""Ways to run the same network: the plain one, and faster ones that must agree with it.
+"""Runtimes: the plain network, and faster ways to run the same network.
 
-Start at :mod:`app.encoder.runtimes.base`; :mod:`app.encoder.runtimes.choose` picks one and checks
-it.
+Start at :mod:`app.encoder.runtimes.base`. :mod:`app.encoder.runtimes.choose` picks a runtime and
+checks it against the plain network.
 """

@@ -1,22 +1,22 @@
-"""What a runtime is, and the plain one that every other must agree with."""
+"""Define the interface of a runtime, the plain runtime, and pieces shared by several runtimes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
-from app.encoder.network.backbone import VisionBackbone
+from app.encoder.network.backbone import VisionBackbone, VisionTransformer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Crops to try a runtime on, in the dtype and on the device of the weights.
+    """Hold crops for the trial of a runtime, in the dtype and on the device of the weights.
 
-    ``patches`` [C, P, 588]; ``pool_index`` int64 [N, W] and ``padding_state`` int64 [C, P] as
-    :meth:`VisionBackbone.connect` reads them. :mod:`app.encoder.sample` makes it.
+    ``patches`` [C, P, 588]; ``pool_index`` int64 [N, W] and ``padding_state`` int64 [C, P] as in
+    :meth:`VisionBackbone.connect`. :func:`app.encoder.synthetic.check_sample` makes a sample.
     """
 
     patches: Tensor
@@ -25,31 +25,31 @@ class Sample:
 
 
 class Runtime(Protocol):
-    """Runs the network on one device. Calls come from one thread at a time, in inference mode.
+    """Run the network on one device. Calls come from one thread at a time, in inference mode.
 
-    A result may lie in a buffer of the runtime's own: it holds until the next call of that method.
+    A result may lie in a buffer of the runtime, and then lasts until the next call of the method.
     """
 
     @property
     def name(self) -> str:
-        """How the network is run, as profiles and answers call it."""
+        """Name the runtime in profiles and answers."""
 
     def encode_patches(self, patches: Tensor) -> Tensor:
-        """As :meth:`VisionBackbone.encode_patches`: [C, P, 588] → features [C, P, F]."""
+        """Encode as :meth:`VisionBackbone.encode_patches`: [C, P, 588] → features [C, P, F]."""
 
     def input_for(self, total_crops: int) -> Tensor:
-        """Give memory for patches [C, P, 588] that ``encode_patches`` takes without a copy.
+        """Give memory for patches [C, P, 588]; ``encode_patches`` takes the memory without a copy.
 
-        In the dtype and on the device of the weights; it may be a buffer of the runtime's own,
-        which holds until the next pass.
+        Dtype and device are those of the weights. The memory may be a buffer of the runtime, and
+        then lasts until the next pass.
         """
 
     def connect(self, features: Tensor, pool_index: Tensor, padding_state: Tensor) -> Tensor:
-        """As :meth:`VisionBackbone.connect`: features [C, P, F] → vision tokens [N, L]."""
+        """Connect as :meth:`VisionBackbone.connect`: features [C, P, F] → vision tokens [N, L]."""
 
 
 class FreshInput:
-    """Gives fresh memory for patches, where a runtime has no buffer of its own."""
+    """Give fresh memory for patches to a runtime without a buffer."""
 
     def __init__(self, backbone: VisionBackbone) -> None:
         vit = backbone.vit
@@ -62,7 +62,7 @@ class FreshInput:
 
 
 class Eager:
-    """Run the network operation by operation, as its definition in ``backbone`` says."""
+    """Run the network operation by operation, as written in ``backbone``."""
 
     name = "eager"
 
@@ -73,13 +73,26 @@ class Eager:
 
 
 Maker = Callable[[VisionBackbone, Sample], Runtime]
-"""Makes a runtime of a backbone, which it may take over, so that the backbone is of no other use.
+"""Makes a runtime from a backbone, and may take the backbone over.
 
-The sample is what the runtime will be checked on: it may be used to find ranges, or to choose among
-ways to run the same network.
+A maker may use the sample to find ranges, or to choose among ways to run the same network. The
+runtime is checked on the same sample later.
 """
 
 
 def without_sample(make: Callable[[VisionBackbone], Runtime]) -> Maker:
-    """The maker of a runtime that is made of the weights alone."""
+    """Turn a function of the weights alone into a :data:`Maker`."""
     return lambda backbone, _: make(backbone)
+
+
+def even_parts(patches: Tensor, features: Tensor, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Split patches and features into views of at most ``most`` crops, as evenly as possible."""
+    parts = -(-len(patches) // most)
+    return zip(patches.tensor_split(parts), features.tensor_split(parts), strict=True)
+
+
+def keep_features(vit: VisionTransformer, index: int, x: Tensor, into: Tensor) -> None:
+    """Copy the output [C, P, D] of a feature layer to its place in the features [C, P, F]."""
+    if index in vit.feature_layers:
+        at = vit.feature_layers.index(index) * x.shape[-1]
+        into[..., at : at + x.shape[-1]] = x

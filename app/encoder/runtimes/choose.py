@@ -1,4 +1,4 @@
-"""Which runtime to use: the fastest that this machine has and that agrees with the plain network.
+"""Choose the fastest runtime of this machine that agrees with the plain network.
 
 Measured gains are in docs/method/runtimes.md.
 """
@@ -25,8 +25,8 @@ from app.encoder.network.backbone import VisionBackbone
 from app.encoder.runtimes.base import Eager, Maker, Runtime, Sample, without_sample
 from app.encoder.runtimes.fidelity import Reference, StageAgreement, compare, plain_reference
 from app.encoder.runtimes.graphs import CudaGraphs, compiled_graphs, fp8_graphs
-from app.encoder.runtimes.openvino import OpenVino, OpenVinoInt8, openvino_installed
-from app.encoder.runtimes.openvino_graph import TYPES
+from app.encoder.runtimes.openvino import TYPES, OpenVino, openvino_installed
+from app.encoder.runtimes.openvino_int8 import OpenVinoInt8
 from app.encoder.runtimes.packed import Packed, can_pack
 
 MAKERS: Mapping[str, Maker] = {
@@ -43,17 +43,17 @@ COARSER: Mapping[str, torch.dtype] = {
     "openvino-int8": torch.int8,
     "cuda-graphs-fp8": torch.float8_e4m3fn,
 }
-"""What these are as exact as, whatever dtype goes in and out; used only where asked for."""
+"""Runtimes as exact as this dtype, for any dtype of weights. They are used only by their name."""
 
 CHECKED_COUNTS: Mapping[str, tuple[int, ...]] = {"cuda": (13, 7, 4, 2, 1), "cpu": (1,)}
-"""Crops that are run together in the check, by kind of device: on CUDA the counts that ways are
-chosen at, the largest captured one first; on a CPU the sample's one crop."""
+"""Numbers of crops in the passes of the check, by kind of device: on CUDA the counts with a choice
+of their own, the largest captured count first; on a CPU the sample's one crop."""
 
 log = logging.getLogger(__name__)
 
 
 def available(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
-    """The runtimes that can work here, in the order to try them; ``eager`` can everywhere."""
+    """List the runtimes for this device, in the order of trial; ``eager`` works everywhere."""
     if device.type == "cuda":
         return ("cuda-graphs", "eager")
     on_cpu = device.type == "cpu"
@@ -66,10 +66,10 @@ def available(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
 
 
 def on_request(device: torch.device) -> tuple[str, ...]:
-    """Runtimes that can work here and are only used by their name.
+    """List the runtimes for this device that are used only by their name.
 
-    Some are coarser than their dtype (:data:`COARSER`); int8 needs a CPU that sums its products
-    without loss. ``compiled`` takes a minute to be made.
+    Some are coarser than their dtype (:data:`COARSER`). int8 needs a CPU that sums int8 products
+    without loss. ``compiled`` takes a minute to make.
     """
     if device.type == "cuda":
         return ("cuda-graphs-fp8", "compiled")
@@ -78,7 +78,7 @@ def on_request(device: torch.device) -> tuple[str, ...]:
 
 
 def exact_as(name: str, dtype: torch.dtype) -> torch.dtype:
-    """The dtype whose limits a runtime is held to, where ``dtype`` goes in and out."""
+    """Return the dtype for the error limits of a runtime with weights in ``dtype``."""
     return COARSER.get(name, dtype)
 
 
@@ -91,20 +91,20 @@ def choose(
     *,
     check: bool = True,
 ) -> tuple[Runtime, StageAgreement | None]:
-    """Make the fastest runtime that agrees with the plain float32 network, or just the chosen one.
+    """Make the fastest runtime that agrees with the plain float32 network, or the named runtime.
 
-    Where none keeps the limits of ``dtype``, the first is taken that is nearer to float32 than the
-    plain network itself comes in ``dtype``.
+    If no runtime keeps the limits of ``dtype``, the first runtime nearer to float32 than the plain
+    network in ``dtype`` is taken.
 
     Args:
-        make_backbone: makes the weights; called again if a runtime has to be given up.
-        sample: what runtimes are compared on.
-        check: whether they are compared.
+        make_backbone: makes the weights, again for every further trial.
+        sample: the crops of the comparison.
+        check: compare the runtimes at all.
 
     Raises:
-        EncoderUnavailable: the chosen one cannot work here.
-        RuntimesDisagree: those that work are not exact enough.
-        OutOfDeviceMemory: one did not fit the device's memory, and no other could be taken.
+        EncoderUnavailable: the named runtime cannot work here.
+        RuntimesDisagree: the working runtimes are not exact enough.
+        OutOfDeviceMemory: a runtime did not fit the device's memory, and no other was taken.
     """
     names = _names(choice, device, dtype)
     trials = _Trials(make_backbone, sample, device, dtype, check=check)
@@ -123,7 +123,7 @@ def choose(
 
 
 def _names(choice: RuntimeChoice, device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
-    """The runtimes to try, the fastest first."""
+    """List the runtimes to try, the fastest first."""
     names = available(device, dtype)
     if choice == "auto":
         return names
@@ -144,7 +144,7 @@ class _Made:
 
 
 class _Trials:
-    """Makes runtimes one after the other, and keeps of each only how near it came, or why not."""
+    """Try runtimes one after the other, and record only the agreement or failure of each."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class _Trials:
         self._out_of_memory = False
 
     def make(self, name: str) -> _Made | None:
-        """Make and compare a runtime; None where that failed."""
+        """Make and compare a runtime; None after a failure."""
         try:
             made = in_device_memory(partial(self._make, name))
         except OutOfDeviceMemory as error:
@@ -191,14 +191,14 @@ class _Trials:
         return _Made(runtime, compare(runtime, self._reference, self._dtype, counts))
 
     def give_up(self, name: str) -> None:
-        """Tell why a runtime is not taken, and free what it held."""
+        """Log the reason against a runtime, and free its memory."""
         log.warning("runtime %s is not used: %s", name, self._reasons[name])
         give_back()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
     def nearer_than_plain(self) -> tuple[str, ...]:
-        """The runtimes that come nearer to float32 than the plain network in the same dtype."""
+        """List the tried runtimes nearer to float32 than the plain network in the same dtype."""
         tried = [name for name in self._found if name not in COARSER]
         if not tried or self._dtype == torch.float32:
             return ()
@@ -211,7 +211,7 @@ class _Trials:
         return tuple(name for name in tried if self._found[name].holds_beside(plain, self._dtype))
 
     def failure(self) -> EncoderError:
-        """Make the error to raise where no runtime can be taken: every one with its reason."""
+        """Make the error for the lack of a runtime, with the reason against each."""
         told = "; ".join(f"{name} {reason}" for name, reason in self._reasons.items())
         facts = {"actual": list(self._reasons), "tried": dict(self._reasons)}
         if self._out_of_memory:

@@ -1,8 +1,8 @@
-"""Finding out if kernels can be compiled on this machine.
+"""Find out if kernels can be compiled on this machine.
 
-Triton, and torch.compile with it, compiles one small library in C at its first use and loads it
-from its cache. A container may lack the compiler, and may forbid to write its cache or to execute
-what lies there. Either would end in an error of another library in the middle of a pass.
+Triton compiles one small library in C at its first use and loads the library from its cache, and so
+does torch.compile through Triton. A container may lack the compiler, or forbid to write to the
+cache or to execute from the cache. Each lack would raise an error in the middle of a pass.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @cache
 def kernels_here() -> ModuleType | None:
-    """Import our kernels; None, and the log says why once, where they cannot be compiled."""
+    """Import our kernels; return None, and log the reason once, if they cannot be compiled."""
     try:
         kernels = import_module("app.encoder.runtimes.kernels")
         reason = why_no_compiler()
@@ -41,20 +41,20 @@ def kernels_here() -> ModuleType | None:
 
 @cache
 def why_no_compiler() -> str | None:
-    """The reason why kernels cannot be compiled here, in one sentence; None where they can.
+    """Return the reason against compiled kernels in one sentence, or None if they compile.
 
-    A library is compiled and loaded to find out, once in the life of the process.
+    The test compiles and loads a library, once in the life of the process.
     """
     return try_compiler(compiler(), cache_folder())
 
 
 def compiler() -> str | None:
-    """The C compiler that Triton would take, by name or path; None if there is none."""
+    """Find Triton's C compiler, by name or path; None if there is none."""
     return os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
 
 
 def cache_folder() -> Path:
-    """The folder that Triton keeps its compiled kernels in, and loads them from."""
+    """Find the folder of Triton's compiled kernels."""
     named = os.environ.get("TRITON_CACHE_DIR")
     if named:
         return Path(named)
@@ -63,7 +63,7 @@ def cache_folder() -> Path:
 
 
 def try_compiler(command: str | None, folder: Path) -> str | None:
-    """Compile a library against Python into ``folder`` and load it; the reason if that fails."""
+    """Compile a library against Python into ``folder`` and load it; return a failure's reason."""
     if command is None:
         return "there is no C compiler (gcc, clang, or what CC names)"
     try:

@@ -1,4 +1,4 @@
-"""How near one way of running the network is to the plain one, and how near it has to be."""
+"""Compare a runtime with the plain float32 network, and set the limits of its error."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ MIN_COSINE = {
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """``relative_error`` is ‖a - b‖ / ‖b‖ over everything; ``min_cosine`` is the worst row's."""
+    """Hold the error ‖a - b‖ / ‖b‖ over all values, and the cosine of the worst row."""
 
     relative_error: float
     min_cosine: float
 
     def holds(self, dtype: torch.dtype) -> bool:
-        """Whether this is as near as arithmetic in ``dtype`` must come; NaN never is."""
+        """Return True if the error is within the limits of ``dtype``; NaN never is."""
         near = self.relative_error <= MAX_RELATIVE_ERROR[dtype]
         return near and self.min_cosine >= MIN_COSINE[dtype]
 
     def nearer_than(self, other: Agreement) -> bool:
-        """Tell whether the relative error is smaller; NaN never is."""
+        """Return True if the relative error is smaller; NaN never is."""
         return self.relative_error < other.relative_error
 
     def __str__(self) -> str:
@@ -67,16 +67,16 @@ def agreement(actual: Tensor, reference: Tensor) -> Agreement:
 
 
 def worst_crop(actual: Tensor, reference: Tensor) -> Agreement:
-    """Compare crops [C, P, D] one by one: the relative error of the worst of them.
+    """Compare crops [C, P, D] one by one, and return the agreement of the worst crop.
 
-    Over all of them together a crop that is far off hides among those that are not.
+    In one comparison over all crops, the good crops would hide a bad crop.
     """
     crops = [agreement(*pair) for pair in zip(actual, reference, strict=True)]
     return _worst(crops)
 
 
 def _worst(found: Sequence[Agreement]) -> Agreement:
-    """The largest error and the smallest cosine; NaN, which no order has, wins."""
+    """Return the largest error and the smallest cosine; NaN wins over every number."""
     errors = torch.tensor([one.relative_error for one in found], dtype=torch.float64)
     cosines = torch.tensor([one.min_cosine for one in found], dtype=torch.float64)
     return Agreement(float(errors.max()), float(cosines.min()))
@@ -84,10 +84,10 @@ def _worst(found: Sequence[Agreement]) -> Agreement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference(Sample):
-    """A sample, and what the plain network makes of it in float32.
+    """Hold a sample and its results by the plain network in float32.
 
-    ``features`` float32 [C, P, F], rounded to the dtype of the weights so that the connector's
-    input is no error of the connector's; ``tokens`` float32 [N, L].
+    ``features`` float32 [C, P, F], rounded to the dtype of the weights, so that the rounding of the
+    connector's input is not counted as the connector's error; ``tokens`` float32 [N, L].
     """
 
     features: Tensor
@@ -96,22 +96,22 @@ class Reference(Sample):
 
 @dataclass(frozen=True, slots=True)
 class StageAgreement:
-    """Each stage by itself, from the reference's own inputs to it, and both in a row."""
+    """Hold the agreement of each stage on the reference's inputs, and of both in a row."""
 
     vit: Agreement
     connector: Agreement
     tokens: Agreement
 
     def holds(self, dtype: torch.dtype) -> bool:
-        """Whether both stages are near enough; two in a row may add up their errors."""
+        """Return True if both stages are near enough; two in a row may add up their errors."""
         return self.vit.holds(dtype) and self.connector.holds(dtype)
 
     def holds_beside(self, plain: StageAgreement, dtype: torch.dtype) -> bool:
-        """Judge this beside ``plain``, the plain network computed in ``dtype``.
+        """Judge a runtime beside ``plain``, the plain network computed in ``dtype``.
 
-        Weights may be such that no arithmetic in ``dtype`` comes near float32. Then a stage over
-        the limit must be nearer than the plain one, and so must the tokens; and no stage may be as
-        far as int8 would be.
+        For some weights no arithmetic in ``dtype`` comes near float32. Then a stage over the limit
+        must be nearer than the plain stage, and the tokens must be nearer than the plain tokens. No
+        stage may exceed the limit of int8.
         """
         stages = (self.vit, plain.vit), (self.connector, plain.connector)
         return self.tokens.nearer_than(plain.tokens) and all(
@@ -125,7 +125,7 @@ class StageAgreement:
 
 @torch.inference_mode()
 def plain_reference(backbone: VisionBackbone, sample: Sample) -> Reference:
-    """Run the plain network over a sample in float32, whatever dtype its weights have."""
+    """Run the plain network over a sample in float32, with weights of any dtype."""
     dtype = backbone.vit.positional_embedding.dtype
     features = plain_features(backbone, sample.patches).to(dtype).float()
     with exact_float32(), _in_float32(backbone):
@@ -146,14 +146,16 @@ def compare(
 ) -> StageAgreement:
     """Run the reference's inputs in ``dtype`` and compare, stage by stage.
 
-    ``counts`` are the numbers of crops that the ViT is run over, by default the reference's own:
-    its crops over and over, so that the plain network has to run each only once. The first must be
-    at least the reference's own, whose tokens are made of that run.
+    Args:
+        counts: the numbers of crops in the ViT's passes, by default the reference's own number. The
+            passes repeat the reference's crops, so that the plain network runs each crop only once.
+            The first number must be at least the reference's own, as the tokens come from that
+            pass.
     """
     where = reference.pool_index, reference.padding_state
     patches = reference.patches.to(dtype)
     own = len(patches)
-    # Cloned: a runtime may use its buffer again at the next call.
+    # A clone, as the runtime may overwrite its buffer at the next call.
     connected = runtime.connect(reference.features.to(dtype), *where).clone()
     first, *others = counts or (own,)
     features = runtime.encode_patches(patches[_over_and_over(patches, first)])
@@ -170,13 +172,13 @@ def compare(
 
 
 def _over_and_over(patches: Tensor, count: int) -> Tensor:
-    """The indices of so many crops: all there are, and then from the first on again."""
+    """Return the indices of ``count`` crops: all crops in turn, and then from the first again."""
     return torch.arange(count, device=patches.device) % len(patches)
 
 
 @contextmanager
 def _in_float32(backbone: VisionBackbone) -> Iterator[None]:
-    """Each layer is widened while it runs and narrowed after, which loses nothing.
+    """Widen each layer for its run and narrow the layer after, without loss.
 
     A whole copy in float32 would need 1.6 GB more.
     """

@@ -1,19 +1,19 @@
-"""The network on a GPU without its launches: one captured CUDA graph per number of crops.
+"""Run the network on a GPU without launches: one captured CUDA graph per number of crops.
 
-A pass of the vision transformer is some 200 kernels. At few crops a kernel takes less time than
-Python needs to launch it, so the GPU waits; a graph hands all of them over at once. The rules of
-capture (PyTorch, "CUDA semantics", section "CUDA Graphs") and how they are kept here:
+A pass of the vision transformer has some 200 kernels. At few crops a kernel takes less time than
+its launch by Python, and the GPU waits. A graph hands all kernels over at once. These rules of
+capture are kept (PyTorch, "CUDA semantics", section "CUDA Graphs"):
 
-- A graph keeps addresses, not tensors: patches are copied into one static buffer, features come out
-  in another, and the runtime holds the weights and every pass that was captured. A graph of n crops
-  uses the first n rows of both buffers.
-- What is used for the first time may allocate or choose a kernel, which capture does not allow:
-  every shape runs before it is captured, on the stream of the capture.
-- Graphs that share a pool of memory use the same bytes for what lies in between: none of them runs
-  while another does, which holds as all calls come from one thread to one stream. Nothing that
-  outlives a replay lies in the pool, so the order of replays does not matter.
-- The largest is captured first, so that the pool fits it and the others grow it little.
-- No cyclic garbage is collected meanwhile, which might free another graph: that ends a capture.
+- A graph stores addresses, not tensors. Patches are copied into one static buffer, features come
+  out in another, and the runtime holds the weights and every captured pass. A graph of n crops uses
+  the first n rows of both buffers.
+- A first use may allocate memory or choose a kernel, and capture allows neither. Every shape
+  therefore runs before its capture, on the stream of the capture.
+- Graphs of one memory pool use the same bytes for values between kernels, so no two of them may run
+  at once. All calls come from one thread to one stream. No result outlives a replay in the pool, so
+  the order of replays is free.
+- The largest graph is captured first: the pool fits the largest, and the others add little.
+- No cyclic garbage is collected during a capture, as a freed graph ends the capture.
 
 The connector is not captured: its length depends on the tiling, not on the crops alone.
 """
@@ -31,39 +31,36 @@ from torch import Tensor
 
 from app.encoder.device.device import ONE_CAPTURE
 from app.encoder.network.backbone import VisionBackbone
-from app.encoder.runtimes.base import FreshInput
+from app.encoder.runtimes.base import FreshInput, even_parts
 from app.encoder.runtimes.compiler import why_no_compiler
-from app.encoder.runtimes.connectors import fastest_connector
-from app.encoder.runtimes.fastest import FastestParts, PassChooser
-from app.encoder.runtimes.fp8 import Fp8Pass
-from app.encoder.runtimes.parts import even_parts
-from app.encoder.runtimes.vit_passes import CompiledPass, VitPass
+from app.encoder.runtimes.fastest import FastestParts, PassChooser, fastest_connector
+from app.encoder.runtimes.vit_passes import CompiledPass, Fp8Pass, VitPass
 
 MAX_CROPS = 13
-"""Graphs captured: up to Molmo 1's twelve crops and the global one. More crops are split evenly."""
+"""The largest graph: Molmo 1's twelve crops and the global crop. More crops are split evenly."""
 WARM_UP_PASSES = 2
 TIMED_REPLAYS, TIMED_ROUNDS = 3, 3
-"""Replays in a row that are timed together, and how often: the best counts."""
+"""The number of replays in one timing, and the number of timings: the best counts."""
 
 Work = Callable[[], object]
 Replay = Callable[[], None]
 
 
 class Recorder(Protocol):
-    """Takes work on the device apart from its launches."""
+    """Record work on the device, and replay the work without its launches."""
 
     def record(self, work: Work) -> Replay:
-        """Record work; what comes back does the same again, as long as its tensors live."""
+        """Record work, and return a function to repeat the work as long as its tensors live."""
 
     def time_ms(self, replay: Replay) -> float:
         """Time one replay on the device."""
 
 
 class CudaRecorder:
-    """Records work as CUDA graphs that share one pool of memory.
+    """Record work as CUDA graphs with one common pool of memory.
 
-    ``check_input_liveness`` makes a replay fail where a tensor that its capture read was freed
-    since; torch has it from 2.12 on. Each replay costs more, so it is for tests.
+    ``check_input_liveness`` makes a replay fail if an input tensor of the capture is gone. torch
+    has the option from 2.12 on. Each replay costs more, so only tests use the option.
     """
 
     def __init__(self, device: torch.device, *, check_input_liveness: bool = False) -> None:
@@ -71,11 +68,11 @@ class CudaRecorder:
         self._stream = _capture_stream(device)
         self._pool = torch.cuda.graph_pool_handle()
         self._options = {"check_input_liveness": True} if check_input_liveness else {}
-        # The allocator gives a pool up with its last graph, and then refuses its handle.
+        # Held, as the allocator gives a pool up with its last graph, and then refuses its handle.
         self._latest: torch.cuda.CUDAGraph | None = None
 
     def record(self, work: Work) -> Replay:
-        """Run ``work`` some times, then capture it. Waits for the device before."""
+        """Wait for the device, run ``work`` some times, then capture the work."""
         with torch.cuda.device(self._device), ONE_CAPTURE, _no_collection():
             current = torch.cuda.current_stream()
             self._stream.wait_stream(current)
@@ -85,7 +82,7 @@ class CudaRecorder:
             current.wait_stream(self._stream)
             graph = torch.cuda.CUDAGraph()
             try:
-                # Only this thread must keep to the rules: others may pin memory meanwhile.
+                # The rules bind only this thread: others may pin memory meanwhile.
                 with torch.cuda.graph(
                     graph,
                     pool=self._pool,
@@ -95,12 +92,12 @@ class CudaRecorder:
                 ):
                     work()
             finally:
-                torch.cuda.set_stream(current)  # torch leaves a capture that failed where it was
+                torch.cuda.set_stream(current)  # a failed capture leaves its own stream current
         self._latest = graph
         return graph.replay
 
     def time_ms(self, replay: Replay) -> float:
-        """Time some replays in a row, several times; the best mean."""
+        """Time some replays in a row, several times, and return the best mean in ms."""
         replay()
         means = []
         for _ in range(TIMED_ROUNDS):
@@ -115,13 +112,15 @@ class CudaRecorder:
 
 
 class CudaGraphs:
-    """A backbone on CUDA, which it takes over: its weights must stay where they are.
+    """Take a backbone on CUDA over, and run its network by graphs.
+
+    The weights must stay in their place.
 
     Args:
         max_crops: the most crops of one graph.
-        choose_pass: says how the vision transformer runs in each graph; by default the fastest way
-            that works.
-        recorder: makes the graphs; by default CUDA does.
+        choose_pass: chooses the pass of the vision transformer for each graph; by default the
+            fastest working pass.
+        recorder: makes the graphs; by default :class:`CudaRecorder`.
 
     Attributes:
         chosen: the name of the pass in the graph of each number of crops.
@@ -140,11 +139,11 @@ class CudaGraphs:
         weights = backbone.vit.patch_embedding.weight
         features = backbone.vit.positional_embedding.shape[1] * len(backbone.vit.feature_layers)
         self._recorder = recorder or CudaRecorder(weights.device)
-        # Held, like all that a graph reads: it keeps their addresses and nothing else.
+        # Held, like every tensor of a graph: a graph stores addresses alone.
         self._backbone = backbone
         self._passes: dict[int, VitPass] = {}
         with torch.inference_mode():
-            # Noise: what is run to warm up may choose kernels by how fast they are.
+            # Noise, as a warm-up may choose kernels by their speed.
             self._patches = FreshInput(backbone)(max_crops).normal_()
             self._features = weights.new_zeros(*self._patches.shape[:2], features)
             self._inputs = [self._patches[:crops] for crops in range(max_crops + 1)]
@@ -169,13 +168,13 @@ class CudaGraphs:
         return self._recorder.time_ms(self._recorder.record(work))
 
     def input_for(self, total_crops: int) -> Tensor:
-        """The static buffer as far as these crops reach, or fresh memory for more than it holds."""
+        """Give the first rows of the static buffer, or fresh memory for more than its crops."""
         if total_crops < len(self._inputs):
             return self._inputs[total_crops]
         return self._patches.new_empty(total_crops, *self._patches.shape[1:])
 
     def encode_patches(self, patches: Tensor) -> Tensor:
-        """[C, P, 588] → features [C, P, F], up to ``max_crops`` in the runtime's own buffer."""
+        """[C, P, 588] → features [C, P, F], up to ``max_crops`` in the runtime's buffer."""
         most = len(self._patches)
         if len(patches) <= most:
             return self._replay(patches)
@@ -193,7 +192,7 @@ class CudaGraphs:
 
 
 def compiled_graphs(backbone: VisionBackbone) -> CudaGraphs:
-    """Make :class:`CudaGraphs` of blocks that torch.compile made; loading takes a minute longer.
+    """Make :class:`CudaGraphs` of blocks by torch.compile; loading takes a minute longer.
 
     Raises:
         RuntimeError: nothing can be compiled here.
@@ -206,14 +205,14 @@ def compiled_graphs(backbone: VisionBackbone) -> CudaGraphs:
 
 
 def fp8_graphs(backbone: VisionBackbone) -> CudaGraphs:
-    """Make :class:`CudaGraphs` whose blocks multiply in float8."""
+    """Make :class:`CudaGraphs` of blocks with float8 products."""
     vit = Fp8Pass(backbone)
     return CudaGraphs(backbone, name="cuda-graphs-fp8", choose_pass=lambda *_: vit)
 
 
 @lru_cache(maxsize=8)
 def _capture_stream(device: torch.device) -> torch.cuda.Stream:
-    """The one stream of a device that is captured: cuBLAS keeps 32 MB for each that it has seen."""
+    """Return the one stream for captures on a device: cuBLAS reserves 32 MB for each stream."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch
 
 

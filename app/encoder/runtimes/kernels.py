@@ -1,7 +1,7 @@
-"""Triton kernels for what lies between and around the products of the network.
+"""Triton kernels for the operations between and around the products of the network.
 
-Every sum is float32, and rounded once, when it is written. Importing this module needs Triton; the
-first call compiles, which needs a C compiler and a cache folder that may hold programs.
+Every sum is float32, and is rounded once, at its write. The import needs Triton. The first call
+compiles, and needs a C compiler and a cache folder with the right to execute.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import Tensor
 
 WARPS = 4
 COLUMNS = 1024
-"""Values of a row that one program of an elementwise kernel works on."""
+"""Values of a row in one program of an elementwise kernel."""
 
 Tile = tuple[int, int, int, int, int]
 """Rows, outputs and inputs of one step of a product, its warps, and its stages of loading ahead."""
 TILES: tuple[Tile, ...] = ((128, 256, 64, 8, 3), (128, 128, 64, 8, 4))
-"""The tiles that may be fastest for :func:`up`, by the number of rows and the card."""
+"""Candidates for the fastest tile of :func:`up`; rows and card decide."""
 
 
 @triton.jit
@@ -40,7 +40,7 @@ def _norm_kernel(x, shift, weight, bias, out, width, eps, BLOCK: tl.constexpr):
 
 
 def norm(x: Tensor, shift: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """LayerNorm of ``x + shift``: x [M, D] float32, shift [D] float32 → [M, D] as the weight."""
+    """Norm ``x + shift``: x [M, D] and shift [D] in float32 → [M, D] in the weight's dtype."""
     rows, width = x.shape
     out = torch.empty_like(x, dtype=weight.dtype)
     block = triton.next_power_of_2(width)
@@ -63,7 +63,7 @@ def _up_kernel(
     GROUP: tl.constexpr,
     QUICK: tl.constexpr,
 ):
-    # Programs that follow each other share rows of both factors, which then are in the cache.
+    # Consecutive programs share rows of both factors, so the rows are still in the cache.
     program = tl.program_id(0)
     down, across = tl.cdiv(M, ROWS), tl.cdiv(N, OUTPUTS)
     group = program // (GROUP * across)
@@ -98,7 +98,7 @@ def _up_kernel(
 
 
 def up(x: Tensor, weight: Tensor, bias: Tensor, quick: bool, *, tile: Tile) -> Tensor:
-    """GELU of ``x · weightᵀ + bias``, quick or by tanh: x [M, K], weight [N, K] → [M, N].
+    """Compute GELU of ``x · weightᵀ + bias``, quick or by tanh: x [M, K], weight [N, K] → [M, N].
 
     The product is not rounded before the activation. 16-bit factors only: Triton multiplies
     float32 as TF32.
@@ -171,17 +171,17 @@ def gather(
     *,
     masked: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The patches of every window, and the mean of each window.
+    """Gather the patches of every window, and the mean of each window.
 
     Args:
         features: [C · P, F].
-        pool_index: int64 [N, W], -1 where a window has no patch; such a patch counts as zeros.
-        padding_state: int64 [C · P], the row of ``padding_table`` that is added to a patch.
-        padding_table: [3, F], or None where a family has none.
-        masked: whether the mean is over the patches that there are, or over W.
+        pool_index: int64 [N, W], -1 for a missing patch; a missing patch counts as zeros.
+        padding_state: int64 [C · P], the row of ``padding_table`` to add to a patch.
+        padding_table: [3, F], or None for a family without padding embedding.
+        masked: take the mean over the present patches instead of over W.
 
     Returns:
-        Windows [N, W, F] and means [N, F], as the features.
+        Windows [N, W, F] and means [N, F], in the dtype of the features.
     """
     tokens, window = pool_index.shape
     width = features.shape[-1]
@@ -235,7 +235,7 @@ def _pool_kernel(
             there = tl.load(index + token * WINDOW + patch) >= 0
             score = tl.where(there, score, -float("inf"))
         higher = tl.maximum(greatest, score)
-        # Nothing seen yet: -inf - -inf would be no number.
+        # Before the first patch -inf - -inf would be no number.
         keep = tl.where(higher == -float("inf"), 0.0, tl.exp(greatest - higher))
         new = tl.where(higher == -float("inf"), 0.0, tl.exp(score - higher))
         value = tl.load(base + all_heads, mask=inside, other=0.0).to(tl.float32)
@@ -246,9 +246,9 @@ def _pool_kernel(
 
 
 def pool(query: Tensor, key_value: Tensor, pool_index: Tensor, heads: int, masked: bool) -> Tensor:
-    """Attention of one query over the patches of its window: [N, D], [N, W, 2 · D] → [N, D].
+    """Attend with one query to the patches of its window: [N, D], [N, W, 2 · D] → [N, D].
 
-    ``masked`` leaves out patches whose ``pool_index`` [N, W] is -1. ``heads`` is a power of two.
+    ``masked`` leaves out patches with a ``pool_index`` [N, W] of -1. ``heads`` is a power of two.
     """
     tokens, width = query.shape
     head_width = width // heads
@@ -281,7 +281,7 @@ def _swiglu_kernel(both, out, hidden, BLOCK: tl.constexpr):
 
 
 def swiglu(both: Tensor) -> Tensor:
-    """``silu(gate) · up`` of one product that made both: [N, 2 · hidden] → [N, hidden]."""
+    """Compute ``silu(gate) · up`` of both halves of a product: [N, 2 · hidden] → [N, hidden]."""
     rows, hidden = len(both), both.shape[1] // 2
     out = both.new_empty(rows, hidden)
     programs: Any = (rows, triton.cdiv(hidden, COLUMNS))

@@ -1,19 +1,19 @@
-"""The network on a CPU, faster: the same products, with less memory touched between them.
+"""Run the network on a CPU with the same products and less memory traffic between them.
 
-Each saving with its share of the gain, bfloat16 on two cores of an AVX-512 machine (4.9 s → 3.5 s
-for 7 crops, 0.9 s → 0.5 s for one):
+The gain in bfloat16 on two cores of an AVX-512 machine is 4.9 s → 3.5 s for 7 crops, and
+0.9 s → 0.5 s for one crop. Three savings make it:
 
-- weights packed once into the order that oneDNN multiplies in, instead of at every product: most
-  for one crop, where a product is short;
-- attention as two products and a softmax for a few heads at a time, whose scores stay in the
-  cache: 270 instead of 120 GFLOP/s of torch's fused kernel;
-- activations and sums in place: a fresh tensor of some megabytes costs more in page faults than
-  the arithmetic on it.
+- weights are packed once into oneDNN's order, not at every product: most of the gain for one crop,
+  with its short products;
+- attention is two products and a softmax for a few heads at a time, with scores small enough for
+  the cache: 270 GFLOP/s, against 120 of torch's fused kernel;
+- activations and sums are in place: a fresh tensor of some megabytes costs more in page faults than
+  its arithmetic.
 
-The sum that blocks add to is kept in float32: half the error of bfloat16, for 3 % of the time.
+The sum over the blocks is float32: half the error of bfloat16, for 3 % of the time.
 
-torch has the packed product under a private name, for its own compiler; where a version lacks it,
-:func:`can_pack` says so, and the plain network runs.
+torch has the packed product under a private name, for its own compiler. In a torch without it
+:func:`can_pack` is false, and the plain network runs.
 """
 
 from __future__ import annotations
@@ -26,17 +26,16 @@ from torch.nn import functional
 
 from app.core.plan.families import Activation
 from app.encoder.network.backbone import QUICK_GELU, Block, VisionBackbone
-from app.encoder.runtimes.base import FreshInput
-from app.encoder.runtimes.parts import even_parts, keep_features
+from app.encoder.runtimes.base import FreshInput, even_parts, keep_features
 
 CROPS_AT_ONCE = 4
-"""Crops run through all blocks together; more gain nothing, as weights are read once for all."""
+"""The most crops in one run through the blocks. More crops at once gain nothing."""
 HEADS_AT_ONCE = 4
-"""Heads whose scores [heads, T, T] are made together: 2.7 MB in bfloat16."""
+"""Heads with scores [heads, T, T] in memory at once: 2.7 MB in bfloat16."""
 
 
 class PackedLinear(nn.Module):
-    """``x · weightᵀ + bias`` for x [.., inputs], with the weight in oneDNN's own order."""
+    """Compute ``x · weightᵀ + bias`` for x [.., inputs], with the weight in oneDNN's order."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -55,7 +54,7 @@ def _onednn() -> Any:
 
 @torch.inference_mode()
 def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this torch has oneDNN's packed product for ``dtype`` on this CPU."""
+    """Return True if this torch has oneDNN's packed product for ``dtype`` on this CPU."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch
         return False
     try:
@@ -66,7 +65,7 @@ def can_pack(dtype: torch.dtype) -> bool:
 
 
 def pack_linears(module: nn.Module) -> None:
-    """Replace every linear layer below ``module`` by its packed form, one after the other."""
+    """Replace every linear layer below ``module`` by its packed form."""
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
             setattr(module, name, PackedLinear(child))
@@ -75,7 +74,7 @@ def pack_linears(module: nn.Module) -> None:
 
 
 class Packed:
-    """A backbone on the CPU, which it takes over: the linear layers are packed in place."""
+    """Take a backbone on the CPU over, and run it with its linear layers packed in place."""
 
     name = "packed"
 
@@ -109,7 +108,7 @@ class Packed:
 
 
 def attend(qkv: Tensor, heads: int) -> Tensor:
-    """Multi-head attention over qkv [C, T, 3·D] → [C, T, D], crop by crop, few heads at a time."""
+    """Attend over qkv [C, T, 3·D] → [C, T, D], crop by crop, a few heads at a time."""
     crops, length, width = qkv.shape
     head_width = width // 3 // heads
     out = qkv.new_empty(crops, length, heads, head_width)
@@ -132,10 +131,10 @@ def attend(qkv: Tensor, heads: int) -> Tensor:
 
 
 def activate_in_place(x: Tensor, activation: Activation) -> Tensor:
-    """As :func:`app.encoder.network.backbone.activate`; x itself may be overwritten."""
+    """Compute :func:`app.encoder.network.backbone.activate`, and overwrite x if possible."""
     if activation == "gelu_tanh":
         return functional.gelu(x, approximate="tanh")
-    # As silu, without a second tensor of x's size.
+    # silu needs no second tensor of x's size.
     x *= QUICK_GELU
     functional.silu(x, inplace=True)
     x *= 1 / QUICK_GELU

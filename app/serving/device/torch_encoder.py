@@ -24,8 +24,7 @@ from app.core.plan.families import Family
 from app.core.plan.plan import CropPlan
 from app.core.plan.work import patch_values, weights_bytes
 from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
-from app.encoder.device.device import dtype_named
-from app.encoder.device.failures import on_device
+from app.encoder.device.device import dtype_named, on_device
 from app.encoder.device.memory import check_room, give_back
 from app.encoder.encoder import Encoder, HostImage, PreparedCrops
 from app.encoder.encoder import Staged as StagedCrops
@@ -33,8 +32,7 @@ from app.encoder.launching import Launched, launch
 from app.encoder.loading import load_encoder
 from app.encoder.measuring.measure import measure_profile
 from app.encoder.measuring.record import profile_key
-from app.encoder.measuring.scopes import SCOPES
-from app.encoder.measuring.series import Run
+from app.encoder.measuring.series import SCOPES, Run
 from app.imaging.read.decode import Picture
 from app.profiles import load_profile, save_profile
 from app.serving.device.protocol import (

@@ -17,10 +17,9 @@ from app.core.plan.families import Family, family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.core.plan.work import cutting_bytes, pass_bytes
-from app.encoder.network.padding import content_share, padding_state
-from app.encoder.network.preprocess import image_to_patches
-from app.encoder.network.random_weights import random_backbone
+from app.encoder.network.preprocess import content_share, image_to_patches, padding_state
 from app.encoder.runtimes.base import Eager
+from app.encoder.synthetic import random_backbone
 from tests.encoder.reference import CPU
 
 MODELS = ("molmo-7b-d-0924", "molmoe-1b-0924", "molmo2-4b")

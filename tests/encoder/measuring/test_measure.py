@@ -20,12 +20,10 @@ from app.core.plan.plan import plan_with_grid
 from app.core.plan.tokens import count_tokens
 from app.encoder.encoder import Encoder, StageTimes
 from app.encoder.measuring.measure import measure_profile
-from app.encoder.measuring.pace import LEAST_ROUNDS, Pace, Timekeeper, coarse_to_fine
 from app.encoder.measuring.record import profile_key
-from app.encoder.measuring.scopes import Scope
-from app.encoder.measuring.series import Run, Series
+from app.encoder.measuring.series import Run, Scope, Series
 from app.encoder.measuring.states import measure_idle
-from app.encoder.measuring.warmup import WarmupRule
+from app.encoder.measuring.warmup import LEAST_ROUNDS, Pace, Timekeeper, WarmupRule, coarse_to_fine
 from app.encoder.synthetic import (
     profile_plans,
     squarest_grid,

@@ -19,8 +19,8 @@ from app.core.plan.tokens import (
 )
 from app.encoder.network.backbone import VisionBackbone
 from app.encoder.network.checkpoint import load_checkpoint
-from app.encoder.network.padding import PaddingState, padding_state
-from app.encoder.network.random_weights import random_backbone
+from app.encoder.network.preprocess import PaddingState, padding_state
+from app.encoder.synthetic import random_backbone
 from tests.encoder.reference import CPU, Vectors, relative_error, write_checkpoint
 
 GRID = Grid(1, 2)

@@ -15,8 +15,7 @@ from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan, make_plan
 from app.core.plan.tokens import image_input_idx, pooling_windows
-from app.encoder.network.padding import content_share, padding_state
-from app.encoder.network.preprocess import image_to_patches
+from app.encoder.network.preprocess import content_share, image_to_patches, padding_state
 from tests.encoder.reference import pattern_image, read_vectors
 
 MOLMO1 = make_config(family_named("molmo-7b-d-0924"))

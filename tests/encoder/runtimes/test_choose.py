@@ -15,7 +15,6 @@ from app.core.errors import EncoderUnavailable, OutOfDeviceMemory, RuntimesDisag
 from app.encoder.device.choices import DtypeChoice
 from app.encoder.device.device import exact_float32
 from app.encoder.network.backbone import VisionBackbone
-from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes import choose as choosing
 from app.encoder.runtimes.base import Maker, Runtime, Sample
 from app.encoder.runtimes.choose import choose
@@ -26,7 +25,7 @@ from app.encoder.runtimes.fidelity import (
     compare,
     plain_reference,
 )
-from app.encoder.sample import check_sample
+from app.encoder.synthetic import check_sample, random_backbone
 from tests.encoder.reference import CPU, Vectors, load_tiny
 
 
@@ -62,7 +61,7 @@ def failing(error: Exception) -> Maker:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights are made often here: of few values, and without a collection after each."""
-    monkeypatch.setattr("app.encoder.network.random_weights.POOL", 65_537)
+    monkeypatch.setattr("app.encoder.synthetic.POOL", 65_537)
     monkeypatch.setattr(choosing, "give_back", lambda: None)
 
 

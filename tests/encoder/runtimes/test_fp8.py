@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes.choose import COARSER, MAKERS, available, on_request
 from app.encoder.runtimes.fidelity import agreement
-from app.encoder.runtimes.fp8 import FLOAT8, Fp8Linear, Fp8Pass, quantise_rows
+from app.encoder.runtimes.vit_passes import FLOAT8, Fp8Linear, Fp8Pass, quantise_rows
+from app.encoder.synthetic import random_backbone
 from tests.encoder.reference import CPU, Vectors
 
 

@@ -14,14 +14,18 @@ from hypothesis import strategies as st
 from app.core.errors import EncoderUnavailable
 from app.core.plan.config import make_config
 from app.encoder.device.device import multiplies_int8
-from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes import choose as choosing
 from app.encoder.runtimes.choose import COARSER, MAKERS, available, choose, on_request
 from app.encoder.runtimes.fidelity import compare, plain_reference
 from app.encoder.runtimes.openvino import openvino_installed
 from app.encoder.runtimes.openvino_int8 import input_peaks, quantise
-from app.encoder.sample import check_sample, sample_of
-from app.encoder.synthetic import profile_plans, synthetic_crops
+from app.encoder.synthetic import (
+    check_sample,
+    profile_plans,
+    random_backbone,
+    sample_of,
+    synthetic_crops,
+)
 from tests.encoder.reference import CPU, Vectors
 
 ROOT = Path(__file__).parents[3]
@@ -85,7 +89,7 @@ def test_openvino_is_imported_when_used_and_reports_nothing(tmp_path: Path) -> N
     program = """
 import sys
 import app.encoder.runtimes.choose
-from app.encoder.runtimes.openvino_graph import import_openvino
+from app.encoder.runtimes.openvino import import_openvino
 assert "openvino" not in sys.modules, "imported unasked"
 import_openvino().Core()
 assert "openvino.tools.ovc.telemetry_stub" in sys.modules

@@ -15,14 +15,12 @@ from app.encoder.device.choices import RuntimeChoice
 from app.encoder.loading import reference_of
 from app.encoder.network.backbone import Block, VisionBackbone
 from app.encoder.network.checkpoint import load_checkpoint
-from app.encoder.network.random_weights import random_backbone
 from app.encoder.runtimes import choose as choosing
 from app.encoder.runtimes.base import Eager, Runtime, Sample, without_sample
 from app.encoder.runtimes.choose import MAKERS, available, choose
 from app.encoder.runtimes.fidelity import agreement, compare, plain_reference
 from app.encoder.runtimes.packed import activate_in_place, attend
-from app.encoder.sample import check_sample
-from app.encoder.synthetic import profile_plans, synthetic_crops
+from app.encoder.synthetic import check_sample, profile_plans, random_backbone, synthetic_crops
 from tests.encoder.reference import CPU, Vectors, write_checkpoint
 
 DTYPES = (torch.float32, torch.bfloat16)
