@@ -167,8 +167,7 @@ def count_cliffs(planned: Sequence[Planned]) -> Cliffs:
     """Count the images near a cliff, and the tokens saved beyond it."""
     near = cheaper = saved = 0
     for one in planned:
-        width = width_headroom(one.plan, NEAR_PX)
-        height = height_headroom(one.plan, NEAR_PX)
+        width, height = _near(width_headroom(one.plan)), _near(height_headroom(one.plan))
         if all(px is None for px in (width.down, width.up, height.down, height.up)):
             continue
         near += one.images
@@ -177,6 +176,14 @@ def count_cliffs(planned: Sequence[Planned]) -> Cliffs:
             cheaper += one.images
             saved += one.images * tokens
     return Cliffs(NEAR_PX, near, cheaper, saved / cheaper if cheaper else 0.0)
+
+
+def _near(headroom: Headroom) -> Headroom:
+    """Return the headroom with None for everything that is not near."""
+    down, up = (
+        px if px is not None and px < NEAR_PX else None for px in (headroom.down, headroom.up)
+    )
+    return Headroom(down, up)
 
 
 def _tokens_saved(plan: CropPlan, width: Headroom, height: Headroom) -> int:
