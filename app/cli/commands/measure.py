@@ -80,7 +80,7 @@ def measure(
     overlap_margins: MarginsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the vision-token latency of this device; saves the device profile.
+    """Measure the vision-token latency of this device, and save the device profile.
 
     Without a checkpoint the weights are random: the latency is real, the features are not.
     """
