@@ -1,5 +1,6 @@
 """The encoder service: loaded and profiled behind the answers, honest about where it is."""
 
+from math import inf
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +12,10 @@ from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
+from app.serving.device.protocol import MeasuredPass, PreparedImage
 from app.serving.device.worker import DeviceWorker
 from app.serving.latency.encoder_service import EncoderService
+from app.serving.latency.on_request import run_passes
 
 PLAN = make_plan(Size(640, 480), make_config(FAMILIES["molmo-7b-d-0924"]))
 SMALL = make_plan(Size(300, 300), make_config(FAMILIES["molmo-7b-d-0924"]))
@@ -96,6 +99,29 @@ def test_reasons_for_having_no_latency():
     off.start()
     assert off.status().state == "off"
     assert "without an encoder" in off.from_profile(PLAN).reason
+
+
+def test_the_warm_up_is_not_part_of_a_measured_latency():
+    """Passes of 90, 1, 2 and 3 ms: the first is slow, as the first one is, and is not counted."""
+    times = iter([90.0, 1.0, 2.0, 3.0])
+    ran: list[str] = []
+    encoder = FakeEncoder()
+    encoder.prepare = lambda picture, plan: PreparedImage(
+        lambda: MeasuredPass(next(times), 0.5, 0.5), transfer_ms=0.25
+    )
+    latency, spent = run_passes(
+        encoder,
+        lambda: None,
+        SMALL,
+        repeats=3,
+        deadline=inf,
+        queue_ms=7,
+        before_pass=lambda: ran.append("pass"),
+    )
+    assert (latency.source, latency.vision.vision_ms.samples) == ("measured", 3)
+    assert (latency.at(0), latency.at(50)) == (1, 2)
+    assert (spent.queue_ms, spent.transfer_ms) == (7, 0.25)
+    assert len(ran) == 4
 
 
 async def measure(service: EncoderService, plan) -> None:

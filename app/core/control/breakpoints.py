@@ -33,8 +33,8 @@ def side_breakpoints(fixed_px: int, *, fixed_is_height: bool, config: CropConfig
     for cols, rows in grids_by_aspect(config.max_crops).aspects:
         crossing = inner * cols // rows if fixed_is_height else inner * rows // cols
         if crossing >= spanned:
-            # float32 moves a crossing by less than 1 px, for all sides up to MAX_SIDE_PX.
-            places += range(margin + crossing, margin + crossing + 3)
+            # At a whole number of px both scales are equal, and one px beyond they are not.
+            places += margin + crossing, margin + crossing + 1
     return sorted(places)
 
 

@@ -16,9 +16,6 @@ from app.core.plan.config import CropConfig
 from app.core.plan.float32 import round_all_to_float32, round_to_float32
 from app.core.plan.geometry import Grid, Size
 
-_EXACT_BELOW = 2**22
-"""Below this product of a side and ``max_crops``, float32 keeps all scales in their exact order."""
-
 
 @cache
 def candidate_grids(max_crops: int) -> tuple[Grid, ...]:
@@ -82,8 +79,6 @@ def select_tiling(size: Size, config: CropConfig) -> Grid:
     if spanning.crops <= config.max_crops:
         return spanning
     width, height = size.width - config.margin_px, size.height - config.margin_px
-    if max(width, height) * config.max_crops >= _EXACT_BELOW:
-        return select_by_rule(size, config)
     return grids_by_aspect(config.max_crops).grid(width, height)
 
 

@@ -10,8 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.core.control.headroom import Headroom, height_headroom, width_headroom
-from app.core.control.method_settings import Method, margin_settings, side_settings
-from app.core.control.methods import NEEDS, Needs, is_as_trained
+from app.core.control.methods import (
+    NEEDS,
+    Method,
+    Needs,
+    is_as_trained,
+    margin_settings,
+    side_settings,
+)
 from app.core.errors import CollapsedImage
 from app.core.plan.config import MAX_CROPS_LIMIT, CropConfig
 from app.core.plan.geometry import Size

@@ -37,7 +37,7 @@ def unknown(plan: CropPlan) -> None:
 
 def by_pixels(candidate: Candidate) -> ImageQuality:
     """A quality that grows with the px kept, as a measured one mostly does."""
-    return ImageQuality(ssim=candidate.kept[0].pixels / PHOTO.pixels, psnr_db=30.0)
+    return ImageQuality(ssim=candidate.retained[0].pixels / PHOTO.pixels, psnr_db=30.0)
 
 
 def judged(found, budget, quality=by_pixels):

@@ -143,6 +143,15 @@ def test_more_tokens_never_cost_less(
     assert -1e-9 <= few.connector_ms <= many.connector_ms
 
 
+def test_a_connector_never_takes_less_than_nothing() -> None:
+    """Where a steep slope over tokens would say so, and the ViT keeps its time."""
+    few, many = linear_entry(1, 1, 10, 0.0), linear_entry(2, 3, 10, 1.0)
+    found = LatencyCurve([few, many]).between((few, few), 2, 0)
+    assert found.connector_ms == 0
+    assert found.vit_ms == few.vit_ms.p50
+    assert found.vision_ms.p50 == pytest.approx(few.vit_ms.p50)
+
+
 @given(passes, passes, st.floats(0, 1), st.floats(-0.5, 50), st.floats(0.1, 10))
 def test_percentiles_rise(
     lower: tuple[float, ...], upper: tuple[float, ...], part: float, shift: float, factor: float

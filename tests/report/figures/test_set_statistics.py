@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.profiles import entry, profile
 
-from app.core.control.retained import kept_pixels
+from app.core.control.retained import retained_pixels
 from app.core.latency.latency import Latency
 from app.core.latency.predictions import predict
 from app.core.plan.config import make_config
@@ -59,7 +59,9 @@ def test_means_are_over_images_however_often_a_size_occurs(sizes):
     assert mean.redundancy_ratio == pytest.approx(
         fmean(p.overlap().redundancy_ratio for p in plans)
     )
-    assert mean.kept_ratio == pytest.approx(fmean(kept_pixels(p) / p.image.pixels for p in plans))
+    assert mean.kept_ratio == pytest.approx(
+        fmean(retained_pixels(p) / p.image.pixels for p in plans)
+    )
     assert content.overlap_ratio == pytest.approx(
         fmean(p.content_overlap().overlap_ratio for p in plans)
     )
