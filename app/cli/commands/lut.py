@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.cli.inputs import given_latency, read_profile, read_settings
-from app.cli.options import (
-    Configuration,
-    JsonOption,
-    ProfileOption,
-    grouped,
-    parse_aspect,
-    parse_size,
-)
+from app.cli.inputs import given_latency, parse_aspect, parse_size, read_profile, read_settings
+from app.cli.options import Configuration, JsonOption, ProfileOption, grouped
 from app.core.control.table import lookup_table
 from app.core.latency.profile import Profile
 from app.core.plan.config import CropConfig

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.inputs import read_settings
+from app.cli.inputs import parse_counts, read_settings
 from app.cli.options import (
     CheckpointOption,
     Configuration,
@@ -17,7 +17,6 @@ from app.cli.options import (
     MarginsOption,
     ModelOption,
     WarmupOption,
-    parse_counts,
 )
 from app.cli.outputs import check_result, write_result
 from app.cli.terminal import console, print_json
