@@ -176,7 +176,8 @@ def test_the_encoder_needs_no_web_stack() -> None:
     safetensors only to read a checkpoint."""
     script = (
         "import sys; "
-        "sys.modules.update(dict.fromkeys(('fastapi', 'pydantic', 'PIL', 'safetensors'))); "
+        "missing = ('fastapi', 'pydantic', 'PIL', 'safetensors', 'psutil', 'pynvml'); "
+        "sys.modules.update(dict.fromkeys(missing)); "
         "import app.encoder.loading, app.encoder.measuring.measure; "
         "outside = [m for m in sys.modules if m.startswith('app.') "
         "and m.split('.')[1] not in ('core', 'cores', 'encoder')]; "

@@ -138,10 +138,10 @@ def measure_profile(
 
     shown = clock()
     for _ in session.passes(warmup or default_warmup(encoder.device), clock):
-        if session.entries() and clock() - shown >= YIELD_S:
+        if session.begun and clock() - shown >= YIELD_S:
             yield profile(final=False)
             shown = clock()
-    if session.entries():
+    if session.begun:
         yield profile(final=True)
     elif usable and usable.entries:
         yield usable
@@ -177,6 +177,11 @@ class _Session:
         self._done = 0
         rounds = keeper.pace.most * len(scopes)
         self._work = sum(plan.total_crops for plan in plans) * (1 + rounds)
+
+    @property
+    def begun(self) -> bool:
+        """Return True if any count has a timed pass."""
+        return any(found.begun for found in self._series.values())
 
     def entries(self) -> dict[int, ProfileEntry]:
         """Return the entries of the counts with a timed pass, by total crops."""
