@@ -1,28 +1,22 @@
-# The service as an image; what the arguments and secrets are for: docs/docker.md.
+# The service as an image; what the arguments and secrets are for: docs/guide/operations.md.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 # What the encoder runs on, cpu or cuda: the names of two stages below.
 ARG DEVICE=cpu
 
-# What to install, as lists. The layers below depend on these alone, so that a change of the code
-# or of a tool's settings in pyproject.toml does not install torch again.
-FROM ${PYTHON_IMAGE} AS requirements
-WORKDIR /requirements
-# Optional dependencies to install as well, by their names in pyproject.toml: openvino.
-ARG EXTRAS=
-RUN --mount=type=bind,source=pyproject.toml,target=/from/pyproject.toml \
-    --mount=type=bind,source=docker/requirements.py,target=/from/requirements.py \
-    python /from/requirements.py /from/pyproject.toml . "$EXTRAS"
-
-
-FROM ${PYTHON_IMAGE} AS builder
+# The virtual environment, all but the service itself. This stage depends on the lock alone, so that
+# a change of the code does not install torch again.
+FROM ${PYTHON_IMAGE} AS environment
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
 RUN ["python", "-m", "venv", "--without-pip", "/opt/venv"]
-
-
-# The virtual environment, all but the service itself.
-FROM builder AS environment
+# Optional dependencies to install as well, by their name in pyproject.toml: openvino.
+ARG EXTRAS=
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=bind,source=requirements,target=/requirements \
+    pip --python /opt/venv/bin/python install --require-hashes -r "/requirements/${EXTRAS:-run}.txt"
 # Empty: torch from the index that pip is set up with. Its C++ tests and headers, 190 MB, stay out.
 ARG TORCH_INDEX=
 # The CUDA version that torch must be built for, so that no index gives another; empty: any or none.
@@ -30,30 +24,20 @@ ARG TORCH_CUDA=
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
-    --mount=type=bind,from=requirements,source=/requirements/torch.txt,target=/torch.txt \
+    --mount=type=bind,source=requirements/torch.txt,target=/torch.txt \
     --mount=type=bind,source=docker/torch_cuda.py,target=/torch_cuda.py \
     pip --python /opt/venv/bin/python install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -r /torch.txt \
     && /opt/venv/bin/python /torch_cuda.py "$TORCH_CUDA" \
     && rm -rf /opt/venv/lib/python3*/site-packages/torch/test \
     /opt/venv/lib/python3*/site-packages/torch/bin/*test* \
     /opt/venv/lib/python3*/site-packages/torch/include
-RUN --mount=type=cache,target=/root/.cache/pip \
-    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
-    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
-    --mount=type=bind,from=requirements,source=/requirements,target=/requirements \
-    pip --python /opt/venv/bin/python install -r /requirements/torch.txt -r /requirements/others.txt
 
 
-# The service as a wheel. Its build tools never reach the image.
-FROM builder AS wheel
-RUN --mount=type=cache,target=/root/.cache/pip \
-    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
-    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
-    --mount=type=bind,from=requirements,source=/requirements/build.txt,target=/build.txt \
-    pip install -r /build.txt
+# The service as a wheel, built by the setuptools of the lock.
+FROM environment AS wheel
 WORKDIR /source
 COPY . .
-RUN pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheel .
+RUN pip --python /opt/venv/bin/python wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheel .
 
 
 FROM ${PYTHON_IMAGE} AS cpu
@@ -103,6 +87,6 @@ CMD ["crop-planner", "serve"]
 ARG VERSION=dev
 ARG REVISION=
 LABEL org.opencontainers.image.title="crop-planner" \
-      org.opencontainers.image.description="What an image costs a Molmo vision-language model: planned, measured, controlled." \
+      org.opencontainers.image.description="Plan, measure and control the cost of an image for a Molmo vision-language model." \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

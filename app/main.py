@@ -1,8 +1,7 @@
-"""The composition root of the service: settings in, application out."""
+"""The composition root of the service: an application is made from settings, and served."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
@@ -10,18 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.routing import BaseRoute
 
 from app import __version__
-from app.core.latency.profile_file import load_profile
 from app.core.plan.families import family_named
-from app.http import problems
-from app.http.answers import Answers
-from app.http.front import KeptAnswers, KnownQueries
-from app.http.head import HeadAsGet
-from app.http.parameters import refuse_repeats
+from app.http import openapi, problems
+from app.http.conditional import HeadAsGet
+from app.profiles import load_profile
 from app.routes import (
     adapt,
     analyze,
@@ -37,17 +32,16 @@ from app.routes import (
     plan,
     resize,
 )
-from app.serving.admission import ImageWorkers
+from app.serving.admission import ImageWorkers, Planning
 from app.serving.device.protocol import ServedEncoder
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.encoding import Encoding
 from app.serving.latency.encoder_service import EncoderService
-from app.serving.planning import Planning
 from app.serving.service import Limits, Service
 from app.settings import Settings
 
-_KEPT_BYTES = 16 * 2**20
-"""Buffers up to this size are kept, in a heap that may stay twice as large. glibc allows 32 MiB."""
+_REUSED_BYTES = 16 * 2**20
+"""glibc reuses buffers up to this size, in a heap of up to twice the size; it allows 32 MiB."""
 
 DESCRIPTION = """
 What an image costs a Molmo vision-language model: planned exactly,
@@ -57,36 +51,48 @@ measured on this device, and changed on purpose.
 given as `total_crops`. Errors are RFC 9457 problem details.
 """
 
+RESOURCES = (
+    health,
+    plan,
+    analyze,
+    overlay,
+    methods,
+    resize,
+    adapt,
+    encode,
+    lut,
+    latency,
+    measurement,
+    models,
+)
+"""Routes are tried in this order."""
+
 TAGS = ("planning", "control", "encoding", "latency", "service")
-"""The order of the documentation page, whatever that of the routes."""
+"""The order on the documentation page."""
 
 
 def create_app(
     settings: Settings, load_encoder: Callable[[], ServedEncoder] | None = None
 ) -> FastAPI:
-    """The application.
+    """Make the application.
 
     Args:
         settings: everything configurable.
-        load_encoder: makes the encoder, in place of the one the settings describe.
+        load_encoder: makes the encoder, in place of the encoder of the settings.
 
     Raises:
         UnknownModel: the settings name no family.
-        InvalidProfile: they name a profile that cannot be used.
+        InvalidProfile: the settings name an unusable profile.
     """
     family_named(settings.model)  # a wrong name should fail here and not at the first request
     if settings.encoder and load_encoder is None:
         load_encoder = _torch_loader(settings)
     service = _service(settings, load_encoder if settings.encoder else None)
 
-    answers = Answers(settings.answer_cache_bytes, Planning(settings.plan_queue))
-
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.encoder.start()
-        keeping = asyncio.create_task(lut.keep_ready(service, answers))
         yield
-        keeping.cancel()
         service.encoder.stop()
 
     # FastAPI's documentation page loads its scripts from a CDN; this one carries them along.
@@ -97,43 +103,16 @@ def create_app(
         lifespan=lifespan,
         openapi_tags=[{"name": name} for name in TAGS],
         redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
     )
-    app.state.service, app.state.answers = service, answers
+    app.state.service = service
     problems.install(app)
     app.add_middleware(HeadAsGet)
-    app.router.routes[:0] = _front(service, answers)
-    # Routes are tried in turn, and health is asked every few seconds. It and the page do not mind
-    # repeated parameters: machines and browsers add some of their own.
-    app.include_router(health.router)
-    resources = (
-        plan,
-        analyze,
-        overlay,
-        methods,
-        resize,
-        adapt,
-        encode,
-        lut,
-        latency,
-        measurement,
-        models,
-    )
-    for resource in resources:
-        app.include_router(resource.router, dependencies=[Depends(refuse_repeats)])
+    for resource in RESOURCES:
+        app.include_router(resource.router)
     page.install(app)
+    openapi.install(app)
     return app
-
-
-def _front(service: Service, answers: Answers) -> list[BaseRoute]:
-    """The routes that come before all others."""
-
-    async def analyze_known(request: Request, asked: analyze.Asked) -> Response:
-        return await analyze.analyze_upload(request, asked, service, answers)
-
-    return [
-        KeptAnswers(answers, service.encoder, frozenset({"/plan", "/plan/methods", "/lut"})),
-        KnownQueries(answers, "/analyze", analyze_known),
-    ]
 
 
 def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Service:
@@ -155,6 +134,7 @@ def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Se
             measure_timeout_s=settings.measure_timeout_s,
             max_repeats=settings.max_repeats,
         ),
+        planning=Planning(settings.plan_queue),
         images=ImageWorkers(workers=settings.workers, queue_limit=settings.image_queue),
         encoder=encoder,
         encoding=Encoding(
@@ -192,7 +172,7 @@ def _torch_loader(settings: Settings) -> Callable[[], ServedEncoder]:
 
 
 def serve(settings: Settings) -> None:
-    """Run the service until it is told to stop."""
+    """Run the service until a signal stops it."""
     import uvicorn
 
     for stop, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
@@ -201,7 +181,7 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    _keep_freed_memory()
+    reuse_freed_memory()
     uvicorn.run(
         create_app(settings),
         host=settings.host,
@@ -212,28 +192,28 @@ def serve(settings: Settings) -> None:
     )
 
 
-def _keep_freed_memory() -> None:
-    """Have glibc keep the memory of uploads instead of asking the kernel for it anew each time.
+def reuse_freed_memory() -> None:
+    """Make glibc reuse the memory of uploads. Otherwise the kernel gives new pages to each upload.
 
-    It does so from the first time on that a buffer this large is freed: mallopt(3) on the dynamic
-    M_MMAP_THRESHOLD. Page faults are more than half of what reading 200 KB costs otherwise.
+    glibc does so after the first free of a buffer this large: mallopt(3), M_MMAP_THRESHOLD. The
+    page faults of new memory are more than half of the cost of reading 200 KB.
     """
-    bytearray(_KEPT_BYTES)
+    bytearray(_REUSED_BYTES)
 
 
 def _exit(code: int, *_: object) -> None:
-    """End the process here and now.
+    """End the process at once.
 
-    uvicorn drains first and then raises the signal again, which is when this is called. A stop that
-    was asked for is no failure, so SIGTERM exits with 0. Not by way of the interpreter's shutdown:
-    the device worker may be inside torch, whose own threads abort the process then.
+    uvicorn drains first, then raises the signal again, and so calls this function. SIGTERM exits
+    with 0: a requested stop is no failure. The interpreter's own shutdown is left out, because
+    torch's threads would abort the process during a pass.
     """
     logging.shutdown()
     os._exit(code)
 
 
 def _is_no_probe(record: logging.LogRecord) -> bool:
-    """Health checks come every few seconds and would bury the rest of the access log."""
+    """Keep health checks, every few seconds, out of the access log."""
     # uvicorn's arguments: client, method, path, version, status. Its message would be made twice.
     path = record.args[2] if isinstance(record.args, tuple) and len(record.args) > 2 else ""
     return not str(path).startswith(("/healthz", "/readyz"))

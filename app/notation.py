@@ -1,4 +1,4 @@
-"""How a request writes grids, margins, aspects and modes, for HTTP and the command line alike."""
+"""The notation of grids, margins, aspects and modes, for HTTP and the command line alike."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ ASPECT = r"^\d{1,6}(\.\d{1,6})?(:\d{1,6}(\.\d{1,6})?)?$"
 
 
 def parse_grid(text: str) -> Grid:
-    """``2x3`` as 2 rows and 3 columns. Raises InvalidConfig."""
+    """Read ``2x3`` as 2 rows and 3 columns. Raises InvalidConfig."""
     _check(GRID, text, "tiling", "a tiling is ROWSxCOLUMNS, each at least 1, for example 2x3")
     rows, cols = text.split("x")
     return Grid(int(rows), int(cols))
 
 
 def parse_margins(text: str) -> tuple[int, int]:
-    """``4,4`` as patches at (left and top, right and bottom). Raises InvalidConfig."""
+    """Read ``4,4`` as patches at (left and top, right and bottom). Raises InvalidConfig."""
     _check(MARGINS, text, "overlap_margins", "margins are two counts of patches, for example 4,4")
     left, right = text.split(",")
     return int(left), int(right)
 
 
 def parse_aspect(text: str) -> Size:
-    """``4:3`` or ``1.5`` in lowest terms, as a size. Raises InvalidConfig."""
+    """Read ``4:3`` or ``1.5`` as a size in lowest terms. Raises InvalidConfig."""
     wanted = "an aspect is WIDTH:HEIGHT or their ratio, not 0, for example 4:3 or 1.5"
     _check(ASPECT, text, "aspect", wanted)
     width, _, height = text.partition(":")
@@ -42,7 +42,7 @@ def parse_aspect(text: str) -> Size:
 
 
 def parse_modes(text: str) -> tuple[ResizingMode, ...]:
-    """``fit,pad`` as ways to resize that may be taken, each at most once. Raises InvalidConfig."""
+    """Read ``fit,pad`` as allowed ways to resize, each at most once. Raises InvalidConfig."""
     known: dict[str, ResizingMode] = {mode: mode for mode in get_args(ResizingMode)}
     names = [name.strip() for name in text.split(",")]
     if len(set(names)) < len(names) or not known.keys() >= set(names):

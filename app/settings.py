@@ -1,6 +1,6 @@
-"""Everything that can be configured, from the environment, read in one place.
+"""The settings of the service, read from the environment in one place.
 
-Only the composition roots (``create_app``'s callers and the command line) make one of these.
+Only the composition roots (the callers of ``create_app``, and the command line) read them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from app.cores import available_cores
 from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
 
 PILLOW_MAX_PIXELS = 178_956_970
-"""Pillow itself refuses larger images (twice ``MAX_IMAGE_PIXELS``), and we leave its guard on."""
+"""Pillow itself refuses larger images, twice ``MAX_IMAGE_PIXELS``; its guard stays on."""
 
 MOST_DEFAULT_WORKERS = 4
-"""Memory grows with workers, cores or not; docs/docker.md has what four can take."""
+"""Memory grows with the workers on any machine; docs/guide/operations.md has what four can take."""
 
 
 def _cache_folder() -> Path:
@@ -30,7 +30,7 @@ def _cache_folder() -> Path:
 
 
 class Settings(BaseSettings):
-    """Environment variables with the prefix ``CROP_PLANNER_``; documented in docs/settings.md."""
+    """Read environment variables with the prefix ``CROP_PLANNER_`` (docs/reference/settings.md)."""
 
     model_config = SettingsConfigDict(env_prefix="CROP_PLANNER_", extra="ignore")
 
@@ -67,11 +67,6 @@ class Settings(BaseSettings):
     )
     plan_queue: int = Field(
         32, ge=0, description="Plans and tables of more than a few ms that may wait; then 429."
-    )
-    answer_cache_bytes: int = Field(
-        64 * 2**20,
-        ge=0,
-        description="Memory for answers, plans and predictions that may be asked for again.",
     )
 
     encoder: bool = Field(
@@ -152,12 +147,12 @@ class Settings(BaseSettings):
 
     @property
     def workers(self) -> int:
-        """Images in work at the same time: as set, else one on each core, up to four."""
+        """Return the images in work at the same time: as set, else one on each core, up to four."""
         return self.image_workers or min(available_cores(), MOST_DEFAULT_WORKERS)
 
     @property
     def prefill(self) -> PrefillCost | None:
-        """The language model's prefill, where its cost is given."""
+        """Return the cost of the language model's prefill, if set."""
         if self.prefill_ms_per_token is None:
             return None
         return PrefillCost(self.prefill_ms_per_token, self.prefill_base_ms)

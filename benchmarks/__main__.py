@@ -1,50 +1,33 @@
-"""``python -m benchmarks`` runs every benchmark, ``python -m benchmarks NAME`` one."""
+"""Run every benchmark with ``python -m benchmarks``, or one with ``python -m benchmarks NAME``."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from importlib import import_module
 
-from benchmarks import (
-    adapting,
-    encoder,
-    experiment,
-    fidelity,
-    headers,
-    http,
-    pictures,
-    pixels,
-    planning,
-    prediction,
-    profile,
-    quality,
-    throughput,
+NAMES = (
+    "planning",
+    "experiment",
+    "headers",
+    "http",
+    "pixels",
+    "pictures",
+    "quality",
+    "fidelity",
+    "encoder",
+    "profile",
+    "prediction",
+    "throughput",
+    "adapting",
 )
-
-BENCHMARKS: dict[str, Callable[[], None]] = {
-    "planning": planning.main,
-    "experiment": experiment.main,
-    "headers": headers.main,
-    "http": http.main,
-    "pixels": pixels.main,
-    "pictures": pictures.main,
-    "quality": quality.main,
-    "fidelity": fidelity.main,
-    "encoder": encoder.main,
-    "profile": profile.main,
-    "prediction": prediction.main,
-    "throughput": throughput.main,
-    "adapting": adapting.main,
-}
 
 
 def main() -> None:
     """Run the benchmarks named on the command line, or all of them."""
-    names = sys.argv[1:] or list(BENCHMARKS)
-    for name in names:
-        if name not in BENCHMARKS:
-            sys.exit(f"no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
-        BENCHMARKS[name]()
+    for name in sys.argv[1:] or NAMES:
+        if name not in NAMES:
+            sys.exit(f"no benchmark {name!r}; there are {', '.join(NAMES)}")
+        import_module(f"benchmarks.{name}").main()
 
 
 if __name__ == "__main__":

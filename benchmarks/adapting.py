@@ -1,9 +1,9 @@
-"""``POST /adapt`` against what it promises: photos and budgets, predicted and then measured.
+"""Check the promises of ``POST /adapt`` for photos and budgets: predict, then measure.
 
-A real server measures its own profile first. For each photo and each budget it is asked to adapt,
-and then to measure the crops of just the image that it returned, under the limit that it named.
-Those measurements correct the predictions after them, so both are told: what was predicted, and
-what the profile alone would have.
+A real server measures its own profile first. Every photo is adapted to every budget, and the
+crops of the returned image are measured under the returned limit. These live latencies correct
+later predictions. The result therefore has two figures: the prediction as given, and the prediction
+of the profile alone.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from benchmarks.clients import ANSWER_TIMEOUT_S
 from benchmarks.conditions import conditions, result_name
 from benchmarks.photos import SAMPLE
 from benchmarks.serving import Server, serving
-from benchmarks.timing import save
+from benchmarks.timing import finish
 
 SHARES = (0.2, 0.5, 0.8)
-"""Budgets: how far from the cheapest that can be done to what the photo takes as it is."""
+"""A budget lies at this share between the cheapest candidate and the photo as it is."""
 
 PERCENTILE = 95
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print and save what was chosen, predicted and measured."""
+    """Print and save every choice with its predicted and measured latencies."""
     options = _options(arguments)
     device = choose_device()
     settings = {
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, held in shares.items():
         print(f"  {name.replace('_', ' ')}:")
         _print_shares(held)
-    path = save(
+    finish(
         result_name("adapting", device),
         {
             **conditions(device),
@@ -72,7 +72,6 @@ def main(arguments: list[str] | None = None) -> None:
             "rows": rows,
         },
     )
-    print(f"  saved as benchmarks/results/{path.name}")
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -110,7 +109,7 @@ def _rows_of(
 def _row(
     http: httpx.Client, photo: Path, data: bytes, budget_ms: float, repeats: int
 ) -> dict[str, Any]:
-    """Adapt, then measure what came back."""
+    """Adapt a photo, then measure the returned image."""
     told = _asked(http.post("/adapt", content=data, **_as_json(latency_budget_ms=budget_ms)))
     image = http.post("/adapt", content=data, **_as_image(latency_budget_ms=budget_ms))
     image.raise_for_status()
@@ -176,15 +175,15 @@ def _print_row(row: Mapping[str, Any]) -> None:
 
 
 def _factor(row: Mapping[str, Any], corrected: bool) -> float:
-    """What live measurements changed about a prediction, to be divided out of it."""
+    """Return the correction by live latencies, to be divided out of a prediction."""
     return 1.0 if corrected else row["drift"]["factor"] or 1.0
 
 
 def _shares(rows: Sequence[Mapping[str, Any]], *, corrected: bool) -> dict[str, Any]:
-    """How often the prediction held, and by how much it was off.
+    """Count the predictions within their limits, and summarise the errors.
 
-    ``corrected``: as it was given, with the drift of the measurements before it; else by the
-    profile alone.
+    Args:
+        corrected: take predictions as given, with drift; otherwise those of the profile alone.
     """
 
     def errors(percentile: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""``crop-planner`` that knows the tiny family too: for dry runs of :mod:`benchmarks.throughput`."""
+"""Run ``crop-planner`` with the tiny family, for dry runs of :mod:`benchmarks.throughput`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from benchmarks.conditions import tiny
 
 
 def main() -> None:
-    """Add the family, then run the command line as it is."""
+    """Add the family, then run the command line."""
     added = tiny(families.family_named(families.DEFAULT_FAMILY))
     families.FAMILIES = MappingProxyType({**families.FAMILIES, added.name: added})
-    # Only now, as what it imports takes the families as they are.
+    # Imported late: the command line reads the families at import.
     from app.cli import main as run
 
     run()

@@ -1,13 +1,15 @@
-"""The statistics of a set of sizes, beside a loop over the reference's recipe with numpy.
+"""Time the statistics of a set of sizes beside a loop over the reference's recipe with numpy.
 
-The loop is what people write without us: one tiling a size, its coverage counted on the patch grid
-with numpy, once. Ours answer some forty configurations; what one alone costs is timed, too.
+People write such a loop without this project: one tiling a size, with the coverage counted once on
+the patch grid. The statistics here answer some forty configurations; a single configuration is
+timed too.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
+from collections.abc import Callable
+from functools import partial
 from random import Random
 
 import numpy as np
@@ -22,18 +24,18 @@ from app.encoder.device.device import device_name
 from app.report.figures.averages import averages, plan_each
 from app.report.figures.set_statistics import set_statistics
 from benchmarks.planning import SIZES, numpy_tiling
-from benchmarks.timing import ratio, rounds, save
+from benchmarks.timing import run
 
 ROUNDS = 5
 
 
 def no_latency(_: CropPlan) -> Latency:
-    """No profile."""
+    """Answer without a profile."""
     return Latency("none", "none")
 
 
 def numpy_overlap(size: Size, config: CropConfig) -> tuple[float, float]:
-    """Overlap and redundancy ratio of one size: coverage counted patch by patch."""
+    """Count the coverage patch by patch; return the overlap and redundancy ratios of one size."""
     grid = numpy_tiling(size, config)
     shape = [n * config.window_patches + config.margin_patches for n in (grid.rows, grid.cols)]
     coverage = np.zeros(shape, np.int32)
@@ -45,13 +47,13 @@ def numpy_overlap(size: Size, config: CropConfig) -> tuple[float, float]:
 
 
 def numpy_set(sizes: list[Size], config: CropConfig) -> tuple[float, float]:
-    """Means over a set, every image on its own."""
+    """Return the mean ratios of a set, with every image counted on its own."""
     found = np.array([numpy_overlap(size, config) for size in sizes])
     return float(found[:, 0].mean()), float(found[:, 1].mean())
 
 
 def one_configuration(sizes: list[Size], config: CropConfig) -> tuple[float, float]:
-    """The same means by our planning, each distinct size once."""
+    """Return the mean ratios of a set by our planning, with each distinct size planned once."""
     counted: dict[Size, int] = {}
     for size in sizes:
         counted[size] = counted.get(size, 0) + 1
@@ -60,48 +62,32 @@ def one_configuration(sizes: list[Size], config: CropConfig) -> tuple[float, flo
 
 
 def main() -> None:
-    """Print and save the figures."""
+    """Time the statistics of COCO's sizes, and of as many distinct sizes."""
     config = make_config(family_named(DEFAULT_FAMILY))
     pairs = json.loads(SIZES.read_text(encoding="utf-8"))
     coco = [Size(width, height) for height, width in pairs]
     random = Random(0)
     distinct = [Size(random.randint(200, 4000), random.randint(200, 4000)) for _ in coco]
     assert np.allclose(numpy_set(coco, config), one_configuration(coco, config))
-    seconds = rounds(
-        {
-            "COCO: all statistics": lambda: set_statistics(coco, config, no_latency),
-            "COCO: one configuration": lambda: one_configuration(coco, config),
-            "COCO: numpy, one configuration": lambda: numpy_set(coco, config),
-            "distinct: all statistics": lambda: set_statistics(distinct, config, no_latency),
-            "distinct: one configuration": lambda: one_configuration(distinct, config),
-            "distinct: numpy, one configuration": lambda: numpy_set(distinct, config),
-        },
-        ROUNDS,
-    )
-    settings = len(set_statistics(coco, config, no_latency).settings)
-    print(f"Statistics of {len(coco):,} sizes, {ROUNDS} rounds; {settings} settings in all")
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    for name, s in medians.items():
-        print(f"  {name:<38}{s:8.3f} s (median)")
-    ratios = {}
-    for name in ("COCO", "distinct"):
-        least, middle, most = ratio(
-            seconds, f"{name}: numpy, one configuration", f"{name}: one configuration"
-        )
-        ratios[name] = {"min": least, "median": middle, "max": most}
-        print(f"  {name}: numpy / ours, one configuration {middle:.1f} ({least:.1f} to {most:.1f})")
-    path = save(
+    variants: dict[str, Callable[[], object]] = {}
+    for name, sizes in (("COCO", coco), ("distinct", distinct)):
+        variants[f"{name}: all statistics"] = partial(set_statistics, sizes, config, no_latency)
+        variants[f"{name}: one configuration"] = partial(one_configuration, sizes, config)
+        variants[f"{name}: numpy, one configuration"] = partial(numpy_set, sizes, config)
+    run(
         "experiment",
-        {
-            "device": device_name(torch.device("cpu")),
-            "sizes": len(coco),
-            "rounds": ROUNDS,
-            "settings": settings,
-            "median_s": medians,
-            "numpy_over_ours": ratios,
-        },
+        f"Statistics of {len(coco):,} sizes",
+        variants,
+        count=ROUNDS,
+        unit="s",
+        ratios=[
+            (f"{name}: numpy, one configuration", f"{name}: one configuration")
+            for name in ("COCO", "distinct")
+        ],
+        device=device_name(torch.device("cpu")),
+        sizes=len(coco),
+        settings=len(set_statistics(coco, config, no_latency).settings),
     )
-    print(f"  saved as benchmarks/results/{path.name}")
 
 
 if __name__ == "__main__":

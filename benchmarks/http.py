@@ -1,15 +1,9 @@
-"""CPU time of a request, beside bare FastAPI endpoints started in the same run.
+"""CPU time of a request, beside bare FastAPI endpoints in the same run.
 
-Each figure is the CPU time of the server's process (user and kernel, from /proc) over the requests
-it answered while ``wrk`` loaded it, row by row in shuffled rounds. The service runs as it does by
-default, its access log included, which goes to /dev/null; the bare servers have none. No encoder:
-latency comes from a saved profile.
-
-There are two of each server, as what reading 200 KB costs depends on what was read before: once the
-C library's allocator has freed a larger buffer, it no longer asks the kernel for the memory of each
-body anew, and the same endpoint takes less than half. One of each reads 200 KB at most, the other
-every kind of body. Page faults tell which of two rows had its memory kept: like is compared with
-like only where they are alike.
+Each figure is the CPU time of the server's process (user and kernel, from /proc) over its answered
+requests. ``wrk`` loads one row after the other, in shuffled rounds. The service runs with its
+defaults, and its access log goes to /dev/null. It has no encoder: latency comes from a saved
+profile. Two rows are compared only with a like number of page faults.
 """
 
 from __future__ import annotations
@@ -22,8 +16,7 @@ from pathlib import Path
 
 import torch
 
-from app.core.rounds import shuffled_rounds
-from app.core.statistics import Comparison
+from app.core.statistics import Comparison, shuffled_rounds
 from app.encoder.device.device import device_name
 from benchmarks import wrk
 from benchmarks.conditions import device_slug
@@ -33,9 +26,9 @@ from benchmarks.timing import RESULTS, save
 
 CPU = torch.device("cpu")
 FEW_FAULTS = 5
-"""For each request. One takes about 2 µs, so these do not decide a comparison."""
+"""Page faults of a request, of about 2 µs each; fewer do not decide a comparison."""
 WARM_UP_S = 3
-"""What is measured is a server that has been at work; and COCO's 603 sizes take 2 s to plan."""
+"""A server at work has its breakpoints and its memory."""
 PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "pydantic")
 
 
@@ -70,10 +63,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _measure(row: Row, seconds: int) -> dict[str, float]:
-    """One row's figures.
+    """Load one row and return its figures.
 
     Raises:
-        RuntimeError: some requests that were to be new may have been sent twice.
+        RuntimeError: the new requests ran out, and some were sent twice.
     """
     requests = row.requests_for(seconds)
     cpu_s, faults = _spent(row.server)

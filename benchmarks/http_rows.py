@@ -1,14 +1,13 @@
-"""What ``benchmarks/http.py`` measures: the servers, the requests, and which are compared."""
+"""The rows of ``benchmarks/http.py``: its servers, its requests and its comparisons."""
 
 from __future__ import annotations
 
 import io
 import itertools
-import json
 import random
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,72 +19,56 @@ from benchmarks.photos import SAMPLE
 from benchmarks.serving import Server, running, serving
 from benchmarks.wrk import Requests
 
-COCO = Path(__file__).parents[1] / "tests" / "vectors" / "coco_val2017_sizes.json"
 JPEG = {"Content-Type": "image/jpeg"}
 BOUNDARY = "b-0-u-n-d-a-r-y"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 SETTINGS = {"encoder": "false"}
 MOST_PER_S = 2_500
-"""More requests with a new size than can be answered in a second."""
+"""A server answers fewer requests in a second."""
 
-NOTHING, BYTES = "bare GET", "bare GET of the bytes of /lut"
-SMALL, LARGE = "bare POST, 200 KB read", "bare POST, 4 MB read"
-SMALL_AFTER_LARGE = "bare POST, 200 KB read, after 4 MB"
-LARGE_FORM = "bare POST, 4 MB read as a form"
-PLAN, PLAN_COCO = "/plan, seen before", "/plan, COCO's sizes in turn, seen before"
-PLAN_NEW = "/plan, every size new"
-ANALYZE_ONLY_SMALL = "/analyze, 200 KB, seen before"
-ANALYZE = "/analyze, 200 KB, seen before, after 4 MB"
-ANALYZE_NEW = "/analyze, 200 KB, every size new, after 4 MB"
-ANALYZE_FORM = "/analyze, 200 KB as a form, after 4 MB"
+NOTHING, TWO, BYTES = "bare GET", "bare GET of two integers", "bare GET of the bytes of /lut"
+SMALL, LARGE = "bare POST, 200 KB hashed", "bare POST, 4 MB hashed"
+LARGE_FORM = "bare POST, 4 MB of a form hashed"
+PLAN, LUT, LUT_304, HEALTH = "/plan, every size new", "/lut", "/lut, 304", "/healthz"
+ANALYZE, ANALYZE_FORM = "/analyze, 200 KB, every size new", "/analyze, 200 KB as a form"
 ANALYZE_LARGE, ANALYZE_LARGE_FORM = "/analyze, 4 MB", "/analyze, 4 MB as a form"
 
 RATIOS = (
-    (PLAN, NOTHING, 2.0),
-    (PLAN_COCO, NOTHING, 2.0),
-    (PLAN_NEW, NOTHING, None),
-    ("/lut", BYTES, 1.2),
-    ("/lut, 304", NOTHING, None),
-    (ANALYZE_ONLY_SMALL, SMALL, 1.5),
-    (ANALYZE, SMALL_AFTER_LARGE, 1.5),
-    (ANALYZE_NEW, SMALL_AFTER_LARGE, None),
+    (PLAN, TWO, 3.0),
+    (ANALYZE, SMALL, 2.0),
+    (LUT, BYTES, None),
+    (LUT_304, NOTHING, None),
     (ANALYZE_FORM, ANALYZE, None),
-    (LARGE_FORM, LARGE, None),
     (ANALYZE_LARGE, LARGE, None),
-    (ANALYZE_LARGE_FORM, ANALYZE_LARGE, None),
-    ("/healthz", NOTHING, None),
+    (ANALYZE_LARGE_FORM, LARGE_FORM, None),
+    (HEALTH, NOTHING, None),
 )
-"""Of what, over what, and the most it is to be. "Seen before": both this size and this query."""
+"""A row, its yardstick, and the most that their ratio is to be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Two bare servers and two of the service; the ``small`` ones read no body above 200 KB.
+    """The two servers; ``etag`` is of the service's /lut."""
 
-    ``etag`` is of the service's /lut.
-    """
-
-    bare_small: Server
     bare: Server
-    service_small: Server
     service: Server
     etag: str
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is measured under one name; ``requests`` may make so many that were never sent."""
+    """Requests to one server; a function makes any number of requests, each with a new size."""
 
     server: Server
     requests: Requests | Callable[[int], Requests]
 
     @property
     def new(self) -> bool:
-        """Whether no request may be sent twice."""
+        """Tell whether every request differs from all others."""
         return callable(self.requests)
 
     def requests_for(self, seconds: int) -> Requests:
-        """What to send for so long."""
+        """Return the requests for this time of load."""
         if callable(self.requests):
             return self.requests(MOST_PER_S * seconds)
         return self.requests
@@ -93,52 +76,40 @@ class Row:
 
 @contextmanager
 def started(profile: Path) -> Iterator[Servers]:
-    """All servers, while the context lasts; latencies come from this profile."""
+    """Run both servers; the service predicts latencies by this profile."""
     settings = {**SETTINGS, "profile": profile}
-    with (
-        tempfile.NamedTemporaryFile() as body,
-        serving(settings, logged=False) as service_small,
-        serving(settings, logged=False) as service,
-    ):
+    with tempfile.NamedTemporaryFile() as body, serving(settings, logged=False) as service:
         table = httpx.get(f"{service.url}/lut").raise_for_status()
         body.write(table.content)
         body.flush()
-        with _bare(body.name) as bare_small, _bare(body.name) as bare:
-            yield Servers(bare_small, bare, service_small, service, table.headers["etag"])
-
-
-def _bare(body_file: str) -> AbstractContextManager[Server]:
-    command = ["-m", "uvicorn", "--factory", "benchmarks.bare:create_app"]
-    command += ["--no-access-log", "--log-level", "warning"]
-    return running(command, {BODY_FILE: body_file}, "/nothing", start_s=60, logged=False)
+        command = ["-m", "uvicorn", "--factory", "benchmarks.bare:create_app"]
+        command += ["--no-access-log", "--log-level", "warning"]
+        variables = {BODY_FILE: body.name}
+        with running(command, variables, "/nothing", start_s=60, logged=False) as bare:
+            yield Servers(bare, service, table.headers["etag"])
 
 
 def rows_of(servers: Servers) -> dict[str, Row]:
-    """Every row, by its name."""
+    """Return every row by its name."""
     bare, service = servers.bare, servers.service
     small, large = _jpeg(1280, 854, 200_000), _jpeg(4800, 3202, 4_000_000)
-    coco = [_plan(width, height) for height, width in json.loads(COCO.read_text(encoding="utf-8"))]
     had = {"If-None-Match": servers.etag}
     sizes = _new_sizes()
     return {
-        NOTHING: Row(servers.bare_small, Requests(["/nothing"])),
-        BYTES: Row(servers.bare_small, Requests(["/bytes"])),
-        SMALL: Row(servers.bare_small, Requests(["/read"], small, JPEG)),
-        LARGE: Row(bare, Requests(["/read"], large, JPEG)),
+        NOTHING: Row(bare, Requests(["/nothing"])),
+        TWO: Row(bare, Requests(["/two?width=640&height=480"])),
+        BYTES: Row(bare, Requests(["/bytes"])),
+        SMALL: Row(bare, Requests(["/hash"], small, JPEG)),
+        LARGE: Row(bare, Requests(["/hash"], large, JPEG)),
         LARGE_FORM: Row(bare, Requests(["/form"], _form(large), FORM)),
-        SMALL_AFTER_LARGE: Row(bare, Requests(["/read"], small, JPEG)),
-        PLAN: Row(service, Requests([_plan(640, 480)])),
-        PLAN_COCO: Row(service, Requests(coco)),
-        PLAN_NEW: Row(service, lambda count: _plans(sizes, count)),
-        "/lut": Row(service, Requests(["/lut"])),
-        "/lut, 304": Row(service, Requests(["/lut"], headers=had)),
-        ANALYZE_ONLY_SMALL: Row(servers.service_small, Requests(["/analyze"], small, JPEG)),
-        ANALYZE: Row(service, Requests(["/analyze"], small, JPEG)),
-        ANALYZE_NEW: Row(service, lambda count: _resized(small, sizes, count)),
+        PLAN: Row(service, lambda count: _plans(sizes, count)),
+        LUT: Row(service, Requests(["/lut"])),
+        LUT_304: Row(service, Requests(["/lut"], headers=had)),
+        ANALYZE: Row(service, lambda count: _resized(small, sizes, count)),
         ANALYZE_FORM: Row(service, Requests(["/analyze"], _form(small), FORM)),
         ANALYZE_LARGE: Row(service, Requests(["/analyze"], large, JPEG)),
         ANALYZE_LARGE_FORM: Row(service, Requests(["/analyze"], _form(large), FORM)),
-        "/healthz": Row(service, Requests(["/healthz"])),
+        HEALTH: Row(service, Requests(["/healthz"])),
     }
 
 
@@ -151,14 +122,14 @@ def _plans(sizes: Iterator[tuple[int, int]], count: int) -> Requests:
 
 
 def _new_sizes(seed: int = 0) -> Iterator[tuple[int, int]]:
-    """Widths and heights of photos and screens, in no order, none twice."""
+    """Yield sizes of photos and screens in random order, none twice."""
     sizes = list(itertools.product(range(501, 4001), range(301, 3001, 27)))
     random.Random(seed).shuffle(sizes)
     yield from sizes
 
 
 def _resized(jpeg: bytes, sizes: Iterator[tuple[int, int]], count: int) -> Requests:
-    """The JPEG with other sizes in its header, which is all of it that is looked at."""
+    """Give the JPEG another size in its header for each request; nothing decodes its pixels."""
     in_frame = jpeg.index(b"\xff\xc0\x00\x11\x08") + 5
     changes = [
         height.to_bytes(2, "big") + width.to_bytes(2, "big")
@@ -168,7 +139,7 @@ def _resized(jpeg: bytes, sizes: Iterator[tuple[int, int]], count: int) -> Reque
 
 
 def _jpeg(width: int, height: int, byte_count: int) -> bytes:
-    """The sample photo at this size, made this long by comments, of 64 KB at most each."""
+    """Make the sample photo of this size, and of this length by comments."""
     buffer = io.BytesIO()
     with Image.open(SAMPLE) as photo:
         photo.resize((width, height)).save(buffer, "JPEG", quality=80)

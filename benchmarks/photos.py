@@ -1,8 +1,8 @@
-"""Real photos at the sizes of phones and cameras, from Debian's wallpaper packages.
+"""Find real photos at the sizes of phones and cameras, in Debian's wallpaper packages.
 
-``apt-get install lomiri-wallpapers-20.04 mate-backgrounds plasma-workspace-wallpapers`` puts them
-under ``/usr/share``. Without them there is the sample of 0.3 MP, enlarged: far softer than any
-photo, so that its figures are of this code and not of photos.
+``apt-get install lomiri-wallpapers-20.04 mate-backgrounds plasma-workspace-wallpapers`` puts the
+photos under ``/usr/share``. Otherwise the sample of 0.3 MP is enlarged. An enlarged sample is far
+softer than a photo; its figures describe this code and not photos.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from app.core.plan.geometry import Size
 
 SAMPLE = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"
 CAMERA = "backgrounds/Kleiber_by_Lukas_Baubkus.jpg"
-"""6028×3391, the one photo among them with the pixels of a camera."""
+"""This photo alone has the pixels of a camera, 6028×3391."""
 SMALLER = (
     *(f"backgrounds/mate/nature/{name}.jpg" for name in ("Garden", "LadyBird", "TwoWings")),
     *(
@@ -30,12 +30,12 @@ SMALLER = (
         for name in ("BytheWater", "ColdRipple", "Kite")
     ),
 )
-"""2 to 5 MP, reduced from larger ones and often sharpened: harder than what a camera writes."""
+"""These photos have 2 to 5 MP, reduced and often sharpened: harder than a camera's own files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Photos:
-    """``one``: a single photo. ``several``: the smaller ones, the hardest among the first nine."""
+    """Name one large photo and several smaller ones, with the hardest among the first nine."""
 
     one: Path
     several: tuple[Path, ...]
@@ -45,11 +45,11 @@ class Photos:
         return [str(Path(*path.parts[-4:])) for path in (self.one, *self.several)]
 
     def single(self, size: Size) -> bytes:
-        """The one photo, cut to the aspect and brought to this size; a JPEG of quality 90."""
+        """Cut the one photo to the aspect and resize it, as a JPEG of quality 90."""
         return _jpeg(_filling(self.one, size))
 
     def mosaic(self, size: Size) -> bytes:
-        """As many of the smaller photos as fit at about their own size, side by side."""
+        """Put smaller photos side by side at about their own size, to fill this size."""
         tiles = max(1, round(size.width / 2000))
         tile = Size(-(-size.width // tiles), -(-size.height // tiles))
         picture = Image.new("RGB", (size.width, size.height))
@@ -60,7 +60,7 @@ class Photos:
 
 
 def find_photos(folder: Path) -> Photos:
-    """The photos under ``folder``, which is ``/usr/share`` where they are installed."""
+    """Find the photos under ``folder``, usually ``/usr/share``."""
     several = tuple(folder / name for name in SMALLER if (folder / name).exists())
     if not several or not (folder / CAMERA).exists():
         return Photos(SAMPLE, (SAMPLE,))
@@ -68,7 +68,7 @@ def find_photos(folder: Path) -> Photos:
 
 
 def _filling(path: Path, size: Size) -> Image.Image:
-    """The middle of a photo that has the aspect of ``size``, at that size."""
+    """Cut the middle of a photo to the aspect of ``size``, and resize it."""
     with Image.open(path) as photo:
         rgb = photo.convert("RGB")
     rgb.info.clear()
@@ -82,5 +82,5 @@ def _jpeg(image: Image.Image) -> bytes:
 
 
 def megapixels(size: Size) -> str:
-    """``12 MP``."""
+    """Write a size as ``12 MP``."""
     return f"{size.pixels / 1e6:.2g} MP"

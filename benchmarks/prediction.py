@@ -1,8 +1,8 @@
-"""The latency model against passes it was not made from: ``python -m benchmarks prediction``.
+"""Check the latency model against other passes: ``python -m benchmarks prediction``.
 
-Every round runs the grids that a profile has and those that are predicted from them, shuffled, so
-that the machine's drift is in neither's favour. A grid of as many crops as a profiled one is also
-compared with it round by round: only their tokens differ, so the connector should tell.
+Every round runs profiled and predicted grids in a shuffled order; drift of the machine then favours
+neither. A predicted grid may have as many crops as a profiled one. Only their tokens differ then,
+and the two are also compared round by round.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.core.latency.latency_curve import LatencyCurve
-from app.core.latency.profile_entry import ProfileEntry
+from app.core.latency.model import LatencyCurve
+from app.core.latency.profile import ProfileEntry
 from app.core.plan.config import make_config
 from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Grid
 from app.core.plan.tokens import count_tokens
-from app.core.rounds import shuffled_rounds
-from app.core.statistics import Comparison
+from app.core.statistics import Comparison, shuffled_rounds
 from app.encoder.device.device import choose_device, device_name
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
@@ -27,22 +26,22 @@ from app.encoder.measuring.machine import MachineWatch, contention
 from app.encoder.measuring.series import Series, run_here, subject_of
 from app.encoder.synthetic import ProfilePlan, profile_plans
 from benchmarks.conditions import conditions, result_name
-from benchmarks.timing import save
+from benchmarks.timing import finish
 
 PROFILED = (1, 4, 7, 13)
-"""Total crops whose grids make the curve."""
+"""The curve goes through the grids of these total crops."""
 PREDICTED = (
     (Grid(1, 6), (4, 4)),
     (Grid(2, 3), (0, 0)),
     (Grid(3, 3), (4, 4)),
     (Grid(1, 12), (4, 4)),
 )
-"""Grids and overlap margins that it predicts; one of 9 crops lies between counts, for a CPU."""
+"""The curve predicts these grids with these margins; a CPU also predicts 9 crops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One grid: predicted, measured, and against the profiled grid of as many crops, if any."""
+    """Compare one grid's prediction with its passes, and with a profiled grid of as many crops."""
 
     grid: str
     overlap_margins: tuple[int, int]
@@ -77,7 +76,7 @@ class Row:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print a line for each grid that was predicted, and save them with every sample."""
+    """Print a line for each predicted grid, and save the lines with every sample."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prediction", description=__doc__)
     parser.add_argument("--model", default=DEFAULT_FAMILY)
     parser.add_argument("--rounds", type=int, help="by default 200 on a GPU, 7 on a CPU")
@@ -112,13 +111,13 @@ def main(arguments: list[str] | None = None) -> None:
         },
         "predicted": [asdict(row) for row in rows],
     }
-    print(f"saved as {save(result_name('prediction', device), result).name}")
+    finish(result_name("prediction", device), result)
 
 
 def measure(
     encoder: Encoder, plans: Sequence[ProfilePlan], rounds: int
 ) -> dict[ProfilePlan, ProfileEntry]:
-    """Two untimed passes of every plan, then shuffled rounds over all of them."""
+    """Run two untimed passes of every plan, then shuffled rounds over all plans."""
     series = {plan: Series(plan, subject_of(encoder, plan, ("vision",))) for plan in plans}
     for one in series.values():
         for _ in range(2):
@@ -132,7 +131,7 @@ def measure(
 def compare(
     profiled: Sequence[ProfileEntry], predicted: Mapping[ProfilePlan, ProfileEntry]
 ) -> list[Row]:
-    """What the profiled entries predict for the others, beside what those took."""
+    """Predict the other entries from the profiled ones, and compare."""
     curve = LatencyCurve(profiled)
     return [_row(curve, plan, entry) for plan, entry in predicted.items()]
 

@@ -1,4 +1,4 @@
-"""A whole profile, where only torch is: ``python -m benchmarks.profile --out DIR``."""
+"""Measure a whole profile with torch alone: ``python -m benchmarks.profile --out DIR``."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from pathlib import Path
 
 from app.core.errors import EncoderError
 from app.core.latency.profile import Profile
-from app.core.latency.profile_file import save_profile
 from app.encoder.loading import load_encoder
 from app.encoder.measuring.measure import measure_profile
+from app.profiles import save_profile
 from benchmarks.conditions import add_model, family_of
+from benchmarks.timing import RESULTS
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure every number of crops, saving the profile under its own name as it grows."""
+    """Measure every number of crops, and save the growing profile under its own name."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
     add_model(parser)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--counts", type=int, nargs="+", help="total crops; by default all")
     parser.add_argument("--repeats", type=int, help="at most; by default 200 on a GPU, 7 on a CPU")
     parser.add_argument("--budget-s", type=float, default=60)

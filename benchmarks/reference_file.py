@@ -1,9 +1,9 @@
-"""A reference backbone from one file: its weights, what was put in, and what came out.
+"""Read a reference backbone from one file: weights, input and output.
 
 The layout is that of ``tests/vectors/*_backbone_tiny.safetensors``: ``weights/`` and the names of a
 released checkpoint; ``in/patches``; Molmo 1: ``in/mask`` (share of content), ``out/vit_layer_-2``
 and ``-9``, ``out/features`` for all windows; Molmo 2: ``in/image_token_pooling``,
-``out/vit_features``, ``out/features``. The metadata names dimensions that are not the family's.
+``out/vit_features``, ``out/features``. The metadata names dimensions other than the family's.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ DEFAULT_MODELS = {1: "molmo-7b-d-0924", 2: "molmo2-4b"}
 
 @dataclass(frozen=True, slots=True)
 class ReferenceFile:
-    """``weights`` by published name; ``reference`` on the CPU in float32."""
+    """Hold the weights by published name, and the reference on the CPU in float32."""
 
     family: Family
     weights: Mapping[str, Tensor]
     reference: Reference
 
     def backbone(self, device: torch.device, dtype: torch.dtype) -> VisionBackbone:
-        """Loaded strictly, as a released checkpoint is.
+        """Load the backbone as strictly as a released checkpoint.
 
         Raises:
             CheckpointError: a tensor is missing, surplus or misshaped.
@@ -48,7 +48,7 @@ class ReferenceFile:
 
 
 def read_reference(path: Path, model: str | None = None) -> ReferenceFile:
-    """Read a file; ``model`` is the family whose dimensions its metadata may change.
+    """Read a file of the family ``model``; the metadata may change its dimensions.
 
     Raises:
         KeyError: the file lacks one of the tensors.
@@ -69,7 +69,7 @@ def read_reference(path: Path, model: str | None = None) -> ReferenceFile:
 
 
 def family_of(metadata: Mapping[str, str], base: Family) -> Family:
-    """``base`` with the dimensions that the metadata gives."""
+    """Give ``base`` the dimensions of the metadata."""
 
     def given(key: str, otherwise: int) -> int:
         return int(metadata.get(key, otherwise))
@@ -113,7 +113,7 @@ def _reference(tensors: Mapping[str, Tensor], generation: int, family: Family) -
 
 
 def every_window(crops: int, patches: int, pooling: int) -> Tensor:
-    """All windows of all crops, none dropped: int64 [windows, pooling²]."""
+    """List all windows of all crops: int64 [windows, pooling²]."""
     side = round(patches**0.5)
     flat = torch.arange(crops * patches)
     cells = flat.view(crops, side // pooling, pooling, side // pooling, pooling)

@@ -13,7 +13,7 @@ import torch
 
 from app.core.plan.config import make_config
 from app.core.plan.families import Family
-from app.core.rounds import shuffled_rounds
+from app.core.statistics import shuffled_rounds
 from app.encoder.device.device import dtype_name
 from app.encoder.encoder import PreparedCrops
 from app.encoder.loading import reference_of

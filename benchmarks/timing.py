@@ -1,4 +1,8 @@
-"""Fair comparison on a noisy machine: variants in shuffled rounds, ratios round by round."""
+"""Give every benchmark one frame: variants in shuffled rounds, a table, and a saved result.
+
+A benchmark names its variants and passes them to :func:`run`. Benchmarks of servers and encoders
+time by other means and share :class:`Budget` and :func:`save`.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,27 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from app import __version__
-from app.core.rounds import shuffled_rounds
+from app.core.statistics import shuffled_rounds
+from app.files import write_whole
 
 RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", Path(__file__).parent / "results"))
-"""``benchmarks/gpu.sh`` names a new folder, so that what is in it is new."""
+"""``benchmarks/gpu.sh`` names a new folder and so finds only new results in it."""
+
+Seconds = Mapping[str, Sequence[float]]
+"""Every variant has its seconds in the order of the rounds."""
+
+Unit = Literal["s", "ms", "µs"]
+_IN_A_SECOND: dict[Unit, float] = {"s": 1, "ms": 1e3, "µs": 1e6}
 
 
 class Budget:
-    """The seconds that a benchmark may take, counted from when this is made."""
+    """Count down the seconds of a benchmark from the moment of construction."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds, self._clock = seconds, clock
@@ -28,20 +39,57 @@ class Budget:
 
     @property
     def left_s(self) -> float:
-        """Below 0 once it is exceeded."""
+        """Return the seconds left, below 0 after the end."""
         return self.seconds - (self._clock() - self._began)
 
     def spent(self, share: float = 1.0) -> bool:
-        """Tell whether this share of the budget is gone."""
+        """Return True if this share of the budget is gone."""
         return self.left_s <= self.seconds * (1 - share)
+
+
+def run(
+    name: str,
+    title: str,
+    variants: Mapping[str, Callable[[], object]],
+    *,
+    count: int,
+    unit: Unit = "ms",
+    each: int = 1,
+    ratios: Sequence[tuple[str, str]] = (),
+    **facts: Any,
+) -> Path:
+    """Time all variants, print their medians and ratios, and save both.
+
+    Args:
+        name: the result's file name, without its suffix.
+        variants: one call each, by the names in the table.
+        count: rounds.
+        unit: of the medians.
+        each: pieces of work in one call; the medians are those of one piece.
+        ratios: pairs of a slow and a fast variant.
+        facts: further members of the result.
+    """
+    print(f"{title}, {count} rounds")
+    seconds = rounds(variants, count)
+    return finish(
+        name,
+        {
+            **facts,
+            "rounds": count,
+            "unit": unit,
+            "median": print_medians(seconds, unit, each),
+            "ratios": print_ratios(seconds, ratios),
+        },
+    )
 
 
 def rounds(
     variants: Mapping[str, Callable[[], object]], count: int, seed: int = 0
 ) -> dict[str, list[float]]:
-    """Seconds of every variant in each of ``count`` rounds, after one that is not counted.
+    """Return the seconds of every variant in ``count`` rounds, after one uncounted round.
 
-    Every round runs each variant once, in an order of its own, so that drift is no trend.
+    A round calls each variant once. The rounds differ in order: drift of the machine then looks
+    like no trend of a variant.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for number, order in enumerate(shuffled_rounds(list(variants), count + 1, seed)):
@@ -54,26 +102,52 @@ def rounds(
     return seconds
 
 
-def ratio(seconds: Mapping[str, list[float]], slow: str, fast: str) -> tuple[float, float, float]:
-    """Minimum, median and maximum over rounds of how many times as long ``slow`` took."""
+def print_medians(seconds: Seconds, unit: Unit = "ms", each: int = 1) -> dict[str, float]:
+    """Print and return the median time of one piece of work of every variant."""
+    medians = {
+        name: statistics.median(times) / each * _IN_A_SECOND[unit]
+        for name, times in seconds.items()
+    }
+    width = max(map(len, medians))
+    for name, time_ in medians.items():
+        print(f"  {name:<{width}} {time_:10.4g} {unit} (median)")
+    return medians
+
+
+def print_ratios(seconds: Seconds, pairs: Sequence[tuple[str, str]]) -> dict[str, dict[str, float]]:
+    """Print and return the ratio of every pair: its minimum, median and maximum over rounds."""
+    found = {}
+    for slow, fast in pairs:
+        least, middle, most = ratio(seconds, slow, fast)
+        found[f"{slow} / {fast}"] = {"min": least, "median": middle, "max": most}
+        print(f"  {slow} / {fast}: {middle:.2f} ({least:.2f} to {most:.2f})")
+    return found
+
+
+def ratio(seconds: Seconds, slow: str, fast: str) -> tuple[float, float, float]:
+    """Return minimum, median and maximum over rounds of the time of ``slow`` over ``fast``."""
     ratios = [a / b for a, b in zip(seconds[slow], seconds[fast], strict=True)]
     return min(ratios), statistics.median(ratios), max(ratios)
 
 
 def save(name: str, result: Mapping[str, Any]) -> Path:
-    """Write a result with what it was measured under.
+    """Write a result with the conditions of its measurement.
 
-    A benchmark saves again and again. One that is killed while it does leaves its last result.
+    A benchmark may save again and again. A killed benchmark leaves its last result.
     """
-    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     conditions = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "crop_planner": __version__,
     }
-    text = json.dumps({**conditions, **result}, indent=2) + "\n"
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    text = json.dumps({**conditions, **result}, indent=2, ensure_ascii=False)
+    write_whole(path, text + "\n")
+    return path
+
+
+def finish(name: str, result: Mapping[str, Any]) -> Path:
+    """Save a last result and print its place."""
+    path = save(name, result)
+    print(f"  saved as benchmarks/results/{path.name}")
     return path

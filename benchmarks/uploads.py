@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from app.core.plan.geometry import Size
-from app.core.rounds import shuffled_rounds
+from app.core.statistics import shuffled_rounds
 from app.settings import Settings
 from benchmarks.photos import Photos
 from benchmarks.serving import Server, serving

@@ -1,6 +1,7 @@
-"""The command line: what HTTP answers, for people at a terminal and for scripts.
+"""Run the service's calls from a command line.
 
-``--json`` prints the answer of the HTTP call; without it the same answer is printed as tables.
+``--json`` prints the answer of the HTTP call; without it the command prints the same answer as
+tables.
 """
 
 
@@ -13,5 +14,5 @@ def main() -> None:
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a "×" is no reason to fail where it has no code
+            stream.reconfigure(errors="replace")  # not every encoding has a "×"
     app(prog_name="crop-planner")

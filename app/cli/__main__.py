@@ -1,4 +1,4 @@
-"""``python -m app.cli`` is ``crop-planner``."""
+"""Run ``crop-planner`` as ``python -m app.cli``."""
 
 from app.cli import main
 

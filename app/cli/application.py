@@ -1,4 +1,4 @@
-"""The application: every command by name, and what becomes of their errors."""
+"""Register every command, and turn errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from app.core.errors import CropPlannerError
 
 
 class Commands(TyperGroup):
-    """Runs a command, and turns what it raises into a message and an exit code."""
+    """Run a command, and turn its error into a message and an exit code."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # Typer hides click's
-        """Run the command that was named."""
-        as_json = "--json" in ctx.args  # also where its arguments cannot be read
+        """Run the named command."""
+        as_json = "--json" in ctx.args  # also for unreadable arguments
         try:
             return super().invoke(ctx)
         except CropPlannerError as error:
@@ -43,7 +43,7 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    help="What an image costs a Molmo model: planned, measured, controlled.",
+    help="Plan, measure and control the cost of an image for a Molmo model.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -81,7 +81,7 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """What an image costs a Molmo model: planned, measured, controlled.
+    """Plan, measure and control the cost of an image for a Molmo model.
 
-    Settings are read from the environment, prefix CROP_PLANNER_, as the service reads them.
+    Commands read the settings of the service from the environment, prefix CROP_PLANNER_.
     """

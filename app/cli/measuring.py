@@ -1,4 +1,7 @@
-"""Measure a profile with its progress on stderr. Imports torch, so it is imported late."""
+"""Measure a profile, or time images, with the progress on stderr.
+
+The file imports torch, so import the file late.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +12,34 @@ from pathlib import Path
 
 from rich.console import Console
 
-from app.cli.loading import load_here
-from app.cli.output import console
-from app.cli.progress import ProgressBar
+from app.cli.encoder import checkpoint_for, load_here
+from app.cli.terminal import ProgressBar, console, printable
 from app.core.errors import InvalidProfile
-from app.core.latency.profile import Profile, ProfileKey
-from app.core.latency.profile_entry import StateEntry
-from app.core.latency.profile_file import load_profile, profile_filename, save_profile
-from app.core.latency.profile_merge import merged
-from app.core.plan.config import make_config
+from app.core.latency.profile import Profile, ProfileKey, StateEntry, merged
+from app.core.latency.profile_file import profile_filename
+from app.core.latency.status import Progress
+from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import Family
 from app.encoder.device.device import on_device
 from app.encoder.encoder import Encoder
-from app.encoder.measuring.measure import Progress, measure_profile
+from app.encoder.measuring.measure import measure_profile
 from app.encoder.measuring.record import profile_key
 from app.encoder.measuring.series import SCOPES
 from app.encoder.measuring.states import cold_start_of, measure_cold, measure_idle
 from app.encoder.measuring.warmup import WarmupRule, default_warmup
+from app.profiles import load_profile, save_profile
+from app.report.dataset.images import Dataset
+from app.report.timing.component_timing import time_components
+from app.report.timing.components import ComponentTiming
+from app.report.timing.session import TimingProgress
+from app.report.timing.timing_file import Conditions, timing_to_json
+from app.report.timing.torch_encoder import TorchEncoder
 from app.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be measured. None leaves it to the family or the device."""
+class Measurement:
+    """Say the scope of a measurement. None leaves a value to the family or the device."""
 
     family: Family
     overlap_margins: tuple[int, int] | None
@@ -45,65 +53,70 @@ class Request:
     resume: bool
 
 
-def run(request: Request, settings: Settings) -> tuple[Profile, Path | None]:
-    """Measure, saving now and then; the profile and its file, None where it cannot be kept.
+def measure(asked: Measurement, settings: Settings) -> tuple[Profile, Path | None]:
+    """Measure a profile and save the profile after each round.
 
-    The profile has the saved entries, too, that were not measured again: the file is one, and
-    measuring two counts must not lose the others.
+    Saved entries that are not measured again stay in the profile: a measurement of two counts must
+    not lose the others.
+
+    Returns:
+        The profile and its file; None for a folder that cannot be written.
 
     Raises:
-        CheckpointError, EncoderUnavailable: there is nothing to measure.
+        CheckpointError, EncoderUnavailable: the encoder cannot be loaded.
         EncoderError: nothing was measured.
     """
     told = console(stderr=True)
-    encoder = load_here(request.family, request.checkpoint, settings, told, doing="measuring")
-    config = make_config(encoder.family, overlap_margins=request.overlap_margins)
-    counts = sorted(set(request.counts or range(1, config.max_crops + 2)))
-    default = default_warmup(encoder.device)
-    warmup = default if request.warmup_s is None else WarmupRule(at_most_s=request.warmup_s)
+    encoder = load_here(asked.family, asked.checkpoint, settings, told, doing="measuring")
+    config = make_config(encoder.family, overlap_margins=asked.overlap_margins)
+    counts = sorted(set(asked.counts or range(1, config.max_crops + 2)))
     earlier = _earlier(profile_key(encoder, config), settings)
     saved: Path | None = None
     with ProgressBar(told) as bar:
         for measured in measure_profile(
             encoder,
             counts,
-            request.repeats,
-            warmup,
-            request.budget_s,
-            earlier if request.resume else None,
+            asked.repeats,
+            _warmup(encoder, asked.warmup_s),
+            asked.budget_s,
+            earlier if asked.resume else None,
             config=config,
-            scopes=SCOPES if request.full else None,
+            scopes=SCOPES if asked.full else None,
             run=partial(on_device, encoder.device),
-            progress=lambda progress: bar.update(progress.done, _told(progress)),
+            progress=lambda progress: bar.update(progress.done, _step(progress)),
         ):
-            profile = measured if request.resume else merged(earlier, measured)
+            profile = measured if asked.resume else merged(earlier, measured)
             saved = _save(profile, settings.profile_folder, told)
-    if request.states:
-        profile = replace(profile, states=_states(encoder, (counts[0], counts[-1]), request, told))
+    if asked.states:
+        profile = replace(profile, states=_states(encoder, (counts[0], counts[-1]), asked, told))
         saved = _save(profile, settings.profile_folder, told)
     return profile, saved
 
 
-def _told(progress: Progress) -> str:
+def _warmup(encoder: Encoder, at_most_s: float | None) -> WarmupRule:
+    return default_warmup(encoder.device) if at_most_s is None else WarmupRule(at_most_s=at_most_s)
+
+
+def _step(progress: Progress) -> str:
     did = f"{progress.last_ms:.1f} ms" if progress.phase == "rounds" else "warm"
     return f"{progress.phase}: {progress.total_crops} crops, {did}"
 
 
 def _states(
-    encoder: Encoder, counts: Sequence[int], request: Request, told: Console
+    encoder: Encoder, counts: Sequence[int], asked: Measurement, told: Console
 ) -> tuple[StateEntry, ...]:
     with told.status("waiting in silence, then measuring"):
         idle = measure_idle(encoder, counts)
     with told.status("starting fresh processes"):
         cold = [
-            measure_cold(cold_start_of(encoder, count, request.checkpoint))
+            measure_cold(cold_start_of(encoder, count, asked.checkpoint))
             for count in sorted(set(counts))
         ]
     return (*cold, *idle)
 
 
 def _earlier(key: ProfileKey, settings: Settings) -> Profile | None:
-    """The saved profile of these conditions."""
+    """Load the saved profile of these conditions, if any."""
     try:
         return load_profile(settings.profile_folder / profile_filename(key))
     except InvalidProfile:
@@ -114,5 +127,59 @@ def _save(profile: Profile, folder: Path, told: Console) -> Path | None:
     try:
         return save_profile(profile, folder)
     except OSError as error:
-        told.print(f"the profile cannot be kept in {folder}: {error.strerror}", style="yellow")
+        told.print(f"the profile cannot be saved in {folder}: {error.strerror}", style="yellow")
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Hold a timing, its conditions, and both as the text of the timing file."""
+
+    timing: ComponentTiming
+    conditions: Conditions
+    config: CropConfig
+    json: str
+
+
+def time_images(
+    dataset: Dataset,
+    config: CropConfig,
+    settings: Settings,
+    *,
+    num_images: int | None,
+    repeats: int,
+    warmup_s: float | None,
+    checkpoint: Path | None,
+) -> Timed:
+    """Load the encoder and time the components of passes over images.
+
+    None leaves a value to the device or the settings.
+
+    Raises:
+        CheckpointError, EncoderUnavailable, EncoderMismatch: no encoder can run the plans.
+        InvalidDataset: no image can be timed.
+    """
+    told = console(stderr=True)
+    checkpoint = checkpoint or checkpoint_for(config.family, settings)
+    encoder = load_here(config.family, checkpoint, settings, told, doing="timing")
+    timed = TorchEncoder(encoder)
+    with ProgressBar(told) as bar:
+        timing = time_components(
+            timed,
+            dataset,
+            config,
+            repeats=repeats,
+            warming=_warmup(encoder, warmup_s),
+            max_pixels=settings.max_pixels,
+            num_images=num_images,
+            progress=lambda progress: bar.update(progress.done, _timed_step(progress)),
+        )
+    conditions = timed.conditions(config, timing)
+    text = timing_to_json(timing, dataset, config, conditions, repeats=repeats)
+    return Timed(timing, conditions, config, text)
+
+
+def _timed_step(progress: TimingProgress) -> str:
+    subject = progress.subject
+    name = printable(subject.image.file_name)
+    return f"{progress.phase}: {name}, {subject.plan.total_crops} crops"

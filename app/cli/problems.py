@@ -1,4 +1,4 @@
-"""Errors on stderr: words and a table for people, the problem object of HTTP for programs."""
+"""Print errors on stderr: words and a table for people, the problem object of HTTP for programs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from app.cli.output import console, printable
-from app.cli.tables.plan import columns
+from app.cli.tables.plan_table import columns
+from app.cli.terminal import console, printable
 from app.core import errors
+from app.report.errors import DatasetError
 
 USAGE, FAILURE = 2, 1
 PARTLY = 3
-"""Done and written, but not for all images: what was skipped is on stderr."""
+"""Exit with this code after all is written and some images were skipped."""
+
+_UNPROCESSABLE = 422
 
 _FAILURES = (
     errors.EncoderError,
@@ -26,29 +29,33 @@ _FAILURES = (
 
 
 def exit_code(error: errors.CropPlannerError) -> int:
-    """2 where another command or image would do, 1 where this one could work another time."""
+    """Return 2 if another command or image would work, 1 if the same could work another time."""
     if isinstance(error, errors.EncoderMismatch):
         return USAGE
     return FAILURE if isinstance(error, _FAILURES) else USAGE
 
 
-def print_problem(error: errors.CropPlannerError, *, as_json: bool) -> None:
-    """Say what was wrong and what would work."""
-    if as_json:
-        # Imported late: it brings the web stack, which nobody needs for a plan.
-        from app.http.problems import STATUS, problem
+def status_of(error: errors.CropPlannerError) -> int:
+    """Return the status that HTTP gives an error; 422 for an error of a data set."""
+    # Late: the table brings the web stack, and a plan needs none of it.
+    from app.http.problems import STATUS
 
-        response = problem(
-            STATUS[type(error)],
+    return _UNPROCESSABLE if isinstance(error, DatasetError) else STATUS[type(error)]
+
+
+def print_problem(error: errors.CropPlannerError, *, as_json: bool) -> None:
+    """Print the reason of an error, and the values that would work."""
+    if as_json:
+        _print_json(
+            status_of(error),
             slug=error.slug,
             title=error.title,
             detail=error.detail,
             **error.facts,
         )
-        print(bytes(response.body).decode(), file=sys.stderr)
         return
     out = console(stderr=True)
-    # A detail may name a file, and a file any characters.
+    # A detail may name a file, and a file's name may hold any character.
     out.print(Text.assemble((f"{error.title}: ", "bold red"), printable(error.detail)))
     reachable = error.facts.get("reachable")
     if reachable:
@@ -56,16 +63,19 @@ def print_problem(error: errors.CropPlannerError, *, as_json: bool) -> None:
 
 
 def print_usage_problem(error: typer.TyperException) -> None:
-    """The problem object of parameters that cannot be read, as HTTP names it."""
-    from app.http.problems import problem
-
-    response = problem(
-        422,
+    """Print unreadable parameters as the problem object of HTTP."""
+    _print_json(
+        _UNPROCESSABLE,
         slug="invalid-parameters",
         title="Parameters are missing, unknown or out of range",
         detail=error.format_message(),
     )
-    print(bytes(response.body).decode(), file=sys.stderr)
+
+
+def _print_json(status: int, **members: Any) -> None:
+    from app.http.problems import problem
+
+    print(bytes(problem(status, **members).body).decode(), file=sys.stderr)
 
 
 def _print_reachable(reachable: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Planning: pure functions on frozen values, on the standard library alone.
+"""Plan, control and predict: pure functions on frozen values, with the standard library alone.
 
-Start at :func:`app.core.plan.plan.make_plan`; everything else reads the value it returns.
+Start at :func:`app.core.plan.plan.make_plan`; everything else reads the returned plan.
 """

@@ -1,36 +1,39 @@
-"""Every error this project raises on purpose.
+"""Define the errors of this project in one tree.
 
     CropPlannerError
-    ├── InvalidConfig            a configuration Molmo itself would refuse
-    ├── InvalidSize              a width or height that is no image size
-    ├── CollapsedImage           so narrow that the letterbox scales one side to 0 px
-    ├── UnknownModel             no family of that name
-    ├── UnreachableTarget        no size or mode gives that many crops or tokens
-    ├── BudgetUnreachable        nothing keeps the latency, the tokens and the quality asked for
-    ├── LatencyUnknown           a latency budget, and no measured latency to hold it against
-    ├── MalformedRequest         the request itself cannot be read
-    ├── PayloadTooLarge          more bytes than the limit
-    ├── UnsupportedImageType     not an image type we take
-    ├── UndecodableImage         an image type we take, damaged
-    ├── TooManyPixels            the header announces more pixels than the limit
-    ├── EncoderError             the encoder cannot do what is asked
-    │   ├── CheckpointError      missing, surplus or misshaped vision tensors
-    │   ├── EncoderUnavailable   loading, failed, switched off or for another model
-    │   │   └── RuntimesDisagree no runtime is exact enough in the dtype asked for
-    │   ├── EncoderMismatch      this plan is not one the loaded encoder can run
+    ├── RequestError             the request asks for something impossible or unknown
+    │   ├── InvalidConfig        Molmo would refuse the configuration
+    │   ├── InvalidSize          a width or height is not an image size
+    │   ├── UnknownModel         no family has this name
+    │   ├── MalformedRequest     the request cannot be read
+    │   ├── UnreachableTarget    no size or mode gives this number of crops or tokens
+    │   ├── BudgetUnreachable    nothing meets the latency, the tokens and the quality
+    │   ├── LatencyUnknown       a latency budget meets a plan without a latency
+    │   └── UnknownMeasurement   no remembered measurement has this id
+    ├── ImageError               the image cannot be used
+    │   ├── PayloadTooLarge      the upload has more bytes than the limit
+    │   ├── UnsupportedImageType the file has no type of image we take
+    │   ├── UndecodableImage     the file is damaged
+    │   ├── TooManyPixels        the header announces more pixels than the limit
+    │   └── CollapsedImage       the letterbox would scale one side to 0 px
+    ├── Busy                     the service has no room or no time; a later attempt may succeed
+    │   ├── QueueFull            the waiting work has reached its limit
+    │   ├── MeasurementRunning   another measurement of the profile runs
+    │   └── DeadlineExceeded     the work took longer than allowed
+    ├── EncoderError             the encoder cannot do the work
+    │   ├── CheckpointError      a vision tensor is missing, surplus or misshaped
+    │   ├── EncoderUnavailable   the encoder is off, loading, failed or stopped
+    │   │   └── RuntimesDisagree no runtime is exact enough in the requested dtype
+    │   ├── EncoderMismatch      the loaded encoder cannot run the plan
     │   ├── DeviceLost           the device takes no call any more; only a new process helps
-    │   └── OutOfDeviceMemory    this image alone does not fit the device's memory
-    ├── InvalidProfile           a profile file that cannot be used
-    ├── InvalidDataset           no data set of images where one was named
-    ├── InvalidProfiling         a profiling file of a data set that cannot be used
-    ├── MeasurementRunning       the profile is being measured, which only one may at a time
-    ├── UnknownMeasurement       no measurement of that id, or no longer
-    ├── ModelServerError         a model server that we were to measure did not play along
-    ├── NoPrefillLine            the times of prompts make no line over their tokens
-    ├── QueueFull                as much work waiting as is allowed
-    └── DeadlineExceeded         waited longer than allowed
+    │   └── OutOfDeviceMemory    the image alone does not fit the device's memory
+    ├── ProfileError             a latency cannot be taken from measured times
+    │   ├── InvalidProfile       the profile is unreadable or contradicts itself
+    │   └── NoPrefillLine        the times of prompts do not rise with their tokens
+    └── ModelServerError         the measured model server failed or refused
 
-Domain code raises these and never speaks of HTTP; ``app.http.problems`` gives each its status.
+The four parents without a slug are for ``except`` clauses and are never raised. Domain code raises
+the others and does not know HTTP; ``app.http.problems`` assigns each its status.
 """
 
 from __future__ import annotations
@@ -39,7 +42,12 @@ from typing import Any, ClassVar
 
 
 class CropPlannerError(Exception):
-    """Base of all errors; ``detail`` is for people, ``facts`` (JSON values) for programs."""
+    """Carry a detail for people and facts for programs.
+
+    Args:
+        detail: a sentence.
+        facts: JSON values by name, such as ``limit`` and ``actual``.
+    """
 
     slug: ClassVar[str] = "error"
     title: ClassVar[str] = "Error"
@@ -50,52 +58,80 @@ class CropPlannerError(Exception):
         self.facts = facts
 
 
-class InvalidConfig(CropPlannerError):
+class RequestError(CropPlannerError):
+    """Group the errors of an impossible or unknown request."""
+
+
+class InvalidConfig(RequestError):
     slug, title = "invalid-config", "The configuration or the parameters cannot be used"
 
 
-class InvalidSize(CropPlannerError):
+class InvalidSize(RequestError):
     slug, title = "invalid-size", "Not an image size"
 
 
-class CollapsedImage(CropPlannerError):
-    slug, title = "collapsed-image", "The image is too narrow for Molmo"
-
-
-class UnknownModel(CropPlannerError):
+class UnknownModel(RequestError):
     slug, title = "unknown-model", "Unknown model"
 
 
-class UnreachableTarget(CropPlannerError):
-    slug, title = "unreachable-target", "The target cannot be met exactly"
-
-
-class BudgetUnreachable(CropPlannerError):
-    slug, title = "budget-unreachable", "Nothing keeps the budget"
-
-
-class LatencyUnknown(CropPlannerError):
-    slug, title = "latency-unknown", "No measured latency to hold a budget against"
-
-
-class MalformedRequest(CropPlannerError):
+class MalformedRequest(RequestError):
     slug, title = "malformed-request", "The request cannot be read"
 
 
-class PayloadTooLarge(CropPlannerError):
+class UnreachableTarget(RequestError):
+    slug, title = "unreachable-target", "The target cannot be met exactly"
+
+
+class BudgetUnreachable(RequestError):
+    slug, title = "budget-unreachable", "Nothing keeps the budget"
+
+
+class LatencyUnknown(RequestError):
+    slug, title = "latency-unknown", "No measured latency to hold a budget against"
+
+
+class UnknownMeasurement(RequestError):
+    slug, title = "unknown-measurement", "Unknown measurement"
+
+
+class ImageError(CropPlannerError):
+    """Group the errors of an unusable image."""
+
+
+class PayloadTooLarge(ImageError):
     slug, title = "payload-too-large", "Too many bytes"
 
 
-class UnsupportedImageType(CropPlannerError):
+class UnsupportedImageType(ImageError):
     slug, title = "unsupported-image-type", "Not an image type we take"
 
 
-class UndecodableImage(CropPlannerError):
+class UndecodableImage(ImageError):
     slug, title = "undecodable-image", "The image cannot be decoded"
 
 
-class TooManyPixels(CropPlannerError):
+class TooManyPixels(ImageError):
     slug, title = "too-many-pixels", "Too many pixels"
+
+
+class CollapsedImage(ImageError):
+    slug, title = "collapsed-image", "The image is too narrow for Molmo"
+
+
+class Busy(CropPlannerError):
+    """Group the errors of a lack of room or time."""
+
+
+class QueueFull(Busy):
+    slug, title = "queue-full", "Too much work is waiting"
+
+
+class MeasurementRunning(Busy):
+    slug, title = "measurement-running", "Another measurement is running"
+
+
+class DeadlineExceeded(Busy):
+    slug, title = "deadline-exceeded", "The deadline has passed"
 
 
 class EncoderError(CropPlannerError):
@@ -111,7 +147,7 @@ class EncoderUnavailable(EncoderError):
 
 
 class RuntimesDisagree(EncoderUnavailable):
-    """Raised while loading; a loader may go on in float32."""
+    """Tell a loader to go on in float32, or to fail."""
 
     slug, title = "runtimes-disagree", "No runtime is exact enough in this dtype"
 
@@ -128,37 +164,17 @@ class OutOfDeviceMemory(EncoderError):
     slug, title = "out-of-device-memory", "The image does not fit the device's memory"
 
 
-class InvalidProfile(CropPlannerError):
+class ProfileError(CropPlannerError):
+    """Group the errors of measured times."""
+
+
+class InvalidProfile(ProfileError):
     slug, title = "invalid-profile", "The profile cannot be used"
 
 
-class InvalidDataset(CropPlannerError):
-    slug, title = "invalid-dataset", "No data set of images"
-
-
-class InvalidProfiling(CropPlannerError):
-    slug, title = "invalid-profiling", "The profiling file cannot be used"
-
-
-class MeasurementRunning(CropPlannerError):
-    slug, title = "measurement-running", "Another measurement is running"
-
-
-class UnknownMeasurement(CropPlannerError):
-    slug, title = "unknown-measurement", "Unknown measurement"
+class NoPrefillLine(ProfileError):
+    slug, title = "no-prefill-line", "The times make no line"
 
 
 class ModelServerError(CropPlannerError):
     slug, title = "model-server-error", "The model server cannot be measured"
-
-
-class NoPrefillLine(CropPlannerError):
-    slug, title = "no-prefill-line", "The times make no line"
-
-
-class QueueFull(CropPlannerError):
-    slug, title = "queue-full", "Too much work is waiting"
-
-
-class DeadlineExceeded(CropPlannerError):
-    slug, title = "deadline-exceeded", "The deadline has passed"

@@ -1,7 +1,9 @@
-"""JSON as frozen dataclasses: every field present, none unknown, each of its declared type."""
+"""Write frozen dataclasses as JSON for people, and read JSON strictly."""
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import is_dataclass
 from functools import cache
 from math import isfinite
@@ -13,17 +15,34 @@ from app.core.errors import InvalidProfile
 _hints = cache(get_type_hints)
 
 
+def json_text(value: object) -> str:
+    """Write a value as indented ASCII JSON, with every list of numbers on one line.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    text = json.dumps(value, indent=2, allow_nan=False)
+    # A JSON string holds no line break, so the pattern never matches inside of one.
+    return re.sub(r"\[\n([-+.\deE,\s]*)\]", _on_one_line, text) + "\n"
+
+
+def _on_one_line(numbers: re.Match[str]) -> str:
+    return f"[{' '.join(numbers[1].split())}]"
+
+
 def require(condition: bool, field: str, reason: str) -> None:
-    """Raise InvalidProfile, naming the field, unless the condition holds."""
+    """Raise InvalidProfile for this field unless the condition holds."""
     if not condition:
         raise InvalidProfile(f"{field}: {reason}" if field else reason, field=field)
 
 
 def read_json(kind: Any, value: Any, field: str = "") -> Any:
-    """``value``, out of JSON, as the type ``kind``; every number is finite and at least 0.
+    """Read a parsed JSON value as the type ``kind``.
+
+    A dataclass needs all of its fields and no others. Numbers are finite and at least 0.
 
     Raises:
-        InvalidProfile: naming the field that is missing, unknown or wrong.
+        InvalidProfile: a field is missing, unknown or of another type; the error names the field.
     """
     if is_dataclass(kind):
         return _read_fields(kind, value, field)
@@ -31,7 +50,7 @@ def read_json(kind: Any, value: Any, field: str = "") -> Any:
     if origin is Literal:
         require(value in args, field, f"{value!r} is none of {', '.join(map(repr, args))}")
         return value
-    if origin is UnionType:  # "or None", the only union here
+    if origin is UnionType:  # every union here is "or None"
         return None if value is None else read_json(args[0], value, field)
     if origin is dict:
         require(isinstance(value, dict), field, "not an object")

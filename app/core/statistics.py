@@ -1,33 +1,38 @@
-"""Statistics of measured times: plain numbers in, plain numbers out.
+"""Compute statistics of measured times, and shuffle the order of measuring.
 
-No distribution is assumed: latencies are skewed, and their outliers are real. Every interval
-assumes independent samples, so none of them knows about a machine that drifts.
+No function assumes a distribution: latencies are skewed and their outliers are real. Every interval
+assumes independent samples and knows nothing of a drifting machine.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil, floor
 from random import Random
+from typing import TypeVar
+
+K = TypeVar("K")
 
 CONFIDENCE = 0.95
-"""How sure an interval is: it holds the true median in this share of measurements."""
+"""An interval encloses the true median in this share of measurements."""
 
 FEWEST = 6
-"""With fewer samples even their minimum and maximum enclose the median less often than that."""
+"""The range of fewer samples encloses the median with less than this confidence."""
 
 RESAMPLES = 2000
-"""Resamples of a bootstrap: more would move its limits by less than they are uncertain."""
+"""A bootstrap draws this number of resamples; its limits would hardly move with more."""
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """The value that ``share`` (0 to 1) of the samples do not exceed, between the nearest two.
+    """Interpolate a quantile linearly between the two nearest samples, as numpy does by default.
 
-    Linear interpolation, numpy's default. ``ordered`` rises and is not empty.
+    Args:
+        ordered: rising samples, at least one.
+        share: the quantile, from 0 to 1.
     """
     position = share * (len(ordered) - 1)
     below, above = ordered[floor(position)], ordered[ceil(position)]
@@ -37,7 +42,7 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def median_absolute_deviation(samples: Sequence[float]) -> float:
-    """The median distance from the median, not scaled: a spread that outliers do not move.
+    """Return the median distance from the median, not scaled.
 
     Raises:
         ValueError: no samples.
@@ -49,12 +54,12 @@ def median_absolute_deviation(samples: Sequence[float]) -> float:
 def median_interval(
     samples: Sequence[float], confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Two of the samples that enclose the true median with at least this confidence.
+    """Choose two samples around the true median with at least this confidence.
 
-    Each sample is below the median as often as above, whatever the distribution, so how many are
-    is binomial (David and Nagaraja, Order Statistics, 7.1). Where the samples are too few for the
-    confidence (below ``FEWEST`` for 95 %) these are their minimum and maximum, which enclose the
-    median less often: in 75 % of cases for 3 samples, in none for one.
+    Each sample lies below the median with probability 1/2 under any distribution. The number of
+    samples below is therefore binomial (David and Nagaraja, Order Statistics, 7.1). Too few samples
+    for the confidence (below ``FEWEST`` for 95 %) give their minimum and maximum. This range
+    encloses the median less often: in 75 % of cases for 3 samples, never for one.
 
     Raises:
         ValueError: no samples.
@@ -68,10 +73,10 @@ def median_interval(
 
 @lru_cache(maxsize=256)
 def _interval_rank(samples: int, confidence: float) -> int:
-    """How many samples lie outside the interval at each end.
+    """Count the samples outside the interval at each end.
 
-    That is the largest k with P(Binomial(samples, 1/2) <= k) <= (1 - confidence) / 2, or 0. In
-    whole numbers, as ways to choose which samples are below the median: exact for any number.
+    The count is the largest k with P(Binomial(samples, 1/2) <= k) <= (1 - confidence) / 2, or 0.
+    The arithmetic is in whole numbers and exact for any number of samples.
     """
     allowed = floor((1 - Fraction(confidence)) * 2 ** (samples - 1))
     rank, ways, total = 0, 1, 1
@@ -84,9 +89,11 @@ def _interval_rank(samples: int, confidence: float) -> int:
 
 
 def settled(samples: Sequence[float], window: int = 5, tolerance: float = 0.02) -> bool:
-    """Whether the last ``window`` samples have the median of the ``window`` before them.
+    """Return True if the last two windows of samples have nearly the same median.
 
-    ``tolerance`` is a share of the earlier median. False while there are not two windows.
+    Args:
+        window: the number of samples in a window. Fewer than two windows give False.
+        tolerance: the largest difference, as a share of the earlier median.
     """
     if len(samples) < 2 * window:
         return False
@@ -96,9 +103,12 @@ def settled(samples: Sequence[float], window: int = 5, tolerance: float = 0.02) 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How many times as long A takes as B, with the limits of its 95 % interval.
+    """Compare the time of A with the time of B.
 
-    ``samples`` is the number of rounds, or of the samples of the side that has fewer.
+    Attributes:
+        ratio: the time of A over the time of B.
+        low, high: the limits of the 95 % interval of the ratio.
+        samples: the number of rounds, or of samples on the side with fewer.
     """
 
     ratio: float
@@ -108,12 +118,12 @@ class Comparison:
 
     @classmethod
     def paired(cls, a: Sequence[float], b: Sequence[float]) -> Comparison:
-        """From times (> 0) of the same rounds, in the same order: the median of their ratios.
+        """Compare times of the same rounds by the median of their ratios.
 
-        What slows a whole round down cancels out.
+        A disturbance of a whole round cancels out.
 
         Raises:
-            ValueError: not as many of one as of the other, none, or a time that is not above 0.
+            ValueError: different numbers of times, no times, or a time not above 0.
         """
         _check_times(a, b)
         ratios = [of_a / of_b for of_a, of_b in zip(a, b, strict=True)]
@@ -122,12 +132,12 @@ class Comparison:
 
     @classmethod
     def unpaired(cls, a: Sequence[float], b: Sequence[float], *, seed: int = 0) -> Comparison:
-        """From times (> 0) that were measured apart: the ratio of the medians.
+        """Compare times of separate measurements by the ratio of their medians.
 
-        The interval is a percentile bootstrap (Efron), the same for the same samples and seed.
+        The interval is a percentile bootstrap (Efron). Equal samples and seeds give equal limits.
 
         Raises:
-            ValueError: none of one, or a time that is not above 0.
+            ValueError: no times on one side, or a time not above 0.
         """
         _check_times(a, b)
         random = Random(seed)
@@ -140,11 +150,11 @@ class Comparison:
 
     @property
     def differs(self) -> bool:
-        """Whether a difference may be claimed: the interval excludes 1, and can be trusted to."""
+        """Return True if the interval excludes 1 and has enough samples."""
         return self.samples >= FEWEST and not self.low <= 1 <= self.high
 
     def verdict(self, a: str = "A", b: str = "B") -> str:
-        """The comparison as a sentence."""
+        """Write the comparison as a sentence."""
         if self.samples < FEWEST:
             return f"{self.samples} samples are too few to compare {a} and {b}; {FEWEST} are needed"
         interval = f"{self.low:.3f} to {self.high:.3f}"
@@ -159,10 +169,10 @@ def _check_times(a: Sequence[float], b: Sequence[float]) -> None:
 
 
 def _resampled_medians(samples: Sequence[float], random: Random) -> list[float]:
-    """Medians of ``RESAMPLES`` draws of as many samples with replacement.
+    """Draw the medians of ``RESAMPLES`` resamples of the same size.
 
-    Only the middle one or two of a draw count, and where those lie is known: the k-th smallest of n
-    uniform numbers is Beta(k, n + 1 - k), and the next one is the smallest of the n - k above it.
+    A median needs only the middle one or two values of a resample. The k-th smallest of n uniform
+    numbers is distributed as Beta(k, n + 1 - k). The next is the smallest of the n - k above.
     """
     ordered, count = sorted(samples), len(samples)
     middle = (count + 1) // 2
@@ -178,7 +188,7 @@ def _resampled_medians(samples: Sequence[float], random: Random) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``slope * x + intercept``; ``r2`` is the share of the variance of y that it explains."""
+    """Describe y as ``slope * x + intercept``; ``r2`` is the explained share of its variance."""
 
     slope: float
     intercept: float
@@ -186,11 +196,23 @@ class Line:
 
 
 def fit_line(xs: Sequence[float], ys: Sequence[float]) -> Line:
-    """The line of least squares. Where all ys are equal, ``r2`` is 1.
+    """Fit a line by least squares. Equal ys give an ``r2`` of 1.
 
     Raises:
-        ValueError: fewer than two points, all at one x, or not as many ys as xs.
+        ValueError: fewer than two points, all at one x, or different numbers of xs and ys.
     """
     slope, intercept = statistics.linear_regression(xs, ys)
     flat = min(ys) == max(ys)
     return Line(slope, intercept, 1.0 if flat else statistics.correlation(xs, ys) ** 2)
+
+
+def shuffled_rounds(keys: Sequence[K], rounds: int, seed: int = 0) -> Iterator[list[K]]:
+    """Yield all keys once a round, each round in an order of its own.
+
+    The order keeps the drift of a machine from looking like a trend of one key.
+    """
+    shuffle = Random(seed)
+    for _ in range(rounds):
+        order = list(keys)
+        shuffle.shuffle(order)
+        yield order

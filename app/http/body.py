@@ -1,11 +1,15 @@
-"""Read an upload, counting bytes as they arrive."""
+"""The bodies of requests: images and small JSON, counted as they arrive; and lost clients."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
+import anyio
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
@@ -18,70 +22,113 @@ from app.core.errors import (
 )
 from app.serving.service import Limits
 
-FIELD = "image"
-_FORM_OVERHEAD = 64 * 2**10
-"""Bytes a multipart body may have beside the file: boundaries, part headers, small fields."""
+T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
 
+FIELD = "image"
+FORM, RAW = "multipart/form-data", ("image/*", "application/octet-stream")
+"""Content types of an upload: a form with the field, or the file itself."""
+
+MOST_JSON_BYTES = 16 * 2**10
+_FORM_OVERHEAD = 64 * 2**10
+"""Bytes of a form beside the file: boundaries, part headers, small fields."""
+
+_BINARY = {"type": "string", "format": "binary"}
 OPENAPI_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "The image: as multipart field `image`, or as the body with its own type.",
         "content": {
-            "multipart/form-data": {
+            FORM: {
                 "schema": {
                     "type": "object",
                     "required": [FIELD],
-                    "properties": {FIELD: {"type": "string", "format": "binary"}},
+                    "properties": {FIELD: _BINARY},
                 }
             },
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            **{kind: {"schema": _BINARY} for kind in RAW},
         },
     }
 }
 
 
 async def read_upload(request: Request, limits: Limits) -> bytes:
-    """The bytes of the image in a request's body.
+    """Read the image in the body of a request.
 
     Raises:
-        UnsupportedImageType: neither ``multipart/form-data`` nor an ``image/*`` body.
-        MalformedRequest: an empty body, or a form without exactly one file ``image``.
-        PayloadTooLarge: more bytes than the limit, announced or arrived.
+        UnsupportedImageType: the body is neither a form nor an image.
+        MalformedRequest: the body is empty, or the form has not exactly one file ``image``.
+        PayloadTooLarge: more bytes than the limit were announced or arrived.
         DeadlineExceeded: the body did not arrive in time.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    try:
-        async with asyncio.timeout(limits.upload_timeout_s):
-            if kind == "multipart/form-data":
-                data = await _from_form(request, limits.max_upload_bytes)
-            elif kind.startswith("image/"):
-                data = await _from_body(request, limits.max_upload_bytes)
-            else:
-                raise UnsupportedImageType(
-                    f"the body is {kind or 'of no stated type'}; send multipart/form-data with a "
-                    f"file field '{FIELD}', or the image itself with an image/* Content-Type",
-                    accepted=["multipart/form-data", "image/*"],
-                    actual=kind,
-                )
-    except TimeoutError:
-        raise _too_slow(limits.upload_timeout_s) from None
+    limit = limits.max_upload_bytes
+    if kind == FORM:
+        data = await _in_time(_from_form(request, limit), limits.upload_timeout_s)
+    elif kind.startswith("image/") or kind in RAW:
+        data = await _in_time(_from_body(request, limit), limits.upload_timeout_s)
+    else:
+        raise UnsupportedImageType(
+            f"the body is {kind or 'of no stated type'}; send {FORM} with a file field "
+            f"'{FIELD}', or the image itself with an image/* Content-Type",
+            accepted=[FORM, *RAW],
+            actual=kind,
+        )
     if not data:
         raise MalformedRequest("the image is empty", limit=1, actual=0)
     return data
 
 
-async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
-    """The body as it is.
+async def read_json(request: Request, model: type[Model], limits: Limits) -> Model:
+    """Read the body as ``model``; an empty body has all defaults.
 
     Raises:
-        PayloadTooLarge: more bytes than ``limit``, announced or arrived.
-        DeadlineExceeded: it did not arrive in time.
+        MalformedRequest: the body is no JSON.
+        RequestValidationError: the JSON does not fit the model.
+        PayloadTooLarge, DeadlineExceeded: as :func:`read_upload` says.
     """
+    data = await _in_time(_from_body(request, MOST_JSON_BYTES), limits.upload_timeout_s)
+    try:
+        return model.model_validate_json(data or b"{}")
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+    if found[0]["type"] == "json_invalid":
+        raise MalformedRequest(f"the body is no JSON: {found[0]['msg']}")
+    raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in found])
+
+
+async def while_connected(request: Request, work: Awaitable[T]) -> T:
+    """Await ``work``, and cancel it at a disconnect. The body must be read before.
+
+    Servers do not cancel the handler of a client that has left. They tell of it to a handler that
+    asks for more of the body.
+
+    Raises:
+        ClientDisconnect: the client has left.
+    """
+    with anyio.CancelScope() as scope:
+        watcher = asyncio.create_task(_cancel_at_disconnect(request, scope))
+        try:
+            return await work
+        finally:
+            watcher.cancel()
+    raise ClientDisconnect
+
+
+async def _cancel_at_disconnect(request: Request, scope: anyio.CancelScope) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass  # an empty rest of the body
+    scope.cancel()
+
+
+async def _in_time(reading: Awaitable[bytes], timeout_s: float) -> bytes:
     try:
         async with asyncio.timeout(timeout_s):
-            return await _from_body(request, limit)
+            return await reading
     except TimeoutError:
-        raise _too_slow(timeout_s) from None
+        raise DeadlineExceeded(
+            f"the upload did not arrive in {timeout_s:g} s", limit=timeout_s
+        ) from None
 
 
 async def _from_body(request: Request, limit: int) -> bytes:
@@ -117,6 +164,7 @@ async def _from_form(request: Request, limit: int) -> bytes:
 
 
 def _counting(receive: Receive, most: int, limit: int) -> Receive:
+    """Wrap ``receive`` with a count of bytes that refuses more than ``most``."""
     arrived = 0
 
     async def counted() -> Message:
@@ -131,7 +179,7 @@ def _counting(receive: Receive, most: int, limit: int) -> Receive:
 
 
 def _check_announced(request: Request, most: int, limit: int) -> None:
-    """Refuse by Content-Length before a byte is read, so that the client need not send it."""
+    """Refuse by Content-Length before a byte is read; then the client need not send the body."""
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > most:
         raise _too_large(limit, int(announced))
@@ -141,7 +189,3 @@ def _too_large(limit: int, actual: int) -> PayloadTooLarge:
     return PayloadTooLarge(
         f"the upload has at least {actual} bytes; the limit is {limit}", limit=limit, actual=actual
     )
-
-
-def _too_slow(timeout_s: float) -> DeadlineExceeded:
-    return DeadlineExceeded(f"the upload did not arrive in {timeout_s:g} s", limit=timeout_s)

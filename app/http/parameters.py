@@ -1,42 +1,47 @@
-"""Query parameters that every planning call takes. Unknown ones are refused, so typos are heard."""
+"""The query parameters of several calls. An unknown or repeated parameter is refused."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from fastapi import Depends, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from app import options
 from app.core.errors import MalformedRequest
-from app.core.plan.config import MAX_CROPS_LIMIT, CropConfig
-from app.core.plan.geometry import MAX_SIDE_PX
+from app.core.plan.config import CropConfig
+from app.core.plan.families import FAMILIES
+from app.core.plan.geometry import MAX_SIDE_PX, Size
+from app.imaging.adapt import Output
+from app.imaging.write.render import OutputFormat
+from app.imaging.write.resample import Resample
 from app.notation import MARGINS, parse_margins
 from app.serving.service import Service
 
+ModelName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FAMILIES)})]
+"""A family's name. The core refuses an unknown one, with the known ones in the problem."""
+
 
 class NoParameters(BaseModel):
-    """For calls that take none: any is unknown."""
+    """Take no parameter."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PlanParameters(NoParameters):
-    """Overrides of the family's own configuration."""
+    """Override the family's own configuration."""
 
-    model: str | None = Field(None, description="Family; by default the service's. See /models.")
-    max_crops: int | None = Field(
-        None, description=f"Most grid crops, 1 to {MAX_CROPS_LIMIT}; by default the family's."
+    model: ModelName | None = Field(
+        None, description="Family; by default the service's. See /models."
     )
+    max_crops: int | None = Field(None, examples=[12], description=options.MAX_CROPS)
     overlap_margins: str | None = Field(
-        None,
-        pattern=MARGINS,
-        examples=["4,4"],
-        description="Patches dropped at the left and top, and at the right and bottom, of a crop.",
+        None, pattern=MARGINS, examples=["4,4"], description=options.OVERLAP_MARGINS
     )
-    crop_size_px: int | None = Field(None, description="Side of a crop, a multiple of the patch.")
+    crop_size_px: int | None = Field(None, examples=[336], description=options.CROP_SIZE_PX)
 
     def config(self, service: Service) -> CropConfig:
-        """The effective configuration."""
+        """Return the effective configuration."""
         margins = parse_margins(self.overlap_margins) if self.overlap_margins else None
         return service.config(
             self.model,
@@ -47,31 +52,57 @@ class PlanParameters(NoParameters):
 
 
 class SizeParameters(PlanParameters):
-    width: int = Field(description=f"Image width, 1 to {MAX_SIDE_PX} px.")
-    height: int = Field(description=f"Image height, 1 to {MAX_SIDE_PX} px.")
+    """Name the size of an image."""
+
+    width: int = Field(examples=[640], description=f"Image width, 1 to {MAX_SIDE_PX} px.")
+    height: int = Field(examples=[480], description=f"Image height, 1 to {MAX_SIDE_PX} px.")
+
+    @property
+    def size(self) -> Size:
+        """Return the size. Raises InvalidSize."""
+        return Size(self.width, self.height)
 
 
-def refuse_repeats(request: Request) -> None:
-    """A parameter given twice would silently count once.
+class OutputParameters(PlanParameters):
+    """Say the form of a made image."""
 
-    Raises:
-        MalformedRequest: naming it.
-    """
-    names = [name for name, _ in request.query_params.multi_items()]
-    for name in names:
-        if names.count(name) > 1:
-            raise MalformedRequest(
-                f"parameter {name} is given {names.count(name)} times",
-                parameter=name,
-                limit=1,
-                actual=names.count(name),
-            )
+    format: OutputFormat | None = Field(None, description=options.FORMAT)
+    quality: int | None = Field(None, ge=1, le=100, description=options.QUALITY)
+    resample: Resample = Field("lanczos", description=options.RESAMPLE)
+
+    def output(self) -> Output:
+        """Return the three as one value."""
+        return Output(self.format, self.quality, self.resample)
 
 
-def the_service(request: Request) -> Service:
-    """The service this application was made with."""
+async def the_service(request: Request) -> Service:
+    """Return the service of the application."""
     service: Service = request.app.state.service
     return service
 
 
-ServiceDependency = Annotated[Service, Depends(the_service)]
+async def the_service_without_repeats(request: Request) -> Service:
+    """Return the service to a query that names each parameter once.
+
+    Otherwise only the last of several values would count.
+
+    Raises:
+        MalformedRequest: naming the repeated parameter.
+    """
+    given = request.query_params
+    if len(given) < len(given.multi_items()):
+        names = [name for name, _ in given.multi_items()]
+        name = next(name for name in names if names.count(name) > 1)
+        raise MalformedRequest(
+            f"parameter {name} is given {names.count(name)} times",
+            parameter=name,
+            limit=1,
+            actual=names.count(name),
+        )
+    return await the_service(request)
+
+
+# Coroutines, because FastAPI runs a plain function in a thread: that takes a ms.
+ServiceDependency = Annotated[Service, Depends(the_service_without_repeats)]
+ProbedService = Annotated[Service, Depends(the_service)]
+"""For health: machines add parameters of their own, and some of them twice."""

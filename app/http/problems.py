@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: every error's status, in one table."""
+"""Errors as RFC 9457 problem details, and the table of their statuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from starlette.requests import ClientDisconnect
 
 from app.core import errors
 from app.schemas.answer import problem_type
-from app.schemas.service import Problem
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +40,6 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.DeviceLost: 503,
     errors.OutOfDeviceMemory: 507,
     errors.InvalidProfile: 500,
-    errors.InvalidDataset: 422,
-    errors.InvalidProfiling: 422,
     errors.MeasurementRunning: 409,
     errors.UnknownMeasurement: 404,
     errors.ModelServerError: 502,
@@ -50,7 +47,7 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.QueueFull: 429,
     errors.DeadlineExceeded: 504,
 }
-"""Complete by test: a new error without a status fails it."""
+"""Every error has its row, by test."""
 
 _RETRY_AFTER_S = {429: 1, 503: 5}
 _CLIENT_CLOSED_REQUEST = 499
@@ -65,7 +62,7 @@ def problem(
     headers: dict[str, str] | None = None,
     **members: Any,
 ) -> JSONResponse:
-    """A problem response; ``members`` are what a program needs of it."""
+    """Make a problem response; ``members`` are its facts for programs."""
     body = {
         "type": problem_type(slug),
         "title": title,
@@ -77,7 +74,7 @@ def problem(
 
 
 def install(app: FastAPI) -> None:
-    """Give every error of ``app`` the same shape."""
+    """Answer every error of ``app`` as a problem."""
     app.add_exception_handler(errors.CropPlannerError, _ours)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
@@ -86,12 +83,10 @@ def install(app: FastAPI) -> None:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI entries for the problems a route can answer with."""
+    """Return the OpenAPI entries of a route's problems. :mod:`app.http.openapi` adds the schema."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
-        }
+        status: {"description": HTTPStatus(status).phrase, "content": content}
         for status in statuses
     }
 
@@ -152,7 +147,7 @@ def _disconnect(request: Request, error: Exception) -> Response:
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    """What we did not foresee; the server's log has the traceback."""
+    """Answer an unforeseen error without its text; the server's log has the traceback."""
     return problem(
         500,
         slug="internal-error",

@@ -1,1 +1,1 @@
-"""Bytes to pixels within limits, and pixels to the bytes that were decided on."""
+"""Read images within limits, write decided images, and draw pictures of plans."""

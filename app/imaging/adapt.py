@@ -1,4 +1,4 @@
-"""Carry out a choice from a budget: measure the quality of candidates, make the image."""
+"""Adapt an image to a budget: measure the quality of candidates, and make the chosen one."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from app.core.adaptation import Adaptation, Wish
 from app.core.control.budget import (
     Budget,
     Candidate,
     LatencyOf,
-    ResizingMode,
-    Strategy,
     as_it_is,
     candidates,
 )
 from app.core.control.choice import Judged, choose
-from app.core.control.resizing import Upscale
 from app.core.errors import LatencyUnknown
 from app.core.latency.latency import Latency
-from app.core.latency.prefill import PrefillCost
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan
@@ -34,20 +31,11 @@ PredictLatency = Callable[[CropPlan], Latency]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked for. ``quality_threshold`` is the least SSIM of an image that is made."""
-
-    budget: Budget
-    strategy: Strategy = "best"
-    modes: tuple[ResizingMode, ...] = ("fit", "pad")
-    upscale: Upscale = "never"
-    quality_threshold: float | None = None
-    prefill: PrefillCost | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Output:
-    """How an image that is made is written; None is the original's format, or the default."""
+    """Choose format, quality and filter of a new image.
+
+    ``form`` None is the original's format, and ``quality`` None the format's default.
+    """
 
     form: OutputFormat | None = None
     quality: int | None = None
@@ -55,27 +43,14 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Adaptation:
-    """What was weighed, cheapest first.
-
-    ``compared_px`` are the pixels of the original at which qualities were compared; None where the
-    image already keeps the budget, as nothing else was weighed then.
-    """
-
-    table: tuple[Judged, ...]
-    compared_px: int | None
-
-    @property
-    def chosen(self) -> Judged:
-        return next(one for one in self.table if one.chosen)
-
-
-@dataclass(frozen=True, slots=True)
 class AdaptedFile:
-    """An adaptation and the file it comes to.
+    """Hold an adaptation and its file.
 
-    ``data`` is None where only the decision was asked for. ``form`` is Pillow's name in lower case.
-    ``quality`` is that of the file's encoder; None: lossless, or the bytes as they came.
+    Attributes:
+        adaptation: the candidates, with the chosen one.
+        data: the file; None if only the decision was asked for.
+        form: Pillow's name of the format, in lower case.
+        quality: the encoder's quality; None for a lossless file, and for the upload itself.
     """
 
     adaptation: Adaptation
@@ -97,21 +72,24 @@ def adapt_file(
     all_known: bool = False,
     before_each: Callable[[], None] = lambda: None,
 ) -> AdaptedFile:
-    """Find what keeps the budget and loses least, and make it.
+    """Find the image within the budget that loses least, and make it.
 
     Args:
-        data: the file that came.
-        latency: of a plan's vision tokens, predicted.
-        max_pixels: most of the file and of the result.
+        data: the upload.
+        config: the configuration that plans the upload.
+        wish: the budget and the ways to it.
+        latency: predicts the latency of a plan's vision tokens.
+        output: format, quality and filter of a new image.
+        max_pixels: the most pixels of the upload and of the result.
         measure_all: measure the quality of candidates beyond the budget, too.
-        make: make the image, and not only the decision.
-        all_known: with a limit on latency, refuse if that of any candidate is not known.
-        before_each: called before each quality is measured; what it raises ends all.
+        make: make the image; else only decide.
+        all_known: refuse a latency budget if the latency of any candidate is unknown.
+        before_each: runs before each measurement of quality; its errors end the adaptation.
 
     Raises:
-        BudgetUnreachable: nothing keeps it.
-        LatencyUnknown: it limits latency, and that of no candidate, or not of all, is known.
-        UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding says.
+        BudgetUnreachable: no candidate is within the budget.
+        LatencyUnknown: the latency of no candidate is known, or not of all with ``all_known``.
+        UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding does.
         InvalidConfig: the format cannot hold the result.
     """
     facts = look(data, max_pixels=max_pixels)
@@ -164,24 +142,23 @@ def adapt(
     all_known: bool,
     before_each: Callable[[], None],
 ) -> Adaptation:
-    """Find what keeps the budget and loses least.
+    """Find the candidate within the budget that loses least.
 
     Args:
-        image: the upright original's size.
-        latency: of a plan's vision tokens, predicted.
-        meter: decodes the picture; not called where its pixels decide nothing.
-        measure_all, all_known, before_each: as for :func:`adapt_file`.
+        image: the size of the upright original.
+        meter: decodes the picture; called only if the pixels decide.
+        config, wish, latency, measure_all, all_known, before_each: as for :func:`adapt_file`.
 
     Raises:
-        BudgetUnreachable, LatencyUnknown: as :func:`adapt_file` says.
+        BudgetUnreachable, LatencyUnknown: as :func:`adapt_file` does.
     """
     budget = wish.budget
     latency_of = _priced(latency, wish)
     whole = as_it_is(image, config, budget, latency_of, strategy=wish.strategy)
     stays = whole is not None and whole.mode == "unchanged"
     if whole is not None and stays and budget.holds(whole.plan, whole.latency_ms):
-        kept = Judged(whole, None, within_budget=True, pareto=True, chosen=True)
-        return Adaptation((kept,), None)
+        stayed = Judged(whole, None, within_budget=True, pareto=True, chosen=True)
+        return Adaptation((stayed,), None)
     found = candidates(
         image,
         config,
@@ -195,7 +172,7 @@ def adapt(
         _check_known(found, budget, latency, all_known)
     judged = [Judged(one, None, budget.holds(one.plan, one.latency_ms)) for one in found]
     if not any(one.within_budget for one in judged):
-        choose(judged, budget)  # says so, before a pixel is decoded
+        choose(judged, budget)  # raises BudgetUnreachable, before a pixel is decoded
     measured = meter()
 
     def measure(one: Judged) -> Judged:
@@ -210,9 +187,9 @@ def adapt(
 
 
 def _priced(latency: PredictLatency, wish: Wish) -> LatencyOf:
-    """What a budget is held against: vision tokens at its percentile, and prefill if it is known.
+    """Predict the latency to compare with a budget: vision tokens at its percentile, and prefill.
 
-    Prefill is taken as a constant, so that the sum is at that percentile, too.
+    Prefill counts as a constant, so the sum is at the percentile, too.
     """
 
     def latency_of(plan: CropPlan) -> float | None:
@@ -237,7 +214,7 @@ def _check_known(
 
 
 def _written_anew(adaptation: Adaptation) -> Adaptation:
-    """An image that is left alone but must be written anew is a fit of its own size."""
+    """Turn an unchanged image into a fit of its own size, if the file must be written anew."""
 
     def rewritten(one: Judged) -> Judged:
         candidate = one.candidate

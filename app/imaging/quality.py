@@ -1,9 +1,12 @@
-"""How much of a picture survives being resized: SSIM and PSNR of its luma, by docs/quality.md."""
+"""Measure how much of a picture a resize retains: SSIM and PSNR of its luma.
+
+See docs/method/quality.md.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, floor, log10
+from math import ceil, floor, log10, sqrt
 from statistics import fmean
 from typing import Any
 
@@ -13,42 +16,44 @@ from PIL import Image
 
 from app.core.control.retained import ImageQuality
 from app.core.plan.geometry import Box, Size
-from app.imaging.sampling import spread_tiles
 from app.imaging.write.resample import Resample
 
 Luma = NDArray[np.uint8]
-"""Luma of a rectangle, (height, width), 0 to 255."""
+"""An array holds the luma of a rectangle, shape (height, width), 0 to 255."""
 
 COMPARED_PX = 500_000
-"""Most pixels that are compared. docs/quality.md has what fewer or more would do."""
+"""A comparison takes at most so many pixels; see docs/method/quality.md."""
+
+TILE_PX = 64
+"""Tiles have this side. Smaller tiles lie closer together and miss less, but have more edge: at
+32 px less than half of a tile is left for the middles of windows of 11 px."""
 
 _WINDOW_RADIUS_PX = 5
 _WINDOW_PX = 2 * _WINDOW_RADIUS_PX + 1
 _WANG_2004: dict[str, Any] = {
     "gaussian_weights": True,
-    "sigma": 1.5,  # cut at 3.5 sigma, this is the paper's window of 11 px
+    "sigma": 1.5,  # the cut at 3.5 sigma gives the paper's window of 11 px
     "use_sample_covariance": False,
     "data_range": 255,
 }
-"""SSIM as Wang et al. (2004) define it, in scikit-image's words."""
+"""With these arguments scikit-image computes the SSIM of Wang et al. (2004)."""
 
 _BACK = Image.Resampling.LANCZOS
 _FILTER_SUPPORT_PX = 3
-"""Of the widest filter, Lanczos; to the others a px more makes no difference."""
+"""Lanczos, the widest filter, reaches so far; the other filters ignore a px more."""
 
 
 class QualityMeter:
-    """Measures how much of one picture survives being resized.
+    """Measure how much of one picture a resize retains.
 
-    Holds the luma of the original, one byte a pixel, and every answer it gave. A picture of more
-    than ``most_px`` is compared at tiles spread over it, at its own scale: there the values are
-    those of the whole picture, and ``compared_px`` says how many pixels they stand for. For one
-    thread at a time; it starts none.
+    The meter holds the luma of the original, one byte a pixel, and all its results. A picture of
+    more than ``most_px`` is compared at tiles spread over it, at its own scale. One thread may use
+    a meter at a time, and a meter starts no threads.
 
     Args:
         pixels: the picture, upright.
-        resample: filter that it is resized with; it is brought back with Lanczos.
-        most_px: most pixels that are compared.
+        resample: the filter of the resize. Lanczos brings the result back.
+        most_px: the most pixels in a comparison.
     """
 
     def __init__(
@@ -67,15 +72,18 @@ class QualityMeter:
 
     @property
     def compared_px(self) -> int:
-        """How many pixels of the original are compared where none is cut away."""
+        """Count the pixels of the original in a comparison without a cut."""
         return sum(int(tile.area) for tile in self._tiles(self._whole))
 
     def at(self, size: Size, source: Box | None = None) -> ImageQuality:
-        """The quality of ``source`` resized to ``size`` px, padding not counted.
+        """Measure the quality of ``source`` resized to ``size`` px, without padding.
 
-        ``source`` (px of the original, fractions allowed) defaults to all of it. The result is
-        brought back to where it came from at the original's scale, and compared there; the pixels
-        that ``source`` does not hold in full are lost, which is black.
+        The result is resized back to its place in the original, and compared there. The pixels that
+        are not in ``source`` in full count as lost, or black.
+
+        Args:
+            size: the size of the result.
+            source: a part in px of the original, fractions allowed; by default all of it.
 
         Raises:
             ValueError: ``source`` is empty or reaches outside the picture.
@@ -88,17 +96,17 @@ class QualityMeter:
         return self._known[size, source]
 
     def _measure(self, size: Size, source: Box) -> ImageQuality:
-        """What is kept and what is lost, each for its share of the picture.
+        """Average over what is retained and what is lost, each by its share of the picture.
 
-        Tile by tile, which also is twice as fast as all at once: a tile stays in the cache.
+        A tile at a time takes half the time of all at once, as a tile stays in the CPU's cache.
         """
-        kept = Box(ceil(source.x0), ceil(source.y0), floor(source.x1), floor(source.y1))
+        retained = Box(ceil(source.x0), ceil(source.y0), floor(source.x1), floor(source.y1))
         ssim = squared_error = 0.0
-        for part in _parts(self._whole, kept):
+        for part in _parts(self._whole, retained):
             share = part.area / self._whole.area
             tiles = self._tiles(part)
             before = [np.asarray(self._luma.crop(_whole_px(tile))) for tile in tiles]
-            if part == kept:
+            if part == retained:
                 after = self._brought_back(tiles, size, source)
             else:
                 after = [np.zeros_like(tile) for tile in before]
@@ -107,19 +115,19 @@ class QualityMeter:
         return ImageQuality(ssim, 10 * log10(255**2 / squared_error) if squared_error else None)
 
     def _tiles(self, part: Box) -> tuple[Box, ...]:
-        """Where to compare in a part of the picture, by its share of what may be compared.
+        """Spread tiles over a part of the picture, with its share of the pixels to compare.
 
-        What is narrower than a window is mirrored to be as wide, which costs as much as being so.
+        A part narrower than a window costs as much as a window, so its share is smaller.
         """
         narrowest = min(part.x1 - part.x0, part.y1 - part.y0)
         share = part.area / self._whole.area * min(1.0, narrowest / _WINDOW_PX)
         return spread_tiles(part, round(share * self._most_px))
 
     def _brought_back(self, tiles: Sequence[Box], size: Size, source: Box) -> list[Luma]:
-        """What ``tiles`` look like once ``source`` was resized to ``size`` and back.
+        """Return the luma of ``tiles`` after a resize of ``source`` to ``size`` and back.
 
-        Only the pixels of the resized picture that they are made from are computed, and none of
-        them more often than all of the picture would take.
+        Only the needed parts of the resized picture are computed, or all of it at once if the parts
+        add up to more.
         """
         needed = [_needed(tile, size, source) for tile in tiles]
         whole: Image.Image | None = None
@@ -142,10 +150,9 @@ class QualityMeter:
         return after
 
     def _resized(self, part: Box, size: Size, source: Box) -> Image.Image:
-        """A part, in whole px of the result, of ``source`` resized to ``size``.
+        """Return a part, in whole px of the result, of ``source`` resized to ``size``.
 
-        Pillow filters across the edges of a box that it is given, so they come out as they would in
-        the whole.
+        Pillow filters across the edges of a box, so the part has the same pixels as in the whole.
         """
         px_wide = (source.x1 - source.x0) / size.width
         px_high = (source.y1 - source.y0) / size.height
@@ -160,7 +167,7 @@ class QualityMeter:
 
 
 def _needed(tile: Box, size: Size, source: Box) -> tuple[Box, Box]:
-    """A tile in px of the resized picture, and the whole px around that it is made from."""
+    """Return a tile in px of the resized picture, and the whole px that a filter reads for it."""
     x0, x1, left, right = _resized_span(tile.x0, tile.x1, source.x0, source.x1, size.width)
     y0, y1, top, bottom = _resized_span(tile.y0, tile.y1, source.y0, source.y1, size.height)
     return Box(x0, y0, x1, y1), Box(left, top, right, bottom)
@@ -169,24 +176,24 @@ def _needed(tile: Box, size: Size, source: Box) -> tuple[Box, Box]:
 def _resized_span(
     start: float, end: float, source_start: float, source_end: float, side: int
 ) -> tuple[float, float, int, int]:
-    """Along one axis, a tile in px of the resized picture, and the whole px it is made from."""
+    """Return the same along one axis: start, end, first px and last px."""
     scale = side / (source_end - source_start)
     start, end = (start - source_start) * scale, (end - source_start) * scale
     reach = _FILTER_SUPPORT_PX * max(1.0, scale) + 1
     return start, end, max(0, floor(start - reach)), min(side, ceil(end + reach))
 
 
-def _parts(whole: Box, kept: Box) -> tuple[Box, ...]:
-    """``whole`` as rectangles: ``kept``, and what lies above, below, left and right of it."""
-    if kept.x0 >= kept.x1 or kept.y0 >= kept.y1:
+def _parts(whole: Box, inner: Box) -> tuple[Box, ...]:
+    """Divide a box into ``inner`` and the rectangles above, below, left and right of it."""
+    if inner.x0 >= inner.x1 or inner.y0 >= inner.y1:
         return (whole,)
     around = (
-        Box(whole.x0, whole.y0, whole.x1, kept.y0),
-        Box(whole.x0, kept.y1, whole.x1, whole.y1),
-        Box(whole.x0, kept.y0, kept.x0, kept.y1),
-        Box(kept.x1, kept.y0, whole.x1, kept.y1),
+        Box(whole.x0, whole.y0, whole.x1, inner.y0),
+        Box(whole.x0, inner.y1, whole.x1, whole.y1),
+        Box(whole.x0, inner.y0, inner.x0, inner.y1),
+        Box(inner.x1, inner.y0, whole.x1, inner.y1),
     )
-    return (kept, *(part for part in around if part.area))
+    return (inner, *(part for part in around if part.area))
 
 
 def _whole_px(box: Box) -> tuple[int, int, int, int]:
@@ -194,12 +201,11 @@ def _whole_px(box: Box) -> tuple[int, int, int, int]:
 
 
 def _ssim(before: Luma, after: Luma) -> float:
-    """Mean SSIM over the windows inside the tile.
+    """Return the mean SSIM over the windows inside of a tile.
 
-    A tile smaller than a window is mirrored at its edges, as scikit-image does with what it
-    filters, and every pixel has its window.
+    A tile smaller than a window is mirrored at its edges, as scikit-image does in its filters.
     """
-    from skimage.metrics import structural_similarity  # 0.2 s, and only for who asks for quality
+    from skimage.metrics import structural_similarity  # 0.2 s to import
 
     if min(before.shape) < _WINDOW_PX:
         before, after = (np.pad(luma, _WINDOW_RADIUS_PX, "symmetric") for luma in (before, after))
@@ -212,3 +218,34 @@ def _mean_squared_error(before: Luma, after: Luma) -> float:
     from skimage.metrics import mean_squared_error
 
     return float(mean_squared_error(before, after))
+
+
+def spread_tiles(region: Box, most_px: int, tile_px: int = TILE_PX) -> tuple[Box, ...]:
+    """Spread equal tiles evenly over a region, in rows and columns, ``most_px`` pixels in all.
+
+    A region of at most ``most_px`` is one tile. There is at least one tile, even if it has more
+    pixels. A tile spans a side that is shorter than a tile. All coordinates are whole, and the
+    tiles lie within the region and do not overlap.
+    """
+    width, height = int(region.x1 - region.x0), int(region.y1 - region.y0)
+    if width * height <= most_px:
+        return (region,)
+    tile_width, tile_height = min(tile_px, width), min(tile_px, height)
+    in_all = most_px // (tile_width * tile_height)
+    share_of_side = sqrt(most_px / (width * height))
+    if width <= height:
+        cols = max(1, int(width * share_of_side) // tile_width)
+        rows = max(1, min(in_all // cols, height // tile_height))
+    else:
+        rows = max(1, int(height * share_of_side) // tile_height)
+        cols = max(1, min(in_all // rows, width // tile_width))
+    return tuple(
+        Box(left, top, left + tile_width, top + tile_height)
+        for top in _starts(int(region.y0), height, tile_height, rows)
+        for left in _starts(int(region.x0), width, tile_width, cols)
+    )
+
+
+def _starts(first: int, side: int, tile: int, count: int) -> list[int]:
+    """Return the starts of tiles, each in the middle of its equal part of the side."""
+    return [first + (side * (2 * number + 1) // count - tile) // 2 for number in range(count)]

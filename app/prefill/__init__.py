@@ -1,1 +1,1 @@
-"""Measuring a language model's prefill on a server that its user runs: core and httpx alone."""
+"""Measure a language model's prefill on its server, with core and httpx alone."""

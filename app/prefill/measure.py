@@ -1,4 +1,4 @@
-"""Prompts of several lengths in shuffled rounds: the points that a prefill line is fitted to."""
+"""Time prompts of several lengths in shuffled rounds, and fit a line."""
 
 from __future__ import annotations
 
@@ -6,23 +6,53 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from random import Random
+from string import ascii_lowercase
 
 from app.core.errors import InvalidConfig
-from app.core.latency.prefill_fit import FEWEST_LENGTHS, PrefillFit, PrefillPoint
-from app.core.rounds import shuffled_rounds
-from app.prefill.prompts import Prompts
+from app.core.latency.prefill import FEWEST_LENGTHS, PrefillFit, PrefillPoint
+from app.core.statistics import shuffled_rounds
 from app.prefill.server import FirstToken, ModelServer
 
 PROBE_TOKENS = 32
-"""The very first prompt, when a word is taken for a token: enough to learn how many it is."""
+"""The very first prompt has this length and teaches the number of tokens in a word."""
+
+WORD_LETTERS = 6
 
 Progress = Callable[[int, int, FirstToken], None]
-"""Requests that were made, how many there will be, and what the last one gave."""
+"""A callback gets the number of requests so far, the number of all, and the last result."""
+
+
+class Prompts:
+    """Make prompts of about a number of tokens, from random words.
+
+    Words are drawn out of 300 million. Any two prompts, also of earlier runs, differ from the first
+    word on, and a server's prefix cache is of no use. The server's own counts teach the number of
+    tokens in a word.
+
+    Args:
+        random: the source of the words; equal seeds give equal words.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._tokens_per_word = 1.0
+
+    def of(self, tokens: int) -> str:
+        """Make a new prompt."""
+        words = max(1, round(tokens / self._tokens_per_word))
+        return " ".join(self._word() for _ in range(words))
+
+    def learn(self, prompt: str, tokens: int) -> None:
+        """Take the server's count of a prompt as the rule for later prompts."""
+        self._tokens_per_word = tokens / len(prompt.split())
+
+    def _word(self) -> str:
+        return "".join(self._random.choices(ascii_lowercase, k=WORD_LETTERS))
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPrefill:
-    """The fit, and the most tokens of a timed prompt that its server had in its cache."""
+    """Hold the fit, and the most tokens of a timed prompt from the server's cache."""
 
     fit: PrefillFit
     cached_tokens: int
@@ -37,23 +67,23 @@ def measure_prefill(
     random: Random | None = None,
     progress: Progress = lambda done, total, last: None,
 ) -> MeasuredPrefill:
-    """Time the first token of prompts of these lengths, in tokens, ``rounds`` times each.
+    """Time the first token of prompts of these lengths, ``rounds`` times each.
 
-    First comes a warm-up that is not timed: a short prompt, then one of each length by rising
-    length, from which the words for so many tokens are learned. One request runs at a time.
+    An untimed warm-up comes first: a short prompt, then one of each length in rising order. The
+    warm-up teaches the number of words for a number of tokens. One request runs at a time.
 
     Args:
-        server: what is measured. It should have nothing else to do.
-        model: as the server names it.
-        lengths: about how many tokens; three different ones at least.
+        server: the measured server, without other work.
+        model: the server's name of the model.
+        lengths: approximate prompt tokens; at least three different numbers.
         rounds: at least 1.
-        random: where the prompts come from; by default no two runs send the same.
+        random: the source of the prompts; by default every run sends new ones.
         progress: called after each request.
 
     Raises:
         InvalidConfig: too few lengths.
-        ModelServerError: the server cannot be reached or does not play along.
-        NoPrefillLine: its times are no line.
+        ModelServerError: the server cannot be reached or refuses.
+        NoPrefillLine: the times do not rise with the tokens.
     """
     _check(lengths)
     prompts, asked = Prompts(random or Random()), sorted(set(lengths))

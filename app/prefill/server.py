@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server (vLLM, SGLang, TGI, llama.cpp, …), asked for one token at a time."""
+"""Ask an OpenAI-compatible server (vLLM, SGLang, TGI, llama.cpp, …) for one token at a time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, Self
 import httpx
 
 from app.core.errors import InvalidConfig, ModelServerError
-from app.prefill import answers
+from app.prefill import stream
 
 
 @dataclass(frozen=True, slots=True)
 class FirstToken:
-    """What one prompt gave: ms from sending it to its first token, and the server's counts."""
+    """Hold the ms from sending a prompt to its first token, and the server's counts."""
 
     ms: float
     prompt_tokens: int
@@ -26,20 +26,20 @@ class FirstToken:
 
 
 class ModelServer:
-    """A server's address, and one kept connection to it; a context manager that closes it.
+    """Hold one open connection to a model server; a context manager closes it.
 
-    Requests go straight there: neither through a proxy of the environment, which would be in the
-    times and be shown the key, nor along redirects.
+    Requests go straight to the server and follow no redirects. A proxy of the environment is not
+    used: it would add to the times and see the key.
 
     Args:
-        url: where the server is, with or without its ``/v1``.
-        api_key: sent as a bearer token; no error repeats it.
+        url: the server's address, with or without ``/v1``.
+        api_key: sent as a bearer token; no error repeats the key.
         chat: use chat completions, with the server's template around each prompt.
-        timeout_s: how long one answer may take.
-        transport, clock: what a test replaces; the clock counts seconds.
+        timeout_s: the longest time for one answer.
+        transport, clock: replaced by tests; the clock counts seconds.
 
     Raises:
-        InvalidConfig: no address or key that could be one, or an address with a password in it.
+        InvalidConfig: an impossible address or key, or an address with a password.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ModelServer:
             timeout=timeout_s,
             transport=transport,
             trust_env=False,
-            # Without the environment httpx would know no certificate authority of one's own.
+            # httpx itself ignores the system's certificate authorities without the environment.
             verify=ssl.create_default_context(),
         )
 
@@ -76,10 +76,10 @@ class ModelServer:
         self._client.close()
 
     def models(self) -> list[str]:
-        """The models that the server names.
+        """List the names of the server's models.
 
         Raises:
-            ModelServerError: it cannot be reached, or gives no list.
+            ModelServerError: the server cannot be reached, or gives no list.
         """
         with self._telling():
             answer = self._client.get(f"{self.url}/v1/models")
@@ -92,7 +92,7 @@ class ModelServer:
     def first_token(self, model: str, prompt: str) -> FirstToken:
         """Send a prompt, wait for one token, and read the answer to its end.
 
-        To the end, because only then the connection is kept and the server has nothing left to do.
+        The end leaves the connection open and the server without further work.
 
         Raises:
             ModelServerError: no answer, an error, or an answer without its end or the counts.
@@ -109,7 +109,7 @@ class ModelServer:
                 answer.close()
 
     def _question(self, model: str, prompt: str) -> dict[str, Any]:
-        """For one token, not drawn by chance, streamed, and the counts with it."""
+        """Ask for one token without sampling, as a stream with the counts."""
         told = [{"role": "user", "content": prompt}]
         return {
             "model": model,
@@ -122,18 +122,18 @@ class ModelServer:
 
     def _read(self, answer: httpx.Response, started: float) -> FirstToken:
         first_ms, usage = None, None
-        for event in answers.stream_events(self._in_time(answer.iter_bytes(), started)):
-            if first_ms is None and answers.is_finished(event):
+        for event in stream.stream_events(self._in_time(answer.iter_bytes(), started)):
+            if first_ms is None and stream.is_finished(event):
                 first_ms = (self._clock() - started) * 1e3
-            usage = answers.usage_of(event) or usage
+            usage = stream.usage_of(event) or usage
         if first_ms is None:
             raise ModelServerError(
                 "the server's stream ended before its answer did: no finish_reason"
             )
-        return FirstToken(first_ms, answers.prompt_tokens(usage), answers.cached_tokens(usage))
+        return FirstToken(first_ms, stream.prompt_tokens(usage), stream.cached_tokens(usage))
 
     def _in_time(self, chunks: Iterator[bytes], started: float) -> Iterator[bytes]:
-        """Until the time is over, which httpx does not see as long as anything arrives."""
+        """Pass chunks on up to the timeout; httpx itself only limits the wait for each chunk."""
         for chunk in chunks:
             if self._clock() - started > self._timeout_s:
                 raise self._too_late()
@@ -145,7 +145,7 @@ class ModelServer:
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
-        """Every failure as our error, and the key in none of them."""
+        """Turn every failure into a ModelServerError without the key."""
         try:
             with self._ours():
                 yield
@@ -169,7 +169,7 @@ class ModelServer:
 
 
 def _address(url: str) -> str:
-    """The address without ``/v1`` or a slash at its end."""
+    """Check an address, and cut ``/v1`` and slashes off its end."""
     try:
         read = httpx.URL(url.strip())
     except httpx.InvalidURL:
@@ -188,7 +188,7 @@ def _headers(api_key: str | None) -> dict[str, str]:
     if not api_key:
         return {}
     if not api_key.isascii() or not api_key.isprintable():
-        # Not left to httpx, whose error would show it.
+        # An error of httpx would show the key.
         raise InvalidConfig(
             "the key has characters that no header can have, perhaps the end of a line",
             parameter="api_key",
@@ -197,7 +197,7 @@ def _headers(api_key: str | None) -> dict[str, str]:
 
 
 def _check(answer: httpx.Response) -> None:
-    """Raise ModelServerError unless the answer is a success, with the server's own reason."""
+    """Raise ModelServerError with the server's own reason, unless the answer is a success."""
     if answer.is_success:
         return
     asked = f"{answer.request.method} {answer.request.url}"
@@ -206,6 +206,6 @@ def _check(answer: httpx.Response) -> None:
         raise ModelServerError(
             f"{asked} leads on to {to}, which is not followed; give the server's own address"
         )
-    reason = answers.message_of(answer.read())
+    reason = stream.message_of(answer.read())
     status = answer.status_code
     raise ModelServerError(f"{asked} was answered with {status}: {reason}", actual=status)

@@ -1,1 +1,1 @@
-"""Experiments over data sets: what they are about, what was measured of them, what is written."""
+"""Run experiments over data sets, time images, and write both as files."""

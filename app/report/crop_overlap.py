@@ -1,66 +1,64 @@
-"""The crop-overlap experiment, from a set of images to its files."""
+"""Run the crop-overlap experiment, from a set of images to the files of its report."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from app.core.control.methods import compare_methods
-from app.core.errors import InvalidDataset
+from app.core.errors import UnknownModel
 from app.core.latency.latency import Latency
 from app.core.plan.config import CropConfig, make_config
+from app.core.plan.families import FAMILIES, Family, family_named
 from app.core.plan.plan import CropPlan
-from app.report.answer import EXPERIMENT, to_json
-from app.report.dataset.candidates import Candidate, Candidates, all_candidates, profiled_candidates
-from app.report.dataset.checking import Checking
-from app.report.dataset.identity import plain_text
+from app.files import check_writable, write_whole
+from app.report.choose import Candidate, all_candidates, choose, plan_images, timed_candidates
+from app.report.dataset.foreign_text import plain_text
 from app.report.dataset.images import Dataset, open_dataset
-from app.report.dataset.planning import plan_images
-from app.report.dataset.selection import Selection, select
 from app.report.drawing import Drawing, draw_all, files_of
-from app.report.experiment import Asked, Examined, Experiment, SelectionFacts
+from app.report.experiment import EXPERIMENT, Asked, Examined, Experiment, to_json
 from app.report.figures.averages import PredictLatency
 from app.report.figures.set_statistics import set_statistics
-from app.report.html.embedding import embed_all
+from app.report.html.elements import embed_all
 from app.report.html.page import render_report
-from app.report.model import family_at
 from app.report.progress import Progress, bars
-from app.report.timing.measured import measured_counts
-from app.report.writing import check_writable, write_whole
+from app.report.timing.components import measured_counts
 
 JSON_FILE = f"{EXPERIMENT}.json"
 REPORT_FILE = f"{EXPERIMENT}.html"
 
 MAX_PIXELS = 64_000_000
-"""Larger images are skipped; as the service's setting has it."""
+"""Skip larger images. The service's setting has the same default."""
 
 
 def no_profile(_: CropPlan) -> Latency:
-    """What is known of a latency without a profile."""
+    """Predict no latency, for lack of a profile."""
     return Latency("none", "no profile was named")
 
 
 class CropOverlapAnalysis:
-    """The experiment on one model and into one folder; :meth:`run` does it for a set of images.
+    """Run the experiment for one model, into one folder.
 
     The same input writes the same bytes.
 
     Args:
         model_path: a family's name, a hub's ``owner/name`` or a checkpoint's folder. No weights are
             read.
-        output_dir: where the files go; older ones of the same names are replaced.
+        output_dir: the folder of all files. Older files of the same names are replaced.
         max_crops, overlap_margins, crop_size_px: the family's own by default.
-        latency: predicts latencies, as a profile's ``Predictions.latency``.
+        latency: predicts the latency of a plan, such as a profile's ``Predictions.latency``.
         max_pixels: larger images are skipped.
         workers: processes that draw. With more than one, a script that calls :meth:`run` needs the
             guard ``if __name__ == "__main__"``, as always with ``multiprocessing``.
-        progress: told how far it is; by default bars are shown on a terminal.
+        progress: called after each step. The default shows bars on a terminal.
 
     Raises:
         UnknownModel: the path names no family.
-        InvalidConfig: as :func:`app.core.plan.config.make_config` says.
+        InvalidConfig: see :func:`app.core.plan.config.make_config`.
     """
 
     def __init__(
@@ -101,29 +99,30 @@ class CropOverlapAnalysis:
         *,
         images: str | Path | None = None,
     ) -> Experiment:
-        """Analyse a set, look at some of its images closely, and write all files.
+        """Analyse a set, examine some of its images closely, and write all files.
 
         Args:
             dataset_name: a folder of images or a COCO-style annotation file.
-            split: one of several in it, such as ``val2017``.
-            exp2_results_path: a profiling; the images that are looked at are then among its.
-            num_images: how many images are looked at.
-            target_max_crops: grid crops; of the images with the number nearest to it one is taken.
-            save_crop_images: write the originals and their crops, too.
-            images: the folder with the files of an annotation file, where it is not beside it.
+            split: a part of the set, such as ``val2017``.
+            exp2_results_path: a timing file. The examined images are then among its rows.
+            num_images: the number of images to examine.
+            target_max_crops: grid crops of one examined image, or the nearest number in the set.
+            save_crop_images: also write the originals and their crops.
+            images: the folder of the annotated files; by default looked for beside the annotations.
 
         Returns:
-            What was found; ``skipped`` says what could not be taken, and why.
+            The findings. ``skipped`` names every image left out, with a reason.
 
         Raises:
-            InvalidDataset, InvalidProfiling: they cannot be used.
-            ValueError: fewer than one image wanted.
+            InvalidDataset, InvalidTiming: the set or the timing file cannot be used.
+            ValueError: ``num_images`` is less than 1.
             OSError: a file cannot be written.
         """
         if num_images < 1:
             raise ValueError(f"num_images must be at least 1, got {num_images}")
         files = Path(images) if images is not None else None
         asked = Asked(save_crop_images, plain_text(files.name) if files else None)
+        timing = Path(exp2_results_path) if exp2_results_path is not None else None
         with self._showing() as progress:
             dataset = open_dataset(
                 Path(dataset_name),
@@ -133,37 +132,39 @@ class CropOverlapAnalysis:
                 progress=partial(progress, "reading sizes"),
             )
             check_writable(self.output_dir)
-            experiment = self._analyse(
-                dataset, exp2_results_path, num_images, target_max_crops, asked, progress
-            )
-            self._write(experiment, progress)
-        return experiment
+            found = self._analyse(dataset, timing, num_images, target_max_crops, asked, progress)
+            self._write(found, progress)
+        return found
 
     def _analyse(
         self,
         dataset: Dataset,
-        profiling: str | Path | None,
+        timing: Path | None,
         num_images: int,
         target_max_crops: int,
         asked: Asked,
         progress: Progress,
     ) -> Experiment:
         plans, collapsed = plan_images(dataset, self.config)
-        candidates = self._candidates(dataset, plans, profiling)
-        checking = Checking(
-            self._max_pixels,
-            min(num_images, candidates.number),
-            partial(progress, "checking images"),
+        candidates = (
+            timed_candidates(dataset, plans, timing) if timing else all_candidates(dataset, plans)
         )
-        chosen = select(candidates.by_crops, num_images, target_max_crops, checking.is_whole)
+        chosen = choose(
+            candidates,
+            num_images,
+            target_max_crops,
+            max_pixels=self._max_pixels,
+            progress=partial(progress, "checking images"),
+        )
+        rows = ((one.plan, one.timing.row) for one in candidates.all() if one.timing is not None)
         return Experiment(
             asked=asked,
             config=self.config,
             latency=self._latency,
             dataset=dataset,
-            selection=_facts(chosen, num_images, candidates),
-            examined=tuple(self._examine(one, asked.save_crop_images) for one in chosen.items),
-            skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *checking.damaged),
+            selection=chosen.facts,
+            examined=tuple(_examine(one, asked.save_crop_images) for one in chosen.candidates),
+            skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *chosen.damaged),
             plans=plans,
             statistics=set_statistics(
                 (image.size for image in dataset.images),
@@ -171,30 +172,11 @@ class CropOverlapAnalysis:
                 self._latency,
                 partial(progress, "comparing settings"),
             ),
-            measured=measured_counts(candidates.profiled),
-        )
-
-    def _candidates(
-        self, dataset: Dataset, plans: dict[int | str, CropPlan], profiling: str | Path | None
-    ) -> Candidates:
-        if profiling is None:
-            return all_candidates(dataset, plans)
-        return profiled_candidates(dataset, plans, Path(profiling))
-
-    def _examine(self, candidate: Candidate, save_crop_images: bool) -> Examined:
-        image, plan = candidate.image, candidate.plan
-        return Examined(
-            image=image,
-            plan=plan,
-            methods=compare_methods(plan),
-            profiled=candidate.profiled,
-            files=files_of(
-                image.image_id, plan, is_there=image.path is not None, crops=save_crop_images
-            ),
+            measured=measured_counts(rows),
         )
 
     def _write(self, experiment: Experiment, progress: Progress) -> None:
-        """Pictures first: whoever finds the JSON file or the report finds what they name."""
+        """Write the pictures first: the JSON file and the report name only files that exist."""
         drawings = [
             Drawing(one.plan, one.image.path, one.files, self.output_dir, self._max_pixels)
             for one in experiment.examined
@@ -211,15 +193,62 @@ class CropOverlapAnalysis:
         write_whole(self.output_dir / REPORT_FILE, report)
 
 
-def _facts(chosen: Selection[Candidate], wanted: int, candidates: Candidates) -> SelectionFacts:
-    if chosen.closest_crops is None:
-        raise InvalidDataset("no image can be looked at: none of them could be decoded")
-    return SelectionFacts(
-        source=candidates.source,
-        wanted=wanted,
-        target_crops=chosen.target_crops,
-        closest_crops=chosen.closest_crops,
-        agreement=candidates.agreement,
-        measured_on=candidates.measured_on,
-        contended=candidates.contended,
+def _examine(candidate: Candidate, save_crop_images: bool) -> Examined:
+    image, plan = candidate.image, candidate.plan
+    return Examined(
+        image=image,
+        plan=plan,
+        methods=compare_methods(plan),
+        timing=candidate.timing,
+        files=files_of(
+            image.image_id, plan, is_there=image.path is not None, crops=save_crop_images
+        ),
     )
+
+
+def family_at(model_path: str | Path) -> Family:
+    """Find the family of a name, of a hub's ``owner/name``, or of a checkpoint's folder.
+
+    The last part of the path counts if it is a family's name, else the sizes in the folder's
+    ``config.json``.
+
+    Raises:
+        UnknownModel: neither names a family.
+    """
+    path = Path(model_path)
+    name = path.name.lower()
+    if name in FAMILIES:
+        return FAMILIES[name]
+    config = _config_in(path)
+    if config is None:
+        return family_named(str(model_path))  # raises UnknownModel with the known families
+    for family in FAMILIES.values():
+        if _sizes(family) == _sizes_in(config):
+            return family
+    raise UnknownModel(
+        f"{path.name}/config.json is of no family that is known: {', '.join(FAMILIES)}",
+        actual=str(config.get("model_type")),
+        known=list(FAMILIES),
+    )
+
+
+def _config_in(folder: Path) -> dict[str, Any] | None:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return config if isinstance(config, dict) else None
+
+
+def _sizes(family: Family) -> tuple[int, int, int | None]:
+    """Return the values that tell families apart: generation, model width, projector width."""
+    connector = family.connector
+    hidden = connector.projector_hidden if family.generation == 2 else None
+    return family.generation, connector.llm_width, hidden
+
+
+def _sizes_in(config: dict[str, Any]) -> tuple[Any, Any, Any]:
+    adapter = config.get("adapter_config")
+    if isinstance(adapter, dict):
+        return 2, adapter.get("text_hidden_size"), adapter.get("intermediate_size")
+    return 1, config.get("hidden_size"), None

@@ -1,4 +1,4 @@
-"""The files of the images that are looked at: drawn pictures, and their crops."""
+"""Write the files of the examined images: drawn pictures and crops."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from pathlib import Path
 from PIL import Image
 
 from app.core.plan.plan import CropPlan
+from app.files import write_whole
 from app.imaging.pictures import DEFAULT_SIDE_PX, Kind, draw, load_ground
 from app.imaging.read.decode import decode
 from app.imaging.read.header import look
 from app.imaging.write.render import write
-from app.report.crop_images import crop_images
 from app.report.experiment import ImageFiles
-from app.report.writing import write_whole
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """One image to be drawn into a folder. ``path`` None: only its size is known."""
+    """Describe the files of one image. A ``path`` of None means: only the size is known."""
 
     plan: CropPlan
     path: Path | None
@@ -34,13 +33,13 @@ class Drawing:
 
 
 def files_of(image_id: int | str, plan: CropPlan, *, is_there: bool, crops: bool) -> ImageFiles:
-    """The names of what is written for an image.
+    """Name the files of an image.
 
     Args:
-        image_id: as it can be part of a file name.
+        image_id: usable as a part of a file name.
         plan: of the image.
-        is_there: whether there is a file of it, and not only a size.
-        crops: whether the original and each of its crops are written, too.
+        is_there: the image has a file, not only a size.
+        crops: also name the original and each of its crops.
     """
     name, prefix = f"exp6_crop_overlap_image_{image_id}", f"crops/image_{image_id}"
     drawn = ImageFiles(crops=f"{name}_crops.png", statistics=f"{name}_statistics.png")
@@ -60,12 +59,12 @@ def files_of(image_id: int | str, plan: CropPlan, *, is_there: bool, crops: bool
 def draw_all(
     drawings: Sequence[Drawing], workers: int, progress: Callable[[int, int], None]
 ) -> None:
-    """Write the files of every image; what is interrupted is not there.
+    """Write the files of every image. An interrupted file is absent.
 
     Args:
         drawings: of distinct images.
-        workers: processes; 1 draws here.
-        progress: called with how many steps are done, and of how many.
+        workers: processes; with 1, this process draws.
+        progress: called with the number of steps done and the number of all steps.
     """
     parts = 2 * len(drawings)
     done = 0
@@ -83,9 +82,9 @@ def draw_all(
                 one_more()
         return
     with _processes(workers) as pool:
-        with _interrupts_held():  # a pool starts its processes as it is given work
+        with _interrupts_held():  # submitting starts the processes
             drawn = [pool.submit(draw_pictures, drawing) for drawing in drawings]
-        for drawing in drawings:  # here meanwhile, as it takes torch, which is slow to import
+        for drawing in drawings:  # here meanwhile: crops need torch, slow to import
             write_crops(drawing)
             one_more()
         for future in as_completed(drawn):
@@ -95,9 +94,9 @@ def draw_all(
 
 @contextmanager
 def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool that ends early when something goes wrong, after what is being drawn just then.
+    """Open a pool of processes; after an error the pool ends without the pending drawings.
 
-    New processes, not copies of this one: torch's threads do not survive that.
+    The processes are spawned: torch's threads do not survive a fork.
     """
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_interrupts)
     try:
@@ -108,10 +107,10 @@ def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C reaches every process of a terminal, and the parent alone decides.
+    """Hold Ctrl-C back from the processes started here.
 
-    Processes that are started meanwhile never see it, not even while they import what they need;
-    here it waits until afterwards.
+    A terminal sends Ctrl-C to every process, and the parent alone must decide. A process inherits
+    the blocked signal and never sees it, not even during imports. In the parent the signal waits.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -124,7 +123,7 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _ignore_interrupts() -> None:
-    """What is left to do where they could not be held."""
+    """Ignore Ctrl-C on systems that cannot block a signal."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -142,7 +141,7 @@ def draw_pictures(drawing: Drawing) -> None:
 
 
 def write_crops(drawing: Drawing) -> None:
-    """Write the original and its crops, where they are wanted."""
+    """Write the original and its crops, if they have names."""
     files = drawing.files
     if files.original is None or files.global_crop is None:
         return
@@ -155,9 +154,38 @@ def write_crops(drawing: Drawing) -> None:
 
 
 def _load_reduced(drawing: Drawing) -> Image.Image | None:
-    """The image no larger than it is drawn; None where only its size is known."""
+    """Load the image in the size of its drawing; return None for an image without a file."""
     if drawing.path is None:
         return None
     data, limit = drawing.path.read_bytes(), drawing.max_pixels
     facts = look(data, max_pixels=limit)
     return load_ground(data, facts, max_pixels=limit, side_px=DEFAULT_SIDE_PX)
+
+
+def crop_images(image: Image.Image, plan: CropPlan) -> list[Image.Image]:
+    """Return the crops of an image with the pixels that the network gets.
+
+    The encoder's own preprocessing makes the crops, and a test compares its values with the
+    reference's. Here its normalisation is undone and rounded to 8 bits. Padding is black.
+
+    Args:
+        image: upright RGB of the plan's size.
+        plan: of the image.
+
+    Returns:
+        The global crop, then the grid crops in order: RGB, ``crop_size_px`` on each side.
+    """
+    import numpy as np
+    import torch  # late: torch takes seconds to import
+
+    from app.encoder.network.preprocess import image_to_patches
+
+    law = plan.config.family.preprocessing
+    side, patch = plan.config.crop_patches, plan.config.patch_size_px
+    with torch.inference_mode():
+        patches = image_to_patches(np.asarray(image), plan)  # [crops, side**2, patch**2 * 3]
+        values = patches.reshape(-1, side, side, patch, patch, 3).permute(0, 1, 3, 2, 4, 5)
+        rgb = values.reshape(-1, side * patch, side * patch, 3)
+        rgb = rgb * torch.tensor(law.std) + torch.tensor(law.mean)
+        levels = (rgb * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+    return [Image.fromarray(crop) for crop in levels]

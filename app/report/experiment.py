@@ -1,26 +1,41 @@
-"""What the experiment finds, as one value, of which both the JSON file and the report are made."""
+"""Hold the findings of the experiment as one value, and write them as JSON.
+
+The JSON file and the report are both made of this value. The JSON uses the names of the HTTP
+answers (docs/method/experiment.md). The value has no time and no path of a machine, so the same
+input gives the same bytes.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from app import __version__
 from app.core.control.methods import MethodComparison
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan
-from app.report.dataset.candidates import Agreement
+from app.report.choose import SelectionFacts
 from app.report.dataset.images import Dataset, DatasetImage, Skipped
 from app.report.figures.averages import PredictLatency
-from app.report.figures.set_statistics import SetStatistics
-from app.report.timing.measured import MeasuredCount
-from app.report.timing.profiling_file import ProfiledImage
+from app.report.figures.overlap_ranges import compare_with_published
+from app.report.figures.set_statistics import SetStatistics, TilingRow
+from app.report.findings import findings
+from app.report.timing.components import MeasuredCount
+from app.report.timing.timing_file import TimingRow
+from app.schemas.latency import LatencyAnswer
+from app.schemas.methods import MethodRowAnswer
+from app.schemas.plan import ConfigAnswer, CoverageAnswer, PlanAnswer, TilingAnswer, TokensAnswer
+
+EXPERIMENT = "exp6_crop_overlap_analysis"
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """Files written for one image, relative to the output folder; None and () where there is none.
+    """Name the files of one image, relative to the output folder.
 
-    ``grid_crops`` are in the order of the plan's crops.
+    A file that is not written is None or (). ``grid_crops`` follow the order of the plan's crops.
     """
 
     crops: str
@@ -33,42 +48,23 @@ class ImageFiles:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """One image that was looked at closely. ``profiled`` is its row of the profiling, if any."""
+    """Describe one image that was examined closely.
+
+    ``timing`` is the image's row of the timing file, if any.
+    """
 
     image: DatasetImage
     plan: CropPlan
     methods: MethodComparison
-    profiled: ProfiledImage | None
+    timing: TimingRow | None
     files: ImageFiles
 
 
 @dataclass(frozen=True, slots=True)
-class SelectionFacts:
-    """How the images that are looked at were chosen.
-
-    ``source`` is the profiling's file name, or None where they are of the dataset itself;
-    ``agreement`` says how that fits our plans, ``measured_on`` what it was measured on,
-    ``contended`` why it doubts its times.
-    """
-
-    source: str | None
-    wanted: int
-    target_crops: int
-    closest_crops: int
-    agreement: Agreement | None
-    measured_on: str | None = None
-    contended: str | None = None
-
-    @property
-    def target_is_there(self) -> bool:
-        return self.closest_crops == self.target_crops
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
-    """What of a command is not to be seen in its results; no path, only what one is called.
+    """Keep the requests that leave no trace in the findings.
 
-    ``images`` is the folder with an annotation file's images, where one was named.
+    ``images`` is the name, without its path, of a folder of annotated files.
     """
 
     save_crop_images: bool = True
@@ -77,10 +73,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Everything the experiment found.
+    """Hold all findings of the experiment.
 
-    ``plans`` are of every image of the dataset that has one, by its id. ``latency`` predicts by the
-    profile that was named, or says that none was.
+    ``plans`` has the plan of every planned image by its id. ``latency`` predicts by the named
+    profile, or gives the reason for no latency.
     """
 
     asked: Asked
@@ -96,5 +92,109 @@ class Experiment:
 
     @property
     def has_latency(self) -> bool:
-        """Whether a profile says how long any of the tilings takes."""
+        """Return True if a profile predicts a latency for a tiling."""
         return any(row.latency.at(50) is not None for row in self.statistics.tilings)
+
+
+def to_json(experiment: Experiment) -> str:
+    """Return the text of ``exp6_crop_overlap_analysis.json``."""
+    return json.dumps(as_dict(experiment), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def as_dict(experiment: Experiment) -> dict[str, Any]:
+    """Return the findings as JSON values."""
+    dataset, statistics = experiment.dataset, experiment.statistics
+    return {
+        "experiment": EXPERIMENT,
+        "version": __version__,
+        "model": experiment.config.family.name,
+        "config": ConfigAnswer.of(experiment.config).model_dump(),
+        "dataset": {
+            "name": dataset.name,
+            "split": dataset.split,
+            "kind": dataset.kind,
+            "images": len(dataset.images),
+            "with_files": sum(image.path is not None for image in dataset.images),
+        },
+        "skipped": [asdict(one) for one in experiment.skipped],
+        "selection": asdict(experiment.selection)
+        | {"target_is_there": experiment.selection.target_is_there},
+        "results": [_examined(one, experiment.latency) for one in experiment.examined],
+        "set": _set(statistics),
+        "measured_ms": [
+            {"total_crops": row.total_crops, "images": row.images} | dict(row.median_ms)
+            for row in experiment.measured
+        ],
+        "published": [asdict(one) for one in compare_with_published(statistics.shapes)],
+        "findings": [asdict(one) for one in findings(statistics, experiment.config)],
+        "images": [_image(image_id, plan) for image_id, plan in experiment.plans.items()],
+    }
+
+
+def _examined(one: Examined, latency: PredictLatency) -> dict[str, Any]:
+    """Return the answers of /analyze and /plan/methods for an examined image, and its files."""
+    timing = one.timing
+    return {
+        "image_id": one.image.image_id,
+        "example_id": timing.example_id if timing else None,
+        "file_name": one.image.file_name,
+        "num_crops": one.plan.total_crops,
+        "num_vision_tokens": one.plan.tokens.patch,
+        **PlanAnswer.of(one.plan, latency(one.plan)).model_dump(exclude={"model", "config"}),
+        "methods": [
+            MethodRowAnswer.of(row, latency(row.plan)).model_dump() for row in one.methods.rows
+        ],
+        "profiled": dict(timing.row) if timing else None,
+        "files": asdict(one.files),
+    }
+
+
+def _set(found: SetStatistics) -> dict[str, Any]:
+    return {
+        "images": found.images,
+        "distinct_sizes": found.distinct_sizes,
+        "collapsed": found.collapsed,
+        "reduced": found.reduced,
+        "averages": asdict(found.averages),
+        "content": asdict(found.content),
+        "crop_counts": {
+            "with_global_crop": {str(row.total_crops): row.images for row in found.counts},
+            "grid_crops": {str(row.crops): row.images for row in found.counts},
+        },
+        "tilings": [_tiling(row) for row in found.tilings],
+        "shapes": [asdict(row) for row in found.shapes],
+        "methods": [asdict(row) for row in found.settings],
+        "cliffs": asdict(found.cliffs),
+    }
+
+
+def _tiling(row: TilingRow) -> dict[str, Any]:
+    return {
+        **TilingAnswer.of(row.grid).model_dump(),
+        "shape": row.shape,
+        "width": row.size.width,
+        "height": row.size.height,
+        "images": row.images,
+        "share": row.share,
+        "tokens": TokensAnswer.of(row.tokens).model_dump(),
+        "gflop": row.gflop,
+        "overlap": CoverageAnswer.of(row.overlap).model_dump(),
+        "content_overlap_ratio": row.content_overlap_ratio,
+        "padding_ratio": row.padding_ratio,
+        "latency": LatencyAnswer.of(row.latency, row.tokens.patch).model_dump(),
+    }
+
+
+def _image(image_id: int | str, plan: CropPlan) -> dict[str, Any]:
+    overlap = plan.overlap()
+    return {
+        "image_id": image_id,
+        "width": plan.image.width,
+        "height": plan.image.height,
+        "tiling": str(plan.grid),
+        "num_crops": plan.total_crops,
+        "num_vision_tokens": plan.tokens.patch,
+        "prompt_tokens": plan.tokens.prompt,
+        "overlap_ratio": overlap.overlap_ratio,
+        "redundancy_ratio": overlap.redundancy_ratio,
+    }

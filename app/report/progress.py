@@ -1,4 +1,4 @@
-"""How far an experiment is: a bar for each thing that is done, on a terminal."""
+"""Show the progress of an experiment as bars on a terminal."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and of how much."""
+"""Call with the name of the step, the number done, and the number of all."""
 
 
 def bar_on(console: Console, how_much: ProgressColumn) -> RichProgress:
-    """Bars of what is done, how much of it, and the time spent and left, gone when all is done.
+    """Make bars with a name, an amount, and the time spent and left; they vanish at the end.
 
-    None where ``console`` is no terminal.
+    A console that is no terminal shows nothing.
     """
     return RichProgress(
         TextColumn("{task.description}"),
@@ -41,10 +41,7 @@ def bar_on(console: Console, how_much: ProgressColumn) -> RichProgress:
 
 @contextmanager
 def bars(console: Console | None = None) -> Iterator[Progress]:
-    """Bars on ``console``, by default stderr, gone when all is done; none where it is no terminal.
-
-    A pipe or a log gets nothing: what was done is said at the end.
-    """
+    """Show bars on ``console``, by default stderr; a pipe or a log gets nothing."""
     shown = bar_on(console or Console(stderr=True), MofNCompleteColumn())
     tasks: dict[str, TaskID] = {}
 

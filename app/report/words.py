@@ -1,22 +1,36 @@
-"""Numbers as the report writes them: one way for each kind, in findings, tables and charts."""
+"""Write numbers and findings the same way in sentences, tables and charts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from app.core.plan.geometry import Box
-from app.report.figures.shapes import Range
+from app.report.figures.overlap_ranges import Range
 
 NONE = "–"
 
+Number = int | float | str
+Section = Literal["counts", "tilings", "overlap", "published", "methods", "cliffs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Hold sentences and their numbers by name. ``about`` names a section of the report."""
+
+    about: Section
+    text: str
+    values: Mapping[str, Number]
+
 
 def count(number: float) -> str:
-    """A whole number, or a mean as one: ``5,000``."""
+    """Write a whole number, or a mean as one: ``5,000``."""
     return f"{number:,.0f}"
 
 
 def percent(ratio: float, digits: int = 1) -> str:
-    """``42.9%``; what would be rounded to nothing, or to all, is said to be near it."""
+    """Write ``42.9%``. A ratio near 0 or 1 is never rounded to 0% or 100%."""
     least = 10**-digits / 2 / 100
     if 0 < ratio < least:
         return f"<{10**-digits:.{digits}f}%"
@@ -26,17 +40,17 @@ def percent(ratio: float, digits: int = 1) -> str:
 
 
 def times(factor: float) -> str:
-    """``1.54×``."""
+    """Write ``1.54×``."""
     return f"{factor:.2f}×"
 
 
 def ms(time: float | None) -> str:
-    """``12.3 ms``."""
+    """Write ``12.3 ms``."""
     return NONE if time is None else f"{time:,.1f} ms"
 
 
 def percent_range(found: Range | None) -> str:
-    """``36.0–49.0%``, or the one value where both ends are written alike."""
+    """Write ``36.0–49.0%``; equal ends are written once."""
     if found is None:
         return NONE
     low, high = (f"{100 * end:.1f}" for end in found)
@@ -44,7 +58,7 @@ def percent_range(found: Range | None) -> str:
 
 
 def times_range(found: Range | None) -> str:
-    """``1.20–1.71×``."""
+    """Write ``1.20–1.71×``; equal ends are written once."""
     if found is None:
         return NONE
     low, high = (f"{end:.2f}" for end in found)
@@ -52,7 +66,7 @@ def times_range(found: Range | None) -> str:
 
 
 def box(found: Box | None) -> str:
-    """``0, 0 – 336, 336``: the corner and the one opposite, px; whole px without a fraction."""
+    """Write ``0, 0 – 336, 336``: two opposite corners in px; whole px have no fraction."""
     if found is None:
         return "all padding"
     x0, y0, x1, y1 = (_px(side) for side in found.as_tuple())
@@ -64,24 +78,24 @@ def _px(side: float) -> str:
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
-    """``1 image``, ``5,000 images``."""
+    """Write ``1 image``, ``5,000 images``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def grid_crops(number: int) -> str:
-    """``4 grid crops``: never without saying that the global one is not counted."""
+    """Write ``4 grid crops``. The word "grid" says: the global crop is not counted."""
     return plural(number, "grid crop")
 
 
 def images_of(images: int, total: int) -> str:
-    """``10 of 30 images (33.3%)``, ``all 30 images``, ``the one image``, ``no image``."""
+    """Write ``10 of 30 images (33.3%)``, ``all 30 images``, ``the one image`` or ``no image``."""
     if images == total:
         return f"all {total:,} images" if total > 1 else "the one image"
     return f"{images:,} of {total:,} images ({percent(images / total)})" if images else "no image"
 
 
 def runs(numbers: Sequence[int]) -> list[str]:
-    """Rising numbers in words, three or more in a row as one: ``1 to 4``, ``6``, ``8``."""
+    """Write rising numbers as words, three or more in a row as one: ``1 to 4``, ``6``, ``8``."""
     found: list[list[int]] = []
     for number in numbers:
         if found and found[-1][-1] == number - 1:
@@ -96,6 +110,6 @@ def runs(numbers: Sequence[int]) -> list[str]:
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:
-    """``1, 2 and 4``."""
+    """Write ``1, 2 and 4``."""
     *first, end = words
     return f"{', '.join(first)} {last} {end}" if first else end

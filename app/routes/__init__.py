@@ -1,1 +1,1 @@
-"""HTTP: one file a resource. Errors become statuses in one table, ``problems.STATUS``."""
+"""The routes of the service, one file a resource."""

@@ -1,29 +1,30 @@
-"""``POST /adapt``: from a latency or token budget to the image that keeps it and loses least."""
+"""``POST /adapt``: the image that keeps a latency or token budget and loses least."""
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from app import options
+from app.core.adaptation import Wish
 from app.core.control.budget import Budget, Strategy
 from app.core.control.resizing import Upscale
-from app.core.errors import DeadlineExceeded, EncoderUnavailable, LatencyUnknown
 from app.core.latency.latency import Latency
 from app.core.latency.predictions import Predictions
 from app.core.latency.prefill import PrefillCost, asked_prefill
-from app.http.body import OPENAPI_BODY, read_upload
-from app.http.disconnect import while_connected
-from app.http.image_answer import OutputParameters, image_headers, image_or, wants_json
-from app.http.parameters import ServiceDependency
+from app.http.answers import image_headers, image_or, json_answer, wants_json
+from app.http.body import OPENAPI_BODY, read_upload, while_connected
+from app.http.parameters import OutputParameters, ServiceDependency
 from app.http.problems import responses
-from app.imaging.adapt import AdaptedFile, Wish, adapt_file
+from app.imaging.adapt import AdaptedFile
 from app.imaging.write.render import MEDIA_TYPES
 from app.notation import parse_modes
 from app.schemas.adapt import AdaptAnswer
+from app.serving.admission import is_brief
 
 router = APIRouter(tags=["control"])
 
@@ -33,34 +34,20 @@ class AdaptParameters(OutputParameters):
         None,
         gt=0,
         allow_inf_nan=False,
-        description="Most ms that the vision tokens may take, and prefill if given.",
+        examples=[500],
+        description=options.LATENCY_BUDGET_MS,
     )
-    max_tokens: int | None = Field(None, ge=1, description="Most prompt tokens of the image.")
-    percentile: float = Field(95, gt=0, lt=100, description="Of the latency that is predicted.")
-    quality_threshold: float | None = Field(
-        None, ge=0, le=1, description="Least SSIM of an image that is made."
-    )
-    modes: str = Field(
-        "fit,pad",
-        examples=["fit", "fit,pad,crop"],
-        description="Ways to resize that may be taken: of fit, pad, crop, stretch.",
-    )
-    strategy: Strategy = Field(
-        "best",
-        description="`best`: the best quality of resizing and of limiting the model's `max_crops`. "
-        "`resize`: another image only. `max_crops`: the limit only, the image untouched. "
-        "`hybrid`: a limit under which no image breaks the budget, and resizing within it.",
-    )
-    upscale: Upscale = Field("never", description="`allow`: candidates may be enlarged.")
-    prefill_ms_per_token: float | None = Field(
-        None, description="The language model's prefill, per prompt token; by default the setting."
-    )
-    prefill_base_ms: float | None = Field(
-        None, description="What prefill takes besides. Only with prefill_ms_per_token."
-    )
+    max_tokens: int | None = Field(None, ge=1, examples=[600], description=options.MAX_TOKENS)
+    percentile: float = Field(95, gt=0, lt=100, description=options.PERCENTILE)
+    quality_threshold: float | None = Field(None, ge=0, le=1, description=options.QUALITY_THRESHOLD)
+    modes: str = Field("fit,pad", examples=["fit", "fit,pad,crop"], description=options.MODES)
+    strategy: Strategy = Field("best", description=options.STRATEGY)
+    upscale: Upscale = Field("never", description=options.ADAPT_UPSCALE)
+    prefill_ms_per_token: float | None = Field(None, description=options.PREFILL_MS_PER_TOKEN)
+    prefill_base_ms: float | None = Field(None, description=options.PREFILL_BASE_MS)
 
     def wish(self, prefill: PrefillCost | None) -> Wish:
-        """What is asked for, with the service's cost of prefill where the request has none."""
+        """Return the budget and the ways to it as one value; ``prefill`` is the service's."""
         return Wish(
             budget=Budget(self.latency_budget_ms, self.max_tokens, self.percentile),
             strategy=self.strategy,
@@ -83,47 +70,22 @@ async def adapt(
     parameters: Annotated[AdaptParameters, Query()],
     service: ServiceDependency,
 ) -> Response:
-    """Leave the image alone if it keeps the budget, else take what keeps most of the picture."""
-    config, wish = parameters.config(service), parameters.wish(service.prefill)
-    as_json = wants_json(request)
-    known, still_measured = service.encoder.predictions(), service.encoder.is_profiling
-    limit_s = service.limits.adapt_timeout_s
-
-    def work() -> Response:
-        deadline = time.monotonic() + limit_s
-
-        def before_each() -> None:
-            if time.monotonic() > deadline:
-                raise DeadlineExceeded(
-                    f"the candidates' qualities were not measured in {limit_s:g} s", limit=limit_s
-                )
-
-        adapted = adapt_file(
-            data,
-            config,
-            wish,
-            known.latency,
-            parameters.output(),
-            max_pixels=service.limits.max_pixels,
-            measure_all=as_json,
-            make=not as_json,
-            all_known=still_measured,
-            before_each=before_each,
-        )
-        if adapted.data is None:
-            answer = AdaptAnswer.of(adapted, wish, known, datetime.now(UTC))
-            return Response(answer.model_dump_json(), media_type="application/json")
-        return _image(adapted, adapted.data, wish, known)
-
+    """Leave an image within the budget alone; else keep as much of the picture as possible."""
+    config, make = parameters.config(service), not wants_json(request)
+    wish, output = parameters.wish(service.prefill), parameters.output()
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        try:
-            return await while_connected(request, service.images.run(work))
-        except LatencyUnknown as error:
-            if not still_measured:
-                raise
-            told = f"{error.detail}; the profile is still being measured"
-            raise EncoderUnavailable(told, state=service.encoder.status().state) from None
+        adapting = service.adapt(data, config, wish, output, make=make)
+        adapted, known = await while_connected(request, adapting)
+    if adapted.data is not None:
+        return _image(adapted, adapted.data, wish, known)
+    telling = partial(_decision, adapted, wish, known)
+    return await service.planning.run(telling, brief=is_brief(config))
+
+
+def _decision(adapted: AdaptedFile, wish: Wish, known: Predictions) -> Response:
+    now = datetime.now(UTC)
+    return json_answer(AdaptAnswer.of(adapted.adaptation, adapted.quality, wish, known, now))
 
 
 def _image(adapted: AdaptedFile, data: bytes, wish: Wish, known: Predictions) -> Response:
@@ -141,7 +103,7 @@ def _image(adapted: AdaptedFile, data: bytes, wish: Wish, known: Predictions) ->
 
 
 def _device_headers(latency: Latency) -> dict[str, str]:
-    """Whose latency it is: never another device's without saying so."""
+    """Name the device of a latency, and tell whether the device is this one."""
     here = "unknown" if latency.this_device is None else str(latency.this_device).lower()
     device = f"{latency.device}, {latency.dtype}, {latency.runtime}"
     return {

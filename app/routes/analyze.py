@@ -1,32 +1,25 @@
-"""``POST /analyze``: what an image costs."""
+"""``POST /analyze``: the cost of an image."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from app.core.errors import InvalidConfig
-from app.core.latency.latency import Latency
-from app.core.plan.config import CropConfig
-from app.http.answers import Answers, AnswersDependency
-from app.http.body import OPENAPI_BODY, read_upload
-from app.http.disconnect import while_connected
+from app.http.answers import json_answer
+from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
-from app.imaging.read.facts import ImageFacts
 from app.schemas.latency import StagesMs
-from app.schemas.plan import ImageAnswer, PlanAnswer
-from app.schemas.plan_json import PlanJson, latency_json
+from app.schemas.plan import PlanAnswer
+from app.serving.admission import is_brief
 from app.serving.latency.on_request import DEFAULT_REPEATS
-from app.serving.service import Service
+from app.serving.service import Analysis, AnalysisWish, LatencyWanted, Service
 
 router = APIRouter(tags=["planning"])
-
-LatencyWanted = Literal["profile", "measure", "none"]
-Decode = Literal["header", "full"]
 
 
 class AnalyzeParameters(PlanParameters):
@@ -40,27 +33,35 @@ class AnalyzeParameters(PlanParameters):
         ge=1,
         description=f"Passes to measure; by default {DEFAULT_REPEATS}. Only with latency=measure.",
     )
-    decode: Decode = Field(
+    decode: Literal["header", "full"] = Field(
         "header",
         description="`header`: plan from the header; a cut-off file is refused. `full`: decode all "
         "pixels first, which finds damage inside of them too. latency=measure always decodes.",
     )
 
+    def wish(self, service: Service) -> AnalysisWish:
+        """Return the four as one value. Raises InvalidConfig."""
+        decode = self.decode == "full" or self.latency == "measure"
+        repeats = self._repeats(service.limits.max_repeats)
+        return AnalysisWish(self.config(service), self.latency, repeats, decode)
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the parameters come to: all that a query decides."""
-
-    config: CropConfig
-    latency: LatencyWanted
-    repeats: int
-    decode: Decode
-
-    @classmethod
-    def of(cls, parameters: AnalyzeParameters, service: Service) -> Asked:
-        decode: Decode = "full" if parameters.latency == "measure" else parameters.decode
-        repeats = _repeats(parameters, service.limits.max_repeats)
-        return cls(parameters.config(service), parameters.latency, repeats, decode)
+    def _repeats(self, limit: int) -> int:
+        if self.repeats is None:
+            return DEFAULT_REPEATS
+        if self.latency != "measure":
+            raise InvalidConfig(
+                f"repeats needs latency=measure, but latency is {self.latency}",
+                parameter="repeats",
+                actual=self.repeats,
+            )
+        if self.repeats > limit:
+            raise InvalidConfig(
+                f"repeats must be at most {limit}, got {self.repeats}",
+                parameter="repeats",
+                limit=limit,
+                actual=self.repeats,
+            )
+        return self.repeats
 
 
 @router.post(
@@ -74,82 +75,18 @@ async def analyze(
     request: Request,
     parameters: Annotated[AnalyzeParameters, Query()],
     service: ServiceDependency,
-    answers: AnswersDependency,
 ) -> Response:
-    """Plan an image, and say what its vision tokens take on this device."""
-    asked = Asked.of(parameters, service)
-    answers.keep_meaning(request.scope, asked)
-    return await analyze_upload(request, asked, service, answers)
-
-
-async def analyze_upload(
-    request: Request, asked: Asked, service: Service, answers: Answers
-) -> Response:
-    """Read the image, plan it, and answer."""
+    """Plan an image, and tell the latency of its vision tokens on this device."""
+    wish = parameters.wish(service)
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        facts, decode_ms = await _look(request, data, asked, service)
-        plan = await answers.plan(facts.size, asked.config)
-        latency = await _latency(request, data, plan, asked, decode_ms, service, answers)
-    body = plan.answer(ImageAnswer.of(facts.size, facts), latency)
-    return Response(body, media_type="application/json")
+        analysis = await while_connected(request, service.analyze(data, wish))
+    brief = is_brief(wish.config, analysis.facts.size)
+    return await service.planning.run(partial(_answer, analysis), brief=brief)
 
 
-async def _look(
-    request: Request, data: bytes, asked: Asked, service: Service
-) -> tuple[ImageFacts, float | None]:
-    """The upload's facts, and the ms that decoding took if that is what was asked for."""
-    if asked.decode == "full":
-        return await while_connected(request, service.look_at(data))
-    facts = service.glance(data)
-    if facts is None:
-        facts = await while_connected(request, service.look_at_header(data))
-    return facts, None
-
-
-async def _latency(
-    request: Request,
-    data: bytes,
-    planned: PlanJson,
-    asked: Asked,
-    decode_ms: float | None,
-    service: Service,
-    answers: Answers,
-) -> bytes:
-    """The latency that was asked for, as JSON."""
-    plan, stages = planned.plan, StagesMs(decode=decode_ms)
-    if asked.latency == "none":
-        return latency_json(Latency("none", "not asked for"), plan, stages)
-    if asked.latency == "profile":
-        known = service.encoder.predictions()
-        if decode_ms is None:
-            return answers.latency(planned, known)
-        return latency_json(known.latency(plan), plan, stages)
-    measuring = service.encoder.measure(
-        lambda: service.decode(data),
-        plan,
-        repeats=asked.repeats,
-        timeout_s=service.limits.measure_timeout_s,
+def _answer(analysis: Analysis) -> Response:
+    stages = StagesMs.before_passes(analysis.decode_ms, analysis.spent)
+    return json_answer(
+        PlanAnswer.of(analysis.plan, analysis.latency, facts=analysis.facts, stages_ms=stages)
     )
-    latency, spent = await while_connected(request, measuring)
-    stages = StagesMs.before_passes(decode_ms, spent)
-    return latency_json(latency, plan, stages)
-
-
-def _repeats(parameters: AnalyzeParameters, limit: int) -> int:
-    if parameters.repeats is None:
-        return DEFAULT_REPEATS
-    if parameters.latency != "measure":
-        raise InvalidConfig(
-            f"repeats needs latency=measure, but latency is {parameters.latency}",
-            parameter="repeats",
-            actual=parameters.repeats,
-        )
-    if parameters.repeats > limit:
-        raise InvalidConfig(
-            f"repeats must be at most {limit}, got {parameters.repeats}",
-            parameter="repeats",
-            limit=limit,
-            actual=parameters.repeats,
-        )
-    return parameters.repeats

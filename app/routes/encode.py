@@ -1,15 +1,15 @@
-"""``POST /encode``: the vision tokens themselves."""
+"""``POST /encode``: the vision tokens of an image."""
 
 from __future__ import annotations
 
-import time
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from app.core.plan.config import CropConfig
-from app.http.body import OPENAPI_BODY, read_upload
-from app.http.disconnect import while_connected
+from app.http.answers import plan_headers
+from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
 from app.serving.encode.encoding import EncodedImage, StagedImage
@@ -39,23 +39,19 @@ async def encode(
     parameters: Annotated[PlanParameters, Query()],
     service: ServiceDependency,
 ) -> Response:
-    """Encode an image, in one pass with those of other requests where they wait together."""
+    """Encode an image, in one pass with the images of other requests that wait."""
     config = parameters.config(service)
     service.encoder.ready_encoder()  # refuse before the upload is read
     staged = await _stage(request, config, service)
-    encoded = await while_connected(request, service.encoding.encode(staged))
-    return await service.images.run(lambda: _answer(encoded))
+    encoded = await while_connected(request, service.encode(staged))
+    return await service.images.run(partial(_answer, encoded))
 
 
 async def _stage(request: Request, config: CropConfig, service: Service) -> StagedImage:
-    """In a function of its own, so that the upload is gone while its crops wait."""
+    """Read and stage the image. The upload is gone at the return, before its crops wait."""
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        arrived_s = time.monotonic()
-        staging = service.images.run(
-            lambda: service.encoding.stage(lambda: service.decode(data), config, arrived_s)
-        )
-        return await while_connected(request, staging)
+        return await while_connected(request, service.stage(data, config))
 
 
 def _answer(encoded: EncodedImage) -> Response:
@@ -65,7 +61,6 @@ def _answer(encoded: EncodedImage) -> Response:
 
 
 def _headers(encoded: EncodedImage) -> dict[str, str]:
-    plan = encoded.plan
     stages = {
         "decode": encoded.decode_ms,
         "preprocess": encoded.preprocess_ms,
@@ -74,10 +69,7 @@ def _headers(encoded: EncodedImage) -> dict[str, str]:
     }
     timing = ", ".join(f"{name};dur={ms:.3f}" for name, ms in stages.items())
     return {
-        "X-Crops": str(plan.grid.crops),
-        "X-Total-Crops": str(plan.total_crops),
-        "X-Tiling": str(plan.grid),
-        "X-Prompt-Tokens": str(plan.tokens.prompt),
+        **plan_headers(encoded.plan),
         "X-Weights": encoded.weights,
         "Server-Timing": f'{timing};desc="a pass over {encoded.pass_crops} crops"',
     }

@@ -1,49 +1,59 @@
-"""``GET /healthz`` and ``GET /readyz``. On the event loop alone, so that they answer under load."""
+"""``GET /healthz`` and ``GET /readyz``. They run on the event loop, so they answer under load."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
 from app import __version__
-from app.http.parameters import ServiceDependency
+from app.core.latency.status import EncoderStatus
+from app.http.answers import json_answer
+from app.http.parameters import ProbedService
 from app.schemas.latency import EncoderAnswer
-from app.schemas.service import HealthAnswer, ReadyAnswer
-from app.serving.latency.encoder_service import EncoderStatus
+from app.schemas.service import HealthAnswer, HealthStatus, ReadyAnswer, ReadyStatus
 
 router = APIRouter(tags=["service"])
 
 
-@router.head("/healthz", include_in_schema=False)
-@router.get("/healthz", summary="Alive?", responses={503: {"model": HealthAnswer}})
-async def healthz(response: Response, service: ServiceDependency) -> HealthAnswer:
-    """Alive: 503 only where a restart is the cure, a stalled or dead encoder."""
+@router.get(
+    "/healthz",
+    summary="Alive?",
+    response_model=HealthAnswer,
+    responses={503: {"model": HealthAnswer}},
+)
+async def healthz(service: ProbedService) -> Response:
+    """Answer 503 only for a stalled or dead encoder: a restart is the cure."""
     status = service.encoder.status()
-    if status.worker in ("stalled", "dead"):
-        response.status_code = 503
-        return HealthAnswer(status=status.worker, reason=status.reason, version=__version__)
-    return HealthAnswer(status="ok", version=__version__)
+    broken = status.worker if status.worker in ("stalled", "dead") else None
+    alive: HealthStatus = broken or "ok"
+    reason = status.reason if broken else None
+    answer = HealthAnswer(status=alive, reason=reason, version=__version__)
+    return json_answer(answer, 503 if broken else 200)
 
 
-@router.head("/readyz", include_in_schema=False)
-@router.get("/readyz", summary="Ready?", responses={503: {"model": ReadyAnswer}})
-async def readyz(response: Response, service: ServiceDependency) -> ReadyAnswer:
-    """Ready for every call: 503 while the encoder loads, or if it failed, stalled or died.
+@router.get(
+    "/readyz",
+    summary="Ready?",
+    response_model=ReadyAnswer,
+    responses={503: {"model": ReadyAnswer}},
+)
+async def readyz(service: ProbedService) -> Response:
+    """Answer 503 while the encoder loads, or after it failed, stalled or died.
 
-    Planning answers before that. A profile still being measured does not hold readiness up.
+    Planning answers before that. A running measurement of the profile does not delay readiness.
     """
     status = service.encoder.status()
     summary = _summary(status)
-    if summary != "ready":
-        response.status_code = 503
-    return ReadyAnswer(
-        ready=summary == "ready",
+    ready = summary == "ready"
+    answer = ReadyAnswer(
+        ready=ready,
         status=summary,
         encoder=EncoderAnswer.of(status),
         waiting=service.encoding.waiting,
     )
+    return json_answer(answer, 200 if ready else 503)
 
 
-def _summary(status: EncoderStatus) -> str:
+def _summary(status: EncoderStatus) -> ReadyStatus:
     if status.worker == "stopped":
         return "draining"
     if status.worker in ("stalled", "dead"):

@@ -2,69 +2,97 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.http.json_body import openapi_body, read_json
+from app.http.answers import json_answer
+from app.http.body import read_json
 from app.http.parameters import NoParameters, ServiceDependency
 from app.http.problems import responses
 from app.schemas.measurement import MeasurementAnswer, MeasurementBody
 
 router = APIRouter(prefix="/latency/measure", tags=["latency"])
 
+OPENAPI_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": False,
+        "content": {
+            "application/json": {
+                "schema": MeasurementBody.model_json_schema(),
+                "example": {"counts": [1, 5, 13], "repeats": 50},
+            }
+        },
+    }
+}
+
 
 @router.post(
     "",
     status_code=202,
     summary="Measure the profile again",
+    response_model=MeasurementAnswer,
     responses={
         202: {"headers": {"Location": {"schema": {"type": "string"}}}},
         **responses(400, 409, 413, 422, 503, 504),
     },
-    openapi_extra=openapi_body(MeasurementBody),
+    openapi_extra=OPENAPI_BODY,
 )
-async def start(
+async def start_measurement(
     request: Request,
-    response: Response,
     parameters: Annotated[NoParameters, Query()],
     service: ServiceDependency,
-) -> MeasurementAnswer:
-    """Start to measure, and say where its progress is; one measurement runs at a time.
+) -> Response:
+    """Start a measurement, and name the address of its progress; one measurement runs at a time.
 
-    Once done it replaces these counts in the profile in use, unless it is in another dtype.
+    Its counts then replace those of the profile in use. A measurement in another dtype does not.
     """
     body = await read_json(request, MeasurementBody, service.limits)
-    state = service.encoder.profiling.start(
+    state = service.encoder.device_profile.start(
         service.encoder.ready_encoder(),
         counts=body.counts,
         dtype=body.dtype,
         repeats=body.repeats,
         full=body.full,
     )
-    response.headers["Location"] = f"{router.prefix}/{state.id}"
-    return MeasurementAnswer.of_state(state)
+    answer = json_answer(MeasurementAnswer.of_state(state), 202)
+    answer.headers["Location"] = f"{router.prefix}/{state.id}"
+    return answer
 
 
-@router.get("/{measurement_id}", summary="How far a measurement is", responses=responses(404, 422))
-def progress(
+@router.get(
+    "/{measurement_id}",
+    summary="How far a measurement is",
+    response_model=MeasurementAnswer,
+    responses=responses(404, 422),
+)
+def measurement(
     measurement_id: str,
     parameters: Annotated[NoParameters, Query()],
     service: ServiceDependency,
-) -> MeasurementAnswer:
-    """Its progress, and what it measured so far. The last eight are kept."""
-    return MeasurementAnswer.of_state(service.encoder.profiling.measurement(measurement_id))
+) -> Response:
+    """Tell the progress and the results of a measurement. The last eight can be asked for."""
+    return json_answer(
+        MeasurementAnswer.of_state(service.encoder.device_profile.measurement(measurement_id))
+    )
 
 
-@router.delete("/{measurement_id}", summary="Stop a measurement", responses=responses(404, 422))
-def cancel(
+@router.delete(
+    "/{measurement_id}",
+    summary="Stop a measurement",
+    response_model=MeasurementAnswer,
+    responses=responses(404, 422),
+)
+def cancel_measurement(
     measurement_id: str,
     parameters: Annotated[NoParameters, Query()],
     service: ServiceDependency,
-) -> MeasurementAnswer:
-    """Start no further pass; until the one under way ends it is still running. Again is no error.
+) -> Response:
+    """Start no further pass. The measurement runs on until its pass ends. A repeat is no error.
 
-    What was measured stays in its answer, and the profile in use stays as it is, unless it is the
-    first one, measured at the start.
+    The results stay in the answer. The profile in use stays the same, except for the first one,
+    measured at the start.
     """
-    return MeasurementAnswer.of_state(service.encoder.profiling.cancel(measurement_id))
+    return json_answer(
+        MeasurementAnswer.of_state(service.encoder.device_profile.cancel(measurement_id))
+    )

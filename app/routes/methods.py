@@ -1,19 +1,21 @@
-"""``GET /plan/methods``: the four ways to change what an image costs, side by side."""
+"""``GET /plan/methods``: the four ways to another cost, side by side."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from app.core.control.methods import compare_methods
-from app.core.plan.geometry import Size
+from app.core.plan.config import CropConfig
 from app.core.plan.plan import make_plan
-from app.http.answers import AnswersDependency, query_key
+from app.http.answers import json_answer
 from app.http.parameters import ServiceDependency, SizeParameters
 from app.http.problems import responses
 from app.schemas.methods import MethodsAnswer
+from app.serving.service import Service
 
 router = APIRouter(tags=["control"])
 
@@ -29,25 +31,18 @@ class MethodsParameters(SizeParameters):
     response_model=MethodsAnswer,
     responses=responses(400, 422, 429),
 )
-async def methods(
-    request: Request,
-    parameters: Annotated[MethodsParameters, Query()],
-    service: ServiceDependency,
-    answers: AnswersDependency,
+async def plan_methods(
+    parameters: Annotated[MethodsParameters, Query()], service: ServiceDependency
 ) -> Response:
     """Compare limiting crops, resizing, other overlap margins and another crop side for a size."""
-    size, config = Size(parameters.width, parameters.height), parameters.config(service)
-    known = service.encoder.predictions()
+    comparing = partial(_compare, parameters, parameters.config(service), service)
+    return await service.planning.run(comparing, brief=False)  # some 50 plans
 
-    def compare() -> Response:
-        comparison = compare_methods(
-            make_plan(size, config),
-            target_crops=parameters.target_crops,
-            target_tokens=parameters.target_tokens,
-        )
-        body = MethodsAnswer.of(comparison, known.latency).model_dump_json()
-        return Response(body, media_type="application/json")
 
-    # Some 50 plans: too long for the event loop.
-    answer = await answers.planning.run(compare, brief=False)
-    return answers.keep(known.revision, query_key(request.scope), answer)
+def _compare(parameters: MethodsParameters, config: CropConfig, service: Service) -> Response:
+    comparison = compare_methods(
+        make_plan(parameters.size, config),
+        target_crops=parameters.target_crops,
+        target_tokens=parameters.target_tokens,
+    )
+    return json_answer(MethodsAnswer.of(comparison, service.encoder.predictions().latency))

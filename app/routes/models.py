@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from app.core.plan.families import FAMILIES
+from app.http.answers import json_answer
 from app.http.parameters import NoParameters, ServiceDependency
 from app.http.problems import responses
 from app.schemas.service import FamilyAnswer, ModelsAnswer
@@ -14,19 +15,23 @@ from app.schemas.service import FamilyAnswer, ModelsAnswer
 router = APIRouter(tags=["service"])
 
 
-@router.get("/models", summary="The families", responses=responses(400, 422))
-def models(
+@router.get(
+    "/models", summary="The families", response_model=ModelsAnswer, responses=responses(400, 422)
+)
+async def models(
     parameters: Annotated[NoParameters, Query()], service: ServiceDependency
-) -> ModelsAnswer:
-    """Every family with its own configuration; the default and the encoder's are marked."""
+) -> Response:
+    """List every family with its own configuration; mark the default and the encoder's."""
     encodes = service.encoder.status().state != "off"
-    return ModelsAnswer(
-        models=[
-            FamilyAnswer.of(
-                family,
-                default=name == service.default_model,
-                encoder=encodes and name == service.default_model,
-            )
-            for name, family in FAMILIES.items()
-        ]
+    return json_answer(
+        ModelsAnswer(
+            models=[
+                FamilyAnswer.of(
+                    family,
+                    default=name == service.default_model,
+                    encoder=encodes and name == service.default_model,
+                )
+                for name, family in FAMILIES.items()
+            ]
+        )
     )

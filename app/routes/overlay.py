@@ -7,12 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app.core.plan.config import CropConfig
-from app.core.plan.geometry import Size
-from app.core.plan.plan import CropPlan, make_plan
-from app.http.body import OPENAPI_BODY, read_upload
-from app.http.disconnect import while_connected
-from app.http.image_answer import plan_headers
+from app import options
+from app.core.plan.plan import CropPlan
+from app.http.answers import plan_headers
+from app.http.body import OPENAPI_BODY, read_upload, while_connected
+from app.http.negotiation import preferred
 from app.http.parameters import PlanParameters, ServiceDependency, SizeParameters
 from app.http.problems import responses
 from app.imaging.pictures import (
@@ -23,31 +22,27 @@ from app.imaging.pictures import (
     Kind,
     PictureFormat,
     check_side,
-    draw,
-    draw_upload,
 )
+from app.serving.service import Drawing
 
 router = APIRouter(tags=["planning"])
 
+PNG, SVG = MEDIA_TYPES["png"], MEDIA_TYPES["svg"]
+
 PICTURE: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The picture; what is drawn costs what the headers `X-Crops`, "
-        "`X-Total-Crops`, `X-Tiling` and `X-Prompt-Tokens` say.",
+        "description": "The picture; the headers `X-Crops`, `X-Total-Crops`, `X-Tiling` and "
+        "`X-Prompt-Tokens` tell the cost of the drawn plan.",
         "content": {
-            MEDIA_TYPES["png"]: {"schema": {"type": "string", "format": "binary"}},
-            MEDIA_TYPES["svg"]: {"schema": {"type": "string"}},
+            PNG: {"schema": {"type": "string", "format": "binary"}},
+            SVG: {"schema": {"type": "string"}},
         },
     }
 }
 
 
 class OverlayParameters(PlanParameters):
-    kind: Kind = Field(
-        "crops",
-        description="`crops`: every crop's boundary on the image. `comparison`: beside it the "
-        "crops themselves, with their tokens. `statistics`: overlap in figures. `coverage`: in how "
-        "many crops each patch is, as a map.",
-    )
+    kind: Kind = Field("crops", description=options.PICTURE_KIND)
     format: PictureFormat | None = Field(
         None, description="By default what `Accept` prefers of the two, or else PNG."
     )
@@ -57,12 +52,11 @@ class OverlayParameters(PlanParameters):
         f"{MIN_SIDE_PX} to {MAX_SIDE_PX}.",
     )
 
-    def form(self, accept: str) -> PictureFormat:
-        """As what to draw."""
-        if self.format is not None:
-            return self.format
-        svg, png = (_preference(accept, MEDIA_TYPES[form]) for form in ("svg", "png"))
-        return "svg" if svg > png else "png"
+    def drawing(self, request: Request) -> Drawing:
+        """Return the picture's options as one value. Raises InvalidConfig."""
+        check_side(self.side_px)
+        form: PictureFormat = "svg" if preferred(request, PNG, SVG) == SVG else "png"
+        return Drawing(self.kind, self.format or form, self.side_px)
 
 
 class SizeOverlayParameters(OverlayParameters, SizeParameters):
@@ -81,25 +75,13 @@ async def overlay(
     parameters: Annotated[OverlayParameters, Query()],
     service: ServiceDependency,
 ) -> Response:
-    """Draw the plan of an image: its crops, what they look like, how they overlap."""
-    config = parameters.config(service)
-    check_side(parameters.side_px)
-    form = parameters.form(request.headers.get("accept", ""))
+    """Draw the plan of an image: the borders, contents and overlap of its crops."""
+    config, drawing = parameters.config(service), parameters.drawing(request)
     async with service.images.admit_drawing():
         data = await read_upload(request, service.limits)
-        # In one go, as in /resize: a decoded picture must not wait for its next worker.
-        drawing = service.images.draw(
-            lambda: draw_upload(
-                parameters.kind,
-                data,
-                config,
-                max_pixels=service.limits.max_pixels,
-                form=form,
-                side_px=parameters.side_px,
-            )
-        )
-        # Who has gone leaves the queue: a page asks anew whenever something is changed in it.
-        return _answer(*await while_connected(request, drawing), form)
+        # A client that has left leaves the queue: a page asks anew after every change.
+        plan, drawn = await while_connected(request, service.draw(data, config, drawing))
+    return _answer(plan, drawn, drawing)
 
 
 @router.get(
@@ -113,38 +95,14 @@ async def overlay_of_size(
     parameters: Annotated[SizeOverlayParameters, Query()],
     service: ServiceDependency,
 ) -> Response:
-    """Draw the plan of a size, without an upload: on a plain ground."""
-    config, size = parameters.config(service), Size(parameters.width, parameters.height)
-    check_side(parameters.side_px)
-    form = parameters.form(request.headers.get("accept", ""))
+    """Draw the plan of a size on a plain ground, without an upload."""
+    config, size = parameters.config(service), parameters.size
+    drawing = parameters.drawing(request)
     async with service.images.admit_drawing():
-        drawing = service.images.draw(
-            lambda: _draw_size(size, config, parameters.kind, form, parameters.side_px)
-        )
-        return _answer(*await while_connected(request, drawing), form)
+        plan, drawn = await while_connected(request, service.draw(size, config, drawing))
+    return _answer(plan, drawn, drawing)
 
 
-def _draw_size(
-    size: Size, config: CropConfig, kind: Kind, form: PictureFormat, side_px: int
-) -> tuple[CropPlan, bytes]:
-    plan = make_plan(size, config)
-    return plan, draw(kind, plan, None, form=form, side_px=side_px)
-
-
-def _answer(plan: CropPlan, drawn: bytes, form: PictureFormat) -> Response:
+def _answer(plan: CropPlan, drawn: bytes, drawing: Drawing) -> Response:
     headers = {**plan_headers(plan), "Vary": "Accept"}
-    return Response(drawn, media_type=MEDIA_TYPES[form], headers=headers)
-
-
-def _preference(accept: str, media_type: str) -> float:
-    """How much a client wants a type, 0 to 1, by the most specific range that has it (RFC 9110)."""
-    ranges: dict[str, float] = {}
-    for part in accept.lower().split(","):
-        name, *options = (piece.strip() for piece in part.split(";"))
-        weight = next((each[2:] for each in options if each.startswith("q=")), "1")
-        try:
-            ranges[name] = float(weight)
-        except ValueError:
-            ranges[name] = 0.0
-    names = (media_type, "image/*", "*/*")
-    return next((ranges[name] for name in names if name in ranges), 0.0)
+    return Response(drawn, media_type=MEDIA_TYPES[drawing.form], headers=headers)

@@ -1,4 +1,4 @@
-"""``GET /``: the page, and the files it is made of."""
+"""``GET /``: the page and its files."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ router = APIRouter(include_in_schema=False)
 FILES = Path(web.__file__).with_name("static")
 
 HEADERS = {
-    # Nothing from another host, ever; `blob:` are images that are on the user's machine already.
+    # Nothing from another host; `blob:` are images on the user's machine.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
         "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'"
     ),
-    # Asked about each time, which costs a 304: no page of one version with a script of another.
+    # A 304 each time, lest a page of one version have a script of another.
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
 }
 
 
 class PageFiles(StaticFiles):
-    """Files of the page, with what a browser is told about them."""
+    """Serve the files of the page with their headers."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file at ``path``, or that it is as the browser has it."""
+        """Answer with the file, or with 304."""
         response = await super().get_response(path, scope)
         response.headers.update(HEADERS)
         return response
@@ -39,11 +39,11 @@ class PageFiles(StaticFiles):
 
 @router.get("/")
 async def page() -> FileResponse:
-    """The page, all of whose addresses are relative: it works behind any prefix."""
+    """Answer with the page. Its addresses are relative: it works behind any prefix."""
     return FileResponse(FILES / "index.html", headers=HEADERS)
 
 
 def install(app: FastAPI) -> None:
-    """Serve the page and its files."""
+    """Add the page and its files to ``app``."""
     app.include_router(router)
     app.mount("/static", PageFiles(directory=FILES))

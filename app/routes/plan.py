@@ -1,16 +1,21 @@
-"""``GET /plan``: what a size costs."""
+"""``GET /plan``: the cost of a size."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
+from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
-from app.http.answers import AnswersDependency, query_key
+from app.core.plan.plan import make_plan
+from app.http.answers import json_answer
 from app.http.parameters import ServiceDependency, SizeParameters
 from app.http.problems import responses
-from app.schemas.plan import ImageAnswer, PlanAnswer
+from app.schemas.plan import PlanAnswer
+from app.serving.admission import is_brief
+from app.serving.service import Service
 
 router = APIRouter(tags=["planning"])
 
@@ -22,15 +27,14 @@ router = APIRouter(tags=["planning"])
     responses=responses(400, 422, 429),
 )
 async def plan(
-    request: Request,
-    parameters: Annotated[SizeParameters, Query()],
-    service: ServiceDependency,
-    answers: AnswersDependency,
+    parameters: Annotated[SizeParameters, Query()], service: ServiceDependency
 ) -> Response:
     """Plan a size, without an upload: tiling, crops, tokens, overlap, control, latency."""
-    size = Size(parameters.width, parameters.height)
-    planned = await answers.plan(size, parameters.config(service))
-    known = service.encoder.predictions()
-    body = planned.answer(ImageAnswer.of(size), answers.latency(planned, known))
-    answer = Response(body, media_type="application/json")
-    return answers.keep(known.revision, query_key(request.scope), answer)
+    size, config = parameters.size, parameters.config(service)
+    planning = partial(_plan, size, config, service)
+    return await service.planning.run(planning, brief=is_brief(config, size))
+
+
+def _plan(size: Size, config: CropConfig, service: Service) -> Response:
+    planned = make_plan(size, config)
+    return json_answer(PlanAnswer.of(planned, service.encoder.from_profile(planned)))

@@ -1,54 +1,41 @@
-"""``POST /resize``: the image that gives exactly what is asked for."""
+"""``POST /resize``: an image of exactly the asked cost."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app.core.control.resizing import ResizeMode, Target, Upscale, decide_resize
-from app.core.plan.config import CropConfig
-from app.core.plan.plan import make_plan
-from app.http.body import OPENAPI_BODY, read_upload
-from app.http.disconnect import while_connected
-from app.http.image_answer import OutputParameters, image_headers, image_or, wants_json
-from app.http.parameters import ServiceDependency
+from app import options
+from app.core.control.resizing import ResizeMode, Target, Upscale
+from app.http.answers import image_headers, image_or, json_answer, wants_json
+from app.http.body import OPENAPI_BODY, read_upload, while_connected
+from app.http.parameters import OutputParameters, ServiceDependency
 from app.http.problems import responses
-from app.imaging.read.header import look
-from app.imaging.write.make import check_result, make_file, may_stay
-from app.imaging.write.render import (
-    MEDIA_TYPES,
-    output_format,
-    output_quality,
-)
+from app.imaging.resize import ResizedFile, ResizeWish
+from app.imaging.write.render import MEDIA_TYPES
 from app.notation import GRID, parse_grid
 from app.schemas.resize import ResizeAnswer
+from app.serving.admission import is_brief
 from app.serving.service import Service
 
 router = APIRouter(tags=["control"])
 
 
 class ResizeParameters(OutputParameters):
-    target_crops: int | None = Field(None, ge=1, description="Grid crops, exactly.")
-    target_tokens: int | None = Field(
-        None, ge=1, description="Most prompt tokens: the plan with most of them not above this."
-    )
-    tiling: str | None = Field(
-        None, pattern=GRID, examples=["2x3"], description="This factorisation: rows x columns."
-    )
-    mode: ResizeMode = Field(
-        "auto",
-        description="`fit`: keep the aspect. `pad`: the whole image on the canvas, black around. "
-        "`crop`: fill the canvas, cut the rest. `stretch`: fill it, aspect lost. `auto`: leave the "
-        "image alone if it already meets the target, else fit if that can, else pad.",
-    )
-    upscale: Upscale = Field("allow", description="`never`: no pixel is enlarged.")
+    target_crops: int | None = Field(None, ge=1, examples=[4], description=options.TARGET_CROPS)
+    target_tokens: int | None = Field(None, ge=1, description=options.TARGET_TOKENS)
+    tiling: str | None = Field(None, pattern=GRID, examples=["2x3"], description=options.TILING)
+    mode: ResizeMode = Field("auto", description=options.RESIZE_MODE)
+    upscale: Upscale = Field("allow", description=options.RESIZE_UPSCALE)
 
-    def target(self) -> Target:
-        """What is asked for."""
+    def wish(self) -> ResizeWish:
+        """Return the target, the ways to it and the form of the result as one value."""
         grid = parse_grid(self.tiling) if self.tiling else None
-        return Target(crops=self.target_crops, tokens=self.target_tokens, grid=grid)
+        target = Target(crops=self.target_crops, tokens=self.target_tokens, grid=grid)
+        return ResizeWish(target, self.mode, self.upscale, self.output())
 
 
 @router.post(
@@ -63,52 +50,20 @@ async def resize(
     parameters: Annotated[ResizeParameters, Query()],
     service: ServiceDependency,
 ) -> Response:
-    """Resize to exactly a number of crops or tokens, or refuse and say what can be reached."""
-    config = parameters.config(service)
-    as_json = wants_json(request)
+    """Resize to exactly a number of crops or tokens, or refuse and list the reachable ones."""
+    config, make = parameters.config(service), not wants_json(request)
+    wish = parameters.wish()
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        # In one go: a decoded picture that waits for its next worker would fill the memory.
-        resizing = service.images.run(lambda: _resize(data, parameters, config, service, as_json))
-        return await while_connected(request, resizing)
+        resizing = service.resize(data, config, wish, make=make)
+        resized = await while_connected(request, resizing)
+    if resized.data is None:
+        telling = partial(_decision, resized, service)
+        return await service.planning.run(telling, brief=is_brief(config, resized.plan.image))
+    headers = image_headers(resized.plan, resized.resizing.decision.mode)
+    return Response(resized.data, media_type=MEDIA_TYPES[resized.form], headers=headers)
 
 
-def _resize(
-    data: bytes,
-    parameters: ResizeParameters,
-    config: CropConfig,
-    service: Service,
-    as_json: bool,
-) -> Response:
-    """Decide from the header, then make and verify. No pixel is decoded for the decision alone."""
-    max_pixels = service.limits.max_pixels
-    facts = look(data, max_pixels=max_pixels)
-    resizing = decide_resize(
-        facts.size,
-        config,
-        parameters.target(),
-        mode=parameters.mode,
-        upscale=parameters.upscale,
-        may_stay=may_stay(facts, parameters.format, parameters.quality),
-    )
-    decision = resizing.decision
-    form = parameters.format or output_format(facts.format)
-    check_result(decision, form, max_pixels=max_pixels)
-    plan = make_plan(decision.size, config)
-    unchanged = decision.mode == "unchanged"
-    if as_json:
-        quality = None if unchanged else output_quality(form, parameters.quality)
-        answer = ResizeAnswer.of(resizing, plan, service.encoder.from_profile(plan), quality)
-        return Response(answer.model_dump_json(), media_type="application/json")
-    made = make_file(
-        data,
-        facts,
-        decision,
-        config,
-        form=form,
-        quality=parameters.quality,
-        resample=parameters.resample,
-        max_pixels=max_pixels,
-    )
-    media_type = MEDIA_TYPES[facts.format if unchanged else form]
-    return Response(made, media_type=media_type, headers=image_headers(plan, decision.mode))
+def _decision(resized: ResizedFile, service: Service) -> Response:
+    latency = service.encoder.from_profile(resized.plan)
+    return json_answer(ResizeAnswer.of(resized.resizing, resized.plan, latency, resized.quality))

@@ -1,1 +1,1 @@
-"""What goes over the wire: the answers' names, in one place for HTTP and the command line."""
+"""The answers of the service and of the command line, as JSON schemas. Imports core alone."""

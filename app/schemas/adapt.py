@@ -1,4 +1,4 @@
-"""From a budget to an image, as an answer."""
+"""The answer to a budget: the chosen image and its alternatives."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from app.core.adaptation import Adaptation, Wish
 from app.core.control.budget import AdaptMode, ResizingMode, Strategy
 from app.core.control.choice import Judged
 from app.core.latency.predictions import Predictions
-from app.imaging.adapt import Adaptation, AdaptedFile, Wish
 from app.schemas.answer import Mirror, Rounded
 from app.schemas.plan import PlanAnswer, TilingAnswer
 from app.schemas.profile_use import ProfileInUseSummary
 
 
 class PrefillCostAnswer(Mirror):
-    """The language model's part of a budget, as it was given."""
+    """Repeat the language model's part of a budget."""
 
     ms_per_token: float
     base_ms: float
 
 
 class BudgetAnswer(BaseModel):
-    """What was asked for."""
+    """Repeat the request."""
 
     latency_ms: float | None
     percentile: float
@@ -47,17 +47,17 @@ class BudgetAnswer(BaseModel):
 
 
 class ImageQualityAnswer(BaseModel):
-    """What the model's canvas keeps of the original's luma. Definitions: docs/quality.md."""
+    """Compare the luma of the model's canvas with the original's: docs/method/quality.md."""
 
     ssim: Rounded
     psnr_db: Rounded | None = Field(description="null: no difference.")
     pixels_per_patch: Rounded = Field(
-        description="Px of the original that are kept, per patch that the encoder runs."
+        description="Px of the original that are retained, per patch that the encoder runs."
     )
 
 
 class CandidateRow(BaseModel):
-    """One thing that could be done. `width` and `height` are those of the image to send."""
+    """Describe one candidate. `width` and `height` are those of the image to send."""
 
     mode: AdaptMode
     max_crops: int = Field(description="The limit that the inference server must run with.")
@@ -99,7 +99,7 @@ class CandidateRow(BaseModel):
 
 
 class AdaptDecision(CandidateRow):
-    """What was chosen, and why."""
+    """Describe the chosen candidate and its reason."""
 
     reason: str
     quality: int | None = Field(description="Encoder quality; null: lossless or unchanged.")
@@ -118,15 +118,20 @@ class AdaptAnswer(BaseModel):
     )
 
     @classmethod
-    def of(cls, adapted: AdaptedFile, wish: Wish, known: Predictions, now: datetime) -> AdaptAnswer:
-        adaptation, use = adapted.adaptation, known.in_use(now)
+    def of(
+        cls,
+        adaptation: Adaptation,
+        quality: int | None,
+        wish: Wish,
+        known: Predictions,
+        now: datetime,
+    ) -> AdaptAnswer:
+        use = known.in_use(now)
         chosen = adaptation.chosen
         row = CandidateRow.of(chosen)
         plan = chosen.candidate.plan
         return cls(
-            decision=AdaptDecision(
-                **dict(row), reason=why(adaptation, wish), quality=adapted.quality
-            ),
+            decision=AdaptDecision(**dict(row), reason=why(adaptation, wish), quality=quality),
             budget=BudgetAnswer.of(wish),
             compared_px=adaptation.compared_px,
             profile=ProfileInUseSummary.of_use(use) if use else None,
@@ -136,7 +141,7 @@ class AdaptAnswer(BaseModel):
 
 
 def why(adaptation: Adaptation, wish: Wish) -> str:
-    """The decision in a sentence."""
+    """Tell the reason of the decision in a sentence."""
     chosen, table = adaptation.chosen, adaptation.table
     mode, budget = chosen.candidate.mode, wish.budget
     if adaptation.compared_px is None:

@@ -1,4 +1,4 @@
-"""What answers share: a base that mirrors a value of the core, and rounded numbers."""
+"""The base of answers that mirror a value of the core, rounded numbers, and problem types."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 Rounded = Annotated[float, AfterValidator(lambda value: round(value, 3))]
-"""To the µs (or ns): more digits than that are noise, and JSON would show seventeen."""
+"""Times to the µs (or ns): further digits are noise, and JSON would show seventeen."""
 
 THIS_DEVICE = (
     "Whether it is of the device, dtype and runtime of the encoder that is loaded here; null where "
@@ -18,16 +18,16 @@ PROBLEM_TYPES = "urn:crop-planner:problem:"
 
 
 def problem_type(slug: str) -> str:
-    """The stable identifier of a kind of error, see docs/errors.md."""
+    """Return the stable identifier of a kind of error, see docs/reference/errors.md."""
     return PROBLEM_TYPES + slug
 
 
 class Mirror(BaseModel):
-    """An answer with the names of the value it shows; what the value has besides is left out."""
+    """Show some attributes of a value under their own names."""
 
     model_config = ConfigDict(from_attributes=True)
 
     @classmethod
     def of(cls, value: object) -> Self:
-        """The answer that shows ``value``."""
+        """Make the answer from ``value``."""
         return cls.model_validate(value)

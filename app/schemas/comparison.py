@@ -1,4 +1,4 @@
-"""A comparison of two profiles as an answer."""
+"""The answer to a comparison of two profiles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.schemas.profile import PercentilesMs, ProfileSummary
 
 
 class ComparedSide(Mirror):
-    """What one of the two profiles says of a count."""
+    """Give the figures of one profile for a count."""
 
     vision_ms: PercentilesMs
     cpu_ms: PercentilesMs | None
@@ -53,7 +53,7 @@ class DifferenceAnswer(Mirror):
 
 
 class ProfileComparisonAnswer(BaseModel):
-    """Profile A held against profile B, count by count."""
+    """Compare profile A with profile B, count by count."""
 
     a: ProfileSummary
     b: ProfileSummary

@@ -1,21 +1,18 @@
-"""Latencies as answers."""
+"""The answers about latency and the encoder."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
 from app.core.latency.latency import Basis, Latency, LatencySource
+from app.core.latency.status import EncoderState, Preparation, ProfileState, WorkerState
 from app.schemas.answer import THIS_DEVICE, Mirror, Rounded
 from app.schemas.measurement import RunningMeasurement
 from app.schemas.profile_use import ProfileInUseAnswer
-from app.serving.device.worker import WorkerState
-from app.serving.latency.device_profile import ProfileState
-from app.serving.latency.encoder_service import EncoderState
-from app.serving.latency.on_request import Preparation
 
 
 class VisionMs(Mirror):
-    """From crops on the device to vision tokens ready (ViT, pooling, projection), ms."""
+    """Time the way from crops on the device to vision tokens, ms: ViT, pooling, projection."""
 
     p50: Rounded
     p95: Rounded
@@ -23,7 +20,7 @@ class VisionMs(Mirror):
 
 
 class StagesMs(BaseModel):
-    """Time per stage, ms; null where the stage did not happen or is not known by itself.
+    """Time each stage, ms; null for a stage that did not happen or has no time of its own.
 
     ``vit`` and ``connector`` are medians and the parts of ``vision_ms``; the others are beside it.
     ``transfer``, the copy over the bus to a GPU, is a part of ``preprocess``.
@@ -37,8 +34,10 @@ class StagesMs(BaseModel):
     connector: Rounded | None = None
 
     @classmethod
-    def before_passes(cls, decode_ms: float | None, spent: Preparation) -> StagesMs:
-        """Make the stages of a measured image that come before its passes."""
+    def before_passes(cls, decode_ms: float | None, spent: Preparation | None = None) -> StagesMs:
+        """Make the stages of an image that come before its passes."""
+        if spent is None:
+            return cls(decode=decode_ms)
         return cls(
             decode=decode_ms,
             preprocess=spent.preprocess_ms,
@@ -92,7 +91,7 @@ class LatencyAnswer(BaseModel):
 
 
 class EncoderAnswer(Mirror):
-    """The encoder's state, the worker's, the profile's."""
+    """Tell the states of the encoder, its worker and its profile."""
 
     state: EncoderState
     worker: WorkerState

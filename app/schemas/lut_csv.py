@@ -1,4 +1,4 @@
-"""The lookup table as CSV: a line an option, for spreadsheets and data frames."""
+"""The lookup table as CSV, one line an option, for spreadsheets and data frames."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ CSV_MEDIA_TYPE = "text/csv"
 
 
 def lut_csv(answer: LutAnswer) -> str:
-    """RFC 4180, with a line of names first; what there is not is empty. docs/lut.md has the names.
+    """Write a table by RFC 4180 with a line of names first; docs/reference/files.md has the names.
 
-    What a line was planned and measured under is in columns of its own, not in comments, so that
-    every reader opens it and tables can be put below one another.
+    The conditions of a line have columns of their own, not comments. Every reader opens the file,
+    and tables can be put below one another.
     """
     lines = [_line(answer, row, index) for row in answer.rows for index in range(len(row.options))]
     out = io.StringIO(newline="")

@@ -1,4 +1,4 @@
-"""Measurements of the profile, as they are asked for and answered."""
+"""The request for a measurement, and the answers about it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.core.latency.status import Failure, MeasurementState, MeasurementStatus
 from app.core.plan.config import MAX_CROPS_LIMIT
 from app.schemas.answer import Mirror, Rounded, problem_type
 from app.schemas.profile import ProfileAnswer
-from app.serving.latency.measurement import Failure, MeasurementState, MeasurementStatus
 
 MOST_CROPS = MAX_CROPS_LIMIT + 1
 MOST_REPEATS = 500
-"""From that many on there is a p99, and more would only hold the device up."""
+"""This many give a p99; more would only hold the device up."""
 
 
 class MeasurementBody(BaseModel):
-    """What is to be measured; what is left out is as for the profile measured at the start."""
+    """Ask for a measurement; the defaults are those of the profile at the start."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -44,9 +44,9 @@ class MeasurementRequestAnswer(Mirror):
 
 
 class MeasurementFailure(BaseModel):
-    """As in a problem, but the measurement's and not this request's."""
+    """Tell the problem of the measurement; the request itself succeeded."""
 
-    type: str = Field(description="Stable identifier, see docs/errors.md.")
+    type: str = Field(description="Stable identifier, see docs/reference/errors.md.")
     detail: str
 
     @classmethod
@@ -55,7 +55,7 @@ class MeasurementFailure(BaseModel):
 
 
 class RunningMeasurement(Mirror):
-    """The measurement under way; more of it at `/latency/measure/{id}`."""
+    """Summarise the running measurement; `/latency/measure/{id}` tells more."""
 
     id: str
     progress: Rounded = Field(description="From 0 to 1.")

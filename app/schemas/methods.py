@@ -1,4 +1,4 @@
-"""The comparison of the four ways to change an image's cost, as an answer."""
+"""The answer to a comparison of the four ways to another cost."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _summary(method: Method, family: Family) -> str:
 
 
 class PlanParametersAnswer(BaseModel):
-    """Parameters of GET /plan."""
+    """Give the parameters of GET /plan for a row."""
 
     model: str
     width: int

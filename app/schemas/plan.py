@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field
 from app.core.control.alternatives import candidates, max_crops_table, size_table
 from app.core.control.headroom import height_headroom, width_headroom
 from app.core.control.resizing import DecidedMode
+from app.core.image import ImageFacts
 from app.core.latency.latency import Latency
 from app.core.plan.geometry import Size
 from app.core.plan.plan import Crop, CropPlan
-from app.imaging.read.facts import ImageFacts
 from app.schemas.answer import Mirror
 from app.schemas.latency import LatencyAnswer, StagesMs
 
@@ -110,7 +110,7 @@ class TokensAnswer(Mirror):
 
 
 class CoverageAnswer(Mirror):
-    """Coverage statistics on the patch grid of the canvas. Definitions: docs/overlap.md."""
+    """Coverage statistics on the patch grid of the canvas. Definitions: docs/method/overlap.md."""
 
     total_patches: int
     distinct_patches: int

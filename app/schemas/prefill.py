@@ -1,10 +1,10 @@
-"""A measured prefill as an answer."""
+"""The answer about a measured prefill."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from app.core.latency.prefill_fit import PrefillFit
+from app.core.latency.prefill import PrefillFit
 from app.schemas.answer import Mirror, Rounded
 from app.schemas.profile import PercentilesMs
 
@@ -22,7 +22,7 @@ class PrefillLengthAnswer(Mirror):
 
 
 class PrefillAnswer(BaseModel):
-    """The line, how far it can be trusted, and everything it was fitted to."""
+    """Give the fitted line, its errors, and all timed prompts."""
 
     url: str
     path: str

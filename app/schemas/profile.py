@@ -1,11 +1,10 @@
-"""Profiles as answers: what was measured, without the raw samples that the file has."""
+"""The answers about a profile. They leave out the raw samples of its file."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from app.core.latency.profile import Profile
-from app.core.latency.profile_entry import ProfileEntry
+from app.core.latency.profile import Profile, ProfileEntry
 from app.core.statistics import Line
 from app.schemas.answer import THIS_DEVICE, Mirror, Rounded
 
@@ -70,14 +69,14 @@ class StateEntryAnswer(Mirror):
 
 
 class FidelityAnswer(Mirror):
-    """Against the plain float32 path, on noise."""
+    """Compare the runtime with the plain float32 path, on noise."""
 
     relative_error: float
     min_cosine: float
 
 
 class MachineStateAnswer(Mirror):
-    """The machine at one moment; null is what it does not tell."""
+    """Describe the machine at one moment; null is unknown."""
 
     load_1m: float | None
     steal_percent: float | None
@@ -94,7 +93,7 @@ class MachineStateAnswer(Mirror):
 
 
 class LineAnswer(BaseModel):
-    """p50 over total crops, least squares."""
+    """Fit p50 over total crops by least squares."""
 
     slope_ms: Rounded = Field(description="For each further crop.")
     intercept_ms: Rounded
@@ -106,7 +105,7 @@ class LineAnswer(BaseModel):
 
 
 class ProfileAnswer(BaseModel):
-    """Measured latency per number of crops, and under what it was measured."""
+    """Give the measured latency per number of crops, and the conditions of its measurement."""
 
     model: str
     device: str
@@ -142,7 +141,7 @@ class ProfileAnswer(BaseModel):
 
 
 class ProfileSummary(Mirror):
-    """Which profile figures are from."""
+    """Name the profile behind figures."""
 
     model: str
     device: str
@@ -156,6 +155,6 @@ class ProfileSummary(Mirror):
 
 
 class TableProfile(ProfileSummary):
-    """Which profile a table's latencies are from. It has no age: tables are kept."""
+    """Name the profile behind a table. Its age is left out: a client may cache the table."""
 
     this_device: bool | None = Field(None, description=THIS_DEVICE)

@@ -1,6 +1,6 @@
-"""The JSON Schema of profile files, out of the types that read them.
+"""The JSON Schema of profile files, made from the types that read them.
 
-``python -m app.schemas.profile_schema > docs/profile.schema.json`` writes it anew.
+``python -m app.schemas.profile_schema > docs/reference/profile.schema.json`` writes it anew.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from pydantic import TypeAdapter
 from app.core.latency.profile import SCHEMA_VERSION, Profile
 
 _UNSAID = ("title", "default", "description")
-"""Titles repeat names, defaults are for who writes, descriptions for readers of the code."""
+"""Titles repeat names, defaults are for writers, descriptions for readers of the code."""
 
 
 def profile_schema() -> dict[str, Any]:
-    """JSON Schema, draft 2020-12. It cannot say that percentiles follow from their samples."""
+    """Make the JSON Schema, draft 2020-12. It cannot tie percentiles to their samples."""
     schema = _strict(TypeAdapter(Profile).json_schema())
     schema["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Crop planner profile, version {SCHEMA_VERSION}",
-        "$comment": "docs/profile.md says what each field means",
+        "$comment": "docs/reference/profile.md says what each field means",
         **schema,
     }
 
 
 def _strict(node: Any) -> Any:
-    """As reading is: no field may be missing or unknown, no number negative."""
+    """Forbid missing and unknown fields and negative numbers, as reading does."""
     if isinstance(node, list):
         return [_strict(item) for item in node]
     if not isinstance(node, dict):
@@ -48,7 +48,7 @@ def _strict(node: Any) -> Any:
 
 
 def profile_schema_json() -> str:
-    """The file."""
+    """Return the schema as a file."""
     return json.dumps(profile_schema(), indent=2) + "\n"
 
 

@@ -1,24 +1,24 @@
-"""The profile in use, and how far it can be trusted now."""
+"""The answers about the profile in use and its trust."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.core.latency.model_error import ErrorMethod
+from app.core.latency.model import ErrorMethod
 from app.core.latency.predictions import ProfileInUse
 from app.schemas.answer import THIS_DEVICE, Mirror, Rounded
 from app.schemas.profile import ProfileAnswer, ProfileSummary
 
 
 class ErrorSpreadAnswer(Mirror):
-    """Relative errors over the counts, without their signs."""
+    """Summarise the relative errors over the counts, without their signs."""
 
     median: float
     max: float
 
 
 class ModelErrorAnswer(Mirror):
-    """How far predictions are from measurements that they were not made from."""
+    """Compare predictions with measurements outside of their own data."""
 
     method: ErrorMethod = Field(
         description="`leave-one-count-out`: each count between others, predicted from them. "
@@ -30,7 +30,7 @@ class ModelErrorAnswer(Mirror):
 
 
 class DriftAnswer(Mirror):
-    """Live measurements (`latency=measure`) of the last minutes against the profile."""
+    """Compare live measurements (`latency=measure`) of the last minutes with the profile."""
 
     ratio: float | None = Field(description="Median of measured over predicted p50.")
     measurements: int
@@ -40,7 +40,7 @@ class DriftAnswer(Mirror):
 
 
 class Trust(BaseModel):
-    """How far a profile can be trusted at the moment of the answer."""
+    """Tell the trust in a profile at the moment of the answer."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -51,7 +51,7 @@ class Trust(BaseModel):
 
 
 class ProfileInUseAnswer(ProfileAnswer, Trust):
-    """The profile in use, whole."""
+    """Give the whole profile in use."""
 
     @classmethod
     def of_use(cls, use: ProfileInUse) -> ProfileInUseAnswer:
@@ -59,7 +59,7 @@ class ProfileInUseAnswer(ProfileAnswer, Trust):
 
 
 class ProfileInUseSummary(ProfileSummary, Trust):
-    """Which profile is in use. For answers that are made anew: its age changes with every one."""
+    """Name the profile in use, with its age at the moment of the answer."""
 
     @classmethod
     def of_use(cls, use: ProfileInUse) -> ProfileInUseSummary:

@@ -1,4 +1,4 @@
-"""A resize decision and the lookup table as answers."""
+"""The answers about a resize, and the lookup table."""
 
 from __future__ import annotations
 

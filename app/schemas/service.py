@@ -1,4 +1,4 @@
-"""Families, health and problems as answers."""
+"""The answers about families and health, and problems."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from app.core.plan.families import Family
 from app.core.plan.work import connector_flops, vit_flops
 from app.schemas.latency import EncoderAnswer
 from app.schemas.plan import ConfigAnswer
+
+HealthStatus = Literal["ok", "stalled", "dead"]
+ReadyStatus = Literal["ready", "loading", "failed", "stalled", "dead", "draining"]
 
 
 class FamilyAnswer(BaseModel):
@@ -48,24 +51,24 @@ class ModelsAnswer(BaseModel):
 
 
 class HealthAnswer(BaseModel):
-    status: Literal["ok", "stalled", "dead"]
+    status: HealthStatus
     reason: str | None = Field(None, description="Why the encoder's worker is dead.")
     version: str
 
 
 class ReadyAnswer(BaseModel):
     ready: bool
-    status: Literal["ready", "loading", "failed", "stalled", "dead", "draining"]
+    status: ReadyStatus
     encoder: EncoderAnswer
     waiting: int = Field(description="Images that wait to be encoded.")
 
 
 class Problem(BaseModel):
-    """RFC 9457 problem details, `application/problem+json`; more members by type."""
+    """Describe a problem by RFC 9457, `application/problem+json`; each type adds members."""
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(description="Stable identifier, see docs/errors.md.")
+    type: str = Field(description="Stable identifier, see docs/reference/errors.md.")
     title: str
     status: int
     detail: str

@@ -1,1 +1,1 @@
-"""Admission, the worker that owns the device, and the orchestration of a request."""
+"""Serve requests: admission, the owner of the device, encoding and latencies."""

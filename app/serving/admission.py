@@ -1,91 +1,144 @@
-"""Admission to the work on pixels: how many uploads at once, how many images decoded at once."""
+"""Admit work on images and plans, within bounds on memory and on the wait."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 
+from app.core.control.fitting import most_sizes_tried
 from app.core.errors import QueueFull
+from app.core.plan.config import CropConfig
+from app.core.plan.geometry import Size
 
 T = TypeVar("T")
 
+BRIEF_CROPS = 12
+"""Planning takes a few ms up to this number of crops, and grows faster than the crops."""
 
-class ImageWorkers:
-    """Bounds the memory that uploads can take: so many in the house, so many decoded at once.
+BRIEF_SIZES = 1_500
+"""Planning tries this number of sizes in about 3 ms; a photo needs some hundred."""
+
+
+class Places:
+    """Count the work in the house, and refuse more than the limit.
 
     Args:
-        workers: images in work at the same time, each in a thread of its own.
-        queue_limit: further uploads that may wait or be arriving.
+        limit: the most work at a time.
+        busy: the refusal's words, with a place for the number of admitted work.
+    """
 
-    Pictures of plans are drawn one at a time, as the library that draws them allows no more. They
-    wait for their turn before they take a worker, and hold no more than half of the places, so
-    that all others find workers and places free however many are to be drawn.
+    def __init__(self, limit: int, busy: str) -> None:
+        self._limit, self._busy = limit, busy
+        self.taken = 0
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Hold one place.
+
+        Raises:
+            QueueFull: no place is left.
+        """
+        if self.taken >= self._limit:
+            raise QueueFull(
+                f"{self._busy.format(self.taken)} already; the limit is {self._limit}",
+                limit=self._limit,
+                actual=self.taken,
+                retry_after_s=1,
+            )
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+
+
+class ImageWorkers:
+    """Bound the memory of uploads: the number admitted, and the number in work.
+
+    Pictures of plans are drawn one at a time: the drawing library allows no more. A drawing waits
+    for its turn before it takes a worker. Drawings hold at most half of the places; other uploads
+    always find workers and places.
+
+    Args:
+        workers: images in work at the same time, each in its own thread.
+        queue_limit: further uploads, waiting or arriving.
     """
 
     def __init__(self, *, workers: int, queue_limit: int) -> None:
-        self._limit = workers + queue_limit
-        self._admitted = 0
-        self._drawings = 0
-        self._most_drawings = max(1, self._limit // 2)
+        limit = workers + queue_limit
+        self._places = Places(limit, "{} images are in work")
+        self._drawings = Places(max(1, limit // 2), "{} pictures are being drawn")
         self._threads = anyio.CapacityLimiter(workers)
         self._turn = anyio.CapacityLimiter(1)
 
     @property
     def admitted(self) -> int:
-        """Uploads in the house."""
-        return self._admitted
+        """Return the number of admitted uploads."""
+        return self._places.taken
 
-    @asynccontextmanager
-    async def admit(self) -> AsyncIterator[None]:
+    def admit(self) -> AbstractAsyncContextManager[None]:
         """Hold a place for one upload, from its first byte on.
 
         Raises:
             QueueFull: no place is left.
         """
-        if self._admitted >= self._limit:
-            raise QueueFull(
-                f"{self._admitted} images are in work already; the limit is {self._limit}",
-                limit=self._limit,
-                actual=self._admitted,
-                retry_after_s=1,
-            )
-        self._admitted += 1
-        try:
-            yield
-        finally:
-            self._admitted -= 1
+        return self._places.hold()
 
     @asynccontextmanager
     async def admit_drawing(self) -> AsyncIterator[None]:
-        """Hold a place, and one of those that drawings may have.
+        """Hold a place for one drawing.
 
         Raises:
-            QueueFull: no such place is left.
+            QueueFull: no place for drawings is left.
         """
-        if self._drawings >= self._most_drawings:
-            raise QueueFull(
-                f"{self._drawings} pictures are being drawn already; the limit is "
-                f"{self._most_drawings}",
-                limit=self._most_drawings,
-                actual=self._drawings,
-                retry_after_s=1,
-            )
-        self._drawings += 1
-        try:
-            async with self.admit():
-                yield
-        finally:
-            self._drawings -= 1
+        async with self._drawings.hold(), self._places.hold():
+            yield
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Call ``work`` in a worker thread, as soon as one is free."""
+        return await anyio.to_thread.run_sync(work, limiter=self._threads)
 
     async def draw(self, work: Callable[[], T]) -> T:
-        """As :meth:`run`, for work that draws a picture: when its turn has come."""
+        """Call ``work`` in a worker thread, one drawing at a time."""
         async with self._turn:
             return await self.run(work)
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Call ``work`` in a worker thread, when one is free."""
-        return await anyio.to_thread.run_sync(work, limiter=self._threads)
+
+class Planning:
+    """Bound the planning for strangers, and keep long planning off the event loop.
+
+    Long planning has a single thread: Python runs no two threads of pure Python at once.
+
+    Args:
+        queue_limit: long calls in wait for the one in work.
+    """
+
+    def __init__(self, queue_limit: int) -> None:
+        self._places = Places(1 + queue_limit, "{} large plans are in work")
+        self._thread = anyio.CapacityLimiter(1)
+
+    async def run(self, work: Callable[[], T], *, brief: bool) -> T:
+        """Call brief work at once, and other work in the thread.
+
+        Raises:
+            QueueFull: no place is left.
+        """
+        if brief:
+            return work()
+        async with self._places.hold():
+            return await anyio.to_thread.run_sync(work, limiter=self._thread)
+
+
+def is_brief(config: CropConfig, aspect: Size | None = None) -> bool:
+    """Return True if planning a size of this aspect takes a few ms at most.
+
+    Planning is long for a search that can skip few sizes. Examples are hardly any margin, and
+    images narrow enough to collapse.
+    """
+    if config.max_crops > BRIEF_CROPS:
+        return False
+    return aspect is None or most_sizes_tried(aspect, config) <= BRIEF_SIZES

@@ -1,27 +1,45 @@
-"""The service: what a request passes through between HTTP and the pure core."""
+"""Serve the requests of all routes: one function for each, with core values in and out.
+
+A handler reads the body, calls one function of :class:`Service`, and writes the answer.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
+from app.core.adaptation import Wish
+from app.core.errors import DeadlineExceeded, EncoderUnavailable, LatencyUnknown
+from app.core.image import ImageFacts
+from app.core.latency.latency import Latency
+from app.core.latency.predictions import Predictions
 from app.core.latency.prefill import PrefillCost
+from app.core.latency.status import Preparation
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import family_named
+from app.core.plan.geometry import Size
+from app.core.plan.plan import CropPlan, make_plan
+from app.imaging.adapt import AdaptedFile, Output, adapt_file
+from app.imaging.pictures import Kind, PictureFormat, draw, draw_upload
 from app.imaging.read.decode import Picture, decode
-from app.imaging.read.facts import ImageFacts
 from app.imaging.read.header import glance, look
-from app.serving.admission import ImageWorkers
-from app.serving.encode.encoding import Encoding
+from app.imaging.resize import ResizedFile, ResizeWish, resize_file
+from app.serving.admission import ImageWorkers, Planning
+from app.serving.encode.encoding import EncodedImage, Encoding, StagedImage
 from app.serving.latency.encoder_service import EncoderService
 
+LatencyWanted = Literal["profile", "measure", "none"]
+
 _AT_ONCE_BYTES = 2**20
-"""Up to here a glance takes less than handing it to a thread, but for files made to be slow."""
+"""Reading the header of a smaller file takes less time than handing it to a thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a stranger may ask of the service; the values come from the settings."""
+    """Bound the requests of strangers; the values come from the settings."""
 
     max_upload_bytes: int
     max_pixels: int
@@ -32,12 +50,56 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class AnalysisWish:
+    """Name the parts of an analysis.
+
+    Attributes:
+        config: the configuration of the plan.
+        latency: taken from the profile, measured now, or left out.
+        repeats: timed passes of a measurement.
+        decode: decode all pixels, and time the decoding.
+    """
+
+    config: CropConfig
+    latency: LatencyWanted
+    repeats: int
+    decode: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Hold the cost of an image.
+
+    ``decode_ms`` is None without decoding, ``spent`` is None without measuring.
+    """
+
+    facts: ImageFacts
+    plan: CropPlan
+    latency: Latency
+    decode_ms: float | None = None
+    spent: Preparation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Describe a picture of a plan; ``side_px`` is the longer side of the drawing."""
+
+    kind: Kind
+    form: PictureFormat
+    side_px: int
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
-    """Everything the routes need. ``prefill`` is the language model's, where it was given."""
+    """Serve images and sizes.
+
+    ``prefill`` is the cost of the language model's prefill, None if not configured.
+    """
 
     default_model: str
     prefill: PrefillCost | None
     limits: Limits
+    planning: Planning
     images: ImageWorkers
     encoder: EncoderService
     encoding: Encoding
@@ -50,10 +112,10 @@ class Service:
         overlap_margins: tuple[int, int] | None,
         crop_size_px: int | None,
     ) -> CropConfig:
-        """The effective configuration of a request.
+        """Make the configuration of a request.
 
         Raises:
-            UnknownModel, InvalidConfig: as the core says.
+            UnknownModel, InvalidConfig: see :func:`app.core.plan.config.make_config`.
         """
         return make_config(
             family_named(self.default_model if model is None else model),
@@ -63,25 +125,140 @@ class Service:
         )
 
     def decode(self, data: bytes) -> Picture:
-        """The upload's pixels, within the limits; for a worker's thread."""
+        """Decode an upload within the limits, in a worker's thread."""
         return decode(data, max_pixels=self.limits.max_pixels)
 
-    async def look_at(self, data: bytes) -> tuple[ImageFacts, float]:
-        """The facts of an upload, decoded in full, and the ms that took without waiting."""
+    async def look(self, data: bytes, *, in_full: bool = False) -> tuple[ImageFacts, float | None]:
+        """Read the facts of an upload from its header, or decode all pixels first.
 
-        def work() -> tuple[ImageFacts, float]:
-            started = time.perf_counter()
-            facts = self.decode(data).facts
-            return facts, (time.perf_counter() - started) * 1e3
+        Returns:
+            The facts, and the ms of decoding without waiting (None for a header).
+        """
+        if in_full:
+            return await self.images.run(partial(self._decode_timed, data))
+        facts = None
+        if len(data) <= _AT_ONCE_BYTES:
+            facts = glance(data, max_pixels=self.limits.max_pixels)
+        if facts is None:
+            facts = await self.images.run(partial(look, data, max_pixels=self.limits.max_pixels))
+        return facts, None
 
-        return await self.images.run(work)
+    def _decode_timed(self, data: bytes) -> tuple[ImageFacts, float]:
+        started = time.perf_counter()
+        facts = self.decode(data).facts
+        return facts, (time.perf_counter() - started) * 1e3
 
-    def glance(self, data: bytes) -> ImageFacts | None:
-        """The facts of an upload that takes no time to tell them; else :meth:`look_at_header`."""
-        if len(data) > _AT_ONCE_BYTES:
-            return None
-        return glance(data, max_pixels=self.limits.max_pixels)
+    async def analyze(self, data: bytes, wish: AnalysisWish) -> Analysis:
+        """Plan an upload, and find its latency; see :meth:`EncoderService.measure`."""
+        facts, decode_ms = await self.look(data, in_full=wish.decode)
+        plan = make_plan(facts.size, wish.config)
+        if wish.latency == "none":
+            return Analysis(facts, plan, Latency("none", "not asked for"), decode_ms)
+        if wish.latency == "profile":
+            return Analysis(facts, plan, self.encoder.from_profile(plan), decode_ms)
+        latency, spent = await self.encoder.measure(
+            partial(self.decode, data),
+            plan,
+            repeats=wish.repeats,
+            timeout_s=self.limits.measure_timeout_s,
+        )
+        return Analysis(facts, plan, latency, decode_ms, spent)
 
-    async def look_at_header(self, data: bytes) -> ImageFacts:
-        """The facts of an upload, decoded only if its header cannot tell; see ``imaging.look``."""
-        return await self.images.run(lambda: look(data, max_pixels=self.limits.max_pixels))
+    async def resize(
+        self, data: bytes, config: CropConfig, wish: ResizeWish, *, make: bool
+    ) -> ResizedFile:
+        """Resize an upload to exactly its target; see :func:`app.imaging.resize.resize_file`."""
+        # One call does all: a decoded picture waiting for another worker would fill the memory.
+        resizing = partial(
+            resize_file, data, config, wish, max_pixels=self.limits.max_pixels, make=make
+        )
+        return await self.images.run(resizing)
+
+    async def adapt(
+        self, data: bytes, config: CropConfig, wish: Wish, output: Output, *, make: bool
+    ) -> tuple[AdaptedFile, Predictions]:
+        """Adapt an upload to a budget; see :func:`app.imaging.adapt.adapt_file`.
+
+        Returns:
+            The adaptation, and the predictions behind it.
+
+        Raises:
+            DeadlineExceeded: the qualities were not measured in time.
+            EncoderUnavailable: a latency is unknown as long as the profile is measured.
+        """
+        known, still_measured = self.encoder.predictions(), self.encoder.profile_is_coming
+        adapting = partial(
+            self._adapt, data, config, wish, known, output, make=make, all_known=still_measured
+        )
+        try:
+            return await self.images.run(adapting), known
+        except LatencyUnknown as error:
+            if not still_measured:
+                raise
+            detail = f"{error.detail}; the profile is still being measured"
+            raise EncoderUnavailable(detail, state=self.encoder.status().state) from None
+
+    def _adapt(
+        self,
+        data: bytes,
+        config: CropConfig,
+        wish: Wish,
+        known: Predictions,
+        output: Output,
+        *,
+        make: bool,
+        all_known: bool,
+    ) -> AdaptedFile:
+        return adapt_file(
+            data,
+            config,
+            wish,
+            known.latency,
+            output,
+            max_pixels=self.limits.max_pixels,
+            measure_all=not make,
+            make=make,
+            all_known=all_known,
+            before_each=_deadline(self.limits.adapt_timeout_s),
+        )
+
+    async def draw(
+        self, image: bytes | Size, config: CropConfig, drawing: Drawing
+    ) -> tuple[CropPlan, bytes]:
+        """Draw the plan of an upload, or of a size on a plain ground."""
+        return await self.images.draw(partial(self._draw, image, config, drawing))
+
+    def _draw(
+        self, image: bytes | Size, config: CropConfig, drawing: Drawing
+    ) -> tuple[CropPlan, bytes]:
+        kind, form, side_px = drawing.kind, drawing.form, drawing.side_px
+        if isinstance(image, Size):
+            plan = make_plan(image, config)
+            return plan, draw(kind, plan, None, form=form, side_px=side_px)
+        max_pixels = self.limits.max_pixels
+        return draw_upload(kind, image, config, max_pixels=max_pixels, form=form, side_px=side_px)
+
+    async def stage(self, data: bytes, config: CropConfig) -> StagedImage:
+        """Prepare an upload for a pass; see :meth:`Encoding.stage`."""
+        staging = partial(self.encoding.stage, partial(self.decode, data), config, time.monotonic())
+        return await self.images.run(staging)
+
+    async def encode(self, staged: StagedImage) -> EncodedImage:
+        """Encode a prepared image, together with others; see :meth:`Encoding.encode`.
+
+        Staging and encoding are two calls: the upload's memory is free during the wait.
+        """
+        return await self.encoding.encode(staged)
+
+
+def _deadline(limit_s: float) -> Callable[[], None]:
+    """Make a check that raises DeadlineExceeded after ``limit_s`` seconds."""
+    ends_s = time.monotonic() + limit_s
+
+    def check() -> None:
+        if time.monotonic() > ends_s:
+            raise DeadlineExceeded(
+                f"the candidates' qualities were not measured in {limit_s:g} s", limit=limit_s
+            )
+
+    return check

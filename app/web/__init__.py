@@ -1,1 +1,1 @@
-"""The page at ``/``: files for a browser, which calls the public API only. See docs/page.md."""
+"""The files of the page at ``/``, which calls the public API only (docs/decisions/page.md)."""

@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 from support.encoders import small_encoder
 from torch import Tensor
 
-from app.core.latency.profile_file import load_profile
 from app.core.plan.config import make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
@@ -28,6 +27,7 @@ from app.encoder.runtimes.choose import available
 from app.encoder.runtimes.fidelity import compare
 from app.encoder.runtimes.packed import Packed
 from app.encoder.synthetic import random_backbone
+from app.profiles import load_profile
 from benchmarks import encoder as benchmark
 from benchmarks import fidelity, profile
 from benchmarks.baselines import Released, as_images

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from support.profiles import entry_of, grid_tokens
 
-from app.core.latency.profile_entry import ProfileEntry
+from app.core.latency.profile import ProfileEntry
 from app.core.plan.config import make_config
 from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.encoder.synthetic import ProfilePlan

@@ -98,6 +98,42 @@ def test_a_folder_that_cannot_be_written_to_is_an_error(
     assert "Not a directory" in re.sub(r"[\s│]+", " ", done.stderr)  # it is told in a box
 
 
+HELD = """
+import sys, time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from app.report import drawing
+
+here = Path(__file__).parent
+
+def draw(*_):
+    (here / "drawing").touch()
+    while not (here / "go on").exists():
+        time.sleep(0.01)
+    return b"a picture"
+
+class Pool(ProcessPoolExecutor):
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        manager = self._executor_manager_thread
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
+        (here / "ending").touch()
+        manager.join()
+
+drawing.draw, drawing.ProcessPoolExecutor = draw, Pool
+if __name__ == "__main__":
+    from app.cli import main
+    main()
+"""
+"""The command, whose processes draw once they are told to. They run this file, too."""
+
+
+def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
+    """However long that takes, while the process runs."""
+    while not file.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another thing there")
 def test_ctrl_c_leaves_an_earlier_run_whole(folder: Path, tmp_path: Path) -> None:
     """While pictures are drawn by other processes; the exit code is that of an interrupt."""
@@ -107,21 +143,28 @@ def test_ctrl_c_leaves_an_earlier_run_whole(folder: Path, tmp_path: Path) -> Non
     out.mkdir()
     for name in (JSON_FILE, REPORT_FILE):
         (out / name).write_text("earlier")
-    command = [sys.executable, "-m", "app.cli", "experiment", str(folder), "-o", str(out)]
+    (tmp_path / "held.py").write_text(HELD)
+    command = [sys.executable, str(tmp_path / "held.py"), "experiment", str(folder)]
     process = subprocess.Popen(
-        [*command, "--force", "--num-images", "7", "--no-crops", "--workers", "2"],
+        [*command, "-o", str(out), "--force", "--num-images", "7", "--no-crops", "--workers", "2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     )
-    deadline = time.monotonic() + 60
-    while not list(out.glob("*.png")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process
-    _, told = process.communicate(timeout=60)
+    try:
+        wait_for(tmp_path / "drawing", process)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process
+        wait_for(tmp_path / "ending", process)
+        (tmp_path / "go on").touch()
+        _, told = process.communicate()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode in (130, -signal.SIGINT)  # a shell shows 130 for either
     assert told == b""
     assert not list(out.glob(".*"))
-    assert len(list(out.glob("*.png"))) < 21
+    # Of 7 images, two are being drawn and a pool has three more in its queue.
+    assert len(list(out.glob("*.png"))) <= 3 * 5
     for name in (JSON_FILE, REPORT_FILE):
         assert (out / name).read_text() == "earlier"

@@ -9,7 +9,7 @@ import pytest
 import typer
 from support.profiles import entry, profile
 
-from app.cli.arguments import parse_aspect, parse_counts
+from app.cli.options import parse_aspect, parse_counts
 from app.core.latency.profile_file import profile_to_json
 from app.core.plan.geometry import Size
 from app.schemas.lut_csv import lut_csv

@@ -9,12 +9,13 @@ import torch
 from support.encoders import CPU
 from support.profiles import entry, profile
 
-from app.core.latency.profile_file import load_profile, profile_filename, save_profile
+from app.core.latency.profile_file import profile_filename
 from app.core.plan.families import Family, family_named
 from app.encoder.encoder import Encoder
 from app.encoder.measuring.record import profile_key
 from app.encoder.network.backbone import meta_backbone
 from app.encoder.runtimes.base import Eager
+from app.profiles import load_profile, save_profile
 from tests.cli.conftest import Run
 
 

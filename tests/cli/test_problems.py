@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.output import printable
 from app.cli.problems import exit_code
+from app.cli.terminal import printable
 from app.core.errors import CropPlannerError
 from app.http.problems import STATUS
 from tests.cli.conftest import Run

@@ -9,7 +9,7 @@ from PIL import Image
 from app.core.plan.families import Family
 from app.encoder.encoder import Encoder, PreparedCrops, StageTimes
 from app.report.crop_overlap import JSON_FILE
-from app.report.timing.profiling_file import PROFILING_FILE, read_profiling
+from app.report.timing.timing_file import TIMING_FILE, read_timing
 from tests.cli.conftest import Run
 
 QUICK = ("--repeats", 2, "--warmup", 0)
@@ -27,14 +27,14 @@ def folder(photo: Path) -> Path:
     return folder
 
 
-def test_a_folder_becomes_a_profiling(
+def test_a_folder_becomes_a_timing(
     run: Run, loaded: list[Family], folder: Path, tmp_path: Path
 ) -> None:
     """Every image with its crops and times, read as the experiment reads it; a row a count."""
     done = run("profile", folder, "-o", tmp_path / "out", *QUICK)
     assert done.exit_code == 0, done.output
-    file = tmp_path / "out" / PROFILING_FILE
-    read = read_profiling(file)
+    file = tmp_path / "out" / TIMING_FILE
+    read = read_timing(file)
     assert [(one.image_id, one.num_crops) for one in read.results] == [
         ("middle", 3),
         ("rocket", 7),
@@ -72,11 +72,11 @@ def test_a_bad_image_is_reported_and_the_rest_goes_on(
 def test_the_experiment_takes_it_from_there(
     run: Run, loaded: list[Family], folder: Path, tmp_path: Path
 ) -> None:
-    """Its images are chosen of those that were profiled, and its times are in the report."""
+    """Its images are chosen of those that were timed, and its times are in the report."""
     out = tmp_path / "out"
     run("profile", folder, "-o", out, *QUICK, "--num-images", 2)
     done = run(
-        *("experiment", folder, "--exp2", out / PROFILING_FILE, "-o", out),
+        *("experiment", folder, "--exp2", out / TIMING_FILE, "-o", out),
         *("--no-crops", "--workers", 1),
     )
     assert done.exit_code == 0, done.output
@@ -90,11 +90,11 @@ def test_the_experiment_takes_it_from_there(
     assert all(one["vit"] > 0 for one in found["measured_ms"])
 
 
-def test_an_earlier_profiling_is_not_replaced_by_accident(
+def test_an_earlier_timing_is_not_replaced_by_accident(
     run: Run, loaded: list[Family], folder: Path, tmp_path: Path
 ) -> None:
     """It is refused before anything is loaded, as measuring takes minutes."""
-    file = tmp_path / PROFILING_FILE
+    file = tmp_path / TIMING_FILE
     file.write_text("mine")
     refused = run("profile", folder, "-o", tmp_path, *QUICK)
     assert refused.exit_code == 2
@@ -102,7 +102,7 @@ def test_an_earlier_profiling_is_not_replaced_by_accident(
     assert file.read_text() == "mine"
     assert loaded == []
     assert run("profile", folder, "-o", tmp_path, *QUICK, "--force").exit_code == 0
-    assert len(read_profiling(file).results) == 3
+    assert len(read_timing(file).results) == 3
 
 
 @pytest.mark.parametrize("out", ["photos/rocket.jpg/below", "folder.json/"])
@@ -110,7 +110,7 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_measuring(
     run: Run, loaded: list[Family], folder: Path, tmp_path: Path, out: str
 ) -> None:
     """Below a file, and in place of a folder."""
-    (tmp_path / "folder.json" / PROFILING_FILE).mkdir(parents=True)
+    (tmp_path / "folder.json" / TIMING_FILE).mkdir(parents=True)
     refused = run("profile", folder, "-o", tmp_path / out, *QUICK, "--force")
     assert refused.exit_code == 2
     assert "cannot be written" in refused.stderr
@@ -141,7 +141,7 @@ def test_an_interrupt_leaves_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_where_no_image_can_be_profiled_nothing_is_written(
+def test_where_no_image_can_be_timed_nothing_is_written(
     run: Run, loaded: list[Family], tmp_path: Path
 ) -> None:
     """With the first reason, before the encoder is loaded; as a problem object with --json."""

@@ -18,7 +18,7 @@ from app.settings import Settings
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 CHECKPOINT = ROOT / "docker" / "compose.checkpoint.yml"
-PAGE = (ROOT / "docs" / "docker.md").read_text()
+PAGE = (ROOT / "docs" / "guide" / "operations.md").read_text()
 
 VALUES = re.findall(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}", COMPOSE.read_text())
 

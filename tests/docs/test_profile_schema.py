@@ -11,13 +11,13 @@ from app.core.latency.profile import SCHEMA_VERSION, Profile
 from app.core.latency.profile_file import profile_to_json
 from app.schemas.profile_schema import profile_schema, profile_schema_json
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "reference"
 SCHEMA = profile_schema()
 TYPES = {"Profile": SCHEMA, **SCHEMA["$defs"]}
 
 
 def test_the_schema_in_the_docs_is_current():
-    """``python -m app.schemas.profile_schema > docs/profile.schema.json`` makes it so."""
+    """``python -m app.schemas.profile_schema > docs/reference/profile.schema.json`` makes it so."""
     assert (DOCS / "profile.schema.json").read_text() == profile_schema_json()
 
 

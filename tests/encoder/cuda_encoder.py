@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from app.core.errors import CropPlannerError, OutOfDeviceMemory
-from app.core.latency.profile_file import load_profile, save_profile
 from app.core.plan.config import make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
@@ -26,6 +25,7 @@ from app.encoder.loading import load_encoder
 from app.encoder.measuring.measure import measure_profile
 from app.encoder.measuring.warmup import WarmupRule
 from app.encoder.runtimes.fidelity import agreement
+from app.profiles import load_profile, save_profile
 from tests.support.fake_cuda.memory import MEMORY, POOLS
 from tests.support.fake_cuda.state import CARD, CudaError
 

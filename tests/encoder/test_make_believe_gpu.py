@@ -1,4 +1,4 @@
-"""Everything that needs a GPU, on make-believe ones: docs/make-believe-gpu.md."""
+"""Everything that needs a GPU, on make-believe ones: docs/method/make-believe-gpu.md."""
 
 from __future__ import annotations
 

@@ -15,8 +15,7 @@ from app.core.control.resizing import Target, decide_resize
 from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Box, Size
-from app.imaging.quality import ImageQuality, QualityMeter
-from app.imaging.sampling import spread_tiles
+from app.imaging.quality import ImageQuality, QualityMeter, spread_tiles
 
 LANCZOS = Image.Resampling.LANCZOS
 WANG = {

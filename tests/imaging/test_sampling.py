@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.plan.geometry import Box
-from app.imaging.sampling import TILE_PX, spread_tiles
+from app.imaging.quality import TILE_PX, spread_tiles
 
 sides = st.one_of(st.integers(1, 200), st.integers(1, 20_000))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.core.errors import InvalidDataset, InvalidProfiling
 from app.report.crop_overlap import JSON_FILE, REPORT_FILE, CropOverlapAnalysis
+from app.report.errors import InvalidDataset, InvalidTiming
 
 MODEL = "molmo-7b-d-0924"
 PHOTO = Path(__file__).parents[2] / "docs" / "samples" / "rocket.jpg"
@@ -186,19 +186,19 @@ def test_sizes_are_enough_for_everything_but_pictures_of_them(annotations, tmp_p
     }
 
 
-def profiling(path, rows, **top):
+def timing(path, rows, **top):
     path.write_text(json.dumps({"results": rows} | top))
     return path
 
 
-def test_images_are_selected_of_a_profiling(annotations, tmp_path):
+def test_images_are_selected_of_a_timing(annotations, tmp_path):
     """Its rows are found by id, each image once; what the images have not is skipped."""
     rows = [
         {"image_id": 2, "example_id": "q1", "num_crops": 7, "num_vision_tokens": 736},
         {"image_id": 2, "example_id": "q2", "num_crops": 7},
         {"image_id": 99, "num_crops": 3},
     ]
-    file = profiling(tmp_path / "exp2.json", rows)
+    file = timing(tmp_path / "exp2.json", rows)
     found = CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations, exp2_results_path=file)
     assert [one.image.image_id for one in found.examined] == [2]
     assert result(tmp_path / "out")["results"][0]["example_id"] == "q1"
@@ -210,23 +210,23 @@ def test_images_are_selected_of_a_profiling(annotations, tmp_path):
 @pytest.mark.parametrize(
     ("num_crops", "counts_global", "agreeing"), [(7, True, 1), (6, False, 1), (11, True, 0)]
 )
-def test_what_a_profiling_counts_is_found_by_comparing(
+def test_what_a_timing_counts_is_found_by_comparing(
     num_crops, counts_global, agreeing, annotations, tmp_path
 ):
     """Molmo's code counts the global crop; others do not, and some had another configuration."""
-    file = profiling(tmp_path / "exp2.json", [{"image_id": 1, "num_crops": num_crops}])
+    file = timing(tmp_path / "exp2.json", [{"image_id": 1, "num_crops": num_crops}])
     found = CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations, exp2_results_path=file)
     agreement = found.selection.agreement
     assert (agreement.counts_global_crop, agreement.agreeing) == (counts_global, agreeing)
 
 
-def test_it_is_said_what_a_profiling_was_measured_on(annotations, tmp_path):
+def test_it_is_said_what_a_timing_was_measured_on(annotations, tmp_path):
     """And whether it doubts its times: as far as its file says; others' may say nothing."""
     rows = [{"image_id": 1, "num_crops": 7}]
     said = {"device": "A GPU", "dtype": "bfloat16", "runtime": 7, "weights": "random"}
     said["contended"] = "the load was 4 <before> it began"
     for top, expected in ((said, "A GPU, bfloat16, random weights"), ({}, None)):
-        file = profiling(tmp_path / "exp2.json", rows, **top)
+        file = timing(tmp_path / "exp2.json", rows, **top)
         found = CropOverlapAnalysis(MODEL, tmp_path / "out").run(
             annotations, exp2_results_path=file
         )
@@ -235,11 +235,11 @@ def test_it_is_said_what_a_profiling_was_measured_on(annotations, tmp_path):
         assert found.selection.contended == top.get("contended")
 
 
-def test_a_profiling_of_other_images_is_an_error(annotations, tmp_path):
-    file = profiling(tmp_path / "exp2.json", [{"image_id": "elsewhere", "num_crops": 2}])
+def test_a_timing_of_other_images_is_an_error(annotations, tmp_path):
+    file = timing(tmp_path / "exp2.json", [{"image_id": "elsewhere", "num_crops": 2}])
     with pytest.raises(InvalidDataset, match="none of the 1 images"):
         CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations, exp2_results_path=file)
-    with pytest.raises(InvalidProfiling):
+    with pytest.raises(InvalidTiming):
         CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations, exp2_results_path=annotations)
 
 
@@ -268,7 +268,7 @@ def test_what_others_write_into_files_is_written_again_as_text(annotations, tmp_
         {"id": 10**400, "width": 300, "height": 200, "file_name": "b.jpg"},
     ]
     annotations.write_text(json.dumps({"images": images}))
-    file = profiling(tmp_path / "exp2.json", [{"image_id": 1, "num_crops": 7, "x": float("nan")}])
+    file = timing(tmp_path / "exp2.json", [{"image_id": 1, "num_crops": 7, "x": float("nan")}])
     found = CropOverlapAnalysis(MODEL, tmp_path / "out").run(annotations, exp2_results_path=file)
     assert [one.image.file_name for one in found.examined] == ["a\ufffd.jpg"]
     assert found.skipped[0].reason == "images[1]: id has more than 64 bits"

@@ -14,9 +14,14 @@ from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.report.figures.averages import plan_each
-from app.report.figures.published import CLAIMS, Claim, compare_with_published
+from app.report.figures.overlap_ranges import (
+    CLAIMS,
+    Claim,
+    ShapeRow,
+    compare_with_published,
+    shape_rows,
+)
 from app.report.figures.set_statistics import set_statistics
-from app.report.figures.shapes import ShapeRow, shape_rows
 from app.report.findings import findings
 
 COCO = Path(__file__).parents[1] / "vectors" / "coco_val2017_sizes.json"

@@ -42,3 +42,14 @@ async def test_every_format_is_planned_from_its_header_at_any_size(serve, size):
             answer = await client.post("/analyze", content=data, headers=JPEG)
             image = answer.json()["image"]
             assert (image["width"], image["height"], image["format"]) == (*size, form.lower())
+
+
+async def test_bytes_without_a_type_of_their_own_are_an_image_too(serve, photo_bytes):
+    """Generated clients send ``application/octet-stream``."""
+    async with serve(encoder=False) as client:
+        sent = [
+            await client.post("/analyze", content=photo_bytes, headers={"content-type": kind})
+            for kind in ("image/jpeg", "application/octet-stream")
+        ]
+    assert sent[0].status_code == 200
+    assert sent[0].content == sent[1].content

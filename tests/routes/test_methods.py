@@ -36,6 +36,7 @@ async def test_it_has_the_names_of_the_contract(serve):
 @pytest.mark.parametrize("model", ["molmo-7b-d-0924", "molmo2-8b"])
 async def test_the_parameters_of_a_row_give_its_plan(serve, model):
     async with serve() as client:
+        await ready(client)  # both answers must know the same of the encoder
         rows = (await client.get(f"{URL}&model={model}")).json()["rows"]
         for row in rows:
             plan = (await client.get("/plan", params=row["parameters"])).json()
@@ -48,10 +49,7 @@ async def test_the_parameters_of_a_row_give_its_plan(serve, model):
 async def test_latency_is_given_where_it_was_measured(serve, fake_encoder):
     """By the profile, for the plans that it is of; another crop side has none, and says why."""
     async with serve(profile_on_start=True) as client:
-        await ready(client)
-        for _ in range(500):
-            if (await client.get("/readyz")).json()["encoder"]["profile"] == "complete":
-                break
+        await ready(client, profile="complete")
         rows = (await client.get(URL)).json()["rows"]
     for row in rows:
         known = row["latency"]["vision_ms"]

@@ -7,6 +7,7 @@ import time
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -14,9 +15,8 @@ from PIL import Image
 from support.http import JPEG, check_problem, image_bytes
 from support.server import in_a_thread
 
-from app.imaging.pictures import drawing
+from app.imaging import pictures
 from app.main import create_app
-from app.routes.overlay import OverlayParameters
 from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -84,29 +84,6 @@ async def test_an_image_is_drawn_upright(serve):
         assert picture.height > picture.width
 
 
-@pytest.mark.parametrize(
-    ("accept", "form"),
-    [
-        ("", "png"),
-        ("*/*", "png"),
-        ("image/*", "png"),
-        ("image/svg+xml", "svg"),
-        ("image/png", "png"),
-        ("image/png, image/svg+xml", "png"),
-        ("image/svg+xml, */*;q=0.8", "svg"),
-        ("image/svg+xml;q=0.5, image/png;q=0.9", "png"),
-        ("image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", "png"),
-        ("image/svg+xml;q=nonsense", "png"),
-        ("text/html", "png"),
-    ],
-)
-async def test_accept_chooses_where_format_does_not(accept, form):
-    """SVG only for who prefers it: an ``<img>`` of a browser names it and would take anything."""
-    assert OverlayParameters().form(accept) == form
-    assert OverlayParameters(format="svg").form(accept) == "svg"
-    assert OverlayParameters(format="png").form(accept) == "png"
-
-
 async def test_what_is_wrong_is_said(serve, photo_bytes):
     """By the one table; parameters before the image is looked at."""
     async with serve(encoder=False) as client:
@@ -143,12 +120,12 @@ async def test_a_drawing_that_hangs_holds_nothing_else_up(serve, monkeypatch, ph
     """Health answers, images are resized, and of further drawings only so many wait."""
     gate, begun = threading.Event(), threading.Event()
 
-    def hangs(*arguments) -> bytes:
+    def hangs(*arguments) -> SimpleNamespace:
         begun.set()
         gate.wait(20)
-        return b"drawn"
+        return SimpleNamespace(png=lambda: b"drawn")
 
-    monkeypatch.setattr(drawing, "draw_file", hangs)
+    monkeypatch.setattr(pictures, "lay_out", hangs)
     async with serve(encoder=False, image_workers=2, image_queue=8) as client:
         posts = [asyncio.create_task(post(client, "", photo_bytes)) for _ in range(9)]
         await asyncio.to_thread(begun.wait, 20)
@@ -170,13 +147,13 @@ def test_clients_that_have_gone_leave_the_queue(monkeypatch, photo_bytes):
     """Whoever hangs up before the turn comes frees its place at once, and is never drawn for."""
     gate, begun, drawn = threading.Event(), threading.Event(), []
 
-    def hangs(kind, plan, *rest) -> bytes:
+    def hangs(kind, plan, *rest) -> SimpleNamespace:
         drawn.append(plan.image.width)
         begun.set()
         gate.wait(20)
-        return b"drawn"
+        return SimpleNamespace(png=lambda: b"drawn")
 
-    monkeypatch.setattr(drawing, "draw_file", hangs)
+    monkeypatch.setattr(pictures, "lay_out", hangs)
     app = create_app(Settings(encoder=False, image_workers=2, image_queue=2))
     with in_a_thread(app) as address, ThreadPoolExecutor() as clients, ExitStack() as opened:
         opened.callback(gate.set)

@@ -8,8 +8,8 @@ from support.fakes import fake_profile
 from support.http import JPEG, image_bytes, ready
 
 from app.core.errors import InvalidProfile
-from app.core.latency.profile_file import save_profile
 from app.main import create_app
+from app.profiles import save_profile
 from app.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -13,6 +13,7 @@ from PIL import Image
 from support.waiting import until
 
 from app.core.errors import OutOfDeviceMemory
+from app.core.latency.status import MeasurementState
 from app.core.plan.config import make_config
 from app.core.plan.plan import make_plan
 from app.core.plan.tokens import TokenKind, token_sequence
@@ -27,7 +28,6 @@ from app.serving.device.torch_encoder import ProfileOptions, TorchEncoder
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.encoding import Encoding
 from app.serving.latency.encoder_service import EncoderService
-from app.serving.latency.measurement import MeasurementState
 from tests.encoder.reference import CPU, molmo1_vectors, pattern_image, write_checkpoint
 
 SIZES = [(150, 90), (84, 84), (60, 200), (90, 150)]
@@ -71,7 +71,7 @@ def service(served) -> Iterator[EncoderService]:
 
 
 def measured(service: EncoderService, **asked) -> MeasurementState:
-    profiling = service.profiling
+    profiling = service.device_profile
     started = profiling.start(service.ready_encoder(), **asked)
     until(lambda: profiling.measurement(started.id).status != "running", seconds=60)
     return profiling.measurement(started.id)

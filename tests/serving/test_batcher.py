@@ -3,9 +3,9 @@
 import threading
 import time
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
 
 import pytest
+from support.devices import Image, results
 from support.waiting import until
 
 from app.core.errors import (
@@ -16,57 +16,7 @@ from app.core.errors import (
     QueueFull,
 )
 from app.serving.device.protocol import Done
-from app.serving.device.worker import DeviceWorker
 from app.serving.encode.batcher import Batcher
-
-
-@dataclass(frozen=True)
-class Image:
-    name: str
-    total_crops: int = 1
-
-
-class Device:
-    """Answers a name with itself in capitals; ``held`` keeps a pass from ending."""
-
-    def __init__(self) -> None:
-        self.passes: list[str] = []
-        self.running = threading.Event()
-        self.held = threading.Event()
-        self.held.set()
-        self.memory_crops = 100
-        self.failures: dict[str, BaseException] = {}
-
-    def __call__(self, batch) -> Done[str]:
-        self.passes.append("".join(image.name for image in batch))
-        self.running.set()
-        assert self.held.wait(5)
-        for image in batch:
-            if image.name in self.failures:
-                raise self.failures[image.name]
-        if sum(image.total_crops for image in batch) > self.memory_crops:
-            raise OutOfDeviceMemory("too large a pass")
-        return Done([image.name.upper() for image in batch])
-
-
-@pytest.fixture
-def worker():
-    worker = DeviceWorker(queue_limit=1, stall_s=5)
-    worker.start()
-    yield worker
-    worker.stop()
-
-
-@pytest.fixture
-def device():
-    device = Device()
-    yield device
-    device.held.set()
-
-
-@pytest.fixture
-def batcher(worker, device) -> Batcher:
-    return Batcher(worker, device, limit_crops=lambda: 4, queue_crops=20)
 
 
 @pytest.fixture
@@ -80,10 +30,6 @@ def hold(batcher, device):
         return first
 
     return held
-
-
-def results(futures) -> list[str]:
-    return [future.result(5).result for future in futures]
 
 
 def test_one_alone_does_not_wait_for_company(batcher, device):

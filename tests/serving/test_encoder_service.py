@@ -1,10 +1,10 @@
 """The encoder service: loaded and profiled behind the answers, honest about where it is."""
 
-import time
 from types import SimpleNamespace
 
 import pytest
 from support.fakes import FakeEncoder, fake_profile
+from support.waiting import until
 
 from app.core.errors import CheckpointError
 from app.core.plan.config import make_config
@@ -23,13 +23,6 @@ def started(load, *, profile_on_start=True) -> EncoderService:
     service = EncoderService(load, profile_on_start=profile_on_start, worker=worker)
     service.start()
     return service
-
-
-def until(condition, seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "never happened"
-        time.sleep(0.005)
 
 
 def test_a_profile_grows_in_the_background_and_answers_as_it_does():

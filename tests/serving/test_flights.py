@@ -7,95 +7,24 @@ import weakref
 from types import SimpleNamespace
 
 import pytest
+from support.devices import Flight, Image, results, submit
 from support.waiting import until
 
-from app.core.errors import DeviceLost, EncoderUnavailable, OutOfDeviceMemory
+from app.core.errors import DeviceLost, EncoderUnavailable, QueueFull
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.batcher import Batcher
-from tests.serving.test_batcher import Image, results
-
-
-class Flight:
-    """A pass that is done once ``landed`` is set."""
-
-    def __init__(self, images, failure: BaseException | None = None) -> None:
-        self.names = "".join(image.name for image in images)
-        self.crops = sum(image.total_crops for image in images)
-        self.failure = failure
-        self.landed = threading.Event()
-
-    def is_done(self) -> bool:
-        return False
-
-    def wait(self) -> None:
-        assert self.landed.wait(10)
-        if self.failure:
-            raise self.failure
-
-    def result(self) -> list[str]:
-        assert self.landed.is_set(), "asked before it was done"
-        if self.failure:
-            raise self.failure
-        return [name.upper() for name in self.names]
-
-
-class Device:
-    """Launches passes that the test lands by hand; ``launched`` is every pass that was tried."""
-
-    def __init__(self) -> None:
-        self.launched: list[str] = []
-        self.flights: list[Flight] = []
-        self.room = 100
-        self.bad: dict[str, BaseException] = {}
-
-    def __call__(self, batch) -> Flight:
-        failure = next((self.bad[image.name] for image in batch if image.name in self.bad), None)
-        flight = Flight(batch, failure)
-        self.launched.append(flight.names)
-        if sum(other.crops for other in self.flying()) + flight.crops > self.room:
-            raise OutOfDeviceMemory("too much at a time")
-        self.flights.append(flight)
-        return flight
-
-    def flying(self) -> list[Flight]:
-        return [flight for flight in self.flights if not flight.landed.is_set()]
-
-    def land(self, names: str) -> None:
-        """Let a pass be done, once it flies."""
-        until(lambda: names in [flight.names for flight in self.flying()])
-        next(flight for flight in self.flying() if flight.names == names).landed.set()
 
 
 @pytest.fixture
-def worker():
-    worker = DeviceWorker(queue_limit=9, stall_s=60)
-    worker.start()
-    yield worker
-    worker.stop()
-
-
-@pytest.fixture
-def device():
-    device = Device()
-    yield device
-    for flight in device.flights:
-        flight.landed.set()
-
-
-@pytest.fixture
-def batcher(worker, device) -> Batcher:
-    return Batcher(worker, device, limit_crops=lambda: 4, queue_crops=40)
-
-
-def submit(batcher, names: str, crops: int = 1):
-    return [batcher.submit(Image(name, crops)) for name in names]
+def flies() -> bool:
+    return True
 
 
 @pytest.fixture
 def flying(batcher, device):
     """One pass, of the item ``a``, is on the device."""
     (first,) = submit(batcher, "a")
-    until(lambda: device.launched == ["a"])
+    until(lambda: device.passes == ["a"])
     return first
 
 
@@ -107,23 +36,23 @@ def settle() -> None:
 def test_the_next_pass_is_launched_before_the_first_is_done(batcher, device, flying):
     """So the device finds work when it is done. Each gets its own result, when its pass lands."""
     second = submit(batcher, "bcd", 2)
-    until(lambda: device.launched == ["a", "bc"])
+    until(lambda: device.passes == ["a", "bc"])
     assert not flying.done()
     device.land("a")
     assert results([flying]) == ["A"]
     device.land("bc")
     device.land("d")
     assert results(second) == ["B", "C", "D"]
-    assert device.launched == ["a", "bc", "d"]
+    assert device.passes == ["a", "bc", "d"]
 
 
 def test_few_crops_wait_for_company_while_the_device_is_busy(batcher, device, flying):
     """Launched alone at once, they would gain little and run in a small pass."""
     early = submit(batcher, "b")
     settle()
-    assert device.launched == ["a"]
+    assert device.passes == ["a"]
     late = submit(batcher, "c")  # half the limit of 4
-    until(lambda: device.launched == ["a", "bc"])
+    until(lambda: device.passes == ["a", "bc"])
     device.land("a")
     device.land("bc")
     assert results([flying, *early, *late]) == ["A", "B", "C"]
@@ -139,11 +68,11 @@ def test_an_idle_device_does_not_wait_for_company(batcher, device, flying):
 
 def test_two_passes_fly_at_most(batcher, device, flying):
     waiting = submit(batcher, "bcd", 4)
-    until(lambda: device.launched == ["a", "b"])
+    until(lambda: device.passes == ["a", "b"])
     settle()
-    assert device.launched == ["a", "b"]
+    assert device.passes == ["a", "b"]
     device.land("a")
-    until(lambda: device.launched == ["a", "b", "c"])
+    until(lambda: device.passes == ["a", "b", "c"])
     for names in "bcd":
         device.land(names)
     assert results([flying, *waiting]) == ["A", "B", "C", "D"]
@@ -155,9 +84,9 @@ def test_a_pass_is_timed_from_when_the_device_was_free_for_it(worker, device, mo
     monkeypatch.setattr(
         "app.serving.encode.batcher.time", SimpleNamespace(monotonic=lambda: clock.now)
     )
-    batcher = Batcher(worker, device, limit_crops=lambda: 4, queue_crops=40)
+    batcher = Batcher(worker, device, limit_crops=lambda: 4, queue_crops=20)
     first, second = submit(batcher, "ab", 4)
-    until(lambda: device.launched == ["a", "b"])
+    until(lambda: device.passes == ["a", "b"])
     clock.now = 5.0
     device.land("a")
     first.result(5)
@@ -167,6 +96,24 @@ def test_a_pass_is_timed_from_when_the_device_was_free_for_it(worker, device, mo
     assert (second.result(5).queue_ms, second.result(5).pass_ms) == (5000, 2000)
 
 
+def test_a_full_queue_says_to_come_back_after_a_pass(worker, device, monkeypatch):
+    """As long as the last one took, in whole seconds, and after one second where none has run."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(
+        "app.serving.encode.batcher.time", SimpleNamespace(monotonic=lambda: clock.now)
+    )
+    batcher = Batcher(worker, device, limit_crops=lambda: 4, queue_crops=4)
+    for name, pass_s, told_s in (("a", 7.2, 1), ("b", 0.3, 8), ("c", 0.0, 1)):
+        (full,) = submit(batcher, name, 4)
+        with pytest.raises(QueueFull) as refused:
+            batcher.submit(Image("z"))
+        assert refused.value.facts["retry_after_s"] == told_s
+        until(lambda name=name: device.passes[-1:] == [name])
+        clock.now += pass_s
+        device.land(name)
+        full.result(5)
+
+
 def test_a_measurement_has_the_device_to_itself(batcher, device, flying, worker):
     """It waits for what flies, and what came after it waits for it."""
     order: list[str] = []
@@ -174,7 +121,7 @@ def test_a_measurement_has_the_device_to_itself(batcher, device, flying, worker)
     behind = submit(batcher, "b", 4)
     settle()
     assert order == []
-    assert device.launched == ["a"]
+    assert device.passes == ["a"]
     device.land("a")
     measured.result(5)
     device.land("b")
@@ -184,7 +131,7 @@ def test_a_measurement_has_the_device_to_itself(batcher, device, flying, worker)
 
 def test_a_profile_waits_for_what_flies_and_for_what_waits(batcher, device, flying, worker):
     order: list[str] = []
-    profiled = worker.submit(lambda: order.extend(device.launched), background=True)
+    profiled = worker.submit(lambda: order.extend(device.passes), background=True)
     request = submit(batcher, "b")
     device.land("a")
     device.land("b")
@@ -195,27 +142,27 @@ def test_a_profile_waits_for_what_flies_and_for_what_waits(batcher, device, flyi
 
 def test_what_fits_no_memory_beside_a_pass_is_run_again_by_itself(batcher, device, flying):
     """It is not the pass's own failure, and no item's: nothing is halved."""
-    device.room = 2
+    device.memory_crops = 2
     second = submit(batcher, "bc")
-    until(lambda: device.launched == ["a", "bc"])
+    until(lambda: device.passes == ["a", "bc"])
     device.land("a")
     device.land("bc")
     assert results([flying, *second]) == ["A", "B", "C"]
-    assert device.launched == ["a", "bc", "bc"]
+    assert device.passes == ["a", "bc", "bc"]
 
 
 def test_a_pass_that_fits_no_memory_is_halved_once_it_is_by_itself(batcher, device, flying):
-    device.room = 2
+    device.memory_crops = 2
     second = submit(batcher, "bcde")
     device.land("a")
     for names in ("bc", "de"):
         device.land(names)
     assert results([flying, *second]) == ["A", "B", "C", "D", "E"]
-    assert device.launched[-3:] == ["bcde", "bc", "de"]
+    assert device.passes[-3:] == ["bcde", "bc", "de"]
 
 
 def test_an_image_that_fails_when_its_pass_lands_fails_alone(batcher, device, flying):
-    device.bad["c"] = ValueError("bad pixels")
+    device.failures["c"] = ValueError("bad pixels")
     second = submit(batcher, "bcde")
     for names in ("a", "bcde", "bc", "b", "c", "de"):
         device.land(names)
@@ -227,14 +174,14 @@ def test_an_image_that_fails_when_its_pass_lands_fails_alone(batcher, device, fl
 def test_a_device_lost_under_way_fails_all_that_fly_and_wait(batcher, device, flying, worker):
     device.flights[0].failure = DeviceLost("an illegal memory access")
     second = submit(batcher, "bc", 4)
-    until(lambda: device.launched == ["a", "b"])
+    until(lambda: device.passes == ["a", "b"])
     device.land("a")
     for future in (flying, *second):
         with pytest.raises(EncoderUnavailable, match="an illegal memory access"):
             future.result(5)
     until(lambda: worker.state == "dead")
-    assert device.launched == ["a", "b"]
-    batcher.check_room(40)  # every place was given back
+    assert device.passes == ["a", "b"]
+    batcher.check_room(20)  # every place was given back
 
 
 def test_stopping_lets_what_flies_land(batcher, device, flying, worker):
@@ -256,14 +203,14 @@ def test_a_cancelled_item_costs_nothing_while_another_flies(batcher, device, fly
     device.land("a")
     device.land("c")
     assert results([flying, *staying]) == ["A", "C"]
-    assert device.launched == ["a", "c"]
+    assert device.passes == ["a", "c"]
 
 
 def test_a_pass_that_does_not_land_makes_the_worker_stalled(device):
     """Though its thread is free; and it runs again once the device comes back."""
     worker = DeviceWorker(queue_limit=1, stall_s=0.05)
     worker.start()
-    batcher = Batcher(worker, device, limit_crops=lambda: 4, queue_crops=40)
+    batcher = Batcher(worker, device, limit_crops=lambda: 4, queue_crops=20)
     (stuck,) = submit(batcher, "a")
     until(lambda: worker.state == "stalled")
     device.land("a")
@@ -317,12 +264,12 @@ def test_nothing_is_lost_or_mixed_up_under_many_threads(worker):
 
 def test_the_oldest_part_of_failed_passes_is_next(batcher, device, flying):
     """Also where two passes fail in the air, one after the other: the older one's halves first."""
-    device.bad = {name: RuntimeError("broken") for name in "cd"}
+    device.failures = {name: RuntimeError("broken") for name in "cd"}
     older = submit(batcher, "bc", 2)
-    until(lambda: device.launched == ["a", "bc"])
+    until(lambda: device.passes == ["a", "bc"])
     younger = submit(batcher, "de", 2)
     device.land("a")
-    until(lambda: device.launched == ["a", "bc", "de"])
+    until(lambda: device.passes == ["a", "bc", "de"])
     device.land("de")
     device.land("bc")
     for names in ("b", "c", "d", "e"):
@@ -332,7 +279,7 @@ def test_the_oldest_part_of_failed_passes_is_next(batcher, device, flying):
     assert isinstance(older[1].exception(5), RuntimeError)
     assert isinstance(younger[0].exception(5), RuntimeError)
     assert younger[1].result(5).result == "E"
-    assert device.launched[3:] == ["b", "c", "d", "e"]
+    assert device.passes[3:] == ["b", "c", "d", "e"]
 
 
 def test_who_left_does_not_keep_a_pass_from_overlapping(worker, batcher, device, flying):
@@ -340,4 +287,4 @@ def test_who_left_does_not_keep_a_pass_from_overlapping(worker, batcher, device,
     left = worker.submit(lambda: None)
     assert left.cancel()
     submit(batcher, "bcd", 2)
-    until(lambda: device.launched == ["a", "bc"])
+    until(lambda: device.passes == ["a", "bc"])

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from app.core.control.fitting import fitting_sizes
 from app.core.control.table import lookup_table
 from app.core.errors import CollapsedImage, InvalidConfig, QueueFull
+from app.core.latency.latency import Latency
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.core.plan.tiling import select_tiling
-from app.schemas.plan_json import PlanJson
-from app.serving.planning import BRIEF_SIZES, Planning, is_brief
+from app.schemas.plan import PlanAnswer
+from app.serving.admission import BRIEF_SIZES, Planning, is_brief
 
 pytestmark = pytest.mark.anyio
 FAMILY, MOLMO2 = FAMILIES["molmo-7b-d-0924"], FAMILIES["molmo2-8b"]
@@ -118,7 +119,7 @@ def test_what_is_called_brief_is_little_work(config, size):
         plan = make_plan(size, config)
     except CollapsedImage:
         assume(False)
-    assert tilings_of(lambda: PlanJson.of(plan)) <= BRIEF_SIZES + 1000
+    assert tilings_of(lambda: PlanAnswer.of(plan, Latency("none", ""))) <= BRIEF_SIZES + 1000
     assert tilings_of(lambda: lookup_table(config, aspect=size)) <= BRIEF_SIZES
     fitting_sizes.cache_clear()
     assert tilings_of(lambda: lookup_table(config, image=size)) <= BRIEF_SIZES

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 from support.profiles import entry, profile
 
 from app.core.errors import EncoderMismatch, OutOfDeviceMemory
-from app.core.latency.profile import Profile
-from app.core.latency.profile_entry import ProfileEntry
+from app.core.latency.profile import Profile, ProfileEntry
 from app.serving.device.protocol import Done, EncodedTokens, MeasuredPass, PreparedImage, Staged
 
 

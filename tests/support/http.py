@@ -1,6 +1,8 @@
 """What tests of the HTTP contract share."""
 
+import asyncio
 import io
+import time
 
 from PIL import Image
 
@@ -28,9 +30,12 @@ def check_problem(response, status: int, slug: str) -> dict:
     return body
 
 
-async def ready(client) -> None:
-    """Wait until the encoder is loaded."""
-    for _ in range(500):
-        if (await client.get("/readyz")).status_code == 200:
+async def ready(client, profile: str | None = None, seconds: float = 20) -> None:
+    """Wait until the encoder is loaded, and its profile is as far as ``profile`` says."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        answer = await client.get("/readyz")
+        if answer.status_code == 200 and profile in (None, answer.json()["encoder"]["profile"]):
             return
+        await asyncio.sleep(0.002)
     raise AssertionError("never ready")

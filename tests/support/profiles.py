@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.core.latency.profile import SCHEMA_VERSION, Fidelity, MachineState, Profile
-from app.core.latency.profile_entry import ProfileEntry, StateEntry
+from app.core.latency.profile import (
+    SCHEMA_VERSION,
+    Fidelity,
+    MachineState,
+    Profile,
+    ProfileEntry,
+    StateEntry,
+)
 from app.core.latency.timings import Samples, Warmup
 from app.core.plan.config import make_config
 from app.core.plan.families import DEFAULT_FAMILY, family_named

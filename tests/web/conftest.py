@@ -18,7 +18,7 @@ from playwright.sync_api import (
 from support.profiles import entry, profile
 from support.server import serving, wait_for
 
-from app.core.latency.profile_file import save_profile
+from app.profiles import save_profile
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 

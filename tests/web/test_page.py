@@ -1,4 +1,4 @@
-"""The page at ``/`` in a real browser: see docs/page.md for what it promises."""
+"""The page at ``/`` in a real browser: see docs/decisions/page.md for what it promises."""
 
 import re
 import shutil

@@ -1,1 +1,1 @@
-"""One file for each command."""
+"""Hold one command a file."""

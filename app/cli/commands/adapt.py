@@ -1,4 +1,4 @@
-"""``adapt``: from a latency or token budget to the image that keeps it and loses least."""
+"""Define ``adapt``: make the image that meets a latency or token budget and loses least."""
 
 from __future__ import annotations
 
@@ -8,93 +8,74 @@ from typing import Annotated
 
 import typer
 
-from app.cli.arguments import (
-    CropSizeOption,
-    DryRunOption,
-    ForceOption,
-    FormatOption,
-    ImageArgument,
-    JsonOption,
-    MarginsOption,
-    MaxCropsOption,
-    ModelOption,
-    OutOption,
-    ProfileOption,
-    QualityOption,
-    ResampleOption,
-)
-from app.cli.files import check_output, default_output, suffix_format, write_output
+from app import options
 from app.cli.inputs import (
     NO_PROFILE,
-    effective_config,
     named_or_saved,
     read_bytes,
     read_settings,
 )
+from app.cli.options import (
+    Configuration,
+    ImageArgument,
+    JsonOption,
+    MadeImage,
+    ProfileOption,
+    grouped,
+)
+from app.cli.outputs import output_of, output_path, write_output
+from app.core.adaptation import Wish
 from app.core.control.budget import Budget, Strategy
 from app.core.control.resizing import Upscale
 from app.core.latency.predictions import Predictions
 from app.core.latency.prefill import asked_prefill
 from app.core.plan.config import CropConfig
-from app.imaging.adapt import Output, Wish, adapt_file
+from app.imaging.adapt import adapt_file
 from app.notation import parse_modes
 from app.settings import Settings
 
 
+@grouped
 def adapt(
     file: ImageArgument,
     latency_budget_ms: Annotated[
         float | None,
-        typer.Option(min=0, metavar="MS", help="Most ms for the vision tokens (and prefill)."),
+        typer.Option(min=0, metavar="MS", help=options.LATENCY_BUDGET_MS),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, metavar="T", help="Most prompt tokens of the image.")
+        int | None, typer.Option(min=1, metavar="T", help=options.MAX_TOKENS)
     ] = None,
-    percentile: Annotated[
-        float, typer.Option(metavar="P", help="Of the latency that is predicted.")
-    ] = 95,
+    percentile: Annotated[float, typer.Option(metavar="P", help=options.PERCENTILE)] = 95,
     quality_threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, metavar="SSIM", help="Least SSIM of an image that is made."),
+        typer.Option(min=0, max=1, metavar="SSIM", help=options.QUALITY_THRESHOLD),
     ] = None,
-    modes: Annotated[
-        str, typer.Option(metavar="MODES", help="Ways to resize: of fit, pad, crop, stretch.")
-    ] = "fit,pad",
+    modes: Annotated[str, typer.Option(metavar="MODES", help=options.MODES)] = "fit,pad",
     strategy: Annotated[
         Strategy,
-        typer.Option(
-            help="`best`: resize, or limit the model's max_crops. `resize`, `max_crops`: only the "
-            "one. `hybrid`: a limit that every image keeps the budget under, and resize within it."
-        ),
+        typer.Option(help=options.STRATEGY),
     ] = "best",
-    upscale: Annotated[Upscale, typer.Option(help="`allow`: may enlarge.")] = "never",
+    upscale: Annotated[Upscale, typer.Option(help=options.ADAPT_UPSCALE)] = "never",
     prefill_ms_per_token: Annotated[
         float | None,
-        typer.Option(metavar="MS", help="The language model's prefill; see `prefill`."),
+        typer.Option(metavar="MS", help=options.PREFILL_MS_PER_TOKEN),
     ] = None,
     prefill_base_ms: Annotated[
-        float | None, typer.Option(metavar="MS", help="What prefill takes besides.")
+        float | None, typer.Option(metavar="MS", help=options.PREFILL_BASE_MS)
     ] = None,
-    form: FormatOption = None,
-    quality: QualityOption = None,
-    resample: ResampleOption = "lanczos",
-    out: OutOption = None,
-    force: ForceOption = False,
-    dry_run: DryRunOption = False,
-    model: ModelOption = None,
-    max_crops: MaxCropsOption = None,
-    overlap_margins: MarginsOption = None,
-    crop_size_px: CropSizeOption = None,
+    *,
+    made: MadeImage,
+    configuration: Configuration,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the image that keeps a latency or token budget and loses least of the picture."""
-    from app.cli.output import console, print_json
-    from app.cli.tables.adapt import print_adaptation
+    """Make the image that meets a latency or token budget and loses least of the picture."""
+    from app.cli.tables.resize_table import print_adaptation
+    from app.cli.terminal import console, print_json
     from app.schemas.adapt import AdaptAnswer
 
     settings = read_settings()
-    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    config = configuration.effective(settings)
     wish = Wish(
         budget=Budget(latency_budget_ms, max_tokens, percentile),
         strategy=strategy,
@@ -104,24 +85,22 @@ def adapt(
         prefill=asked_prefill(prefill_ms_per_token, prefill_base_ms, settings.prefill),
     )
     known = _known(config, settings, profile, wish.budget)
-    output = Output(form or suffix_format(out), quality, resample)
     adapted = adapt_file(
         read_bytes(file, settings),
         config,
         wish,
         known.latency,
-        output,
+        output_of(made),
         max_pixels=settings.max_pixels,
         measure_all=True,
-        make=not dry_run,
+        make=not made.dry_run,
     )
     written = None
     if adapted.data is not None:
         grid = adapted.adaptation.chosen.candidate.plan.grid
-        written = out or default_output(file, grid, adapted.form)
-        check_output(written, adapted.form, source=file, force=force)
-        write_output(written, adapted.data, force=force)
-    answer = AdaptAnswer.of(adapted, wish, known, datetime.now(UTC))
+        written = output_path(file, grid, adapted.form, made)
+        write_output(written, adapted.data, force=made.force)
+    answer = AdaptAnswer.of(adapted.adaptation, adapted.quality, wish, known, datetime.now(UTC))
     if as_json:
         print_json(answer)
     else:
@@ -131,7 +110,7 @@ def adapt(
 def _known(
     config: CropConfig, settings: Settings, profile: Path | None, budget: Budget
 ) -> Predictions:
-    """A budget of tokens alone needs no latency, nor the wait for what finds the saved profile."""
+    """Find the predictions; a budget of tokens alone needs none, and saves the import of torch."""
     if budget.latency_ms is None and profile is None and settings.profile is None:
         return Predictions(None, NO_PROFILE)
     return named_or_saved(profile, config, settings)

@@ -1,4 +1,4 @@
-"""``experiment``: what the crops of a set of images cost, and where they overlap."""
+"""Define ``experiment``: analyse the crops of a set of images."""
 
 from __future__ import annotations
 
@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.arguments import (
-    CropSizeOption,
-    MarginsOption,
-    MaxCropsOption,
-    ModelOption,
-    ProfileOption,
-)
-from app.cli.dataset_arguments import DatasetArgument, FileJsonOption, ImagesOption, SplitOption
-from app.cli.inputs import NO_PROFILE, effective_config, read_profile, read_settings
+from app.cli.inputs import NO_PROFILE, read_profile, read_settings
+from app.cli.options import Configuration, FileJsonOption, ImageSet, ProfileOption, grouped
 from app.cli.problems import PARTLY
 from app.core.latency.model import LatencyModel
 from app.core.latency.predictions import Predictions
@@ -27,17 +20,16 @@ if TYPE_CHECKING:
     from app.report.experiment import Experiment
 
 
+@grouped
 def experiment(
-    dataset: DatasetArgument,
-    split: SplitOption = None,
-    images: ImagesOption = None,
+    source: ImageSet,
     exp2: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="A profiling, as `profile` writes it: images are then chosen of its.",
+            help="A timing file, as `profile` writes it; images are then chosen among its rows.",
         ),
     ] = None,
     num_images: Annotated[
@@ -60,25 +52,22 @@ def experiment(
         int | None,
         typer.Option(min=1, metavar="N", help="Processes that draw; by default one a core."),
     ] = None,
-    model: ModelOption = None,
-    max_crops: MaxCropsOption = None,
-    overlap_margins: MarginsOption = None,
-    crop_size_px: CropSizeOption = None,
+    *,
+    configuration: Configuration,
     profile: ProfileOption = None,
     as_json: FileJsonOption = False,
 ) -> None:
-    """Analyse the crops of a set of images: tilings, overlap, cost, and what would change them.
+    """Analyse the crops of a set of images: tilings, overlap, cost, and ways to change them.
 
     Writes a report (HTML), its figures (JSON) and pictures of some images. Exit code 3: all was
     written, but some images had to be skipped.
     """
-    from app.cli.output import console
-    from app.cli.skipped import print_skipped
-    from app.report.answer import to_json
+    from app.cli.terminal import console, print_skipped
     from app.report.crop_overlap import JSON_FILE, CropOverlapAnalysis
+    from app.report.experiment import to_json
 
     settings = read_settings()
-    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    config = configuration.effective(settings)
     earlier = out / JSON_FILE
     if earlier.exists() and not force:
         raise typer.BadParameter(
@@ -99,13 +88,13 @@ def experiment(
     )
     try:
         found = analysis.run(
-            dataset,
-            split,
+            source.dataset,
+            source.split,
             exp2,
             num_images,
             target_max_crops,
             crops,
-            images=images,
+            images=source.images,
         )
     except OSError as error:
         raise typer.BadParameter(
@@ -121,9 +110,9 @@ def experiment(
 
 
 def _print(shown: Console, found: Experiment, folder: Path) -> None:
-    """The findings, which images were looked at, and where everything is."""
-    from app.cli.output import printable
-    from app.cli.tables.plan import columns, heading
+    """Print the findings, the examined images, and the place of the report."""
+    from app.cli.tables.plan_table import columns, heading
+    from app.cli.terminal import printable
     from app.report.crop_overlap import REPORT_FILE
     from app.report.findings import findings
     from app.schemas.plan import ConfigAnswer

@@ -1,4 +1,4 @@
-"""``lut``: from a number of crops to the size, the tokens and the latency they cost."""
+"""Define ``lut``: print the table from crops to size, tokens and latency."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.arguments import (
-    CropSizeOption,
+from app.cli.inputs import given_latency, read_profile, read_settings
+from app.cli.options import (
+    Configuration,
     JsonOption,
-    MarginsOption,
-    MaxCropsOption,
-    ModelOption,
     ProfileOption,
+    grouped,
     parse_aspect,
     parse_size,
 )
-from app.cli.inputs import effective_config, given_latency, read_profile, read_settings
 from app.core.control.table import lookup_table
 from app.core.latency.profile import Profile
 from app.core.plan.config import CropConfig
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from app.schemas.resize import LutAnswer, LutOptionAnswer, LutRowAnswer
 
 
+@grouped
 def lut(
     size: Annotated[
         Size | None,
@@ -41,10 +40,8 @@ def lut(
     every: Annotated[
         bool, typer.Option("--all", help="List every tiling, not only the best of each count.")
     ] = False,
-    model: ModelOption = None,
-    max_crops: MaxCropsOption = None,
-    overlap_margins: MarginsOption = None,
-    crop_size_px: CropSizeOption = None,
+    *,
+    configuration: Configuration,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
     as_csv: Annotated[
@@ -52,15 +49,15 @@ def lut(
     ] = False,
 ) -> None:
     """Print the table from a number of crops to the size, tokens and latency they cost."""
-    from app.cli.output import console, print_json
-    from app.cli.tables.plan import heading
+    from app.cli.tables.plan_table import heading
+    from app.cli.terminal import console, print_json
 
     if size is not None and aspect is not None:
         raise typer.BadParameter("give --size or --aspect, not both", param_hint="--aspect")
     if as_json and as_csv:
         raise typer.BadParameter("give --json or --csv, not both", param_hint="--csv")
     settings = read_settings()
-    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    config = configuration.effective(settings)
     answer = _table(config, size, aspect, read_profile(profile, settings))
     if as_json:
         print_json(answer)
@@ -92,8 +89,8 @@ def _table(
 def _rich_table(
     answer: LutAnswer, size: Size | None, aspect: Size | None, every: bool, *, narrow: bool
 ) -> Table:
-    """``narrow`` leaves out what follows from the tiling, so that no column is cut."""
-    from app.cli.tables.plan import columns
+    """Make the table; a ``narrow`` one leaves out columns that follow from the tiling."""
+    from app.cli.tables.plan_table import columns
 
     about = f"a {size} image" if size else f"{aspect.width}:{aspect.height}" if aspect else "square"
     asked = size is not None or aspect is not None

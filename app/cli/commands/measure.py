@@ -1,4 +1,4 @@
-"""``measure``: how long this device takes, for each number of crops."""
+"""Define ``measure``: measure this device's latency for each number of crops."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from typing import Annotated
 
 import typer
 
-from app.cli.arguments import JsonOption, MarginsOption, ModelOption, parse_counts
-from app.cli.device_arguments import CheckpointOption, DeviceOption, DtypeOption, WarmupOption
-from app.cli.files import check_result
-from app.cli.inputs import effective_config, read_settings
+from app.cli.inputs import read_settings
+from app.cli.options import (
+    CheckpointOption,
+    Configuration,
+    DeviceOption,
+    DtypeOption,
+    JsonOption,
+    MarginsOption,
+    ModelOption,
+    WarmupOption,
+    parse_counts,
+)
+from app.cli.outputs import check_result, write_result
+from app.cli.terminal import console, print_json
 
 
 def measure(
@@ -43,17 +53,14 @@ def measure(
     ] = False,
     budget: Annotated[
         float | None,
-        typer.Option(metavar="S", min=0, help="Seconds that it may take; as many rounds as fit."),
+        typer.Option(metavar="S", min=0, help="Most seconds; the rounds that fit are run."),
     ] = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     checkpoint: CheckpointOption = None,
     resume: Annotated[
         bool,
-        typer.Option(
-            "--resume",
-            help="Keep every pass that is saved, and add the counts and passes that it lacks.",
-        ),
+        typer.Option("--resume", help="Add the missing counts and passes to the saved profile."),
     ] = False,
     output: Annotated[
         Path | None,
@@ -73,28 +80,27 @@ def measure(
     overlap_margins: MarginsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure vision-token latency on this device, and save it as the profile that is used here.
+    """Measure the vision-token latency of this device; saves the device profile.
 
-    Without a checkpoint the weights are random: the latency is the real one, features would not be.
+    Without a checkpoint the weights are random: the latency is real, the features are not.
     """
     if compare is not None:
-        _compare(ctx, compare, as_json=as_json)
+        _check_alone(ctx)
+        _compare(compare, as_json=as_json)
         return
     wanted = parse_counts(counts) if counts else None
     settings = read_settings(device=device, dtype=dtype)
-    config = effective_config(settings, model, None, overlap_margins, None)
+    config = Configuration(model, None, overlap_margins).effective(settings)
     if output is not None:
         check_result(output, force=force, option="--output")
     # Late: torch takes seconds to import.
-    from app.cli.latency import checkpoint_for
-    from app.cli.measuring import Request, run
-    from app.cli.output import console, print_json
-    from app.cli.tables.profile import print_profile
+    from app.cli import measuring
+    from app.cli.encoder import checkpoint_for
+    from app.cli.tables.profile_table import print_profile
     from app.core.latency.profile_file import profile_to_json
-    from app.report.writing import write_whole
     from app.schemas.profile import ProfileAnswer
 
-    request = Request(
+    asked = measuring.Measurement(
         family=config.family,
         overlap_margins=config.overlap_margins if overlap_margins else None,
         counts=wanted,
@@ -106,33 +112,48 @@ def measure(
         checkpoint=checkpoint or checkpoint_for(config.family, settings),
         resume=resume,
     )
-    profile, saved = run(request, settings)
+    profile, saved = measuring.measure(asked, settings)
     if output is not None:
-        try:
-            write_whole(output, profile_to_json(profile))
-        except OSError as error:
-            raise typer.BadParameter(
-                f"{output} cannot be written: {error.strerror}", param_hint="--output"
-            ) from None
+        write_result(output, profile_to_json(profile), option="--output")
     if as_json:
         print_json(ProfileAnswer.of(profile))
     else:
         print_profile(console(), ProfileAnswer.of(profile), [f for f in (saved, output) if f])
 
 
-def _compare(ctx: typer.Context, files: tuple[Path, Path], *, as_json: bool) -> None:
-    """Compare, unless something else was asked for, too, which would change nothing."""
+def _check_alone(ctx: typer.Context) -> None:
+    """Refuse options of a measurement beside ``--compare``; they would change nothing."""
     given = {name for name in ctx.params if _was_given(ctx, name)} - {"compare", "as_json"}
     if given:
         surplus = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given))
         raise typer.BadParameter(
             f"{surplus}: of no use where two profiles are compared", param_hint="--compare"
         )
-    from app.cli.comparing import compare
-
-    compare(files, as_json=as_json)
 
 
 def _was_given(ctx: typer.Context, name: str) -> bool:
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
+
+
+def _compare(files: tuple[Path, Path], *, as_json: bool) -> None:
+    """Compare the profile in the first file with the profile in the second.
+
+    Raises:
+        InvalidProfile: a file is no profile; the error names the file.
+        typer.BadParameter: the profiles have no number of crops in common.
+    """
+    from app.cli.tables.comparison_table import print_comparison
+    from app.core.latency.comparison import compare_profiles
+    from app.profiles import load_profile
+    from app.schemas.comparison import ProfileComparisonAnswer
+
+    a, b = (load_profile(file) for file in files)
+    answer = ProfileComparisonAnswer.of(compare_profiles(a, b))
+    if not answer.counts:
+        told = "no number of crops was measured in both profiles"
+        raise typer.BadParameter(told, param_hint="--compare")
+    if as_json:
+        print_json(answer)
+    else:
+        print_comparison(console(), answer, files)

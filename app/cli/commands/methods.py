@@ -1,4 +1,4 @@
-"""``methods``: the four ways to change what an image costs, side by side."""
+"""Define ``methods``: compare the four ways to change the cost of an image."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.arguments import (
-    CropSizeOption,
-    JsonOption,
-    MarginsOption,
-    MaxCropsOption,
-    ModelOption,
-    ProfileOption,
-    parse_size,
-)
-from app.cli.inputs import effective_config, given_latency, read_profile, read_settings
+from app.cli.inputs import given_latency, read_profile, read_settings
+from app.cli.options import Configuration, JsonOption, ProfileOption, SizeArgument, grouped
 from app.core.control.methods import compare_methods
-from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 
 if TYPE_CHECKING:
@@ -28,10 +19,9 @@ if TYPE_CHECKING:
     from app.schemas.methods import MethodRowAnswer, MethodsAnswer
 
 
+@grouped
 def methods(
-    size: Annotated[
-        Size, typer.Argument(metavar="WIDTHxHEIGHT", parser=parse_size, help="Size in px.")
-    ],
+    size: SizeArgument,
     target_crops: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Mark each method's best of at most N grid crops."),
@@ -40,20 +30,18 @@ def methods(
         int | None,
         typer.Option(min=1, metavar="T", help="Mark each method's best of at most T tokens."),
     ] = None,
-    model: ModelOption = None,
-    max_crops: MaxCropsOption = None,
-    overlap_margins: MarginsOption = None,
-    crop_size_px: CropSizeOption = None,
+    *,
+    configuration: Configuration,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare the four ways to change what a size costs: crops, resizing, margins, crop side."""
-    from app.cli.output import console, print_json
-    from app.cli.tables.plan import facts, heading
+    from app.cli.tables.plan_table import facts, heading
+    from app.cli.terminal import console, print_json
     from app.schemas.methods import MethodsAnswer
 
     settings = read_settings()
-    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    config = configuration.effective(settings)
     comparison = compare_methods(
         make_plan(size, config), target_crops=target_crops, target_tokens=target_tokens
     )
@@ -71,8 +59,8 @@ def methods(
 
 
 def _table(answer: MethodsAnswer, *, timed: bool, wide: bool) -> Table:
-    """A row a setting; only a ``wide`` terminal has room for all that follows from one."""
-    from app.cli.tables.plan import columns
+    """List one setting a row; only a ``wide`` terminal has room for all columns."""
+    from app.cli.tables.plan_table import columns
 
     table = columns(
         f"Four ways to another cost for a {answer.image.width}x{answer.image.height} image",

@@ -1,4 +1,4 @@
-"""``overlay``: a picture of an image's crops, or of a size's."""
+"""Define ``overlay``: draw the crops of an image or of a size."""
 
 from __future__ import annotations
 
@@ -7,16 +7,10 @@ from typing import Annotated
 
 import typer
 
-from app.cli.arguments import (
-    CropSizeOption,
-    ForceOption,
-    MarginsOption,
-    MaxCropsOption,
-    ModelOption,
-    parse_size,
-)
-from app.cli.files import check_output, drawing_format, write_output
-from app.cli.inputs import effective_config, read_bytes, read_settings
+from app import options
+from app.cli.inputs import read_bytes, read_settings
+from app.cli.options import Configuration, ForceOption, grouped, parse_size
+from app.cli.outputs import check_output, drawing_format, write_output
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan, make_plan
 from app.imaging.pictures import (
@@ -31,6 +25,7 @@ from app.imaging.pictures import (
 )
 
 
+@grouped
 def overlay(
     source: Annotated[
         str,
@@ -41,10 +36,7 @@ def overlay(
     ],
     kind: Annotated[
         Kind,
-        typer.Option(
-            help="`crops`: boundaries on the image. `comparison`: beside it the crops and their "
-            "tokens. `statistics`: overlap in figures. `coverage`: overlap as a map."
-        ),
+        typer.Option(help=options.PICTURE_KIND),
     ] = "crops",
     out: Annotated[
         Path | None,
@@ -68,14 +60,12 @@ def overlay(
         ),
     ] = DEFAULT_SIDE_PX,
     force: ForceOption = False,
-    model: ModelOption = None,
-    max_crops: MaxCropsOption = None,
-    overlap_margins: MarginsOption = None,
-    crop_size_px: CropSizeOption = None,
+    *,
+    configuration: Configuration,
 ) -> None:
     """Draw the crops of an image, or of a size: boundaries, tokens, overlap."""
     settings = read_settings()
-    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    config = configuration.effective(settings)
     check_side(side_px)
     made = form or drawing_format(out) or "png"
     file = Path(source)
@@ -111,7 +101,7 @@ def _size_of(source: str) -> Size:
 
 
 def _say(plan: CropPlan, written: Path) -> None:
-    from app.cli.output import console
+    from app.cli.terminal import console
 
     console().print(
         f"{written}  {plan.grid}: {plan.total_crops} crops with the global one, "

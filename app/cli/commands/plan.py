@@ -1,52 +1,46 @@
-"""``plan`` and ``analyze``: what an image costs."""
+"""Define ``plan`` and ``analyze``: plan a size or an image file."""
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Literal
 
 import typer
 
-from app.cli.arguments import (
-    CropSizeOption,
-    ImageArgument,
-    JsonOption,
-    MarginsOption,
-    MaxCropsOption,
-    ModelOption,
-    ProfileOption,
-    parse_size,
-)
 from app.cli.inputs import (
-    effective_config,
     given_latency,
     named_or_saved,
-    read_image,
+    read_bytes,
     read_profile,
     read_settings,
 )
+from app.cli.options import (
+    Configuration,
+    ImageArgument,
+    JsonOption,
+    ProfileOption,
+    SizeArgument,
+    grouped,
+)
 from app.core.latency.latency import Latency
-from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 
 
+@grouped
 def plan(
-    size: Annotated[
-        Size, typer.Argument(metavar="WIDTHxHEIGHT", parser=parse_size, help="Size in px.")
-    ],
-    model: ModelOption = None,
-    max_crops: MaxCropsOption = None,
-    overlap_margins: MarginsOption = None,
-    crop_size_px: CropSizeOption = None,
+    size: SizeArgument,
+    *,
+    configuration: Configuration,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Plan a size: tiling, crops, tokens, overlap, and what else could be had."""
-    from app.cli.output import console, print_json
-    from app.cli.tables.plan import print_plan
+    """Plan a size: tiling, crops, tokens, overlap, and alternatives."""
+    from app.cli.tables.plan_table import print_plan
+    from app.cli.terminal import console, print_json
     from app.schemas.plan import PlanAnswer
 
     settings = read_settings()
-    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
+    config = configuration.effective(settings)
     planned = make_plan(size, config)
     answer = PlanAnswer.of(planned, given_latency(read_profile(profile, settings), planned))
     if as_json:
@@ -55,6 +49,7 @@ def plan(
         print_plan(console(), answer)
 
 
+@grouped
 def analyze(
     file: ImageArgument,
     latency: Annotated[
@@ -72,16 +67,15 @@ def analyze(
             help="Passes to measure; by default 3. Only with --latency measure.",
         ),
     ] = None,
-    model: ModelOption = None,
-    max_crops: MaxCropsOption = None,
-    overlap_margins: MarginsOption = None,
-    crop_size_px: CropSizeOption = None,
+    *,
+    configuration: Configuration,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Plan an image file, and say what its vision tokens take on this device."""
-    from app.cli.output import console, print_json
-    from app.cli.tables.plan import print_plan
+    """Plan an image file, and give the latency of its vision tokens on this device."""
+    from app.cli.tables.plan_table import print_plan
+    from app.cli.terminal import console, print_json
+    from app.imaging.read.decode import decode
     from app.schemas.latency import StagesMs
     from app.schemas.plan import PlanAnswer
 
@@ -94,20 +88,23 @@ def analyze(
             f"needs --latency profile, but latency is {latency}", param_hint="--profile"
         )
     settings = read_settings()
-    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
-    image = read_image(file, settings)
-    planned = make_plan(image.picture.size, config)
-    stages = StagesMs(decode=image.decode_ms)
+    config = configuration.effective(settings)
+    data = read_bytes(file, settings)
+    started = time.perf_counter()
+    picture = decode(data, max_pixels=settings.max_pixels)
+    decode_ms = (time.perf_counter() - started) * 1e3
+    planned = make_plan(picture.size, config)
+    stages = StagesMs(decode=decode_ms)
     if latency == "none":
         known = Latency("none", "not asked for")
     elif latency == "profile":
         known = named_or_saved(profile, config, settings).latency(planned)
     else:
-        from app.cli.latency import measured_latency  # needs torch, which takes seconds to import
+        from app.cli.encoder import measured_latency  # late: torch takes seconds to import
 
-        known, spent = measured_latency(image.picture, planned, settings, repeats)
-        stages = StagesMs.before_passes(image.decode_ms, spent)
-    answer = PlanAnswer.of(planned, known, facts=image.picture.facts, stages_ms=stages)
+        known, spent = measured_latency(picture, planned, settings, repeats)
+        stages = StagesMs.before_passes(decode_ms, spent)
+    answer = PlanAnswer.of(planned, known, facts=picture.facts, stages_ms=stages)
     if as_json:
         print_json(answer)
     else:

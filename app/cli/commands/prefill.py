@@ -1,18 +1,28 @@
-"""``prefill``: what a prompt token costs on a language model's server."""
+"""Define ``prefill``: measure the cost of a prompt token on a language model's server."""
 
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.tables.plan_table import columns
+from app.cli.tables.profile_table import interval, milliseconds
+from app.cli.terminal import console, print_json
+
+if TYPE_CHECKING:
+    from app.schemas.prefill import PrefillAnswer
 
 DEFAULT_TOKENS = "256,512,1024,1536,2048"
-"""Images cost Molmo about 300 to 1,500 tokens; prompts must be on both sides of that."""
+"""Send prompts on both sides of Molmo's cost of an image: about 300 to 1,500 tokens."""
 
 
 def parse_lengths(text: str) -> tuple[int, ...]:
-    """``64,256`` as prompts of 64 and of 256 tokens."""
+    """Read ``64,256`` as prompts of 64 and of 256 tokens."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) <= 7 for part in parts):
         raise typer.BadParameter(
@@ -55,15 +65,13 @@ def prefill(
         bool, typer.Option("--json", help="Print JSON with every point; errors too, on stderr.")
     ] = False,
 ) -> None:
-    """Measure what each prompt token adds to the first token's time, on a server you run.
+    """Measure the time that each prompt token adds to the first token, on a server you run.
 
     Sends prompts of several lengths, one at a time, in shuffled rounds. The server should have
     nothing else to do. Prints the settings that add the cost to the service's answers.
     """
     lengths = parse_lengths(tokens)
-    # Late: the HTTP client and the schemas are nothing that other commands should wait for.
-    from app.cli.output import console, print_json
-    from app.cli.tables.prefill import print_prefill
+    # Late: other commands need neither the HTTP client nor the schemas.
     from app.prefill.measure import measure_prefill
     from app.prefill.server import FirstToken, ModelServer
     from app.schemas.prefill import PrefillAnswer
@@ -91,11 +99,11 @@ def prefill(
     if as_json:
         print_json(answer)
     else:
-        print_prefill(console(), answer)
+        _print(console(), answer)
 
 
 def _key(variable: str | None) -> str | None:
-    """The key in an environment variable. What was typed is not repeated: it may be the key."""
+    """Read the key from an environment variable; never print the name, which may be the key."""
     if variable is None:
         return None
     key = os.environ.get(variable, "").strip()
@@ -113,3 +121,50 @@ def _only_model(models: list[str]) -> str:
         return models[0]
     known = f"the server has {', '.join(models)}" if models else "the server names none"
     raise typer.BadParameter(f"say which model; {known}", param_hint="--model")
+
+
+def _print(out: Console, answer: PrefillAnswer) -> None:
+    """Print the measured lengths, the fitted line, the doubts, and the settings."""
+    out.print(Text.assemble((answer.model, "bold"), f" at {answer.url}{answer.path}"))
+    out.print()
+    out.print(_lengths(answer))
+    out.print()
+    out.print(_line(answer))
+    if answer.doubt is not None:
+        out.print(f"in doubt: {answer.doubt}", style="yellow")
+    if answer.cached_tokens:
+        out.print(
+            f"the server had up to {answer.cached_tokens:,} tokens of a prompt in its cache "
+            "(its chat template, if any); they cost nothing and are counted all the same",
+            style="yellow",
+        )
+    out.print()
+    for name, value in answer.settings.items():
+        out.print(f"export {name}={value}", style="bold green", soft_wrap=True)
+
+
+def _lengths(answer: PrefillAnswer) -> Table:
+    table = columns(
+        "Time to the first token, ms", *("Prompt\ntokens>", "p50>", "95 %>", "Line>", "Off>")
+    )
+    for one in answer.lengths:
+        table.add_row(
+            f"{one.tokens:,.0f}",
+            milliseconds(one.ms.p50),
+            interval(one.ms),
+            milliseconds(one.line_ms),
+            f"{one.off:+.1%}",
+        )
+    return table
+
+
+def _line(answer: PrefillAnswer) -> str:
+    return (
+        f"{answer.ms_per_token:.4g} ms a token{_within(answer.ms_per_token_interval)} and "
+        f"{answer.base_ms:.4g} ms besides{_within(answer.base_ms_interval)}; R² {answer.r2:.4f}; a "
+        f"length left out of the fit is missed by {answer.leave_one_out:.1%} at most"
+    )
+
+
+def _within(limits: tuple[float, float] | None) -> str:
+    return "" if limits is None else f" ({limits[0]:.4g} to {limits[1]:.4g})"

@@ -1,29 +1,39 @@
-"""``profile``: what each component takes, over the images of a folder."""
+"""Define ``profile``: time each component over a set of images."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.cli.arguments import MarginsOption, MaxCropsOption, ModelOption
-from app.cli.dataset_arguments import DatasetArgument, FileJsonOption, ImagesOption, SplitOption
-from app.cli.device_arguments import CheckpointOption, DeviceOption, DtypeOption, WarmupOption
-from app.cli.files import check_result
-from app.cli.inputs import effective_config, read_settings
+from app.cli.inputs import read_settings
+from app.cli.options import (
+    CheckpointOption,
+    Configuration,
+    DeviceOption,
+    DtypeOption,
+    FileJsonOption,
+    ImageSet,
+    MarginsOption,
+    MaxCropsOption,
+    ModelOption,
+    WarmupOption,
+    grouped,
+)
+from app.cli.outputs import check_result, write_result
 from app.cli.problems import PARTLY
-from app.report.timing.profiling_file import PROFILING_FILE
+from app.report.timing.timing_file import TIMING_FILE
 
 
+@grouped
 def profile(
-    dataset: DatasetArgument,
-    split: SplitOption = None,
-    images: ImagesOption = None,
+    source: ImageSet,
     num_images: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Only so many, evenly over the crop counts; by default all."
+            min=1, metavar="N", help="At most N images, spread over the crop counts; else all."
         ),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Timed passes of each.")] = 5,
@@ -34,7 +44,7 @@ def profile(
             "--out",
             "-o",
             metavar="FOLDER|FILE",
-            help=f"Where {PROFILING_FILE}, or FILE.json, goes.",
+            help=f"Where {TIMING_FILE}, or FILE.json, goes.",
         ),
     ] = Path("results"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
@@ -46,34 +56,45 @@ def profile(
     overlap_margins: MarginsOption = None,
     as_json: FileJsonOption = False,
 ) -> None:
-    """Run the encoder over images and time its components: decode, preprocess, ViT, connector.
+    """Write a timing of each image: decode, preprocess, ViT, connector.
 
-    Exit code 3 where some images were skipped. Without a checkpoint the weights are random: the
-    times are the real ones.
+    Exit code 3: some images were skipped. Without a checkpoint the weights are random and the times
+    are real.
     """
     settings = read_settings(device=device, dtype=dtype)
-    config = effective_config(settings, model, max_crops, overlap_margins, None)
-    file = out if out.suffix.lower() == ".json" and not out.is_dir() else out / PROFILING_FILE
+    config = Configuration(model, max_crops, overlap_margins).effective(settings)
+    file = out if out.suffix.lower() == ".json" and not out.is_dir() else out / TIMING_FILE
     check_result(file, force=force)
     # Late: torch takes seconds to import.
-    from app.cli.profiling import Request, read_images, run
-    from app.cli.skipped import print_skipped
-    from app.cli.tables.timing import print_components
-    from app.report.writing import write_whole
+    from app.cli.measuring import time_images
+    from app.cli.tables.timing_table import print_components
+    from app.cli.terminal import console, print_skipped
+    from app.report.dataset.images import open_dataset
+    from app.report.progress import bars
 
-    found = read_images(dataset, split, images, settings)
-    request = Request(found, config, num_images, repeats, warmup, checkpoint)
-    done = run(request, settings)
-    try:
-        write_whole(file, done.json)
-    except OSError as error:
-        raise typer.BadParameter(
-            f"{file} cannot be written: {error.strerror}", param_hint="--out"
-        ) from None
-    print_skipped(done.profiling.skipped)
+    with bars(console(stderr=True)) as progress:
+        dataset = open_dataset(
+            source.dataset,
+            source.split,
+            images=source.images,
+            max_pixels=settings.max_pixels,
+            progress=partial(progress, "reading sizes"),
+        )
+    timed = time_images(
+        dataset,
+        config,
+        settings,
+        num_images=num_images,
+        repeats=repeats,
+        warmup_s=warmup,
+        checkpoint=checkpoint,
+    )
+    write_result(file, timed.json)
+    skipped = timed.timing.skipped
+    print_skipped(skipped)
     if as_json:
-        typer.echo(done.json, nl=False)
+        typer.echo(timed.json, nl=False)
     else:
-        print_components(done, file)
-    if done.profiling.skipped:
+        print_components(timed, file)
+    if skipped:
         raise typer.Exit(PARTLY)

@@ -1,142 +1,82 @@
-"""``resize``: the image that gives exactly what is asked for."""
+"""Define ``resize``: make the image with exactly the wanted crops or tokens."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from app.cli.arguments import (
-    CropSizeOption,
-    DryRunOption,
-    ForceOption,
-    FormatOption,
+from app import options
+from app.cli.inputs import given_latency, read_bytes, read_profile, read_settings
+from app.cli.options import (
+    Configuration,
     ImageArgument,
     JsonOption,
-    MarginsOption,
-    MaxCropsOption,
-    ModelOption,
-    OutOption,
+    MadeImage,
     ProfileOption,
-    QualityOption,
-    ResampleOption,
+    grouped,
     parse_grid,
 )
-from app.cli.files import check_output, default_output, suffix_format, write_output
-from app.cli.inputs import (
-    effective_config,
-    given_latency,
-    read_bytes,
-    read_profile,
-    read_settings,
-)
-from app.core.control.resizing import ResizeMode, Resizing, Target, Upscale, decide_resize
+from app.cli.outputs import output_of, output_path, write_output
+from app.core.control.resizing import ResizeMode, Target, Upscale
 from app.core.errors import CollapsedImage
-from app.core.latency.profile import Profile
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import CropPlan, make_plan
 from app.imaging.read.header import look
-from app.imaging.write.make import check_result, make_file, may_stay
-from app.imaging.write.render import output_format, output_quality
-
-if TYPE_CHECKING:
-    from app.schemas.resize import ResizeAnswer
+from app.imaging.resize import ResizeWish, resize_file
 
 
+@grouped
 def resize(
     file: ImageArgument,
     target_crops: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Grid crops, exactly.")
+        int | None, typer.Option(min=1, metavar="N", help=options.TARGET_CROPS)
     ] = None,
     target_tokens: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="T", help="The plan with most prompt tokens not above this."),
+        int | None, typer.Option(min=1, metavar="T", help=options.TARGET_TOKENS)
     ] = None,
     tiling: Annotated[
         Grid | None,
-        typer.Option(metavar="ROWSxCOLS", parser=parse_grid, help="This tiling, exactly."),
+        typer.Option(metavar="ROWSxCOLS", parser=parse_grid, help=options.TILING),
     ] = None,
-    mode: Annotated[
-        ResizeMode,
-        typer.Option(
-            help="`fit`: keep the aspect. `pad`: black around it. `crop`: cut the rest. `stretch`: "
-            "lose the aspect. `auto`: leave it alone if it will do, else fit, else pad."
-        ),
-    ] = "auto",
-    upscale: Annotated[Upscale, typer.Option(help="`never`: no pixel is enlarged.")] = "allow",
-    form: FormatOption = None,
-    quality: QualityOption = None,
-    resample: ResampleOption = "lanczos",
-    out: OutOption = None,
-    force: ForceOption = False,
-    dry_run: DryRunOption = False,
-    model: ModelOption = None,
-    max_crops: MaxCropsOption = None,
-    overlap_margins: MarginsOption = None,
-    crop_size_px: CropSizeOption = None,
+    mode: Annotated[ResizeMode, typer.Option(help=options.RESIZE_MODE)] = "auto",
+    upscale: Annotated[Upscale, typer.Option(help=options.RESIZE_UPSCALE)] = "allow",
+    *,
+    made: MadeImage,
+    configuration: Configuration,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Resize an image file to exactly a number of crops or tokens, or say what can be reached."""
-    from app.cli.output import console, print_json
-    from app.cli.tables.resize import print_resize
+    """Resize an image file to exactly a number of crops or tokens, or list the reachable ones."""
+    from app.cli.tables.resize_table import print_resize
+    from app.cli.terminal import console, print_json
+    from app.schemas.resize import ResizeAnswer
 
     if target_crops is None and target_tokens is None and tiling is None:
         raise typer.BadParameter("give one", param_hint="--target-crops, --target-tokens, --tiling")
     settings = read_settings()
-    config = effective_config(settings, model, max_crops, overlap_margins, crop_size_px)
-    timings = read_profile(profile, settings)
+    config = configuration.effective(settings)
+    named = read_profile(profile, settings)
     data = read_bytes(file, settings)
-    facts = look(data, max_pixels=settings.max_pixels)
-    asked = form or suffix_format(out)
-    resizing = decide_resize(
-        facts.size,
-        config,
-        Target(crops=target_crops, tokens=target_tokens, grid=tiling),
-        mode=mode,
-        upscale=upscale,
-        may_stay=may_stay(facts, asked, quality),
-    )
-    decision = resizing.decision
-    unchanged = decision.mode == "unchanged"
-    made = asked or output_format(facts.format)
-    check_result(decision, made, max_pixels=settings.max_pixels)
+    target = Target(crops=target_crops, tokens=target_tokens, grid=tiling)
+    wish = ResizeWish(target, mode, upscale, output_of(made))
+    limit = settings.max_pixels
+    resized = resize_file(data, config, wish, max_pixels=limit, make=not made.dry_run)
     written = None
-    if not dry_run:
-        form_out = facts.format if unchanged else made
-        written = out or default_output(file, decision.grid, form_out)
-        check_output(written, form_out, source=file, force=force)
-        made_file = make_file(
-            data,
-            facts,
-            decision,
-            config,
-            form=made,
-            quality=quality,
-            resample=resample,
-            max_pixels=settings.max_pixels,
-        )
-        write_output(written, made_file, force=force)
-    answer = _answer(
-        resizing, config, timings, None if unchanged else output_quality(made, quality)
-    )
+    if resized.data is not None:
+        written = output_path(file, resized.resizing.decision.grid, resized.form, made)
+        write_output(written, resized.data, force=made.force)
+    latency = given_latency(named, resized.plan)
+    answer = ResizeAnswer.of(resized.resizing, resized.plan, latency, resized.quality)
     if as_json:
         print_json(answer)
     else:
-        print_resize(console(), _before(facts.size, config), answer, written)
+        before = _plan_of(look(data, max_pixels=limit).size, config)
+        print_resize(console(), before, answer, written)
 
 
-def _answer(
-    resizing: Resizing, config: CropConfig, profile: Profile | None, quality: int | None
-) -> ResizeAnswer:
-    from app.schemas.resize import ResizeAnswer
-
-    plan = make_plan(resizing.decision.size, config)
-    return ResizeAnswer.of(resizing, plan, given_latency(profile, plan), quality)
-
-
-def _before(size: Size, config: CropConfig) -> CropPlan | None:
+def _plan_of(size: Size, config: CropConfig) -> CropPlan | None:
     try:
         return make_plan(size, config)
     except CollapsedImage:

@@ -1,4 +1,4 @@
-"""``serve``: run the HTTP service."""
+"""Define ``serve``: run the HTTP service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def serve(
         typer.Option(min=0, max=65535, help="Port; by default CROP_PLANNER_PORT, else 8000."),
     ] = None,
 ) -> None:
-    """Run the HTTP service until it is told to stop."""
+    """Run the HTTP service until a signal stops it."""
     settings = read_settings(host=host, port=port)
     from app import main  # late: it brings the web stack
 

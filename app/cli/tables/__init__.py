@@ -1,1 +1,1 @@
-"""Answers as tables in a terminal."""
+"""Print answers as tables in a terminal."""

@@ -1,67 +1,56 @@
-"""Where along a row of sizes the tiling can change, so that a search need not try every size.
+"""The sizes at which the tiling changes, along a side of an image and along an aspect.
 
-With h' and w' for the sides less the margins, and W for the window, a tiling is chosen by comparing
-``rows·W / h'`` and ``cols·W / w'`` with 1 and with each other. The choice is therefore constant
-between the sizes at which
-
-* a side crosses ``margin + count·W``, or h' or w' crosses 0, or
-* ``rows / h'`` crosses ``cols / w'`` for a grid that is itself a candidate: two candidates A and B
-  can only swap where a limiting side of one meets a limiting side of the other, and there
-  ``rows·cols ≤ max_crops`` (the limiting rows and cols fit into one candidate).
-
-These are places to look. What is found there is always confirmed by the tiling itself.
+Between two breakpoints nothing changes, so a search looks at each stretch once. The arithmetic is
+derived in docs/decisions/quick-plans.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
 
 from app.core.plan.config import CropConfig
-from app.core.plan.geometry import Size
-from app.core.plan.tiling import candidate_grids
+from app.core.plan.geometry import Grid, Size
+from app.core.plan.tiling import grids_by_aspect
 
-_EXACT_BELOW = 2**22
-"""Distinct scales of sides whose product with max_crops is below this stay distinct in float32."""
-
-
-def slack(longest_px: int, config: CropConfig) -> int:
-    """How many px around a real crossing float32 rounding can move the choice."""
-    return 1 if longest_px * config.max_crops < _EXACT_BELOW else 3
+LONGEST_SEARCHED_PX = 16_384
+"""The longest side that is searched. Larger sizes differ by less than any canvas can show."""
 
 
-def side_crossings(config: CropConfig) -> Iterator[int]:
-    """Sides, in px, from which on a whole count of windows no longer (or the margin just) fits."""
-    yield config.margin_px
-    for count in range(config.max_crops + 1):
-        yield config.margin_px + count * config.window_px + 1
+def side_breakpoints(fixed_px: int, *, fixed_is_height: bool, config: CropConfig) -> list[int]:
+    """List the px of one side from which on the tiling may be another, while the other is fixed.
+
+    The list rises. It is empty if the fixed side is below the margin.
+    """
+    margin, window = config.margin_px, config.window_px
+    inner = fixed_px - margin
+    if inner < 0:
+        return []
+    # While a candidate spans the image, every window of the free side makes another grid.
+    spanned = config.max_crops // (-(-inner // window) or 1) * window
+    places = [margin, *range(margin + 1, margin + spanned + 2, window)]
+    for cols, rows in grids_by_aspect(config.max_crops).aspects:
+        crossing = inner * cols // rows if fixed_is_height else inner * rows // cols
+        if crossing >= spanned:
+            # float32 moves a crossing by less than 1 px, for all sides up to MAX_SIDE_PX.
+            places += range(margin + crossing, margin + crossing + 3)
+    return sorted(places)
 
 
-def ratio_crossings(fixed_px: int, *, fixed_is_height: bool, config: CropConfig) -> Iterator[int]:
-    """Free sides, in px and rounded down, at which two candidates swap while one side is fixed."""
-    inner = fixed_px - config.margin_px
-    if inner <= 0:
-        return
-    for grid in candidate_grids(config.max_crops):
-        fixed, free = (grid.rows, grid.cols) if fixed_is_height else (grid.cols, grid.rows)
-        yield config.margin_px + free * inner // fixed
+class Run(NamedTuple):
+    """Sizes of an aspect that get one grid: longer sides from ``first`` to ``last`` px."""
 
-
-def around(crossings: Iterable[int], reach: int, low: int, high: int) -> list[int]:
-    """The integers within ``reach`` of a crossing and inside ``[low, high]``, ascending."""
-    return sorted(
-        {
-            side
-            for crossing in crossings
-            for side in range(max(low, crossing - reach), min(high, crossing + reach) + 1)
-        }
-    )
+    grid: Grid
+    first: int
+    last: int
 
 
 class AspectRow:
-    """All sizes of one aspect: for each longer side, the shorter one rounded to nearest.
+    """All sizes of one aspect: for each longer side, the shorter side rounded to nearest.
 
-    The longer side is the finer ruler; stepping along the shorter one would miss sizes (a 21:9
-    image gives 4 crops at 785x336 only).
+    The longer side is the finer ruler; steps along the shorter side would miss sizes (a 21:9 image
+    gives 4 crops at 785x336 only).
     """
 
     def __init__(self, image: Size) -> None:
@@ -70,73 +59,83 @@ class AspectRow:
         self.long_px = max(image.width, image.height)
         self.short_px = min(image.width, image.height)
 
+    def short(self, long_px: int) -> int:
+        """Return the shorter side of the size whose longer side is ``long_px``, halves up."""
+        return (2 * long_px * self.short_px + self.long_px) // (2 * self.long_px)
+
     def size(self, long_px: int) -> Size:
-        """The size whose longer side is ``long_px``."""
-        short = max(1, (2 * long_px * self.short_px + self.long_px) // (2 * self.long_px))
-        return Size(long_px, short) if self.landscape else Size(short, long_px)
+        """Return the size whose longer side is ``long_px``."""
+        short_px = self.short(long_px)
+        return Size(long_px, short_px) if self.landscape else Size(short_px, long_px)
 
-    def has(self, long_px: int) -> bool:
-        """Whether the shorter side does not round to 0, where no size keeps the aspect."""
-        return 2 * long_px * self.short_px >= self.long_px
+    def first_long(self, short_px: int) -> int:
+        """Return the least longer side whose shorter side is at least ``short_px``."""
+        return -(-(2 * short_px - 1) * self.long_px // (2 * self.short_px))
 
-    def may_collapse(self, config: CropConfig) -> bool:
-        """Whether the letterbox may scale a side of one of these sizes to 0 px.
+    def longest_inside(self, canvas: Size) -> int:
+        """Return the longer side of the largest size inside a canvas."""
+        long_px, short_px = canvas.width, canvas.height
+        if not self.landscape:
+            long_px, short_px = short_px, long_px
+        return min(long_px, self.first_long(short_px + 1) - 1)
 
-        That takes more than a crop's side to 1 px, and rounding the shorter side makes an aspect at
-        most half as long again.
+    def runs(self, longest_px: int, config: CropConfig) -> Iterator[Run]:
+        """Divide the sizes up to ``longest_px`` into runs of one grid, rising.
+
+        The runs begin where the shorter side is 1 px. Two neighbours may have the same grid.
         """
-        return self.long_px * 2 > self.short_px * config.crop_size_px
+        margin, window = config.margin_px, config.window_px
+        first = self.first_long(1)
+        last = min(self.first_long(margin) - 1, longest_px)
+        if first <= last:
+            yield Run(Grid(1, 1), first, last)  # the shorter side is below the margin
+            first = last + 1
+        while first <= longest_px:
+            long = -(-(first - margin) // window) or 1
+            short = -(-(self.short(first) - margin) // window) or 1
+            if long * short > config.max_crops:
+                yield from self._shrinking_runs(first, longest_px, config)
+                return
+            grid = Grid(short, long) if self.landscape else Grid(long, short)
+            outgrown = self.first_long(margin + short * window + 1)
+            last = min(margin + long * window, outgrown - 1, longest_px)
+            yield Run(grid, first, last)
+            first = last + 1
 
-    def places(self, longest_px: int, config: CropConfig) -> list[int]:
-        """Longer sides up to ``longest_px`` between which the tiling is constant.
+    def _shrinking_runs(self, first_px: int, longest_px: int, config: CropConfig) -> Iterator[Run]:
+        """Divide the sizes from ``first_px`` on, that no candidate spans: their aspect decides."""
+        margin, by_aspect = config.margin_px, grids_by_aspect(config.max_crops)
+        starts = {first_px}
+        for cols, rows in by_aspect.aspects:
+            a, b = (cols, rows) if self.landscape else (rows, cols)
+            if a >= b:  # as the longer side stays the longer one
+                places = self._crossing(a, b, margin)
+                starts.update(range(max(places.start, first_px), min(places.stop, longest_px + 1)))
+        for first, next_first in pairwise([*sorted(starts), longest_px + 1]):
+            long, short = first - margin, self.short(first) - margin
+            grid = by_aspect.grid(long, short) if self.landscape else by_aspect.grid(short, long)
+            yield Run(grid, first, next_first - 1)
 
-        And whether a size can be planned is, too: so all of them where one may collapse.
+    def _crossing(self, a: int, b: int, margin: int) -> range:
+        """Return the longer sides at which the sizes, less the margins, may cross the aspect a:b.
+
+        Compared are ``a·(short - margin)`` and ``b·(long - margin)``. As ``short = q·long ± ½``,
+        rounding decides while ``|(a·q - b)·long - margin·(a - b)| ≤ a/2``.
         """
-        return sorted({px for span in self._spans(longest_px, config) for px in span})
+        if a == b:
+            return self._no_longer_square()
+        slope = 2 * (a * self.short_px - b * self.long_px)
+        centre, spread = 2 * margin * self.long_px * (a - b), a * self.long_px
+        if slope < 0:
+            slope, centre = -slope, -centre
+        if slope == 0:
+            return range(1, LONGEST_SEARCHED_PX + 1) if abs(centre) <= spread else range(0)
+        return range(-((spread - centre) // slope), (centre + spread) // slope + 2)
 
-    def most_places(self, longest_px: int, config: CropConfig) -> int:
-        """No fewer than :meth:`places` has, without listing them: what is in two spans counts."""
-        return sum(len(span) for span in self._spans(longest_px, config))
-
-    def _spans(self, longest_px: int, config: CropConfig) -> Iterator[range]:
-        """The places in runs, some of which may overlap."""
-        if self.may_collapse(config):
-            yield range(1, longest_px + 1)
-            return
-        reach = slack(longest_px, config)
-        # A short side is crossed where it rounds over: half a px each way, seen from the long side.
-        per_short = self.long_px / self.short_px
-        short_reach = int(per_short) + reach + 1
-        for side in side_crossings(config):
-            yield _span(side, side, reach, longest_px)
-            yield _span(int(side * per_short), int(side * per_short), short_reach, longest_px)
-        yield from self._drift(longest_px, reach, config)
-
-    def _drift(self, longest_px: int, reach: int, config: CropConfig) -> Iterator[range]:
-        """Longer sides at which rounding the shorter one decides a ratio comparison.
-
-        ``a·(short - m)`` against ``b·(long - m)`` with ``short = q·long ± ½``: undecided while
-        ``|(a·q - b)·long - m·(a - b)| ≤ a/2``.
-        """
-        margin, aspect = config.margin_px, self.short_px / self.long_px
-        for grid in candidate_grids(config.max_crops):
-            a, b = (grid.cols, grid.rows) if self.landscape else (grid.rows, grid.cols)
-            if a == b:
-                # The shorter side never exceeds the longer: they differ from one size on, for good.
-                if self.short_px < self.long_px:
-                    differ = self.long_px // (2 * (self.long_px - self.short_px))
-                    yield _span(differ, differ, reach + 1, longest_px)
-                continue
-            slope = a * aspect - b
-            centre, spread = margin * (a - b), a / 2
-            if abs(slope) * longest_px < 1e-9:
-                if abs(centre) <= spread:
-                    yield range(1, longest_px + 1)
-                continue
-            first, last = sorted(((centre - spread) / slope, (centre + spread) / slope))
-            yield _span(int(max(first, 0)), int(min(last, longest_px)) + 1, reach, longest_px)
-
-
-def _span(first: int, last: int, reach: int, longest_px: int) -> range:
-    """The px from ``reach`` before the first to ``reach`` behind the last, inside 1 to longest."""
-    return range(max(1, first - reach), min(longest_px, last + reach) + 1)
+    def _no_longer_square(self) -> range:
+        """Return the least longer side whose shorter side is not rounded to the same px, if any."""
+        shorter_by = self.long_px - self.short_px
+        if shorter_by == 0:
+            return range(0)
+        least = self.long_px // (2 * shorter_by) + 1
+        return range(least, least + 1)

@@ -1,4 +1,4 @@
-"""Sizes of the image's own aspect, and the tiling each of them gets."""
+"""Sizes of the image's own aspect, and the tiling of each."""
 
 from __future__ import annotations
 
@@ -6,64 +6,58 @@ from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
-from app.core.control.breakpoints import AspectRow
+from app.core.control.breakpoints import LONGEST_SEARCHED_PX, AspectRow, Run
 from app.core.errors import CollapsedImage
 from app.core.plan.canvas import canvas_size, place_on_canvases
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.tiling import candidate_grids, select_tiling
 
-LONGEST_SEARCHED_PX = 16_384
-"""Longer sides that are searched. Beyond, sizes differ by less than any canvas can show, and a
-request for a million px would cost seconds."""
 
+def fitting_sizes(image: Size, config: CropConfig) -> dict[Grid, Size]:
+    """Find the best size of every grid that keeping the aspect reaches.
 
-@lru_cache(maxsize=1024)
-def fitting_sizes(image: Size, config: CropConfig) -> Mapping[Grid, Size]:
-    """For every grid that keeping the aspect can reach, the best size that reaches it.
-
-    Best is the largest size not above the original, else the smallest upscale. Every size is
-    confirmed by the tiling and can be planned. Upscales are looked for up to the longest canvas:
-    from there on no candidate enlarges, and only the drift of the rounded aspect is left. Nothing
-    is looked for above ``LONGEST_SEARCHED_PX``; the image itself is one of its sizes in any case.
+    Best is the largest size not above the original, else the smallest upscale. All sizes can be
+    planned. The search for upscales ends at the longest canvas: beyond it no candidate enlarges.
+    It also ends at ``LONGEST_SEARCHED_PX``; a larger image itself is one of its sizes.
     """
-    row = AspectRow(image)
-    down, up = _runs(row, _longest_searched(row, config), config)
-    return MappingProxyType({**up, **down})
+    row = _Row(image, config)
+    own = row.long_px
+    longest = min(max(own, _longest_canvas(config)), LONGEST_SEARCHED_PX)
+    down: dict[Grid, int] = {}
+    up: dict[Grid, int] = {}
+    for run in row.runs(longest, config):
+        if run.first <= own and (px := row.largest(run, min(run.last, own))):
+            down[run.grid] = px
+        wanted = run.last > own and run.grid not in down and run.grid not in up
+        if wanted and (px := row.smallest(run, max(run.first, own + 1))):
+            up[run.grid] = px
+    if own > longest and row.can_be_planned(own, grid := select_tiling(image, config)):
+        down[grid] = own
+    return {grid: row.size(px) for grid, px in {**up, **down}.items()}
 
 
 def sizes_within_canvas(aspect: Size, config: CropConfig) -> dict[Grid, Size]:
-    """The same where only an aspect is asked: the largest size that loses no pixel to the canvas.
+    """Find the best size of every grid that an aspect reaches.
 
-    That is the largest size inside the grid's canvas, else the smallest that gets the grid.
+    Best is the largest size inside the grid's canvas, else the smallest that gets the grid.
     """
-    row = AspectRow(aspect)
-    longest = _longest_canvas(config)
-    best: dict[Grid, Size] = {}
-    for long_px in row.places(longest, config):
-        if not row.has(long_px):
-            continue
-        size = row.size(long_px)
-        grid = select_tiling(size, config)
-        canvas = canvas_size(grid, config)
-        inside = size.width <= canvas.width and size.height <= canvas.height
-        if (grid not in best or inside) and _can_be_planned(size, grid, config):
-            best[grid] = size
-    return best
-
-
-def most_sizes_tried(image: Size, config: CropConfig) -> int:
-    """No fewer than either search above looks at, and found without looking at any."""
-    row = AspectRow(image)
-    own_and_next = 2
-    return row.most_places(_longest_searched(row, config), config) + own_and_next
+    row = _Row(aspect, config)
+    best: dict[Grid, int] = {}
+    for run in row.runs(_longest_canvas(config), config):
+        inside = row.longest_inside(canvas_size(run.grid, config))
+        if (px := row.largest(run, min(run.last, inside))) or (
+            run.grid not in best and (px := row.smallest(run, run.first))
+        ):
+            best[run.grid] = px
+    return {grid: row.size(px) for grid, px in best.items()}
 
 
 @lru_cache(maxsize=128)
 def canvas_grids(config: CropConfig) -> Mapping[int, tuple[Grid, ...]]:
-    """By count of crops, the candidate grids whose canvas is itself an image that can be planned.
+    """Group the candidate grids by crops, if an image of the grid's canvas can be planned.
 
-    All of them, but where the crop side is so small that a strip collapses in the global crop.
+    Only where the crop side is very small, the global crop of a strip collapses.
     """
     by_crops: dict[int, tuple[Grid, ...]] = {}
     for grid in candidate_grids(config.max_crops):
@@ -72,31 +66,38 @@ def canvas_grids(config: CropConfig) -> Mapping[int, tuple[Grid, ...]]:
     return MappingProxyType(by_crops)
 
 
-def _runs(
-    row: AspectRow, longest_px: int, config: CropConfig
-) -> tuple[dict[Grid, Size], dict[Grid, Size]]:
-    """The largest size not above the original, and the smallest above it, of each grid."""
-    down: dict[Grid, Size] = {}
-    up: dict[Grid, Size] = {}
-    # The original ends the last run below it and starts the first above.
-    places = {*row.places(longest_px, config), row.long_px}
-    if row.long_px < longest_px:
-        places.add(row.long_px + 1)
-    may_collapse = row.may_collapse(config)
-    for long_px in sorted(places):
-        if not row.has(long_px):
-            continue
-        size = row.image if long_px == row.long_px else row.size(long_px)
-        grid = select_tiling(size, config)
-        if long_px > row.long_px and (grid in down or grid in up):
-            continue
-        if not may_collapse or _can_be_planned(size, grid, config):
-            (down if long_px <= row.long_px else up)[grid] = size
-    return down, up
+class _Row(AspectRow):
+    """A row of sizes, some of which the letterbox may scale to 0 px, so that no plan exists."""
 
+    def __init__(self, image: Size, config: CropConfig) -> None:
+        super().__init__(image)
+        self._config = config
+        # Rounding the shorter side makes an aspect at most half as long again.
+        self._may_collapse = self.long_px * 2 > self.short_px * config.crop_size_px
 
-def _longest_searched(row: AspectRow, config: CropConfig) -> int:
-    return min(max(row.long_px, _longest_canvas(config)), LONGEST_SEARCHED_PX)
+    def can_be_planned(self, long_px: int, grid: Grid) -> bool:
+        return not self._may_collapse or _can_be_planned(self.size(long_px), grid, self._config)
+
+    def largest(self, run: Run, last: int) -> int | None:
+        """Return the longest side in a run, up to ``last`` px, whose size can be planned."""
+        long_px = last
+        while long_px >= run.first:
+            if self.can_be_planned(long_px, run.grid):
+                return long_px
+            # With the same shorter side, nothing above this many px can be planned either.
+            most = self.short(long_px) * self._config.crop_size_px
+            long_px = min(long_px - 1, max(most, self.first_long(self.short(long_px)) - 1))
+        return None
+
+    def smallest(self, run: Run, first: int) -> int | None:
+        """Return the shortest longer side in a run, from ``first`` px on, that can be planned."""
+        long_px = first
+        while long_px <= run.last:
+            if self.can_be_planned(long_px, run.grid):
+                return long_px
+            # With the same shorter side, nothing above can be planned either.
+            long_px = self.first_long(self.short(long_px) + 1)
+        return None
 
 
 def _longest_canvas(config: CropConfig) -> int:

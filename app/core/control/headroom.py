@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.core.control.breakpoints import around, ratio_crossings, side_crossings, slack
+from app.core.control.breakpoints import side_breakpoints
 from app.core.plan.geometry import MAX_SIDE_PX, Size
 from app.core.plan.plan import CropPlan
 from app.core.plan.tiling import select_tiling
@@ -19,43 +20,32 @@ class Headroom:
     up: int | None
 
 
-def width_headroom(plan: CropPlan, within_px: int = MAX_SIDE_PX) -> Headroom:
-    """Headroom of the width, the height fixed; None also where it is ``within_px`` or more."""
+def width_headroom(plan: CropPlan) -> Headroom:
+    """Find the headroom of the width, the height fixed."""
+    return _headroom(plan, of_width=True)
+
+
+def height_headroom(plan: CropPlan) -> Headroom:
+    """Find the headroom of the height, the width fixed."""
+    return _headroom(plan, of_width=False)
+
+
+def _headroom(plan: CropPlan, *, of_width: bool) -> Headroom:
     width, height = plan.image.width, plan.image.height
-    return _headroom(plan, width, True, lambda px: Size(px, height), within_px)
+    side, fixed = (width, height) if of_width else (height, width)
+    places = side_breakpoints(fixed, fixed_is_height=of_width, config=plan.config)
+    behind = bisect_right(places, side)
 
-
-def height_headroom(plan: CropPlan, within_px: int = MAX_SIDE_PX) -> Headroom:
-    """Headroom of the height, the width fixed; None also where it is ``within_px`` or more."""
-    width, height = plan.image.width, plan.image.height
-    return _headroom(plan, height, False, lambda px: Size(width, px), within_px)
-
-
-def _headroom(
-    plan: CropPlan,
-    side: int,
-    fixed_is_height: bool,
-    size: Callable[[int], Size],
-    within_px: int,
-) -> Headroom:
-    config = plan.config
-    fixed = plan.image.height if fixed_is_height else plan.image.width
-    crossings = [
-        *side_crossings(config),
-        *ratio_crossings(fixed, fixed_is_height=fixed_is_height, config=config),
-    ]
-    least, most = max(1, side - within_px), min(MAX_SIDE_PX, side + within_px)
-    reach = slack(max(side, fixed, *crossings), config)
-    near = (px for px in crossings if least - reach <= px <= most + reach)
-    places = around(near, reach, least, most)
-
-    def first_change(candidates: list[int]) -> int | None:
-        for px in candidates:
-            if select_tiling(size(px), config) != plan.grid:
+    def first_change(sides: Iterable[int]) -> int | None:
+        for px in sides:
+            if not 1 <= px <= MAX_SIDE_PX:
+                return None
+            size = Size(px, fixed) if of_width else Size(fixed, px)
+            if select_tiling(size, plan.config) != plan.grid:
                 return abs(px - side) - 1
         return None
 
     return Headroom(
-        down=first_change([px for px in reversed(places) if px < side]),
-        up=first_change([px for px in places if px > side]),
+        down=first_change(px - 1 for px in reversed(places[:behind])),
+        up=first_change(places[behind:]),
     )

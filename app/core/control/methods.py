@@ -1,7 +1,7 @@
 """The four ways to change what one image costs, in one table: every row is a plan of its own.
 
 What each needs is read from the image processors and vision towers of allenai's Molmo 1 code,
-transformers' molmo2 and vLLM; docs/methods.md says more.
+transformers' molmo2 and vLLM; docs/guide/recipes.md says more.
 """
 
 from __future__ import annotations

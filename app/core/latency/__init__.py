@@ -1,1 +1,1 @@
-"""Latency: measured timings, the profile made of them, and predictions from a profile."""
+"""Hold measured times, collect them in profiles, and predict latencies from profiles."""

@@ -1,8 +1,8 @@
-"""Two profiles held against each other: which counts take longer in which, and what else differs.
+"""Compare two profiles: the latency of every common count, and the conditions.
 
-They were measured one after the other, so what the machine did in between is part of the ratio and
-not of its interval. To compare variants of one machine, measure them in shuffled rounds and pair
-them (:meth:`app.core.statistics.Comparison.paired`).
+The profiles were measured one after the other. A change of the machine in between is part of the
+ratios and not of their intervals. Measure variants of one machine in shuffled rounds instead, and
+pair the rounds (:meth:`app.core.statistics.Comparison.paired`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.core.latency.profile import Profile
-from app.core.latency.profile_entry import ProfileEntry
+from app.core.latency.profile import Profile, ProfileEntry
 from app.core.statistics import Comparison
 
 CONDITIONS = (
@@ -22,7 +21,7 @@ CONDITIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A condition that is not the same in both; None where a profile does not have it."""
+    """Name a condition with different values in the two profiles; None is an absent value."""
 
     name: str
     a: str | None
@@ -31,7 +30,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ComparedCount:
-    """A number of crops that both measured. ``vision_ms`` of A over that of B, unpaired."""
+    """Compare ``vision_ms`` of A and B, unpaired, at one common number of crops."""
 
     a: ProfileEntry
     b: ProfileEntry
@@ -43,13 +42,13 @@ class ComparedCount:
 
     @property
     def same_work(self) -> bool:
-        """Whether both needed the same arithmetic: the same network, grid size and margins."""
+        """Return True if both needed the same arithmetic: equal network, grid size and margins."""
         return self.a.flops == self.b.flops
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileComparison:
-    """Counts by rising ``total_crops``, and the conditions that differ."""
+    """Hold the common counts by rising ``total_crops``, and the different conditions."""
 
     a: Profile
     b: Profile
@@ -58,7 +57,7 @@ class ProfileComparison:
 
 
 def compare_profiles(a: Profile, b: Profile) -> ProfileComparison:
-    """Compare every number of crops that both profiles measured, which may be none."""
+    """Compare two profiles at every common number of crops; there may be none."""
     pairs = ((of_a, b.entry(of_a.total_crops)) for of_a in a.entries)
     counts = tuple(_compare(of_a, of_b) for of_a, of_b in pairs if of_b is not None)
     return ProfileComparison(a, b, counts, tuple(_differences(a, b)))
@@ -76,7 +75,7 @@ def _differences(a: Profile, b: Profile) -> Iterator[Difference]:
 
 
 def _conditions(profile: Profile) -> dict[str, str | None]:
-    """Every condition by its name, as text; versions one by one."""
+    """Map every condition to its text, the versions one by one."""
     told: dict[str, str | None] = {}
     for name in CONDITIONS:
         value = getattr(profile, name)

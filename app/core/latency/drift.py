@@ -1,27 +1,27 @@
-"""How live measurements differ from what a profile predicted for the very same plans."""
+"""Compute the drift: live latencies over the predictions of a profile for the same plans."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import median
 
-KEPT = 15
-"""Live measurements that are remembered, the last ones."""
+MOST_RATIOS = 15
+"""Drift remembers this number of ratios, the last ones."""
 
 MAX_AGE_S = 900.0
-"""How long each is: a machine's clocks and neighbours change within minutes."""
+"""Drift forgets older ratios: a machine's clocks and neighbours change within minutes."""
 
 FEWEST_TO_CORRECT = 3
-"""Measurements before they correct anything: the median of fewer is moved by one outlier."""
+"""Drift corrects predictions from this number on: one outlier moves the median of fewer."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriftNow:
-    """Drift at one moment.
+    """Describe the drift at one moment.
 
     Attributes:
-        ratio: the median of measured over predicted p50; None where nothing was measured.
-        measurements: how many it is of.
+        ratio: the median of live over predicted p50; None without live latencies.
+        measurements: the number of ratios.
     """
 
     ratio: float | None = None
@@ -29,22 +29,22 @@ class DriftNow:
 
     @property
     def factor(self) -> float | None:
-        """By what predictions are multiplied; None while the measurements are too few."""
+        """Return the factor for predictions; None with too few ratios."""
         return self.ratio if self.measurements >= FEWEST_TO_CORRECT else None
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """The last live measurements against one profile, as (time in s, measured over predicted)."""
+    """Remember the last ratios to one profile: pairs of time in s and live over predicted p50."""
 
     seen: tuple[tuple[float, float], ...] = ()
 
     def noted(self, ratio: float, now_s: float) -> Drift:
-        """With one more, and without those that no longer count."""
-        return Drift((*self._recent(now_s), (now_s, ratio))[-KEPT:])
+        """Add a ratio and forget the old ones."""
+        return Drift((*self._recent(now_s), (now_s, ratio))[-MOST_RATIOS:])
 
     def at(self, now_s: float) -> DriftNow:
-        """What they come to now."""
+        """Compute the drift at a time."""
         ratios = [ratio for _, ratio in self._recent(now_s)]
         return DriftNow(median(ratios), len(ratios)) if ratios else DriftNow()
 

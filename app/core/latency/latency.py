@@ -1,4 +1,4 @@
-"""What is known of a plan's vision-token latency, and why it is not more."""
+"""Describe the vision-token latency of a plan, with its source and the reasons to doubt it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from app.core.statistics import quantile
 
 LatencySource = Literal["profile", "measured", "none"]
 Basis = Literal["measured", "adjusted", "interpolated"]
-"""How near a figure is to what was timed: just this number of crops and tokens; this number of
-crops, with the connector's time for other tokens; or between two numbers of crops."""
+"""``measured``: this number of crops and tokens was timed. ``adjusted``: this number of crops was
+timed, with other tokens. ``interpolated``: two numbers of crops around it were timed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Percentiles of a time in ms, known by one count's samples or by those of two around it.
+    """Describe the distribution of a time in ms by the samples of one count, or of two around it.
 
     Attributes:
-        lower, upper: rising samples, not empty; the same ones where this very count was timed.
-        part: how far between the two, from 0 (``lower``) to 1.
-        shift_ms: what is added to every percentile.
-        factor: by what that is multiplied.
+        lower, upper: rising samples, not empty; one and the same for a timed count.
+        part: the place between the two, from 0 (``lower``) to 1.
+        shift_ms: added to every percentile.
+        factor: multiplies the shifted percentiles.
     """
 
     lower: Sequence[float]
@@ -34,20 +34,20 @@ class Distribution:
 
     @classmethod
     def of(cls, samples_ms: Sequence[float]) -> Distribution:
-        """Of the samples of one count, in any order."""
+        """Make the distribution of one count's samples, in any order."""
         ordered = tuple(sorted(samples_ms))
         return cls(ordered, ordered)
 
     @property
     def samples(self) -> int:
-        """How many there are; of two counts, of the one that has fewer."""
+        """Return the number of samples; of two counts, the smaller number."""
         return min(len(self.lower), len(self.upper))
 
     def at(self, percentile: float) -> float | None:
-        """A percentile in ms; None where the samples are too few for it.
+        """Return a percentile in ms; None with too few samples.
 
         Raises:
-            ValueError: not from 0 to below 100.
+            ValueError: the percentile is below 0, or 100 or more.
         """
         enough = self.samples >= samples_needed(percentile)
         return self._at(percentile / 100) if enough else None
@@ -69,28 +69,28 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class VisionLatency:
-    """ms from crops on the device to vision tokens ready, and its parts at the median."""
+    """Hold the ms from crops on the device to vision tokens ready, and the medians of the parts."""
 
     vision_ms: Distribution
     vit_ms: float
     connector_ms: float
 
     def times(self, factor: float) -> VisionLatency:
-        """All of it so many times as long."""
+        """Multiply the whole and its parts."""
         whole = replace(self.vision_ms, factor=self.vision_ms.factor * factor)
         return VisionLatency(whole, self.vit_ms * factor, self.connector_ms * factor)
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """An answer about latency.
+    """Answer a question about latency.
 
     Attributes:
-        reason: where it comes from and why it should be doubted, or why there is none.
-        basis: how near it is to what was timed; None where there is no latency.
-        this_device: whether it is of the device, dtype and runtime of the encoder that is loaded
-            here; None where there is none to compare with.
-        drift: the factor by live measurements that ``vision`` already has in it; None: none has.
+        reason: the origin of the latency and the doubts about it, or the reason for its absence.
+        basis: the distance from timed counts; None without a latency.
+        this_device: True if device, dtype and runtime are those of the encoder loaded here; None
+            without a loaded encoder.
+        drift: the factor from live latencies contained in ``vision``; None without correction.
     """
 
     source: LatencySource
@@ -105,15 +105,15 @@ class Latency:
     drift: float | None = None
 
     def at(self, percentile: float) -> float | None:
-        """A percentile in ms, drift included; where it is None :meth:`why_not` says why.
+        """Return a percentile in ms, drift included; :meth:`why_not` explains None.
 
         Raises:
-            ValueError: not from 0 to below 100.
+            ValueError: the percentile is below 0, or 100 or more.
         """
         return None if self.vision is None else self.vision.vision_ms.at(percentile)
 
     def why_not(self, percentile: float) -> str | None:
-        """Why :meth:`at` gives no such percentile; None where it does."""
+        """Explain the absence of a percentile; None if :meth:`at` returns it."""
         if self.vision is None:
             return self.reason
         found, needed = self.vision.vision_ms.samples, samples_needed(percentile)
@@ -122,5 +122,5 @@ class Latency:
         return f"p{percentile:g} needs {needed} samples of each count, and there are {found}"
 
     def per_token_us(self, patch_tokens: int) -> float | None:
-        """Median latency per vision token (patch token), in µs."""
+        """Return the median latency per vision token (patch token), in µs."""
         return None if self.vision is None else self.vision.vision_ms.p50 * 1e3 / patch_tokens

@@ -1,27 +1,41 @@
-"""The latency model: what a profile says of any plan's vision-token latency, and of itself."""
+"""Predict the vision-token latency of any plan from a profile, and estimate the error.
+
+Latency depends on the crops run by the ViT and on the retained tokens. A profile has one grid of
+each number of crops. Another grid of this number, or other overlap margins, runs the same ViT and
+gives another number of tokens; each token costs the connector about the same. The latency of a plan
+is therefore the latency of its number of crops, plus the connector's time for the further tokens.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from statistics import median
+from typing import Literal
 
 from app.core.latency.drift import DriftNow
-from app.core.latency.latency import Basis, Latency
-from app.core.latency.latency_curve import LatencyCurve, Neighbours
-from app.core.latency.model_error import ModelError, count_error, repetition_error
-from app.core.latency.profile import FEWEST_FOR_A_LINE, Profile
-from app.core.latency.profile_entry import ProfileEntry
+from app.core.latency.latency import Basis, Distribution, Latency, VisionLatency
+from app.core.latency.profile import FEWEST_FOR_A_LINE, Profile, ProfileEntry
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan
+from app.core.statistics import FEWEST, fit_line, quantile
 
 NO_DRIFT = DriftNow()
 
+Neighbours = tuple[ProfileEntry, ProfileEntry]
+"""Two entries enclose a number of crops; a measured number has its own entry twice."""
+
+ErrorMethod = Literal["leave-one-count-out", "half-against-half"]
+
 
 class LatencyModel:
-    """Predicts by one profile. Make it once for each: what a prediction needs is computed here.
+    """Predict latencies from one profile.
 
-    A number of crops that was measured is looked up. On a CPU, where latency over crops is nearly a
-    line, one between measured ones is interpolated, if the profile has three or more to show that;
-    on a GPU, where it is a staircase, it has no latency. Nothing is extrapolated.
+    A measured number of crops is looked up. Latency over crops is nearly a line on a CPU, so an
+    unmeasured number is interpolated from three or more counts. On a GPU latency is a staircase, so
+    an unmeasured number has none. Nothing is extrapolated.
     """
 
     def __init__(self, profile: Profile) -> None:
@@ -30,18 +44,18 @@ class LatencyModel:
 
     @property
     def interpolates(self) -> bool:
-        """Whether counts between measured ones are predicted."""
+        """Return True if the model predicts counts between measured ones."""
         enough = len(self.profile.entries) >= FEWEST_FOR_A_LINE
         return enough and self.profile.device_type == "cpu"
 
     @cached_property
     def error(self) -> ModelError | None:
-        """Of what it interpolates, or else of what it looks up; None if not known."""
+        """Estimate the error of interpolating, or else of looking up; None if unknown."""
         entries = self.profile.entries
         return count_error(entries) if self.interpolates else repetition_error(entries)
 
     def latency(self, plan: CropPlan, drift: DriftNow = NO_DRIFT) -> Latency:
-        """The plan's latency, times the drift where that corrects; or why there is none."""
+        """Predict the latency of a plan with drift, or tell the reason for its absence."""
         profile = self.profile
         if other := self._other_conditions(plan.config):
             return Latency("none", other)
@@ -65,7 +79,7 @@ class LatencyModel:
         )
 
     def _other_conditions(self, config: CropConfig) -> str | None:
-        """Why the profile says nothing about plans of a configuration; None where it does."""
+        """Explain a profile of another model or crop side; None for a fitting profile."""
         profile, family = self.profile, config.family
         if family.name != profile.model:
             return f"the profile is of {profile.model}, not {family.name}"
@@ -123,3 +137,131 @@ def _basis(around: Neighbours, patch_tokens: int) -> Basis:
 def _shape(entry: ProfileEntry) -> str:
     grid = f"{entry.rows}x{entry.cols}" if entry.rows else "the global crop alone"
     return f"{entry.total_crops} crops in all ({grid})"
+
+
+class LatencyCurve:
+    """Draw latency over crops and tokens through measured entries.
+
+    Args:
+        entries: by rising ``total_crops``.
+    """
+
+    def __init__(self, entries: Sequence[ProfileEntry]) -> None:
+        self._entries = tuple(entries)
+        self._counts = [entry.total_crops for entry in entries]
+        self._samples = {e.total_crops: tuple(sorted(e.samples_ms.vision)) for e in entries}
+        self.token_ms = connector_token_ms(entries)
+
+    def neighbours(self, total_crops: int) -> Neighbours | None:
+        """Find the entries around a count; None outside the measured range."""
+        place = bisect_left(self._counts, total_crops)
+        if place == len(self._counts):
+            return None
+        upper = self._entries[place]
+        if upper.total_crops == total_crops:
+            return upper, upper
+        return (self._entries[place - 1], upper) if place else None
+
+    def between(self, neighbours: Neighbours, total_crops: int, patch_tokens: int) -> VisionLatency:
+        """Interpolate the latency between two entries of this curve.
+
+        Every percentile of the whole lies on the line between the same percentiles of the two.
+        """
+        lower, upper = neighbours
+        span = upper.total_crops - lower.total_crops
+        part = (total_crops - lower.total_crops) / span if span else 0.0
+        connector_ms = _on_line(lower.connector_ms.p50, upper.connector_ms.p50, part)
+        tokens = _on_line(lower.patch_tokens, upper.patch_tokens, part)
+        # No stage takes less than 0, even with very few tokens.
+        shift_ms = max(self.token_ms * (patch_tokens - tokens), -connector_ms)
+        return VisionLatency(
+            Distribution(
+                self._samples[lower.total_crops], self._samples[upper.total_crops], part, shift_ms
+            ),
+            vit_ms=_on_line(lower.vit_ms.p50, upper.vit_ms.p50, part),
+            connector_ms=connector_ms + shift_ms,
+        )
+
+
+def connector_token_ms(entries: Sequence[ProfileEntry]) -> float:
+    """Return the connector's ms for each further token: the slope of its medians, at least 0.
+
+    Entries of equal tokens have no slope; the result is then the median over these tokens. Without
+    entries the result is 0.
+    """
+    tokens = [entry.patch_tokens for entry in entries]
+    medians = [entry.connector_ms.p50 for entry in entries]
+    if len(set(tokens)) > 1:
+        return max(0.0, fit_line(tokens, medians).slope)
+    return median(medians) / tokens[0] if entries else 0.0
+
+
+def _on_line(lower: float, upper: float, part: float) -> float:
+    return lower + (upper - lower) * part
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSpread:
+    """Summarise relative errors without their signs: 0.05 is 5 % too much or too little."""
+
+    median: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelError:
+    """Describe the errors of predicted percentiles.
+
+    Attributes:
+        method: ``leave-one-count-out`` predicts each inner count from all others.
+            ``half-against-half`` predicts one half of a count's passes from the other half, for
+            models without interpolation.
+        p50, p95: the errors of these percentiles.
+        counts: the number of predicted counts.
+    """
+
+    method: ErrorMethod
+    p50: ErrorSpread
+    p95: ErrorSpread
+    counts: int
+
+
+def count_error(entries: Sequence[ProfileEntry]) -> ModelError | None:
+    """Predict every inner count from all others; None below three counts."""
+    errors = []
+    for place, left_out in enumerate(entries[1:-1], 1):
+        others = LatencyCurve([*entries[:place], *entries[place + 1 :]])
+        around = (entries[place - 1], entries[place + 1])
+        tokens = left_out.patch_tokens
+        found = others.between(around, left_out.total_crops, tokens).vision_ms
+        measured = left_out.vision_ms
+        errors.append((found.p50 / measured.p50 - 1, found.p95 / measured.p95 - 1))
+    return _error("leave-one-count-out", errors)
+
+
+def repetition_error(entries: Sequence[ProfileEntry]) -> ModelError | None:
+    """Predict half of each count's passes from the other half; None with fewer than six passes.
+
+    The halves take every other pass and so see the same moments of the machine. Later changes of
+    the machine appear in the drift and not in this error.
+    """
+    errors = []
+    for entry in entries:
+        passes = entry.samples_ms.vision
+        if len(passes) >= FEWEST:
+            one, other = sorted(passes[::2]), sorted(passes[1::2])
+            p50, p95 = (quantile(one, share) / quantile(other, share) - 1 for share in (0.5, 0.95))
+            errors.append((p50, p95))
+    return _error("half-against-half", errors)
+
+
+def _error(method: ErrorMethod, errors: Sequence[tuple[float, float]]) -> ModelError | None:
+    if not errors:
+        return None
+    p50, p95 = zip(*errors, strict=True)
+    return ModelError(method, _spread(p50), _spread(p95), len(errors))
+
+
+def _spread(errors: Iterable[float]) -> ErrorSpread:
+    sizes = [abs(error) for error in errors]
+    return ErrorSpread(median(sizes), max(sizes))

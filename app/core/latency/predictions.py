@@ -1,4 +1,4 @@
-"""What latencies are predicted from at one moment, as one value that does not change."""
+"""Predict latencies from the state of one moment: model, drift and provenance."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from datetime import datetime
 
 from app.core.latency.drift import DriftNow
 from app.core.latency.latency import Latency
-from app.core.latency.model import NO_DRIFT, LatencyModel
-from app.core.latency.model_error import ModelError
+from app.core.latency.model import NO_DRIFT, LatencyModel, ModelError
 from app.core.latency.profile import Profile
 from app.core.plan.plan import CropPlan
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileInUse:
-    """A profile and how far it can be trusted at one moment.
+    """Describe a profile and the grounds to trust it at one moment.
 
-    ``age_s`` is since its measurement, ``error`` what its model says of itself. ``drift`` and
-    ``this_device`` are as :class:`Predictions` has them.
+    ``age_s`` counts from the measurement. ``error`` is the model's own error. ``drift`` and
+    ``this_device`` are those of :class:`Predictions`.
     """
 
     profile: Profile
@@ -30,16 +29,16 @@ class ProfileInUse:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Predicts the latency of any plan; two answers of one of these never contradict each other.
+    """Predict the latency of any plan. Two answers of one value never contradict each other.
 
     Attributes:
-        model: of the profile in use; None: there is none.
-        missing: why there is none.
-        drift: of this device against that profile.
-        this_device: whether the profile is of the device, dtype and runtime of the encoder that is
-            loaded here; None where none is.
-        provenance: what every answer says of where the profile is from; "": nothing.
-        revision: rises with every change of the others.
+        model: the model of the profile in use, or None.
+        missing: the reason for None.
+        drift: the drift of this device against the profile.
+        this_device: True if the profile has the device, dtype and runtime of the encoder loaded
+            here; None without a loaded encoder.
+        provenance: a remark on the profile's origin for every answer; "" is none.
+        revision: rises with every change of the other fields.
     """
 
     model: LatencyModel | None
@@ -51,11 +50,11 @@ class Predictions:
 
     @property
     def profile(self) -> Profile | None:
-        """The profile in use."""
+        """Return the profile in use."""
         return self.model.profile if self.model else None
 
     def latency(self, plan: CropPlan) -> Latency:
-        """The plan's latency by the profile in use, at once; or why there is none."""
+        """Predict the latency of a plan, or tell the reason for its absence."""
         if self.model is None:
             return Latency("none", self.missing)
         latency = self.model.latency(plan, self.drift)
@@ -63,7 +62,7 @@ class Predictions:
         return replace(latency, reason=reason, this_device=self.this_device)
 
     def in_use(self, now: datetime) -> ProfileInUse | None:
-        """The profile in use and how far it can be trusted; ``now`` has a time zone."""
+        """Return the profile in use with the grounds to trust it; ``now`` has a time zone."""
         if self.model is None:
             return None
         profile = self.model.profile
@@ -73,5 +72,5 @@ class Predictions:
 
 
 def predict(profile: Profile | None, plan: CropPlan, missing: str) -> Latency:
-    """One latency by one profile, with nothing known of where it is used."""
+    """Predict one latency from one profile, with no encoder to compare with."""
     return Predictions(LatencyModel(profile) if profile else None, missing).latency(plan)

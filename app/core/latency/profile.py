@@ -1,34 +1,151 @@
-"""A profile: measured vision-token latency per number of crops, and under what it was measured.
+"""Hold a profile: latency by number of crops on one device, with the measurement's conditions.
 
-It is written by measuring and read by planning, so it is plain data here.
-``app.core.latency.profile_file`` reads and writes it; docs/profile.md says what every field means.
+``app.encoder.measuring`` makes profiles and planning reads them; here they are plain values.
+``app.core.latency.profile_file`` defines their text, docs/reference/profile.md every field.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from app.core.latency.profile_entry import ProfileEntry, StateEntry
+from app.core.latency.timings import Percentiles, Samples, Warmup
+from app.core.plan.work import floor_ms, gflop_per_s
 from app.core.statistics import Line, fit_line
 
 SCHEMA_VERSION = 2
-"""Raised with every change of the fields, and of the encoder that makes old figures untrue."""
+"""The version rises with every change of the fields or of the meaning of old figures."""
 
 DeviceType = Literal["cpu", "cuda"]
 Weights = Literal["random", "checkpoint"]
+State = Literal["cold", "idle"]
 
 FEWEST_FOR_A_LINE = 3
-"""Counts that a line is fitted to: through two it would always go."""
+"""A line needs this number of counts: two points always have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileEntry:
+    """Describe the latency of one number of crops on a warm encoder.
+
+    Attributes:
+        total_crops: the global crop included. The entry of 1 is the global crop alone and has
+            ``rows = cols = 0``.
+        vision_ms: from patches on the device to tokens on the device.
+        vit_ms, connector_ms: the two parts of ``vision_ms``, of the same passes.
+        transfer_vision_ms, full_ms, cpu_ms: see :class:`Samples`; None without samples.
+        flops: the needed work, see :mod:`app.core.plan.work`.
+        gflop_per_s: ``flops`` over the p50 of ``vision_ms``.
+        peak_memory_bytes: the most memory in use on the device during a pass.
+        samples_ms: the source of all percentiles.
+    """
+
+    total_crops: int
+    rows: int
+    cols: int
+    patch_tokens: int
+    vision_ms: Percentiles
+    vit_ms: Percentiles
+    connector_ms: Percentiles
+    transfer_vision_ms: Percentiles | None
+    full_ms: Percentiles | None
+    cpu_ms: Percentiles | None
+    flops: int
+    gflop_per_s: float
+    peak_memory_bytes: int | None
+    warmup: Warmup
+    samples_ms: Samples
+
+    @classmethod
+    def of(
+        cls,
+        samples_ms: Samples,
+        *,
+        rows: int,
+        cols: int,
+        patch_tokens: int,
+        flops: int,
+        warmup: Warmup,
+        peak_memory_bytes: int | None = None,
+    ) -> ProfileEntry:
+        """Make an entry from samples and compute the derived fields.
+
+        Raises:
+            ValueError: no samples of vision, ViT or connector.
+        """
+        vision = Percentiles.of(samples_ms.vision)
+        return cls(
+            total_crops=rows * cols + 1,
+            rows=rows,
+            cols=cols,
+            patch_tokens=patch_tokens,
+            vision_ms=vision,
+            vit_ms=Percentiles.of(samples_ms.vit),
+            connector_ms=Percentiles.of(samples_ms.connector),
+            transfer_vision_ms=Percentiles.of_any(samples_ms.transfer_vision),
+            full_ms=Percentiles.of_any(samples_ms.full),
+            cpu_ms=Percentiles.of_any(samples_ms.cpu),
+            flops=flops,
+            gflop_per_s=gflop_per_s(flops, vision.p50),
+            peak_memory_bytes=peak_memory_bytes,
+            warmup=warmup,
+            samples_ms=samples_ms,
+        )
+
+    def floor_ms(self, matmul_gflop_per_s: float | None) -> float | None:
+        """Return the ms of the needed work at the rate of a large product; None without a rate."""
+        return floor_ms(self.flops, matmul_gflop_per_s) if matmul_gflop_per_s else None
+
+    def fraction_of_floor(self, matmul_gflop_per_s: float | None) -> float | None:
+        """Return the floor over the p50, also the reached share of the product's rate.
+
+        A result above 1 shows a wrong rate: nothing is faster than its own arithmetic.
+        """
+        floor = self.floor_ms(matmul_gflop_per_s)
+        return None if floor is None else floor / self.vision_ms.p50
+
+
+@dataclass(frozen=True, slots=True)
+class StateEntry:
+    """Describe the latency of one number of crops on a cold or idle encoder.
+
+    Attributes:
+        state: ``cold`` is the first call of a fresh process, with compiling and capturing.
+            ``idle`` is a warm encoder after silence.
+        silence_s: the silence before each sample; None for ``cold``.
+        load_s: the time to load the encoder before a cold call, not part of the samples; None if
+            unknown.
+    """
+
+    state: State
+    silence_s: float | None
+    load_s: float | None
+    total_crops: int
+    vision_ms: Percentiles
+    samples_ms: tuple[float, ...]
+
+    @classmethod
+    def of(
+        cls,
+        state: State,
+        samples_ms: tuple[float, ...],
+        *,
+        total_crops: int,
+        silence_s: float | None = None,
+        load_s: float | None = None,
+    ) -> StateEntry:
+        """Make an entry from samples. Raises ValueError without samples."""
+        times = Percentiles.of(samples_ms)
+        return cls(state, silence_s, load_s, total_crops, times, samples_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class MachineState:
-    """The machine at one moment; None is what it does not tell.
+    """Describe the machine at one moment; None stands for an unknown value.
 
-    ``clock_probe_ms`` is the time of a fixed amount of scalar work, so it shows the CPU's clock.
-    ``throttle`` names the reasons for which the GPU holds its clocks down; () is none.
+    ``clock_probe_ms`` is the time of a fixed amount of scalar work and shows the CPU's clock.
+    ``throttle`` names the GPU's reasons to hold its clocks down; () is none.
     """
 
     load_1m: float | None = None
@@ -47,7 +164,7 @@ class MachineState:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """The error of the tokens against the plain float32 path's, as it was found at load."""
+    """Compare the tokens with those of the plain float32 path, as checked while loading."""
 
     relative_error: float
     min_cosine: float
@@ -55,10 +172,10 @@ class Fidelity:
 
 @dataclass(frozen=True, slots=True)
 class ProfileKey:
-    """The conditions that decide a latency. A saved profile is reused only if all of them agree.
+    """Name the conditions of a saved profile; all must agree before it is used again.
 
-    The kind of weights does not change a latency, but a reader must know which was measured.
-    ``threads`` are torch's on a CPU; None on a GPU, whose work is not done by them.
+    The kind of weights does not change a latency, but a reader must know it. ``threads`` are those
+    of torch on a CPU, and None on a GPU.
     """
 
     model: str
@@ -75,22 +192,21 @@ class ProfileKey:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Entries by rising ``total_crops``, with the conditions they were measured under.
+    """Hold entries by rising ``total_crops``, with the conditions of their measurement.
 
     Attributes:
-        runtime: how the network is run: ``eager``, ``packed``, ``cuda-graphs``, ``openvino``, …
-        versions: of ``python``, ``torch``, ``crop_planner``, and of what else ran.
+        runtime: the way to run the network: ``eager``, ``packed``, ``cuda-graphs``, ``openvino``, …
+        versions: of ``python``, ``torch``, ``crop_planner`` and other packages in use.
         measured_at: ISO 8601 in UTC.
-        rounds: timed passes of each count, as many as were asked for or as the time allowed; one
-            that is not complete has fewer.
-        matmul_gflop_per_s: what the device reaches on one large product in ``dtype``.
-        copy_gb_per_s: what it reaches copying memory on the device, bytes read plus written.
-        fidelity: None if it was not checked.
-        machine_before, machine_after: the measurement; None if not recorded.
-        contended: why the figures should be doubted, or None. Minima and CPU time are then to be
-            quoted beside the medians.
+        rounds: timed passes of each count. An incomplete count has fewer.
+        matmul_gflop_per_s: the device's rate on one large product in ``dtype``.
+        copy_gb_per_s: the device's rate of copying its memory, bytes read plus written.
+        fidelity: None if unchecked.
+        machine_before, machine_after: the machine around the measurement; None if not recorded.
+        contended: the reason to doubt the figures, or None. Quote minima and CPU times beside the
+            medians of a contended profile.
         states: latencies of a cold or idle encoder; ``entries`` are those of a warm one.
-        complete: whether every count that was asked for has its ``rounds``.
+        complete: True if every requested count has its ``rounds``.
     """
 
     schema_version: int
@@ -131,21 +247,66 @@ class Profile:
         )
 
     def age_s(self, now: datetime) -> float:
-        """Seconds since it was measured, at least 0: clocks may differ. ``now`` has a time zone."""
+        """Return the seconds since the measurement. ``now`` has a time zone; clocks may differ."""
         return max(0.0, (now - datetime.fromisoformat(self.measured_at)).total_seconds())
 
     def matches(self, key: ProfileKey) -> bool:
-        """Whether this profile was measured under the conditions of ``key``."""
+        """Return True if the profile was measured under these conditions."""
         return self.key == key
 
     def entry(self, total_crops: int) -> ProfileEntry | None:
-        """The entry of just that count, never an interpolated one."""
+        """Find the entry of this count; never an interpolated one."""
         return next((e for e in self.entries if e.total_crops == total_crops), None)
 
     @property
     def line(self) -> Line | None:
-        """The p50 in ms over total crops. None on a GPU, whose staircase no line describes."""
+        """Fit the p50 in ms over total crops. A GPU has no line: its latencies form a staircase."""
         if self.device_type != "cpu" or len(self.entries) < FEWEST_FOR_A_LINE:
             return None
         counts = [entry.total_crops for entry in self.entries]
         return fit_line(counts, [entry.vision_ms.p50 for entry in self.entries])
+
+
+def merged(older: Profile | None, newer: Profile) -> Profile:
+    """Add the better entries of an older profile to a newer one of the same conditions.
+
+    An older entry stays where the newer profile lacks its count. It also stays where the newer
+    profile was cut short and has fewer passes of its count. Rates, machine and time are those of
+    ``newer``. The result is complete only if both parts were, and contended if either was.
+    """
+    if older is None or not older.matches(newer.key):
+        return newer
+    staying = {e.total_crops: e for e in older.entries if not _replaces(newer, e)}
+    added = {e.total_crops: e for e in newer.entries if e.total_crops not in staying}
+    states = newer.states or older.states
+    if not added:
+        return replace(older, states=states)
+    entries = staying | added
+    return replace(
+        newer,
+        entries=tuple(entries[crops] for crops in sorted(entries)),
+        states=states,
+        contended=newer.contended or (older.contended if staying else None),
+        complete=newer.complete and (older.complete or not staying),
+    )
+
+
+def _replaces(newer: Profile, entry: ProfileEntry) -> bool:
+    other = newer.entry(entry.total_crops)
+    if other is None:
+        return False
+    return newer.complete or other.vision_ms.samples >= entry.vision_ms.samples
+
+
+def continued(older: Profile, newer: Profile) -> Profile:
+    """Give a profile that goes on with older samples the older states, doubts and rates.
+
+    The older rates fill in only where ``newer`` has none yet.
+    """
+    return replace(
+        newer,
+        matmul_gflop_per_s=newer.matmul_gflop_per_s or older.matmul_gflop_per_s,
+        copy_gb_per_s=newer.copy_gb_per_s or older.copy_gb_per_s,
+        contended=newer.contended or older.contended,
+        states=newer.states or older.states,
+    )

@@ -1,35 +1,44 @@
-"""Profiles as files: JSON that is checked when it is read, under names that say what was measured.
+"""Define a profile's file: JSON text with checked laws, and a name from the conditions.
 
-docs/profile.schema.json is their JSON Schema; reading checks the laws between fields, too.
+docs/reference/profile.schema.json is the JSON Schema. Reading also checks the laws between
+fields.
+``app.profiles`` reads and writes the files.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, fields, is_dataclass
+from datetime import datetime
+from math import isclose
 
 from app.core.errors import InvalidProfile
-from app.core.json import read_json, require
-from app.core.json_text import json_text
-from app.core.latency.profile import SCHEMA_VERSION, Profile, ProfileKey, Weights
-from app.core.latency.profile_laws import check_laws
+from app.core.json import json_text, read_json, require
+from app.core.latency.profile import (
+    SCHEMA_VERSION,
+    Profile,
+    ProfileEntry,
+    ProfileKey,
+    StateEntry,
+)
+from app.core.latency.timings import Samples
+
+ROUNDING = 1e-3
+"""A figure may differ by this from its samples, in ms or as a share: both may be rounded."""
 
 
 def profile_to_json(profile: Profile) -> str:
-    """The profile as a JSON object with the names of the fields; lists of numbers in one line."""
+    """Write the profile as a JSON object with the names of the fields."""
     return json_text(asdict(profile))
 
 
 def profile_from_json(text: str) -> Profile:
-    """The inverse of :func:`profile_to_json`.
+    """Read the text of :func:`profile_to_json`.
 
     Raises:
-        InvalidProfile: naming the field that is missing or wrong.
+        InvalidProfile: a field is missing or wrong; the error names the field.
     """
     try:
         data = json.loads(text)
@@ -50,86 +59,91 @@ def profile_from_json(text: str) -> Profile:
 
 
 def profile_filename(key: ProfileKey) -> str:
-    """A file name that says what was measured, with a digest that no two keys share."""
-    readable = _readable(key.model, key.device, key.dtype, key.runtime, key.weights)
+    """Name the file of these conditions; a digest keeps the names of all keys apart."""
+    readable = readable_name(key.model, key.device, key.dtype, key.runtime, key.weights)
     digest = hashlib.sha256(json.dumps(asdict(key), sort_keys=True).encode()).hexdigest()[:10]
     return f"{readable}_{digest}.json"
 
 
-def _readable(*told: str) -> str:
-    parts = (re.sub(r"[^a-z0-9.]+", "-", part.lower()).strip("-.") for part in told)
-    return "_".join(parts)[:120]
+def readable_name(*parts: str) -> str:
+    """Join the parts with ``_``, in plain lower-case characters that every file system takes."""
+    plain = (re.sub(r"[^a-z0-9.]+", "-", part.lower()).strip("-.") for part in parts)
+    return "_".join(plain)[:120]
 
 
-def save_profile(profile: Profile, folder: Path) -> Path:
-    """Write the profile into ``folder`` under its own name; readers see the old file or the new.
+def check_laws(profile: Profile) -> None:
+    """Raise InvalidProfile at the first field in contradiction to another."""
+    require("torch" in profile.versions, "versions.torch", "missing")
+    _check_moment(profile.measured_at, "measured_at")
+    counts = [entry.total_crops for entry in profile.entries]
+    require(counts == sorted(set(counts)), "entries", "total_crops must rise without repetition")
+    for index, entry in enumerate(profile.entries):
+        _check_entry(entry, f"entries[{index}]")
+    for index, state in enumerate(profile.states):
+        _check_state(state, f"states[{index}]")
 
-    Raises:
-        InvalidProfile: it has no entries, so whatever the file holds is better.
-        OSError: the folder cannot be written.
-    """
-    require(bool(profile.entries), "entries", "a profile of nothing is not saved")
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / profile_filename(profile.key)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".profile-", suffix=".tmp")
+
+def _check_moment(told: str, at: str) -> None:
     try:
-        os.fchmod(handle, 0o644)  # a profile is no secret, and another user's service reads it
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(profile_to_json(profile))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return target
+        zoned = datetime.fromisoformat(told).tzinfo is not None
+    except ValueError:
+        zoned = False
+    require(zoned, at, f"{told!r} is no time of ISO 8601 with a time zone")
 
 
-def load_profile(path: Path) -> Profile:
-    """Read a saved profile.
-
-    Raises:
-        InvalidProfile: the file cannot be read, or is no profile; file and field are named.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidProfile(f"cannot read {path.name}: {error}", file=path.name) from error
-    try:
-        return profile_from_json(text)
-    except InvalidProfile as error:
-        told = f"{path.name}: {error.detail}"
-        raise InvalidProfile(told, file=path.name, **error.facts) from None
-
-
-def newest_profile(
-    folder: Path,
-    *,
-    model: str,
-    device: str,
-    dtype: str,
-    weights: Weights,
-    overlap_margins: tuple[int, int],
-) -> Profile | None:
-    """The profile of these conditions that was measured last, however the network was run.
-
-    One of other overlap margins only if there is none of these: they change nothing but the tokens.
-
-    Raises:
-        InvalidProfile: there are files of that name, and none of them can be read.
-    """
-    usable: list[Profile] = []
-    refused: InvalidProfile | None = None
-    for file in sorted(folder.glob(_readable(model, device, dtype) + "_*.json")):
-        try:
-            profile = load_profile(file)
-        except InvalidProfile as error:
-            refused = error
-            continue
-        if (profile.device, profile.weights) == (device, weights):
-            usable.append(profile)
-    if not usable and refused is not None:
-        raise refused
-    return max(
-        usable, key=lambda p: (p.overlap_margins == overlap_margins, p.measured_at), default=None
+def _check_entry(entry: ProfileEntry, at: str) -> None:
+    samples = entry.samples_ms
+    _check_samples(samples, f"{at}.samples_ms")
+    computed = ProfileEntry.of(
+        samples,
+        rows=entry.rows,
+        cols=entry.cols,
+        patch_tokens=entry.patch_tokens,
+        flops=entry.flops,
+        warmup=entry.warmup,
+        peak_memory_bytes=entry.peak_memory_bytes,
     )
+    _check_same(entry, computed, at)
+
+
+def _check_samples(samples: Samples, at: str) -> None:
+    passes = len(samples.vision)
+    require(passes > 0, f"{at}.vision", "no passes")
+    require(min(samples.vision) > 0, f"{at}.vision", "a pass takes time")
+    for name in ("vit", "connector", "cpu"):
+        known = len(getattr(samples, name))
+        optional = name == "cpu" and known == 0
+        require(optional or known == passes, f"{at}.{name}", f"{known} values of {passes} passes")
+    parts = zip(samples.vision, samples.vit, samples.connector, strict=True)
+    for index, (whole, vit, connector) in enumerate(parts):
+        fits = vit + connector <= whole * (1 + ROUNDING) + ROUNDING
+        require(fits, f"{at}.vision[{index}]", "less than its two parts")
+
+
+def _check_state(state: StateEntry, at: str) -> None:
+    require(bool(state.samples_ms), f"{at}.samples_ms", "no passes")
+    silent = state.silence_s is not None
+    require(silent == (state.state == "idle"), f"{at}.silence_s", "is given for idle, and only so")
+    computed = StateEntry.of(
+        state.state,
+        state.samples_ms,
+        total_crops=state.total_crops,
+        silence_s=state.silence_s,
+        load_s=state.load_s,
+    )
+    _check_same(state, computed, at)
+
+
+def _check_same(told: object, computed: object, at: str) -> None:
+    """Compare a figure of the file with the figure computed from its samples."""
+    if told is computed:
+        return
+    if is_dataclass(told) and type(told) is type(computed):
+        for field in fields(told):
+            name = field.name
+            _check_same(getattr(told, name), getattr(computed, name), f"{at}.{name}")
+    elif isinstance(told, float) and isinstance(computed, float):
+        same = isclose(told, computed, rel_tol=ROUNDING, abs_tol=ROUNDING)
+        require(same, at, f"{told!r} does not follow from the samples, {computed!r} does")
+    else:
+        require(told == computed, at, f"{told!r} does not follow, {computed!r} does")

@@ -1,4 +1,4 @@
-"""What measuring one thing leaves: its samples, their distribution, and how it was warmed up."""
+"""Hold the samples of one timed piece of work, their percentiles, and its warm-up."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from math import ceil
 from app.core.statistics import median_absolute_deviation, median_interval, quantile
 
 BEYOND = 5
-"""Samples that must lie beyond a percentile above p95: of fewer, it is one or two outliers."""
+"""A percentile above p95 needs this number of samples beyond; fewer are one or two outliers."""
 
 P99_SAMPLES = 100 * BEYOND
-"""Fewest samples that a p99 is given for."""
+"""A p99 needs this number of samples."""
 
 
 def samples_needed(percentile: float) -> int:
-    """Fewest samples that a percentile is given for.
+    """Count the samples needed for a percentile.
 
-    p95 and below are given for any number, with that number beside them: between the few passes of
-    a CPU they are interpolated. Above, ``BEYOND`` samples must lie beyond.
+    One sample is enough up to p95; these percentiles are interpolated between the few passes of a
+    CPU. A higher percentile needs ``BEYOND`` samples beyond it.
 
     Raises:
-        ValueError: not from 0 to below 100. No number of samples shows a time's maximum.
+        ValueError: the percentile is below 0, or 100 or more. No number of samples shows a maximum.
     """
     if not 0 <= percentile < 100:
         raise ValueError(f"a percentile is from 0 to below 100, got {percentile}")
@@ -33,10 +33,10 @@ def samples_needed(percentile: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """The distribution of a time in ms, over ``samples`` passes.
+    """Describe a time in ms by its percentiles over ``samples`` passes.
 
-    ``p50_low`` and ``p50_high`` are the 95 % interval of the median (of fewer than 6 samples, their
-    range); ``mad`` is the median absolute deviation; ``p99`` is None below ``P99_SAMPLES``.
+    ``p50_low`` and ``p50_high`` are the 95 % interval of the median, or the range of fewer than 6
+    samples. ``mad`` is the median absolute deviation. ``p99`` is None below ``P99_SAMPLES``.
     """
 
     p50: float
@@ -52,7 +52,7 @@ class Percentiles:
 
     @classmethod
     def of(cls, samples_ms: Sequence[float]) -> Percentiles:
-        """Percentiles by linear interpolation between the two nearest samples (numpy's default).
+        """Compute percentiles by linear interpolation between the two nearest samples.
 
         Raises:
             ValueError: no samples.
@@ -76,24 +76,24 @@ class Percentiles:
 
     @classmethod
     def of_any(cls, samples_ms: Sequence[float]) -> Percentiles | None:
-        """The same, and None where nothing was measured."""
+        """Compute percentiles, or return None without samples."""
         return cls.of(samples_ms) if samples_ms else None
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Every timed pass of one count in ms, in the order they were run.
+    """Hold the times of all passes of one count in ms, in the order of the passes.
 
-    Each is timed directly; none is the difference of two passes.
+    Every time is measured directly; none is the difference of two passes.
 
     Attributes:
         vision: patches on the device → tokens on the device.
-        vit: of the same passes, up to the boundary between ViT and connector.
-        connector: of the same passes, from that boundary on.
-        cpu: CPU time the process spent in the same passes, all threads; () if not known.
-        transfer_vision: pixels in (pinned) host memory → tokens on the device, in passes of its
-            own; () if not measured.
-        full: decoded image → tokens on the device, in passes of its own; () if not measured.
+        vit: the same passes, up to the boundary between ViT and connector.
+        connector: the same passes, after this boundary.
+        cpu: CPU time of the process in the same passes, all threads; () if unknown.
+        transfer_vision: pixels in (pinned) host memory → tokens on the device, in other passes; ()
+            if not measured.
+        full: decoded image → tokens on the device, in other passes; () if not measured.
     """
 
     vision: tuple[float, ...]
@@ -104,7 +104,7 @@ class Samples:
     full: tuple[float, ...] = ()
 
     def then(self, later: Samples) -> Samples:
-        """These, followed by later ones of the same count; CPU time only if it is known of all."""
+        """Append later samples of the same count; CPU times stay only if known for all passes."""
         cpu_known = len(self.cpu) == len(self.vision) and len(later.cpu) == len(later.vision)
         return Samples(
             vision=self.vision + later.vision,
@@ -118,7 +118,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Warmup:
-    """Untimed calls before the timed ones, and whether their times had settled by then."""
+    """Count the untimed calls before the timed ones; ``settled`` tells if their times settled."""
 
     calls: int
     settled: bool

@@ -34,15 +34,15 @@ class Overlap:
 
 
 @lru_cache(maxsize=128)
-def axis_coverage(count: int, config: CropConfig) -> tuple[int, ...]:
-    """For each patch along one axis of the canvas, how many of ``count`` crops hold it.
+def axis_coverage(count: int, crop_patches: int, window_patches: int) -> tuple[int, ...]:
+    """Count, for each patch along one axis of the canvas, which of ``count`` crops hold it.
 
-    Kept are so few as the longest takes 150 KB: 64 crops of 292 patches.
+    The longest takes 150 KB: 64 crops of 292 patches. That bounds the cache.
     """
-    coverage = [0] * (count * config.window_patches + config.margin_patches)
+    coverage = [0] * (count * window_patches + crop_patches - window_patches)
     for crop in range(count):
-        first = crop * config.window_patches
-        for patch in range(first, first + config.crop_patches):
+        first = crop * window_patches
+        for patch in range(first, first + crop_patches):
             coverage[patch] += 1
     return tuple(coverage)
 
@@ -65,22 +65,25 @@ def _from_axes(rows: tuple[int, ...], cols: tuple[int, ...]) -> Overlap:
     )
 
 
-@lru_cache(maxsize=512)
+def _axes(grid: Grid, config: CropConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the coverage along the rows and along the columns."""
+    side, window = config.crop_patches, config.window_patches
+    return axis_coverage(grid.rows, side, window), axis_coverage(grid.cols, side, window)
+
+
 def grid_overlap(grid: Grid, config: CropConfig) -> Overlap:
-    """Overlap over the whole canvas, padding included: it depends on the grid alone."""
-    return _from_axes(axis_coverage(grid.rows, config), axis_coverage(grid.cols, config))
+    """Compute the overlap over the whole canvas, padding included: it depends on the grid alone."""
+    return _from_axes(*_axes(grid, config))
 
 
 def content_overlap(grid: Grid, canvas: Canvas, config: CropConfig) -> Overlap:
-    """The same over the patches that are not all padding."""
+    """Compute the overlap over the patches that show some of the image."""
     patch = config.patch_size_px
+    rows, cols = _axes(grid, config)
+    bottom, right = canvas.pad_top + canvas.scaled_height, canvas.pad_left + canvas.scaled_width
     return _from_axes(
-        axis_coverage(grid.rows, config)[
-            canvas.pad_top // patch : -(-(canvas.pad_top + canvas.scaled_height) // patch)
-        ],
-        axis_coverage(grid.cols, config)[
-            canvas.pad_left // patch : -(-(canvas.pad_left + canvas.scaled_width) // patch)
-        ],
+        rows[canvas.pad_top // patch : -(-bottom // patch)],
+        cols[canvas.pad_left // patch : -(-right // patch)],
     )
 
 

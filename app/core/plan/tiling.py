@@ -1,21 +1,28 @@
-"""Which grid of crops Molmo chooses for a size.
+"""The grid of crops that Molmo chooses for an image size.
 
 Source: ``select_tiling`` in allenai/molmo ``olmo/data/model_preprocessor.py``, shared by Molmo 2.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
-from math import inf
+from itertools import pairwise
+from math import inf, nextafter
 
 from app.core.plan.config import CropConfig
 from app.core.plan.float32 import round_all_to_float32, round_to_float32
 from app.core.plan.geometry import Grid, Size
 
+_EXACT_BELOW = 2**22
+"""Below this product of a side and ``max_crops``, float32 keeps all scales in their exact order."""
+
 
 @cache
 def candidate_grids(max_crops: int) -> tuple[Grid, ...]:
-    """All grids of at most ``max_crops`` crops, by (area, rows): the first of equals wins."""
+    """List all grids of at most ``max_crops`` crops by (area, rows)."""
     grids = [
         Grid(rows, cols)
         for rows in range(1, max_crops + 1)
@@ -24,90 +31,145 @@ def candidate_grids(max_crops: int) -> tuple[Grid, ...]:
     return tuple(sorted(grids, key=lambda grid: (grid.crops, grid.rows)))
 
 
-@cache
-def _candidate_indices(max_crops: int) -> tuple[tuple[int, int], ...]:
-    return tuple((grid.rows, grid.cols) for grid in candidate_grids(max_crops))
-
-
-def _axis_scales(side_px: int, config: CropConfig) -> tuple[float, ...]:
-    """float32 scale that makes the side, less the margins, span 0, 1, 2, … windows.
-
-    Sides below the margin give negative scales and a side equal to it gives infinity; the reference
-    does not clamp, so neither do we.
-    """
-    window = config.window_px
-    inner = round_to_float32(side_px - config.margin_px)
-    counts = range(config.max_crops + 1)
-    if inner == 0:
-        return tuple(inf for _ in counts)
-    return round_all_to_float32([count * window / inner for count in counts])
-
-
 def required_scales(size: Size, config: CropConfig) -> tuple[float, ...]:
-    """For each of ``candidate_grids``, the float32 scale the image would need to fill it.
+    """Compute the float32 scale at which the image fills each of ``candidate_grids``.
 
-    min() of two rounded quotients is the rounded min(), as rounding is monotonic.
+    The scale is the smaller one of both axes. Rounding keeps order, so the smaller of two rounded
+    quotients is the rounded smaller quotient.
     """
     by_rows = _axis_scales(size.height, config)
     by_cols = _axis_scales(size.width, config)
     return tuple(
-        min(by_rows[rows], by_cols[cols]) for rows, cols in _candidate_indices(config.max_crops)
+        [min(by_rows[rows], by_cols[cols]) for rows, cols in _rows_and_cols(config.max_crops)]
     )
 
 
+def select_by_rule(size: Size, config: CropConfig) -> Grid:
+    """Choose the grid by the reference's rule, over all candidates.
+
+    Take the smallest scale of at least 1. If every scale is below 1, take the largest. Of equal
+    scales take the first by (area, rows).
+    """
+    scales = required_scales(size, config)
+    enlarging = [scale for scale in scales if scale >= 1]
+    chosen = min(enlarging) if enlarging else max(scales)
+    return candidate_grids(config.max_crops)[scales.index(chosen)]
+
+
+def select_by_limit(size: Size, config: CropConfig) -> dict[int, Grid]:
+    """Choose the grid under every ``max_crops`` up to the one in force, by the rule in one pass.
+
+    A lower limit has the first of the candidates, as candidates rise by area.
+    """
+    by_limit: dict[int, Grid] = {}
+    best_scale = -inf
+    for grid, scale in zip(
+        candidate_grids(config.max_crops), required_scales(size, config), strict=True
+    ):
+        if scale > best_scale if best_scale < 1 else 1 <= scale < best_scale:
+            best, best_scale = grid, scale
+        by_limit[grid.crops] = best
+    return by_limit
+
+
 def select_tiling(size: Size, config: CropConfig) -> Grid:
-    """The grid with the smallest scale that is at least 1, else the one with the largest scale.
+    """Choose the grid quickly: equal to :func:`select_by_rule`, by test.
 
-    The first of equals by (area, rows). The reference tries every candidate; what it finds is known
-    beforehand. With n·W / inner for the scale of n windows along a side:
+    The smallest grid that spans the image has the smallest scale of at least 1. Every grid shrinks
+    an image that no candidate spans; then the aspect decides (docs/decisions/quick-plans.md).
+    """
+    spanning = spanning_grid(size, config)
+    if spanning.crops <= config.max_crops:
+        return spanning
+    width, height = size.width - config.margin_px, size.height - config.margin_px
+    if max(width, height) * config.max_crops >= _EXACT_BELOW:
+        return select_by_rule(size, config)
+    return grids_by_aspect(config.max_crops).grid(width, height)
 
-    - Below the margin scales are negative and fall with n, so one crop is the largest.
-    - Else a scale is at least 1 where n windows span the side. (Where they do not, it is below 1 by
-      1 / MAX_SIDE_PX or more, which float32 does not round away.) The fewest rows and columns that
-      span it give the smallest such scale, and no grid that enlarges has less of either.
-    - Where those are too many, no grid enlarges.
+
+def spanning_grid(size: Size, config: CropConfig) -> Grid:
+    """Return the fewest rows and columns whose canvas is not smaller than the image.
+
+    An image with a side below the margin gets one crop, as every scale is negative there.
     """
     width, height = size.width - config.margin_px, size.height - config.margin_px
     if width < 0 or height < 0:
         return Grid(1, 1)
-    rows, cols = -(-height // config.window_px) or 1, -(-width // config.window_px) or 1
-    if rows * cols <= config.max_crops:
-        return Grid(rows, cols)
-    if not height:
-        return Grid(1, config.max_crops)
-    if not width:
-        return Grid(config.max_crops, 1)
-    return _largest_scale(width, height, config)
-
-
-def _largest_scale(width: int, height: int, config: CropConfig) -> Grid:
-    """The grid with the largest scale where none enlarges; sides are less the margin, above 0.
-
-    Of the grids that share that scale, the one with the fewest of both has the smallest area.
-    """
     window = config.window_px
-    # rows·W / height and cols·W / width, both times width · height / W to stay with integers. They
-    # are exact in float64 and so is the quotient's rounding, as if one side had been divided.
-    reached = max([min(r * width, c * height) for r, c in _full_grids(config.max_crops)])
-    scale = round_to_float32(reached * window / (width * height))
-    return Grid(_fewest(scale, height, window), _fewest(scale, width, window))
+    return Grid(-(-height // window) or 1, -(-width // window) or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class GridsByAspect:
+    """The grids of images that no candidate spans, by the aspect of the sides less the margins.
+
+    ``aspects`` are those at which the choice changes, as (width, height) and rising. ``grids``
+    holds the grid below the first aspect, at the first aspect, between the first and the second,
+    and so on. ``edges`` are the quotients from which on the next grid is chosen: of every aspect
+    its own and the next float.
+    """
+
+    aspects: tuple[tuple[int, int], ...]
+    edges: tuple[float, ...]
+    grids: tuple[Grid, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.grids) == len(self.edges) + 1 == 2 * len(self.aspects) + 1:
+            raise ValueError("there must be a grid below, at and above every aspect")
+
+    def grid(self, width: int, height: int) -> Grid:
+        """Return the grid of an image of these sides, less the margins, in px."""
+        return self.grids[bisect_right(self.edges, width / height if height else inf)]
 
 
 @cache
-def _full_grids(max_crops: int) -> tuple[tuple[int, int], ...]:
-    """The (rows, cols) that can have neither a row nor a column more."""
-    return tuple(
-        (rows, max_crops // rows)
-        for rows in range(1, max_crops + 1)
-        if max_crops // (max_crops // rows) == rows
+def grids_by_aspect(max_crops: int) -> GridsByAspect:
+    """Find the grid of every aspect by the rule: the largest scale, the first of equals.
+
+    Two scales only swap at the aspect of a candidate, so one aspect between two neighbours stands
+    for all.
+    """
+    grids = candidate_grids(max_crops)
+    candidates = sorted({Fraction(grid.cols, grid.rows) for grid in grids})
+    between = [(low + high) / 2 for low, high in pairwise(candidates)]
+    beyond = [*between, 2 * candidates[-1]]
+
+    def largest(aspect: Fraction) -> Grid:
+        width, height = aspect.numerator, aspect.denominator
+        scales = [min(rows * width, cols * height) for rows, cols in _rows_and_cols(max_crops)]
+        return grids[scales.index(max(scales))]
+
+    changes, chosen = [], [largest(candidates[0] / 2)]
+    for aspect, next_aspect in zip(candidates, beyond, strict=True):
+        at, above = largest(aspect), largest(next_aspect)
+        if at != chosen[-1] or above != at:
+            changes.append(aspect)
+            chosen += at, above
+    return GridsByAspect(
+        aspects=tuple((aspect.numerator, aspect.denominator) for aspect in changes),
+        edges=tuple(edge for aspect in changes for edge in (float(aspect), _next_float(aspect))),
+        grids=tuple(chosen),
     )
 
 
-def _fewest(scale: float, inner_px: int, window_px: int) -> int:
-    """The fewest windows whose float32 scale is at least ``scale``, which at least one has.
+def _next_float(aspect: Fraction) -> float:
+    return nextafter(float(aspect), inf)
 
-    Scales of two counts differ by far more than float32 rounds away, so the count is the nearest to
-    the quotient or the next.
+
+@cache
+def _rows_and_cols(max_crops: int) -> tuple[tuple[int, int], ...]:
+    return tuple((grid.rows, grid.cols) for grid in candidate_grids(max_crops))
+
+
+def _axis_scales(side_px: int, config: CropConfig) -> tuple[float, ...]:
+    """Compute the float32 scales at which a side, less the margins, spans 0, 1, 2, … windows.
+
+    A side below the margin has negative scales, a side equal to it infinite ones: the reference
+    does not clamp.
     """
-    count = round(scale * inner_px / window_px) or 1
-    return count if round_to_float32(count * window_px / inner_px) >= scale else count + 1
+    inner = round_to_float32(side_px - config.margin_px)
+    counts = range(config.max_crops + 1)
+    if inner == 0:
+        return tuple(inf for _ in counts)
+    window = config.window_px
+    return round_all_to_float32([count * window / inner for count in counts])

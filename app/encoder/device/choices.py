@@ -16,4 +16,4 @@ RuntimeChoice = Literal[
     "cuda-graphs-fp8",
     "compiled",
 ]
-"""docs/runtimes.md explains each runtime; ``app.encoder.runtimes.choose`` makes them."""
+"""docs/method/runtimes.md explains each runtime; ``app.encoder.runtimes.choose`` makes them."""

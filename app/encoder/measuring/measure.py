@@ -1,9 +1,9 @@
 """Measure the profile of an encoder: its latency per number of crops.
 
-docs/measuring.md explains the method. Each count is timed once at the end of its warm-up, so that a
-profile exists at any end of time. After the warm-up of all counts, rounds visit each (count, scope)
-once, in shuffled order, with a large product among them. Every time is measured directly, never by
-subtraction.
+docs/method/measuring.md explains the method. Each count is timed once at the end of its warm-up, so
+a profile exists at any end of time. After the warm-up of all counts, rounds visit each (count,
+scope) once, in shuffled order, with a large product among them. Every time is measured directly,
+never by subtraction.
 """
 
 from __future__ import annotations
@@ -11,19 +11,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import torch
 
 from app.core.errors import EncoderError, OutOfDeviceMemory
-from app.core.latency.profile import Profile
-from app.core.latency.profile_entry import ProfileEntry
-from app.core.latency.profile_merge import continued
+from app.core.latency.profile import Profile, ProfileEntry, continued
+from app.core.latency.status import Phase, Progress
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.work import matmul_rate
-from app.core.rounds import shuffled_rounds
+from app.core.statistics import shuffled_rounds
 from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder
 from app.encoder.measuring.calibration import copy_gb_per_s, matmul_gflop_per_s
@@ -39,8 +36,6 @@ from app.encoder.measuring.warmup import (
 )
 from app.encoder.synthetic import ProfilePlan, profile_plans
 
-Phase = Literal["warm-up", "rounds"]
-
 log = logging.getLogger(__name__)
 
 MOST_SHARE = 0.99
@@ -53,16 +48,6 @@ YIELD_S = 2.0
 def default_scopes(device: torch.device) -> tuple[Scope, ...]:
     """Return all scopes for a GPU. A CPU has no bus, and ``full`` would double the time."""
     return SCOPES if device.type == "cuda" else ("vision",)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Hold the progress of a measurement, ``done`` from 0 to 1, and its last pass."""
-
-    done: float
-    phase: Phase
-    total_crops: int
-    last_ms: float
 
 
 def measure_profile(

@@ -11,8 +11,14 @@ from importlib.metadata import version
 import torch
 
 from app import __version__
-from app.core.latency.profile import SCHEMA_VERSION, Fidelity, MachineState, Profile, ProfileKey
-from app.core.latency.profile_entry import ProfileEntry
+from app.core.latency.profile import (
+    SCHEMA_VERSION,
+    Fidelity,
+    MachineState,
+    Profile,
+    ProfileEntry,
+    ProfileKey,
+)
 from app.core.plan.config import CropConfig, make_config
 from app.encoder.device.device import device_name, dtype_name
 from app.encoder.encoder import Encoder

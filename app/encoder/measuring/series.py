@@ -13,7 +13,7 @@ from typing import Literal, Protocol, TypeVar, get_args
 
 from torch import Tensor
 
-from app.core.latency.profile_entry import ProfileEntry
+from app.core.latency.profile import ProfileEntry
 from app.core.latency.timings import Samples, Warmup
 from app.core.plan.plan import CropPlan
 from app.encoder.device.device import elapsed_ms, mark, synchronise

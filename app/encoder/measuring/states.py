@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from app.core.latency.profile_entry import StateEntry
+from app.core.latency.profile import StateEntry
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import family_named
 from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice

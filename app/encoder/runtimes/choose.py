@@ -1,6 +1,6 @@
 """Choose the fastest runtime of this machine that agrees with the plain network.
 
-Measured gains are in docs/runtimes.md.
+Measured gains are in docs/method/runtimes.md.
 """
 
 from __future__ import annotations

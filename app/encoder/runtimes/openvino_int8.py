@@ -82,7 +82,7 @@ def _ends(peak: float) -> tuple[float, float]:
 
 
 class OpenVinoInt8(OpenVino):
-    """Run most products in int8. docs/openvino.md gives the loss of accuracy."""
+    """Run most products in int8. docs/method/openvino.md gives the loss of accuracy."""
 
     name = "openvino-int8"
 

@@ -1,26 +1,22 @@
-"""Pictures of a plan: its crops on the image, side by side, its overlap as figures and as a map.
+"""Draw pictures of a plan: crops on the image, crops side by side, overlap as bars and as a map.
 
-Nothing of matplotlib is imported until something is drawn, so that services start without it.
+Services start without matplotlib: only a drawing imports it.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal
+
 from PIL import Image
 
+from app.core.errors import InvalidConfig
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan, make_plan
 from app.imaging.pictures.ground import load_ground
-from app.imaging.pictures.kinds import (
-    DEFAULT_SIDE_PX,
-    MAX_SIDE_PX,
-    MEDIA_TYPES,
-    MIN_SIDE_PX,
-    NEEDS_PICTURE,
-    Kind,
-    PictureFormat,
-    check_side,
-)
 from app.imaging.read.header import look
+
+if TYPE_CHECKING:
+    from app.imaging.pictures.sheet import Sheet
 
 __all__ = [
     "DEFAULT_SIDE_PX",
@@ -33,8 +29,22 @@ __all__ = [
     "check_side",
     "draw",
     "draw_upload",
+    "lay_out",
     "load_ground",
 ]
+
+Kind = Literal["crops", "comparison", "statistics", "coverage"]
+PictureFormat = Literal["png", "svg"]
+
+NEEDS_PICTURE: frozenset[Kind] = frozenset(("crops", "comparison", "coverage"))
+"""These kinds show the picture; the others need no decoding."""
+
+DEFAULT_SIDE_PX = 1400
+MIN_SIDE_PX = 200
+MAX_SIDE_PX = 4096
+"""The longer side of a drawing stays within these bounds."""
+
+MEDIA_TYPES: dict[PictureFormat, str] = {"png": "image/png", "svg": "image/svg+xml"}
 
 
 def draw(
@@ -45,27 +55,28 @@ def draw(
     form: PictureFormat = "png",
     side_px: int = DEFAULT_SIDE_PX,
 ) -> bytes:
-    """A picture of a plan as a file: same arguments, same bytes.
+    """Draw a plan into a file; the same arguments give the same bytes.
 
-    From any thread; drawings wait for one another. To draw in parallel, use processes.
+    Any thread may call, and drawings wait for one another. Use processes to draw in parallel.
 
     Args:
-        kind: ``crops``, ``comparison``, ``statistics`` or ``coverage`` (docs/pictures.md).
-        plan: what is shown.
-        image: the picture that was planned: upright 8-bit RGB of any size with its aspect, best
-            by :func:`load_ground`. None where only the size is known: a plain ground is drawn.
-        form: ``png``; or ``svg``, in which all but the picture is vectors, text included.
-        side_px: longer side of the drawing itself, which text beside it is added to,
-            ``MIN_SIDE_PX`` to ``MAX_SIDE_PX``. However large the picture is.
+        kind: the kind of picture; see docs/method/pictures.md.
+        plan: the plan to draw.
+        image: the planned picture as upright 8-bit RGB, of any size with its aspect, best from
+            :func:`load_ground`. None draws a plain ground.
+        form: ``png``, or ``svg``: vectors, text included, over the picture.
+        side_px: longer side of the drawing, ``MIN_SIDE_PX`` to ``MAX_SIDE_PX``. Text around the
+            drawing comes on top.
 
     Raises:
-        InvalidConfig: ``side_px`` is outside of its bounds.
+        InvalidConfig: ``side_px`` is out of its bounds.
     """
     check_side(side_px)
-    # matplotlib takes 0.3 s to import.
-    from app.imaging.pictures.drawing import draw_file
+    from app.imaging.pictures.engine import drawing  # matplotlib takes 0.3 s to import
 
-    return draw_file(kind, plan, image, form, side_px)
+    with drawing():
+        sheet = lay_out(kind, plan, image, side_px)
+        return sheet.png() if form == "png" else sheet.svg()
 
 
 def draw_upload(
@@ -77,17 +88,48 @@ def draw_upload(
     form: PictureFormat = "png",
     side_px: int = DEFAULT_SIDE_PX,
 ) -> tuple[CropPlan, bytes]:
-    """The plan of an image file and a picture of it, decoded only where the kind shows it.
+    """Plan and draw an image file. Only kinds in ``NEEDS_PICTURE`` decode it.
 
     Raises:
-        UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding says.
+        UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding does.
         CollapsedImage: the image has no plan.
-        InvalidConfig: ``side_px`` is outside of its bounds.
+        InvalidConfig: ``side_px`` is out of its bounds.
     """
-    check_side(side_px)  # before anything is decoded
+    check_side(side_px)  # before the decoding
     facts = look(data, max_pixels=max_pixels)
     plan = make_plan(facts.size, config)
     image = None
     if kind in NEEDS_PICTURE:
         image = load_ground(data, facts, max_pixels=max_pixels, side_px=side_px)
     return plan, draw(kind, plan, image, form=form, side_px=side_px)
+
+
+def check_side(side_px: int) -> None:
+    """Refuse a side out of its bounds.
+
+    Raises:
+        InvalidConfig: with the bound and the value.
+    """
+    if not MIN_SIDE_PX <= side_px <= MAX_SIDE_PX:
+        raise InvalidConfig(
+            f"side_px must be between {MIN_SIDE_PX} and {MAX_SIDE_PX}, got {side_px}",
+            parameter="side_px",
+            limit=MIN_SIDE_PX if side_px < MIN_SIDE_PX else MAX_SIDE_PX,
+            actual=side_px,
+        )
+
+
+def lay_out(kind: Kind, plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet:
+    """Lay a picture out on a sheet, inside of ``engine.drawing()``. See :func:`draw`."""
+    from app.imaging.pictures.bars import draw_statistics
+    from app.imaging.pictures.comparison import draw_comparison
+    from app.imaging.pictures.coverage import draw_coverage
+    from app.imaging.pictures.crops import draw_crops
+
+    draw_kind = {
+        "crops": draw_crops,
+        "comparison": draw_comparison,
+        "statistics": draw_statistics,
+        "coverage": draw_coverage,
+    }[kind]
+    return draw_kind(plan, image, side_px)

@@ -1,10 +1,10 @@
-"""A colour and a dash pattern for every crop, so that crops which touch never look alike.
+"""Choose a colour and a dash pattern for every crop: crops side by side never look alike.
 
 The palette is Martin Krzywinski's 15-colour palette for colour blindness
 (https://mk.bcgsc.ca/colorblind/palettes.mhtml, "15-color palette for colorblindness"), in an order
-of our own. Not all of its colours are far apart for everyone, so which crop gets which is chosen:
-those that touch differ by at least 20 in CIEDE2000, as people with any of the three kinds of
-dichromacy see them too (Machado, Oliveira and Fernandes 2009). The tests compute that.
+of our own. Some of its colours look alike to some people. So crops that touch get colours with a
+CIEDE2000 difference of at least 20, also for the three kinds of dichromacy (Machado, Oliveira and
+Fernandes 2009). The tests compute the differences.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ _COLOURS: tuple[tuple[str, set[int]], ...] = (
     ("#008607", {2, 6}),
     ("#6a0213", {2, 11}),
 )
-"""Each colour, and which of the others are less than 20 from it for someone: never its neighbours.
+"""Each colour has the indices of the colours too like it for someone, less than 20 away.
 
-Those with most such come first, as a search does well to place first what is hardest to place.
+Such colours are never neighbours. The colours with most of them come first: a search places them
+with most trouble.
 """
 
 PALETTE = tuple(colour for colour, _ in _COLOURS)
@@ -46,47 +47,41 @@ DASHES: tuple[tuple[float, ...], ...] = (
     (9.0, 2.6),
     (2.6, 3.0),
 )
-"""On and off in line widths; the first is solid. The n-th crop of a colour has the n-th."""
+"""The n-th crop of a colour has the n-th pattern: lengths on and off, in line widths."""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a crop is drawn. No two crops of a plan share both colour and dash.
+    """Describe the line around a crop. No two crops of a plan share both colour and dash.
 
-    ``casing``: black or white, whichever is farther from the colour: of the two one shows on any
-    ground. ``ink``: what to write on the colour with.
+    ``ink`` is black or white, the one farther from the colour: for text on the colour, and for the
+    casing beside it, so that one of the two shows on any ground.
     """
 
     colour: str
-    casing: str
+    ink: str
     dash: tuple[float, ...]
-
-    @property
-    def ink(self) -> str:
-        """Black or white, to write on the colour with."""
-        return self.casing
 
 
 @lru_cache(maxsize=256)
 def crop_styles(grid: Grid) -> tuple[Style, ...]:
-    """One style a grid crop, in row order. Each colour is used once before any is used twice.
+    """Return a style for each grid crop, in row order. All colours serve before any serves twice.
 
     Args:
-        grid: of at most ``len(PALETTE) * len(DASHES)`` crops, which is more than is ever planned.
+        grid: at most ``len(PALETTE) * len(DASHES)`` crops, more than any plan has.
     """
     uses = [0] * len(PALETTE)
     styles = []
     for colour in _assign(grid):
-        styles.append(Style(PALETTE[colour], _casing(PALETTE[colour]), DASHES[uses[colour]]))
+        styles.append(Style(PALETTE[colour], _ink(PALETTE[colour]), DASHES[uses[colour]]))
         uses[colour] += 1
     return tuple(styles)
 
 
 def _assign(grid: Grid) -> list[int]:
-    """Depth first, the least used colour first; some hundred steps for most grids."""
+    """Search depth first, the least used colour first: some hundred steps for most grids."""
     count = grid.crops
-    # One more than the least possible where colours repeat: with none to spare the last crops
-    # could find only colours that are alike.
+    # Repeated colours need one use to spare, or the last crops find only colours that are alike.
     most = -(-count // len(PALETTE)) + (count > len(PALETTE))
     chosen: list[int] = []
     uses = [0] * len(PALETTE)
@@ -104,7 +99,7 @@ def _assign(grid: Grid) -> list[int]:
 
 
 def _candidates(grid: Grid, chosen: list[int], uses: list[int], most: int) -> list[int]:
-    """Colours that the next crop may have, the best last."""
+    """Return the colours that the next crop may have, the best last."""
     row, col = divmod(len(chosen), grid.cols)
     before = [(row, col - 1), (row - 1, col - 1), (row - 1, col), (row - 1, col + 1)]
     touching = [chosen[r * grid.cols + c] for r, c in before if r >= 0 and 0 <= c < grid.cols]
@@ -117,11 +112,11 @@ def _candidates(grid: Grid, chosen: list[int], uses: list[int], most: int) -> li
     return sorted(fit, key=lambda colour: (uses[colour], colour), reverse=True)
 
 
-def _casing(colour: str) -> str:
-    """Black around light colours, white around dark ones, by relative luminance (WCAG 2)."""
+def _ink(colour: str) -> str:
+    """Return black for light colours and white for dark ones, by relative luminance (WCAG 2)."""
     red, green, blue = (_linear(int(colour[at : at + 2], 16) / 255) for at in (1, 3, 5))
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    # Where black and white have the same contrast: (L + .05)² = 1.05 · .05.
+    # Black and white have the same contrast at (L + .05)² = 1.05 · .05.
     return "#000000" if luminance > 0.179 else "#ffffff"
 
 

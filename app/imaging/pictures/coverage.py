@@ -1,4 +1,4 @@
-"""``coverage``: in how many crops each patch is, as a heat map over the picture."""
+"""Draw ``coverage``: a heat map over the picture with the number of crops at each patch."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from PIL.ImageOps import autocontrast
 from app.core.plan.geometry import Box, Size
 from app.core.plan.plan import CropPlan
 from app.imaging.pictures.ground import cut_out
-from app.imaging.pictures.legend import Entry
-from app.imaging.pictures.marks import mark_padding, padding_entry
-from app.imaging.pictures.page import Page
-from app.imaging.pictures.scale import CoverageClass, coverage_classes
+from app.imaging.pictures.layout import Entry, Page
+from app.imaging.pictures.shading import (
+    CoverageClass,
+    coverage_classes,
+    mark_padding,
+    padding_entry,
+)
 from app.imaging.pictures.sheet import INK, Segment, Sheet
-from app.imaging.pictures.view import View, drawn_size
-from app.imaging.pictures.zones import Zone, coverage_zones, padding_of
+from app.imaging.pictures.view import View, Zone, coverage_zones, drawn_size, padding_of
 
 _OPACITY = 0.5
-"""Of a class's colour over the grey picture: the class is seen first, the picture through it."""
+"""A class's colour has this opacity over the grey picture."""
 _DARKEST, _LIGHTEST = 45, 245
-"""Grey levels that black and white of the picture become, so that they do not outdo the classes."""
+"""The picture's black and white become these greys, softer than the colours of the classes."""
 _PLAIN = "#949494"
+"""The samples of the legend, and a plan without a picture, have this ground."""
 _NARROWEST_PX = 4.0
-"""A patch; where they are narrower, no lines are drawn between them."""
+"""Narrower patches have no lines around them."""
 _SMALLEST = 7.0
-"""Size of the smallest count that is written."""
+"""The smallest count has this size."""
 _PADDING = 0.75
-"""How far padding covers the map: whose padding it is still shows."""
+"""Padding has this opacity over the map, so that the classes below still show."""
 
 
 def draw_coverage(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet:
-    """The sheet of this plan."""
+    """Draw a plan on a sheet."""
     drawn, canvas = drawn_size(plan, side_px), plan.canvas
     page = Page.begin(plan, side_px, drawn.width)
     view, sheet = page.place(plan, drawn), page.sheet
@@ -50,9 +53,9 @@ def draw_coverage(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sh
 
 
 def _ground(plan: CropPlan, image: Image.Image | None, drawn: Size) -> Image.Image:
-    """The picture in grey with all the contrast it can have, so that it shows through the classes.
+    """Return the picture in grey, with the contrast stretched so that it shows through.
 
-    Plain where there is none, of the grey that the samples of the legend have.
+    Without a picture the ground is plain.
     """
     if image is None:
         return Image.new("RGB", (drawn.width, drawn.height), _PLAIN)
@@ -71,7 +74,7 @@ def _draw_zone(sheet: Sheet, box: Box, of: CoverageClass, gid: str | None = None
 
 
 def _draw_patches(sheet: Sheet, plan: CropPlan, view: View) -> None:
-    """A line between any two patches, where there is room for lines."""
+    """Draw a line between any two patches, if there is room for lines."""
     patch, canvas = plan.config.patch_size_px, plan.canvas
     lines: list[Segment] = []
     box = view.box(canvas.box)
@@ -87,7 +90,7 @@ def _draw_patches(sheet: Sheet, plan: CropPlan, view: View) -> None:
 
 
 def _draw_count(sheet: Sheet, box: Box, zone: Zone, size: float) -> None:
-    """The count in the middle of its zone, if it fits there."""
+    """Write the count into the middle of its zone, if it fits."""
     room = min((box.x1 - box.x0) / (0.9 * len(str(zone.count))), (box.y1 - box.y0) / 1.3)
     if room < _SMALLEST:
         return
@@ -98,7 +101,7 @@ def _draw_count(sheet: Sheet, box: Box, zone: Zone, size: float) -> None:
 def _entries(
     plan: CropPlan, zones: tuple[Zone, ...], classes: tuple[CoverageClass, ...], size: float
 ) -> list[Entry]:
-    """Each class with how many patches it has; they add up to the canvas."""
+    """Explain each class with its number of patches; the numbers add up to the canvas."""
     area = plan.config.patch_size_px**2
     patches = dict.fromkeys(classes, 0)
     for zone in zones:

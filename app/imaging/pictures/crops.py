@@ -1,28 +1,32 @@
-"""``crops``: the picture on its canvas, and every crop's boundary on it."""
+"""Draw ``crops``: the picture on its canvas, with the boundary and number of every crop."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
+from math import ceil
 
 from PIL import Image
 
+from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Box
-from app.core.plan.plan import CropPlan
-from app.imaging.pictures.boundaries import boundaries, draw_line, draw_numbers, line_width
-from app.imaging.pictures.colours import crop_styles
+from app.core.plan.plan import Crop, CropPlan
+from app.imaging.pictures.colours import Style, crop_styles
 from app.imaging.pictures.ground import cut_out
-from app.imaging.pictures.legend import Entry
-from app.imaging.pictures.marks import mark_overlap, mark_padding, padding_entry
-from app.imaging.pictures.page import Page, counted
-from app.imaging.pictures.sheet import Sheet
-from app.imaging.pictures.view import View, drawn_size
-from app.imaging.pictures.zones import Zone, coverage_zones, padding_of
+from app.imaging.pictures.layout import Entry, Page, counted
+from app.imaging.pictures.shading import mark_overlap, mark_padding, padding_entry
+from app.imaging.pictures.sheet import Sheet, chip_size
+from app.imaging.pictures.view import View, Zone, coverage_zones, drawn_size, padding_of
 
 _PLAIN_SAMPLE = "#c3c9d0"
+_CASED = 1.6
+"""A line and its casing take this width, in widths of the line."""
+_SMALLEST = 6.0
+"""The smallest number has this size. If it does not fit, only some crops have numbers."""
 
 
 def draw_crops(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet:
-    """The sheet of this plan."""
+    """Draw a plan on a sheet."""
     drawn = drawn_size(plan, side_px)
     page = Page.begin(plan, side_px, drawn.width)
     draw_canvas(page.sheet, plan, image, page.place(plan, drawn), page.size)
@@ -34,7 +38,7 @@ def draw_crops(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet
 def draw_canvas(
     sheet: Sheet, plan: CropPlan, image: Image.Image | None, view: View, size: float
 ) -> None:
-    """The canvas with its padding and overlaps marked, and the crops' boundaries."""
+    """Draw the canvas, its padding and overlaps, and the boundary and number of every crop."""
     canvas, box = plan.canvas, view.box(plan.canvas.box)
     sheet.photo(cut_out(image, canvas, canvas.box, view.drawn), round(box.x0), round(box.y0))
     for number, padding in enumerate(padding_of(canvas)):
@@ -47,7 +51,7 @@ def draw_canvas(
 
 
 def overlaps(plan: CropPlan) -> list[Zone]:
-    """What more than one crop covers, without the padding, which is marked as such."""
+    """Return the zones in more than one crop, without their padding."""
     clipped = (
         (zone.box.intersect(plan.canvas.content), zone.count)
         for zone in coverage_zones(plan)
@@ -57,7 +61,7 @@ def overlaps(plan: CropPlan) -> list[Zone]:
 
 
 def mark_entries(plan: CropPlan, size: float) -> list[Entry]:
-    """What the marks of this picture mean: of those that it has."""
+    """Explain the marks of a plan's picture, for its legend."""
     entries = [Entry("grid crops, by index", partial(_sample_boundary, plan, size))]
     counts = sorted({zone.count for zone in overlaps(plan)})
     for alike in ([n for n in counts if n == 2], [n for n in counts if n > 2]):
@@ -76,3 +80,104 @@ def _sample_boundary(plan: CropPlan, size: float, sheet: Sheet, box: Box) -> Non
 def _sample_overlap(count: int, size: float, sheet: Sheet, box: Box) -> None:
     sheet.box(box, fill=_PLAIN_SAMPLE)
     mark_overlap(sheet, box, count, size)
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """Draw a crop's boundary, a line of ``width`` along ``box``."""
+
+    crop: Crop
+    box: Box
+    style: Style
+    width: float
+
+    def draw(self, sheet: Sheet) -> None:
+        """Draw the boundary over the sheet."""
+        draw_line(sheet, self.box, self.style, self.width, gid=f"crop-{self.crop.index}")
+
+
+def boundaries(plan: CropPlan, view: View, size: float) -> tuple[Boundary, ...]:
+    """Place the boundary of each grid crop, moved inwards so that none lies on another.
+
+    Crops of a row share their top and bottom edges, and crops of a column their left and right
+    edges. So each boundary moves by its crop's number among the crops that overlap.
+    """
+    config, grid = plan.config, plan.grid
+    overlapping = ceil(config.crop_patches / config.window_patches)
+    rows, cols = min(overlapping, grid.rows), min(overlapping, grid.cols)
+    window = config.window_px * min(view.across, view.down)
+    width = min(line_width(size), max(0.8, window / 12))
+    step = min(_CASED * width, window / max(rows, cols) / 2)
+    styles = crop_styles(grid)
+    made = []
+    for crop in plan.crops():
+        # The casing stays within the crop, too.
+        x, y = (_CASED * width / 2 + step * n for n in (crop.row % rows, crop.col % cols))
+        box = _inset(view.box(crop.canvas_box), x, y)
+        made.append(Boundary(crop, box, styles[crop.index], width))
+    return tuple(made)
+
+
+def _inset(box: Box, x: float, y: float) -> Box:
+    """Move a box's edges inwards, by at most two fifths of its sides."""
+    x, y = min(x, (box.x1 - box.x0) / 2.5), min(y, (box.y1 - box.y0) / 2.5)
+    return Box(box.x0 + x, box.y0 + y, box.x1 - x, box.y1 - y)
+
+
+def line_width(size: float) -> float:
+    """Return the width of a boundary beside text of this size."""
+    return max(1.6, size / 3.6)
+
+
+def draw_line(sheet: Sheet, box: Box, style: Style, width: float, gid: str | None = None) -> None:
+    """Draw a line in a casing, as a road on a map."""
+    sheet.box(box, edge=style.ink, width=_CASED * width)
+    sheet.box(box, edge=style.colour, width=width, dash=style.dash, gid=gid)
+
+
+def draw_numbers(sheet: Sheet, plan: CropPlan, view: View, size: float) -> None:
+    """Write each crop's index in the crop, or every n-th index if the crops are small."""
+    config, styles, last = plan.config, crop_styles(plan.grid), str(plan.grid.crops - 1)
+    across, down = config.window_px * view.across, config.window_px * view.down
+    number_size = 1.1 * size
+    while number_size > _SMALLEST and not _fits(last, number_size, across, down):
+        number_size = max(_SMALLEST, number_size - 0.5)
+    wide, high = chip_size(last, number_size)
+    every_col, every_row = ceil(1.1 * wide / across), ceil(1.1 * high / down)
+    x, y = (_between_lines(config, room / each) for room, each in ((wide, across), (high, down)))
+    for crop in plan.crops():
+        if crop.row % every_row or crop.col % every_col:
+            continue
+        box, style = crop.canvas_box, styles[crop.index]
+        sheet.chip(
+            view.x0 + (box.x0 + x) * view.across,
+            view.y0 + (box.y0 + y) * view.down,
+            str(crop.index),
+            number_size,
+            fill=style.colour,
+            ink=style.ink,
+            gid=f"number-{crop.index}",
+        )
+
+
+def _fits(text: str, size: float, across: float, down: float) -> bool:
+    """Return True if a number leaves as much room again for the boundaries."""
+    wide, high = chip_size(text, size)
+    return 2 * wide <= across and 2 * high <= down
+
+
+def _between_lines(config: CropConfig, needed: float) -> float:
+    """Return the px from the start of a crop to its number, clear of other crops' boundaries.
+
+    Crops begin at every whole window and end at the same part of each window, so the spaces between
+    their boundaries have two widths in turn. The middle of a crop is in a space of one width, and
+    half a window before the middle is in a space of the other.
+
+    Args:
+        config: the plan's.
+        needed: the room for the number, in windows.
+    """
+    middle = config.crop_size_px / 2
+    crops, end = divmod(config.crop_size_px / config.window_px, 1)
+    space = 1 - end if crops % 2 else end
+    return middle if space > min(needed, 0.5) else middle - config.window_px / 2

@@ -1,25 +1,25 @@
-"""The photo under a drawing: decoded no larger than it is drawn, and brought to the drawn size."""
+"""Load and cut the photo under a drawing, no larger than it is drawn."""
 
 from __future__ import annotations
 
 from PIL import Image
 
+from app.core.image import ImageFacts
 from app.core.plan.canvas import Canvas
 from app.core.plan.geometry import Box, Size
-from app.imaging.read.facts import ImageFacts
 from app.imaging.write.raster import load_raster
 from app.imaging.write.resample import resize
 
 PLAIN = (226, 229, 233)
-"""Stands for the picture where only its size is known."""
+"""A plan without a picture has this ground."""
 BLACK = (0, 0, 0)
-"""Molmo's padding, before it is normalised."""
+"""Molmo pads with black, before the normalisation."""
 
 
 def load_ground(data: bytes, facts: ImageFacts, *, max_pixels: int, side_px: int) -> Image.Image:
-    """An upload as the ground of a drawing: upright RGB, its longer side at most ``side_px``.
+    """Load an upload as the ground of a drawing: upright RGB, its longer side at most ``side_px``.
 
-    Decodes all of the file, a large JPEG at a fraction of its size.
+    All of the file is decoded, a large JPEG at a fraction of its size.
 
     Raises:
         UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding says.
@@ -35,13 +35,13 @@ def load_ground(data: bytes, facts: ImageFacts, *, max_pixels: int, side_px: int
 
 
 def cut_out(image: Image.Image | None, canvas: Canvas, box: Box, drawn: Size) -> Image.Image:
-    """A part of a canvas at this size: what of the image is in it, the rest black.
+    """Cut a part out of a canvas, at a size. Padding is black.
 
     Args:
-        image: all of the picture that is planned, at any size; plain where there is none.
-        canvas: on which it lies.
+        image: all of the planned picture, at any size; None for a plain ground.
+        canvas: the canvas of the plan.
         box: the part, in px of the canvas.
-        drawn: its size in px.
+        drawn: the size in px.
     """
     source, visible = canvas.to_image(box), box.intersect(canvas.content)
     if source is None or visible is None:
@@ -58,7 +58,7 @@ def cut_out(image: Image.Image | None, canvas: Canvas, box: Box, drawn: Size) ->
 
 
 def _scaled(image: Image.Image | None, original: Size, part: Box, size: Size) -> Image.Image:
-    """A part of the picture, in px of its original, at this size; plain where there is none."""
+    """Resize a part of the picture, in px of its original; plain without a picture."""
     if image is None:
         return Image.new("RGB", (size.width, size.height), PLAIN)
     across, down = image.width / original.width, image.height / original.height
@@ -74,6 +74,6 @@ def _scaled(image: Image.Image | None, original: Size, part: Box, size: Size) ->
 
 
 def _span(start: float, end: float, limit: int) -> tuple[int, int]:
-    """Whole px, at least one."""
+    """Round to whole px, at least one."""
     first = min(round(start), limit - 1)
     return first, min(limit, max(first + 1, round(end)))

@@ -1,4 +1,4 @@
-"""A sheet to draw on, in px with y down: what the kinds of pictures draw with."""
+"""Draw shapes and text on a sheet, in px with y down."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ from matplotlib.transforms import Affine2D
 from PIL import Image
 
 from app.core.plan.geometry import Box, Size
-from app.imaging.pictures.engine import font, text_width
-from app.imaging.pictures.kinds import PictureFormat
-from app.imaging.pictures.output import Photo, as_png, as_svg, new_figure
+from app.imaging.pictures.engine import Photo, as_png, as_svg, font, new_figure, text_width
 
 INK = "#1b1f24"
 QUIET = "#57606a"
 
 ASCENT, DESCENT = 0.76, 0.24
-"""Of the font's letters and digits above and below their baseline, in sizes of the text."""
+"""The font takes so much above and below the baseline, in sizes of the text."""
 _DIGITS = 0.73
+"""Digits are so high, in sizes of the text."""
 
 Across = Literal["left", "center", "right"]
 Segment = tuple[tuple[float, float], tuple[float, float]]
@@ -35,16 +34,16 @@ Segment = tuple[tuple[float, float], tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A line of text, and the box that it takes."""
+    """Record a line of text and its box."""
 
     text: str
     box: Box
 
 
 class Sheet:
-    """What is to be drawn, in the order it is put on; used inside of ``engine.drawing()``.
+    """Collect shapes and texts in the order of drawing, inside of ``engine.drawing()``.
 
-    ``texts`` is all that is written on it; ``size`` what :meth:`cut` made of it.
+    ``texts`` are all lines of text on the sheet. :meth:`cut` decides ``size``.
     """
 
     def __init__(self, title: str) -> None:
@@ -56,7 +55,7 @@ class Sheet:
         self._to_figure = Affine2D()
 
     def photo(self, image: Image.Image, x: int, y: int) -> None:
-        """An RGB picture, a px of it a px of the sheet, its corner at ``(x, y)``, under it all."""
+        """Put an RGB picture under all else: see :class:`Photo`."""
         self._photos.append(Photo(image, x, y))
 
     def box(
@@ -70,7 +69,7 @@ class Sheet:
         dash: Sequence[float] = (),
         gid: str | None = None,
     ) -> None:
-        """A rectangle. ``dash`` in line widths."""
+        """Draw a rectangle. ``dash`` is in line widths."""
         made = Rectangle(
             (box.x0, box.y0),
             box.x1 - box.x0,
@@ -94,7 +93,7 @@ class Sheet:
         alpha: float = 1,
         within: Box | None = None,
     ) -> None:
-        """Straight lines, all alike; cut off at the edges of a box if there is one."""
+        """Draw straight lines, all alike, cut off at the edges of ``within``."""
         if not segments:
             return
         cap: Literal["projecting", "butt"] = "projecting" if within else "butt"
@@ -115,7 +114,7 @@ class Sheet:
         across: Across = "left",
         halo: str | None = None,
     ) -> None:
-        """A line of text on the baseline ``y``; ``halo`` is a colour around its letters."""
+        """Write a line of text on the baseline ``y``; ``halo`` is a colour around the letters."""
         made = Text(
             x,
             y,
@@ -137,14 +136,14 @@ class Sheet:
     def centred(
         self, x: float, y: float, text: str, size: float, *, colour: str, halo: str | None = None
     ) -> None:
-        """A number or a word in bold with its middle at ``(x, y)``."""
+        """Write a number or a word in bold with its middle at ``(x, y)``."""
         down = y + _DIGITS / 2 * size
         self.text(x, down, text, size, colour=colour, bold=True, across="center", halo=halo)
 
     def chip(
         self, x: float, y: float, text: str, size: float, *, fill: str, ink: str, gid: str
     ) -> None:
-        """The same on a rounded field as large as :func:`chip_size` says."""
+        """Write the same on a rounded field of :func:`chip_size`."""
         across, down = chip_size(text, size)
         field = FancyBboxPatch(
             (x - across / 2, y - down / 2),
@@ -159,12 +158,12 @@ class Sheet:
         self.centred(x, y, text, size, colour=ink)
 
     def cut(self, width: float, height: float) -> Sheet:
-        """The sheet, of this many px, rounded up."""
+        """Give the sheet its size in px, rounded up, and return it."""
         self.size = Size(math.ceil(width), math.ceil(height))
         return self
 
     def figure(self) -> Figure:
-        """All but the photos; made once, as what is on one figure cannot be put on another."""
+        """Make a figure of all but the photos, once: a shape belongs to one figure."""
         self._to_figure.clear().scale(1, -1).translate(0, self.size.height)
         figure = new_figure(self.size)
         for order, artist in enumerate(self._artists):
@@ -172,12 +171,13 @@ class Sheet:
             figure.add_artist(artist)
         return figure
 
-    def render(self, form: PictureFormat) -> bytes:
-        """The sheet as a file, once."""
-        figure = self.figure()
-        if form == "png":
-            return as_png(figure, self.size, self._photos)
-        return as_svg(figure, self.size, self._photos, self.title)
+    def png(self) -> bytes:
+        """Write the sheet as a PNG, once."""
+        return as_png(self.figure(), self._photos)
+
+    def svg(self) -> bytes:
+        """Write the sheet as an SVG, once."""
+        return as_svg(self.figure(), self.size, self._photos, self.title)
 
     def _add(self, artist: Artist, gid: str | None = None) -> None:
         artist.set_transform(self._to_figure)
@@ -192,5 +192,5 @@ def _outline(box: Box) -> Path:
 
 
 def chip_size(text: str, size: float) -> tuple[float, float]:
-    """Px across and down that a chip takes."""
+    """Return the width and height of a chip in px."""
     return max(text_width(text, size, True) + 0.7 * size, 1.5 * size), 1.5 * size

@@ -1,22 +1,29 @@
-"""Where the canvas of a plan lies in a drawing: px of the canvas to px that are drawn."""
+"""Map the canvas of a plan to a drawing, and divide the canvas into the parts that are marked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 
 from app.core.plan.canvas import Canvas
+from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Box, Size
+from app.core.plan.overlap import axis_coverage
 from app.core.plan.plan import CropPlan
+from app.core.plan.tokens import axis_windows
 
 _NARROWEST = 1 / 24
-"""Shorter side of a stretched canvas as it is drawn, of the longer: else crops would be lines."""
+"""A stretched canvas is drawn no narrower; its crops would be lines."""
+_ROUNDING = 1e-6
+"""Rounding may leave so many px between equal edges."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A canvas drawn at size ``drawn`` with its corner at ``(x0, y0)``.
+    """Draw a canvas at size ``drawn``, with its corner at ``(x0, y0)``.
 
-    ``across``, ``down``: so many drawn px a px of the canvas.
+    ``across`` and ``down`` are the drawn px for each px of the canvas.
     """
 
     x0: float
@@ -27,11 +34,11 @@ class View:
 
     @classmethod
     def of(cls, canvas: Canvas, drawn: Size, x0: float, y0: float) -> View:
-        """The canvas filling ``drawn``."""
+        """Fill ``drawn`` with the canvas."""
         return cls(x0, y0, drawn, drawn.width / canvas.width, drawn.height / canvas.height)
 
     def box(self, box: Box) -> Box:
-        """A box of the canvas in drawn px."""
+        """Map a box of the canvas to drawn px."""
         return Box(
             self.x0 + box.x0 * self.across,
             self.y0 + box.y0 * self.down,
@@ -41,10 +48,10 @@ class View:
 
 
 def drawn_aspect(plan: CropPlan) -> float:
-    """Width to height of the canvas as it is drawn.
+    """Return width by height of the canvas in a drawing.
 
-    As the model sees it; but where that loses the image's aspect (Molmo 2), with the aspect of the
-    image, unless it is narrower than could be drawn.
+    A stretched canvas (Molmo 2) has lost the image's aspect, so it is drawn with that aspect, but
+    no narrower than 1 to 24.
     """
     canvas = plan.canvas
     if plan.config.family.preprocessing.resize_law != "stretch":
@@ -53,8 +60,82 @@ def drawn_aspect(plan: CropPlan) -> float:
 
 
 def drawn_size(plan: CropPlan, side_px: float) -> Size:
-    """The canvas as it is drawn, its longer side ``side_px``."""
+    """Return the size of the canvas in a drawing; its longer side is ``side_px``."""
     aspect = drawn_aspect(plan)
     return Size(
         max(1, round(side_px * min(1.0, aspect))), max(1, round(side_px / max(1.0, aspect)))
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """Mark a rectangle of the canvas, in px, with each patch in ``count`` grid crops."""
+
+    box: Box
+    count: int
+
+
+def coverage_zones(plan: CropPlan) -> tuple[Zone, ...]:
+    """Divide the canvas into rows and columns of rectangles with equal coverage."""
+    patch = plan.config.patch_size_px
+    rows = _runs(axis_coverage(plan.grid.rows, plan.config))
+    cols = _runs(axis_coverage(plan.grid.cols, plan.config))
+    return tuple(
+        Zone(Box(x0 * patch, y0 * patch, x1 * patch, y1 * patch), down * across)
+        for y0, y1, down in rows
+        for x0, x1, across in cols
+    )
+
+
+def _runs(counts: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """Return start, end and value of each run of equal values."""
+    runs, start = [], 0
+    for count, equal in groupby(counts):
+        end = start + sum(1 for _ in equal)
+        runs.append((start, end, count))
+        start = end
+    return runs
+
+
+def padding_of(canvas: Canvas) -> list[Box]:
+    """Return the canvas without the image, as boxes that do not overlap."""
+    return around(canvas.content, canvas.box)
+
+
+def around(inner: Box, outer: Box) -> list[Box]:
+    """Return a box without another box inside of it, as boxes that do not overlap."""
+    boxes = (
+        Box(outer.x0, outer.y0, outer.x1, inner.y0),
+        Box(outer.x0, inner.y1, outer.x1, outer.y1),
+        Box(outer.x0, inner.y0, inner.x0, inner.y1),
+        Box(inner.x1, inner.y0, outer.x1, inner.y1),
+    )
+    return [box for box in boxes if box.x1 - box.x0 > _ROUNDING and box.y1 - box.y0 > _ROUNDING]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPatches:
+    """Delimit the patches of a crop in the prompt, along one axis: ``first`` to before ``last``.
+
+    ``cuts`` are the patches that begin a token, without the first.
+    """
+
+    first: int
+    last: int
+    cuts: tuple[int, ...]
+
+
+@lru_cache(maxsize=16)
+def prompt_patches(count: int, config: CropConfig) -> tuple[PromptPatches, ...]:
+    """Return the patches that reach the prompt, for each of ``count`` crops along an axis."""
+    tokens: list[dict[int, int]] = [{} for _ in range(count)]
+    for token, window in enumerate(axis_windows(count, config)):
+        for patch in window:
+            if patch is not None:
+                tokens[patch[0]][patch[1]] = token
+    made = []
+    for of in tokens:
+        first, last = min(of), max(of) + 1
+        cuts = tuple(at for at in range(first + 1, last) if of[at] != of[at - 1])
+        made.append(PromptPatches(first, last, cuts))
+    return tuple(made)

@@ -1,1 +1,1 @@
-"""Reading image files: facts from the header, and pixels, within limits."""
+"""Read the facts and the pixels of image files, within limits."""

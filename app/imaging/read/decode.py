@@ -1,8 +1,7 @@
 """Decode an upload, within limits, into upright RGB pixels and the facts about them.
 
-Everything that can be wrong with the bytes is found here: Pillow opens lazily and lets truncated
-files pass, so the image is decoded in full before anything is made of its pixels. For the facts
-alone see ``look``. Pillow's process-wide guards stay as Pillow ships them.
+Decoding finds all damage: Pillow opens lazily and lets truncated files pass. ``look`` gives the
+facts alone. Pillow's process-wide guards stay as Pillow ships them.
 """
 
 from __future__ import annotations
@@ -16,18 +15,19 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from app.core.errors import UndecodableImage
+from app.core.image import ImageFacts
 from app.core.plan.geometry import Size
-from app.imaging.read.facts import ImageFacts, facts_of
-from app.imaging.read.opening import header_of, open_image, reason
+from app.imaging.read.facts import facts_of
+from app.imaging.read.opening import colour_profile, header_of, open_image, reason
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An upload, decoded: upright 8-bit RGB ``pixels``, and the facts about it.
+    """Hold a decoded upload: upright 8-bit RGB ``pixels``, and the facts about the file.
 
-    Large: 4 bytes a pixel. Whoever needs only the facts should keep only those.
+    ``icc_profile`` is the colour profile of the pixels. A picture takes 4 bytes a pixel.
     """
 
     pixels: Image.Image
@@ -36,6 +36,7 @@ class Picture:
 
     @property
     def size(self) -> Size:
+        """Return the size of the upright image."""
         return self.facts.size
 
 
@@ -44,7 +45,7 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
 
     Args:
         data: the file.
-        max_pixels: refused above this, from the header, before any pixel is decoded.
+        max_pixels: the most pixels, checked in the header before any pixel is decoded.
 
     Raises:
         UnsupportedImageType: no signature of a format we take.
@@ -52,9 +53,6 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
         UndecodableImage: a format we take, but damaged, truncated or empty.
     """
     image = open_image(data, max_pixels)
-    if image.format == "PNG":
-        with _damage_refused():
-            image.load()  # before Pillow does while it looks for EXIF, where errors would be lost
     header = header_of(image)
     icc_profile = colour_profile(image)
     pixels = load_rgb(image)
@@ -62,15 +60,13 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
     return Picture(pixels, icc_profile, facts)
 
 
-def colour_profile(image: Image.Image) -> bytes | None:
-    """The ICC profile of an opened image, where it still holds once the pixels are RGB."""
-    return image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
-
-
 def load_rgb(image: Image.Image, *, turn: bool = True) -> Image.Image:
-    """All pixels of an opened image, in 8-bit RGB without transparency or metadata.
+    """Decode all pixels of an opened image to 8-bit RGB without transparency or metadata.
 
-    Upright, or as they are stored where ``turn`` is false. Raises UndecodableImage.
+    The result is upright, or lies as it is stored if ``turn`` is false.
+
+    Raises:
+        UndecodableImage: the file is damaged.
     """
     with _damage_refused():
         image.load()
@@ -99,10 +95,10 @@ def _turn_upright(image: Image.Image) -> None:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """``convert("RGB")`` as Molmo's loader does, but 16 bits are scaled rather than cut at 255."""
+    """Convert to RGB as Molmo's loader does, but scale 16 bits instead of a cut at 255."""
     image.info.pop("transparency", None)  # dropped by the conversion too, but not silently
     if image.mode.startswith("I;16"):
-        # Pillow clips 16-bit grey to white; the high byte is the picture.
+        # Pillow would clip 16-bit grey to white.
         high = (np.asarray(image) >> 8).astype(np.uint8)
         return Image.fromarray(high).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,56 +1,47 @@
-"""What is known of an image file besides its pixels, worded once for every way of reading it."""
+"""Derive the facts and notes about an image file from its header."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 
+from app.core.image import ImageFacts
 from app.core.plan.geometry import Size
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """What is known of an upload besides its pixels; ``size`` is that of the upright image.
-
-    ``orientation`` is the EXIF value that was applied (1: upright as stored). ``notes`` say, in
-    words, what of the file the pixels do not show.
-    """
-
-    size: Size
-    format: str
-    byte_count: int
-    sha256: str
-    orientation: int
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says before its pixels.
+    """Describe a file as Pillow opened it, before its pixels.
 
-    ``format`` and ``mode`` are Pillow's names, ``size`` is as stored, ``orientation`` is EXIF's,
-    1 to 8. ``animated``: of several frames only the first is read (the pictures of an MPO are no
-    frames). ``transparent``: a colour is declared transparent; an alpha channel shows in ``mode``.
+    Attributes:
+        format: Pillow's name.
+        size: the size as stored.
+        mode: Pillow's mode.
+        orientation: EXIF's, 1 to 8.
+        animated: the file has more frames than the one we read. An MPO's pictures are no frames.
+        transparent: one colour is transparent. An alpha channel shows in ``mode`` instead.
+        drops_profile: the colour profile does not describe RGB pixels.
     """
 
     format: str
     size: Size
     mode: str
-    orientation: int = 1
-    animated: bool = False
-    transparent: bool = False
+    orientation: int
+    animated: bool
+    transparent: bool
+    drops_profile: bool
 
     @property
     def upright(self) -> Size:
-        """The size once the orientation is applied; 5 to 8 swap the sides."""
+        """Return the size of the upright image; orientations 5 to 8 swap the sides."""
         return self.size if self.orientation < 5 else Size(self.size.height, self.size.width)
 
 
 def facts_of(data: bytes, header: Header, upright: Size) -> ImageFacts:
-    """The facts of the file ``data``, whose picture is ``upright`` px once it is upright."""
+    """Collect the facts about the file ``data`` with an upright image of ``upright`` px."""
     return ImageFacts(
         size=upright,
-        format=_plain_name(header.format),
+        format="jpeg" if header.format == "MPO" else header.format.lower(),
         byte_count=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         orientation=header.orientation,
@@ -74,8 +65,6 @@ def _notes(header: Header) -> tuple[str, ...]:
         notes.append("32-bit grey is cut to 0…255, as Molmo's loader does")
     elif mode not in ("RGB", "RGBA"):
         notes.append(f"converted from {mode} to RGB")
+    if header.drops_profile:
+        notes.append("the colour profile is dropped, as it does not describe RGB pixels")
     return tuple(notes)
-
-
-def _plain_name(name: str) -> str:
-    return "jpeg" if name == "MPO" else name.lower()

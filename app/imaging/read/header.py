@@ -1,56 +1,65 @@
-"""The facts of an upload without decoding its pixels: the same answer as decoding gives.
+"""Read the facts of an upload without decoding its pixels.
 
-Three ways, each for what the one before leaves over:
-
-1. ``glance``: JPEG and PNG headers by our own parsers. Microseconds.
-2. Pillow's lazy opening, for GIF, BMP, TIFF and WebP whose structure shows that they are whole.
-3. Full decoding, for whatever is unusual, or may be cut off: it alone refuses a damaged file.
-
-So nothing is refused here that decoding takes. What only decoding finds is damage inside of
-compressed pixels: such a file passes here.
+Pillow's lazy opening reads the header, and the structure shows that the file is not cut off. Full
+decoding is for unusual files: it alone refuses a damaged file, so nothing is refused here that
+decoding takes. Only decoding finds damage inside of compressed pixels: such a file passes here.
 """
 
 from __future__ import annotations
 
-from app.imaging.read.complete import is_whole
-from app.imaging.read.decode import decode
-from app.imaging.read.facts import ImageFacts, facts_of
-from app.imaging.read.jpeg import read_jpeg
-from app.imaging.read.opening import header_of, open_image
-from app.imaging.read.png import read_png
-from app.imaging.read.unusual import GIVING_UP
+from itertools import islice
 
-_PARSERS = ((b"\xff\xd8\xff", read_jpeg), (b"\x89PNG\r\n\x1a\n", read_png))
+from app.core.image import ImageFacts
+from app.imaging.read.complete import START_OF_SCAN, is_whole, jpeg_segments
+from app.imaging.read.decode import decode
+from app.imaging.read.facts import facts_of
+from app.imaging.read.opening import header_of, open_image
+from app.imaging.read.png_chunks import IDAT, IEND, SIGNATURE, chunks
+
+_MOST_PARTS = 256
+"""A glance takes so many segments of a JPEG, or chunks of a PNG with 8 KB of pixels each."""
+
+_MOST_METADATA_BYTES = 2**12
+"""A glance takes so many bytes besides the pixels: a colour profile, or some 300 EXIF tags."""
+
+_SLOW_CHUNKS = (b"zTXt", b"iTXt")
+"""Text in these chunks may inflate to a thousand times its size."""
 
 
 def glance(data: bytes, *, max_pixels: int) -> ImageFacts | None:
-    """The facts of a usual JPEG or PNG within the limit; None where :func:`look` must say.
+    """Return the facts of a JPEG or PNG with little metadata; None if :func:`look` must say.
 
-    Its work is bounded, whoever made the file: a few ms besides one SHA-256 of the bytes.
+    The work is bounded for any file: a few ms besides one SHA-256 of the bytes.
+
+    Raises:
+        TooManyPixels, UndecodableImage: as :func:`look` does.
     """
-    parse = next((parser for prefix, parser in _PARSERS if data.startswith(prefix)), None)
-    if parse is None:
-        return None
-    try:
-        header = parse(data)
-    except GIVING_UP:
-        return None
-    if header.size.pixels > max_pixels:
-        return None
-    return facts_of(data, header, header.upright)
+    return _facts(data, max_pixels) if _is_quick(data) else None
 
 
 def look(data: bytes, *, max_pixels: int) -> ImageFacts:
-    """The facts that ``decode(data, max_pixels=…).facts`` gives, with as little work as it takes.
+    """Return the facts that ``decode(data, max_pixels=…).facts`` gives, with as little work.
 
     Raises:
         UnsupportedImageType, TooManyPixels, UndecodableImage: as :func:`decode` does.
     """
-    facts = glance(data, max_pixels=max_pixels)
-    if facts is not None:
-        return facts
+    return _facts(data, max_pixels) or decode(data, max_pixels=max_pixels).facts
+
+
+def _facts(data: bytes, max_pixels: int) -> ImageFacts | None:
+    """Return the facts in the header of a file that is whole; None if only decoding can tell."""
     image = open_image(data, max_pixels)
-    if is_whole(image, data):
-        header = header_of(image)
-        return facts_of(data, header, header.upright)
-    return decode(data, max_pixels=max_pixels).facts
+    if not is_whole(image, data):
+        return None
+    header = header_of(image)
+    return facts_of(data, header, header.upright)
+
+
+def _is_quick(data: bytes) -> bool:
+    """Return True for a JPEG or PNG of few parts, with few bytes besides its pixels."""
+    walk = chunks(data) if data.startswith(SIGNATURE) else jpeg_segments(data)
+    parts = list(islice(walk, _MOST_PARTS))
+    has_end = bool(parts) and parts[-1][0] in (IEND, START_OF_SCAN)
+    metadata_bytes = sum(end - start for kind, start, end in parts if kind != IDAT)
+    is_plain = not any(kind in _SLOW_CHUNKS for kind, _, _ in parts)
+    return has_end and is_plain and metadata_bytes <= _MOST_METADATA_BYTES

@@ -1,6 +1,6 @@
-"""Open an upload with Pillow, within limits, as far as its header: no pixel is decoded.
+"""Open an upload with Pillow, within limits, as far as its header.
 
-Pillow's process-wide guards stay as Pillow ships them.
+No pixel is decoded, and Pillow's process-wide guards stay as Pillow ships them.
 """
 
 from __future__ import annotations
@@ -21,48 +21,50 @@ from PIL import (
 from app.core.errors import TooManyPixels, UndecodableImage, UnsupportedImageType
 from app.core.plan.geometry import Size
 from app.imaging.read.facts import Header
+from app.imaging.read.png_chunks import SIGNATURE, in_order
 
-TAKEN_FORMATS = tuple(
-    plugin.format
-    for plugin in (
-        JpegImagePlugin.JpegImageFile,  # also opens MPO, what phones write
-        PngImagePlugin.PngImageFile,
-        WebPImagePlugin.WebPImageFile,
-        GifImagePlugin.GifImageFile,
-        BmpImagePlugin.BmpImageFile,
-        TiffImagePlugin.TiffImageFile,
-    )
-)
-"""Pillow's names. From the plugins themselves, as Pillow knows a format once its plugin is in."""
+_JPEG = JpegImagePlugin.JpegImageFile.format  # the plugin also opens MPO, a phone's format
+_PNG = PngImagePlugin.PngImageFile.format
+_GIF = GifImagePlugin.GifImageFile.format
+_TIFF = TiffImagePlugin.TiffImageFile.format
+_FORMATS = {
+    b"\xff\xd8\xff": _JPEG,
+    SIGNATURE: _PNG,
+    b"GIF87a": _GIF,
+    b"GIF89a": _GIF,
+    b"BM": BmpImagePlugin.BmpImageFile.format,
+    b"II*\x00": _TIFF,
+    b"MM\x00*": _TIFF,
+    b"II+\x00": _TIFF,
+    b"MM\x00+": _TIFF,
+}
+"""The first bytes of a file give Pillow's name of its format.
 
-_SIGNATURES = (
-    b"\xff\xd8\xff",
-    b"\x89PNG\r\n\x1a\n",
-    b"GIF87a",
-    b"GIF89a",
-    b"BM",
-    b"II*\x00",
-    b"MM\x00*",
-    b"II+\x00",
-    b"MM\x00+",
-)
+The names come from the plugins: Pillow knows a format only after its plugin is imported.
+"""
 _ORIENTATION_TAG = 0x0112
 
 
-def has_known_signature(data: bytes) -> bool:
-    """Whether a file begins as those of the formats we take do; its first 12 bytes tell."""
-    return data.startswith(_SIGNATURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+def format_of(data: bytes) -> str | None:
+    """Return Pillow's name of a file's format; None for all formats but the six we take.
+
+    The first 12 bytes are enough.
+    """
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return WebPImagePlugin.WebPImageFile.format
+    return next((form for start, form in _FORMATS.items() if data.startswith(start)), None)
 
 
 def open_image(data: bytes, max_pixels: int) -> Image.Image:
-    """The file, opened lazily, of a format and a size we take.
+    """Open a file lazily, if its format and size are among those we take.
 
     Raises:
         UnsupportedImageType: no signature of a format we take.
         TooManyPixels: width × height above ``max_pixels``.
         UndecodableImage: a format we take, but its header cannot be read.
     """
-    if not has_known_signature(data):
+    form = format_of(data)
+    if form is None:
         raise UnsupportedImageType(
             "the bytes are not a JPEG, PNG, WebP, GIF, BMP or TIFF image",
             accepted=[
@@ -76,7 +78,8 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
             actual=data[:12].hex(),
         )
     try:
-        image = Image.open(io.BytesIO(data), formats=TAKEN_FORMATS)
+        file = io.BytesIO(in_order(data) if form == _PNG else data)
+        image = Image.open(file, formats=[form])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         announced = re.search(r"(\d+) pixels", str(error))
         raise _too_many(int(announced[1]) if announced else None, max_pixels) from error
@@ -90,10 +93,7 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
 
 
 def header_of(image: Image.Image) -> Header:
-    """What Pillow read of a file that it has just opened; of a PNG, of one that it has loaded.
-
-    A PNG's EXIF may be behind its pixels. Looking for it Pillow would decode them here.
-    """
+    """Return the header that Pillow read from a file."""
     return Header(
         format=image.format or "",
         size=_stored_size(image),
@@ -101,11 +101,28 @@ def header_of(image: Image.Image) -> Header:
         orientation=_orientation(image),
         animated=image.format != "MPO" and _is_animated(image),
         transparent="transparency" in image.info,
+        drops_profile=_is_foreign(image.info.get("icc_profile")),
     )
 
 
+def colour_profile(image: Image.Image) -> bytes | None:
+    """Return the ICC profile of an opened image, if it describes the RGB pixels we make of it."""
+    profile = image.info.get("icc_profile")
+    if image.mode not in ("RGB", "RGBA") or _is_foreign(profile):
+        return None
+    return profile or None
+
+
+def _is_foreign(profile: object) -> bool:
+    """Return True for a profile of CMYK, grey or anything but RGB. Source: ICC.1:2022, 7.2.8.
+
+    A damaged TIFF may have text or numbers for a profile.
+    """
+    return bool(profile) and not (isinstance(profile, bytes) and profile[16:20] == b"RGB ")
+
+
 def reason(error: Exception) -> str:
-    """One line for the caller; file handles and addresses in reprs help nobody."""
+    """Put an error in one line for the caller, without file handles and addresses."""
     return re.sub(r"\s*<[^>]*>", "", str(error)).strip() or type(error).__name__
 
 
@@ -120,7 +137,8 @@ def _too_many(pixels: int | None, max_pixels: int, size: Size | None = None) -> 
 
 def _orientation(image: Image.Image) -> int:
     try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
+        # The method of PngImageFile would decode all pixels to look behind them.
+        value = Image.Image.getexif(image).get(_ORIENTATION_TAG, 1)
     except Exception:  # damaged EXIF does not make the pixels unreadable
         return 1
     # By equality, as Pillow looks it up when it turns the pixels: 6.0 and 6/1 are 6.

@@ -1,1 +1,1 @@
-"""Writing image files: resized pixels, encoded and verified."""
+"""Resize pixels, encode them into files, and verify the files."""

@@ -1,4 +1,4 @@
-"""From a decision to the file, verified: nothing leaves that does not give what was decided."""
+"""Make the decided file, and verify that it gets the decided tiling."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from PIL import Image
 
 from app.core.control.resizing import ResizeDecision
 from app.core.errors import InvalidConfig, TooManyPixels, UnreachableTarget
+from app.core.image import ImageFacts
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.imaging.read.decode import Picture
-from app.imaging.read.facts import ImageFacts
 from app.imaging.write.raster import as_raster, load_raster
 from app.imaging.write.render import OutputFormat, output_format, output_quality, render, write
 from app.imaging.write.resample import Resample
 
 _LONGEST_SIDE_PX: dict[OutputFormat, int] = {"jpeg": 65_535, "webp": 16_383, "png": 2**31 - 1}
+"""No format can hold a longer side."""
 
 
 def may_stay(facts: ImageFacts, form: OutputFormat | None, quality: int | None) -> bool:
-    """Whether the bytes as they came could be the answer.
+    """Return True if the upload itself could be the answer.
 
-    Not where another format is asked for, or a quality of a lossy one, nor where the pixels are
-    stored turned: what is handed out is upright.
+    A new file is made for another format, for a quality in a lossy format, and for pixels that are
+    stored turned: answers are upright.
     """
     same_quality = quality is None or output_quality(output_format(facts.format), quality) is None
     return facts.orientation == 1 and same_quality and form in (None, facts.format)
 
 
 def check_result(decision: ResizeDecision, form: OutputFormat, *, max_pixels: int) -> None:
-    """Refuse a result that is too large, before any of it is made.
+    """Refuse a result that is too large, before the work on it.
 
     Raises:
         TooManyPixels: above the limit.
-        InvalidConfig: the format cannot hold so long a side.
+        InvalidConfig: a side is too long for the format.
     """
     size = decision.size
     if size.pixels > max_pixels:
@@ -68,26 +69,26 @@ def make_file(
     max_pixels: int,
     picture: Picture | None = None,
 ) -> bytes:
-    """The file that was decided on, verified; the bytes as they came where they may stay.
+    """Make the decided file and verify it. The mode ``unchanged`` returns the upload itself.
 
-    Decodes all of the file, if at a fraction of its size where that is enough, so that a damaged
-    one is refused here at the latest.
+    All of the upload is decoded, at a fraction of its size if that is enough, so a damaged file is
+    refused here at the latest.
 
     Args:
-        data: the file that came.
-        facts: what is known of it.
-        decision: what is to become of it.
-        config: what the result must get the decided tiling with.
-        form: format of a file that is made.
-        quality: of a lossy one, 1 to 100; None for the default.
-        resample: filter of the resize.
-        max_pixels: most of the file and of the result.
-        picture: the file decoded, where it is already.
+        data: the upload.
+        facts: the facts about the upload.
+        decision: the decided size, tiling and place of the content.
+        config: the configuration that plans the result.
+        form: the format of a new file.
+        quality: the quality in a lossy format, 1 to 100; None for the default.
+        resample: the filter of the resize.
+        max_pixels: the most pixels of the upload and of the result.
+        picture: the decoded upload, if there is one already.
 
     Raises:
         UndecodableImage: the file is damaged.
-        TooManyPixels, InvalidConfig: as :func:`check_result` says.
-        UnreachableTarget: what was written gets another tiling than decided.
+        TooManyPixels, InvalidConfig: as :func:`check_result` does.
+        UnreachableTarget: the new file gets another tiling than the decided one.
     """
     check_result(decision, form, max_pixels=max_pixels)
     unchanged = decision.mode == "unchanged"
@@ -104,7 +105,7 @@ def make_file(
 
 
 def _verify(data: bytes, decision: ResizeDecision, config: CropConfig, form: OutputFormat) -> None:
-    """Read the size back from what was written and plan it again. Raises UnreachableTarget."""
+    """Read the size back from the new file and plan it again. Raises UnreachableTarget."""
     with Image.open(io.BytesIO(data), formats=[form]) as made:
         size = Size(made.width, made.height)
     grid = make_plan(size, config).grid
@@ -118,7 +119,7 @@ def _verify(data: bytes, decision: ResizeDecision, config: CropConfig, form: Out
 
 
 def _reduction(decision: ResizeDecision, resample: Resample) -> float:
-    """Original px per px of the result, on the side that keeps more."""
+    """Return the original px for each px of the result, on the side that retains more."""
     if resample in ("nearest", "box"):
-        return 1  # they take pixels of the original as they are, and only in full are those there
+        return 1  # these filters take the original's own pixels
     return 1 / max(decision.scale_x, decision.scale_y)

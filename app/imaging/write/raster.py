@@ -1,7 +1,7 @@
-"""Pixels as a file stores them: perhaps turned, perhaps at a fraction of their size.
+"""Decode pixels as a file stores them, no larger than needed, and turn them last.
 
-A photo that is made much smaller need be neither decoded nor turned in full: a JPEG decoder gives
-a half or a quarter of the size for less, and what is turned last is turned small.
+A JPEG decoder gives a half or a quarter of the size for less time, and a small image is turned in
+less time than a large one.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from app.core.image import ImageFacts
 from app.core.plan.geometry import Box, Size
-from app.imaging.read.decode import Picture, colour_profile, load_rgb
-from app.imaging.read.facts import ImageFacts
-from app.imaging.read.opening import open_image
+from app.imaging.read.decode import Picture, load_rgb
+from app.imaging.read.opening import colour_profile, open_image
 from app.imaging.write.resample import Resample, resize
 
 HALF_FROM, QUARTER_FROM = 5.0, 20.0
-"""Reductions from which a JPEG is decoded at a half and at a quarter of its size.
+"""From these reductions on, a JPEG is decoded at a half and at a quarter of its size.
 
-At least 2.5 and 5 times the px that are needed remain, and the median photo is 54 and 56 dB from
-what decoding in full gives (docs/pixels.md). A half is taken early, as it saves a third of the
-time; a quarter late, as it saves little more. An eighth would save next to nothing: most of the
-time is spent on the entropy coding of all of the file by then.
+At least 2.5 and 5 times the needed px remain, and the median photo is 54 and 56 dB from full
+decoding (docs/method/pixels.md). A half saves a third of the time, and a quarter little more. An
+eighth would save next to nothing: by then the entropy coding takes most of the time.
 """
 
 _TURNS = {
@@ -34,15 +33,19 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What brings pixels stored with an EXIF orientation upright."""
+"""Turns that bring pixels upright, by their EXIF orientation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Raster:
-    """Decoded pixels and how they lie in the picture they are of.
+    """Decoded pixels, with their scale and orientation in the picture.
 
-    ``image``: 8-bit RGB, as stored, ``scale`` times smaller than the file says, rounded up.
-    ``size``: of the upright picture in full. ``orientation``: EXIF, still to be applied.
+    Attributes:
+        image: 8-bit RGB, as stored, ``scale`` times smaller than in the file, rounded up.
+        size: the full size of the upright picture.
+        scale: 1, 2 or 4.
+        orientation: EXIF's, not yet applied.
+        icc_profile: the colour profile of the pixels.
     """
 
     image: Image.Image
@@ -52,7 +55,7 @@ class Raster:
     icc_profile: bytes | None
 
     def resized(self, part: Box, size: Size, resample: Resample) -> Image.Image:
-        """A part of the picture (upright px of its full size) resized to ``size``, upright."""
+        """Resize a part of the picture, in px of its full size, to ``size``. All are upright."""
         turned = self.orientation >= 5
         stored = Size(size.height, size.width) if turned else size
         made = resize(self.image, stored, self._stored_box(part), resample, vertical_first=turned)
@@ -60,7 +63,7 @@ class Raster:
         return made if turn is None else made.transpose(turn)
 
     def _stored_box(self, part: Box) -> Box:
-        """Upright px of the full size in px of ``image``."""
+        """Map upright px of the full size to px of ``image``."""
         x0, y0, x1, y1 = part.as_tuple()
         if self.orientation in (2, 3, 6, 7):
             x0, x1 = self.size.width - x1, self.size.width - x0
@@ -72,16 +75,16 @@ class Raster:
 
 
 def load_raster(data: bytes, facts: ImageFacts, *, max_pixels: int, reduction: float = 1) -> Raster:
-    """Decode a file for being made ``reduction`` times smaller, all of it.
+    """Decode all of a file, for a result ``reduction`` times smaller.
 
     Args:
         data: the file.
-        facts: what its header says.
-        max_pixels: refused above this, from the header.
-        reduction: original px per px of the result, on the side that keeps more.
+        facts: the facts in its header.
+        max_pixels: the most pixels, checked in the header.
+        reduction: original px for each px of the result, on the side that retains more.
 
     Raises:
-        UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding says.
+        UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding does.
     """
     image = open_image(data, max_pixels)
     icc_profile = colour_profile(image)
@@ -95,12 +98,12 @@ def load_raster(data: bytes, facts: ImageFacts, *, max_pixels: int, reduction: f
 
 
 def _decode_at(image: Image.Image, wanted: int) -> int:
-    """Have an opened JPEG decoded at this part of its size; the part that it will be."""
+    """Tell an opened JPEG to decode at a fraction of its size, and return the divisor it takes."""
     width, height = image.size
     drafted = image.draft(None, (max(1, width // wanted), max(1, height // wanted)))
     return 1 if drafted is None else round(width / drafted[1][2])
 
 
 def as_raster(picture: Picture) -> Raster:
-    """What is decoded in full and upright already."""
+    """Return a raster of a picture that is decoded in full and upright."""
     return Raster(picture.pixels, picture.size, 1, 1, picture.icc_profile)

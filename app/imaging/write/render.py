@@ -1,4 +1,4 @@
-"""Carry a resize decision out on pixels, and write the result as a file."""
+"""Render a resize decision on pixels, and write the result as a file."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ MEDIA_TYPES: dict[str, str] = {
 DEFAULT_QUALITY = 95
 _LOSSY = ("jpeg", "webp")
 _PNG_OPTIONS = {"compress_level": 1, "compress_type": zlib.Z_RLE}
-"""Only runs are looked for: photos hold little else once their rows are filtered.
+"""The compressor looks for runs only: filtered rows of photos hold little else.
 
-A fifth of the time of level 6 and no larger on photos; flat graphics grow by up to a fifth
-(docs/pixels.md).
+This takes a fifth of the time of level 6. Photos are no larger, and flat graphics by a fifth
+(docs/method/pixels.md).
 """
 
 
 def output_format(source_format: str) -> OutputFormat:
-    """What an image of ``source_format`` is written as when nothing is asked: its own, or PNG."""
+    """Return the format of a new file for an upload: its own if we write that, or else PNG."""
     return "jpeg" if source_format == "jpeg" else "webp" if source_format == "webp" else "png"
 
 
 def output_quality(form: OutputFormat, quality: int | None) -> int | None:
-    """The encoder quality in force, 1 to 100; None where the format is lossless."""
+    """Return the encoder's quality, 1 to 100; None for a lossless format."""
     if form not in _LOSSY:
         return None
     return DEFAULT_QUALITY if quality is None else quality
 
 
 def render(raster: Raster, decision: ResizeDecision, resample: Resample) -> Image.Image:
-    """The decided image: RGB, upright, black where no content is placed."""
+    """Render the decided image: RGB and upright, with black padding."""
     placed = decision.placed
     target = Size(int(placed.x1 - placed.x0), int(placed.y1 - placed.y0))
     content = raster.resized(decision.source, target, resample)
@@ -60,7 +60,7 @@ def render(raster: Raster, decision: ResizeDecision, resample: Resample) -> Imag
 def write(
     image: Image.Image, form: OutputFormat, quality: int | None, icc_profile: bytes | None
 ) -> bytes:
-    """Encode without metadata but the colour profile, without which colours would be others."""
+    """Encode an image without metadata, except for the colour profile of its pixels."""
     options: dict[str, Any] = {"icc_profile": icc_profile} if icc_profile else {}
     if form in _LOSSY:
         options["quality"] = output_quality(form, quality)

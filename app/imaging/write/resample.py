@@ -1,7 +1,7 @@
-"""Resizing pixels: by fast_image_resize where it is installed, by Pillow everywhere else.
+"""Resize pixels with fast_image_resize, or with Pillow if that is not installed.
 
-Both compute the same: the same filters, in the same two passes, rounded to 8 bits in between. About
-one value in a hundred differs, by one level; docs/pixels.md has the figures.
+Both apply the same filters one way and then the other, with 8 bits in between. About one value in a
+hundred differs, by one level; docs/method/pixels.md has the figures.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _Pass = Callable[[Image.Image, Size, Box, Resample], Image.Image]
 
 _FAST_FILTERS: dict[Resample, str] = {
     "bilinear": "bilinear",
-    "bicubic": "catmull_rom",  # what Pillow's bicubic is: a = -0.5
+    "bicubic": "catmull_rom",  # Pillow's bicubic has a = -0.5, too
     "lanczos": "lanczos3",
 }
-"""The filters that both have. Where edges fall between pixels, ``box`` differs."""
+"""Both have these filters. ``box`` differs at edges between pixels."""
 _WIDEST_SUPPORT = 3
-"""Of Lanczos, in px of the result where that is smaller, else of the original."""
+"""Lanczos reaches so far, in px of the smaller of result and original."""
 
 
 def resize(
@@ -37,27 +37,28 @@ def resize(
     *,
     vertical_first: bool = False,
 ) -> Image.Image:
-    """The part ``box`` (px of ``image``, fractions allowed) resized to ``size``.
-
-    In the thread that calls, without the GIL.
+    """Resize a part of an image, in the calling thread and without the GIL.
 
     Args:
         image: 8-bit RGB.
-        vertical_first: for an image that is turned only later, as which way is resized first
-            shows in the last bit. Pillow chooses for itself, and lets nobody ask.
+        size: the size of the result.
+        box: the part, in px of ``image``, fractions allowed.
+        resample: the filter.
+        vertical_first: resize down before across, for an image that is turned later: the order
+            shows in the last bit. Pillow alone ignores this and takes its own order.
     """
     library = fast_library() if resample in _FAST_FILTERS else None
     if library is not None:
         one_pass: _Pass = partial(_by_library, library)
     elif resample == "nearest" or not _is_mixed(size, box):
         return _by_pillow(image, size, box, resample)
-    else:  # Pillow alone would choose the order, and not always the one that takes less memory
+    else:  # in one call Pillow might take the order with more memory
         one_pass = _by_pillow
     return _in_two_passes(one_pass, image, size, box, resample, vertical_first)
 
 
 def _is_mixed(size: Size, box: Box) -> bool:
-    """Whether one way is enlarged and the other is not."""
+    """Return True if one way is enlarged and the other is not."""
     return (size.height > box.y1 - box.y0) != (size.width > box.x1 - box.x0)
 
 
@@ -69,13 +70,13 @@ def _in_two_passes(
     resample: Resample,
     vertical_first: bool,
 ) -> Image.Image:
-    """One way, then the other, over no more rows or columns than the second way needs.
+    """Resize one way and then the other, over only the rows or columns that the second needs.
 
-    In one call the library goes down first and then across, Pillow the other way round. In two
-    the order is ours, and so is the result; across first is also the faster.
+    In one call the library goes down and then across, and Pillow across and then down. In two calls
+    the order is ours, so the results agree; across first is also faster.
     """
     if _is_mixed(size, box):
-        # The smaller way first, or what lies between could be larger than any limit.
+        # The reduced way goes first, or the image in between could be larger than any limit.
         vertical_first = size.height <= box.y1 - box.y0
     if vertical_first:
         start, end = _needed(box.x0, box.x1, size.width, image.width)
@@ -91,7 +92,7 @@ def _in_two_passes(
 
 
 def _needed(start: float, end: float, made: int, length: int) -> tuple[int, int]:
-    """The px that a filter reads to make ``made`` of those from start to end, of ``length``."""
+    """Return the first and last px that a filter reads to make ``made`` px of a span."""
     support = _WIDEST_SUPPORT * max(1.0, (end - start) / made)
     return max(0, math.floor(start - support)), min(length, math.ceil(end + support))
 
@@ -109,14 +110,14 @@ def _by_library(
         library.ResizeAlg.convolution(library.FilterType[_FAST_FILTERS[resample]]),
         crop_box=library.CropBox(box.x0, box.y0, _span(box.x0, box.x1), _span(box.y0, box.y1)),
     )
-    # A resizer of its own for each call, as one holds a lock while it works.
+    # A resizer holds a lock during its work, so each call has its own.
     library.Resizer().resize_pil(image, made, options)
     return made
 
 
 @cache
 def fast_library() -> ModuleType | None:
-    """``cykooz_resizer``, or None where there is no wheel of it."""
+    """Import ``cykooz_resizer``; None without a wheel for this platform."""
     try:
         import cykooz_resizer
     except ImportError:
@@ -126,6 +127,6 @@ def fast_library() -> ModuleType | None:
 
 
 def _span(start: float, end: float) -> float:
-    """Their distance, never so much that adding it to the start goes beyond the end."""
+    """Return a distance that, added to the start, never goes beyond the end."""
     span = end - start
     return span if start + span <= end else math.nextafter(span, 0)

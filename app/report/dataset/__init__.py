@@ -1,1 +1,1 @@
-"""The images of a data set: where they are, their sizes, and the selected ones."""
+"""Find the images of a data set, and select few of them."""

@@ -1,4 +1,7 @@
-"""COCO-style annotation files: ``{"images": [{"id", "width", "height", "file_name"}, …], …}``."""
+"""Read COCO-style annotation files.
+
+A file is ``{"images": [{"id", "width", "height", "file_name"}, …], …}``.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.core.errors import InvalidDataset, InvalidSize
+from app.core.errors import InvalidSize
 from app.core.plan.geometry import Size
-from app.report.dataset.json_file import read_json
+from app.report.dataset.foreign_text import read_json
+from app.report.errors import InvalidDataset
 
 _LARGEST_ID = 2**63 - 1
-"""Ids are parts of file names, so they cannot be of any length; databases have no larger ones."""
+"""Limit ids to 64 bits. Ids become parts of file names, and databases have no larger ones."""
 
 
 @dataclass(frozen=True, slots=True)
-class Annotated:
-    """An image as annotated; without a ``file_name`` in the file, the id stands for it."""
+class AnnotatedImage:
+    """Describe an annotated image; the id replaces a missing ``file_name``."""
 
     image_id: int | str
     file_name: str
@@ -26,19 +30,19 @@ class Annotated:
 
 @dataclass(frozen=True, slots=True)
 class BadEntry:
-    """An entry that is no image, and why."""
+    """Name an entry that is no image, with the reason."""
 
     name: str
     reason: str
 
 
-def read_annotations(path: Path) -> list[Annotated | BadEntry]:
-    """The images of an annotation file, in its order; whatever else it holds is not looked at.
+def read_annotations(path: Path) -> list[AnnotatedImage | BadEntry]:
+    """Read the images of an annotation file in its order; other content is ignored.
 
     Of several entries with one id only the first is an image.
 
     Raises:
-        InvalidDataset: it cannot be read, or is no such file.
+        InvalidDataset: the file is unreadable or no annotation file.
     """
     try:
         content = read_json(path)
@@ -53,11 +57,11 @@ def read_annotations(path: Path) -> list[Annotated | BadEntry]:
     return list(_images(entries))
 
 
-def _images(entries: list[Any]) -> Iterator[Annotated | BadEntry]:
+def _images(entries: list[Any]) -> Iterator[AnnotatedImage | BadEntry]:
     seen: set[str] = set()
     for index, entry in enumerate(entries):
         read = _image(entry, f"images[{index}]")
-        if isinstance(read, Annotated):
+        if isinstance(read, AnnotatedImage):
             if str(read.image_id) in seen:
                 read = BadEntry(read.file_name, f"images[{index}]: id {read.image_id} came before")
             else:
@@ -65,7 +69,7 @@ def _images(entries: list[Any]) -> Iterator[Annotated | BadEntry]:
         yield read
 
 
-def _image(entry: Any, at: str) -> Annotated | BadEntry:
+def _image(entry: Any, at: str) -> AnnotatedImage | BadEntry:
     if not isinstance(entry, dict):
         return BadEntry(at, f"{at} is not an object")
     image_id, name = entry.get("id"), entry.get("file_name")
@@ -82,4 +86,4 @@ def _image(entry: Any, at: str) -> Annotated | BadEntry:
         size = Size(width, height)
     except InvalidSize as error:
         return BadEntry(called, f"{at}: {error.detail}")
-    return Annotated(image_id, name if isinstance(name, str) and name else str(image_id), size)
+    return AnnotatedImage(image_id, name if isinstance(name, str) and name else str(image_id), size)

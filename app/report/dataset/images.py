@@ -1,7 +1,7 @@
-"""The images that an experiment is about: sizes always, files where there are any.
+"""Open a data set: sizes of all images, and files of those present.
 
 A data set is a folder of images, a COCO-style annotation file with or without its images, or a
-folder that has several of either ("splits") in it. Pixels are not decoded here.
+folder with several of either ("splits"). No pixels are decoded here.
 """
 
 from __future__ import annotations
@@ -11,11 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from app.core.errors import CropPlannerError, InvalidDataset
+from app.core.errors import CropPlannerError
 from app.core.plan.geometry import Size
 from app.imaging.read.header import look
-from app.report.dataset.annotations import Annotated, BadEntry, read_annotations
-from app.report.dataset.identity import file_ids, plain_text, safe, spoken_number, without_suffix
+from app.report.dataset.annotations import AnnotatedImage, BadEntry, read_annotations
+from app.report.dataset.foreign_text import (
+    file_ids,
+    plain_text,
+    safe,
+    spoken_number,
+    without_suffix,
+)
 from app.report.dataset.places import (
     chosen_source,
     file_in,
@@ -23,17 +29,18 @@ from app.report.dataset.places import (
     images_folder,
     known_splits,
 )
+from app.report.errors import InvalidDataset
 
-Progress = Callable[[int, int], None]
+Counted = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetImage:
-    """An image of a data set.
+    """Describe an image of a data set.
 
     Attributes:
-        image_id: the annotation's id, a string in safe characters; in a folder the relative path
-            without its suffix. No two of a data set are equal, and each can be part of a file name.
+        image_id: the annotation's id with a string in safe characters; in a folder the relative
+            path without its suffix. Ids are unique, and each can be part of a file name.
         file_name: as annotated, or relative to the folder, with ``/``.
         size: upright px.
         path: None if only the size is known.
@@ -47,7 +54,7 @@ class DatasetImage:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An image that is not part of the data set, and one sentence why."""
+    """Name an image left out of the data set, with the reason in one sentence."""
 
     name: str
     reason: str
@@ -55,9 +62,9 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Images by rising id if annotated, else by path; the same on every machine but for ``path``.
+    """Hold the images of a set: by rising id if annotated, else by path.
 
-    ``name`` is the last part of the source's path, never all of it.
+    All but ``path`` is the same on every machine. ``name`` is the last part of the source's path.
     """
 
     name: str
@@ -73,13 +80,13 @@ class Dataset:
         object.__setattr__(self, "_found", tuple(_index(self.images, names) for names in _NAMES))
 
     def find(self, image_id: int | str) -> DatasetImage | None:
-        """The image that an id or a name of another file stands for, None if none or several do.
+        """Find the image of an id or a name from another file; return None for no match or several.
 
-        By id; else by file name; by its last part; by that without its suffix; by the number that
-        this is, so that 139 finds ``000000000139.jpg`` and the other way round.
+        The search goes by id, then by file name, its last part, that part without its suffix, and
+        its number: 139 finds ``000000000139.jpg``, and the other way round.
         """
         asked = str(image_id)
-        if not asked:  # which `safe` has a name for
+        if not asked:  # `safe` would turn "" into a name
             return None
         names = (safe(asked), asked, _last(asked), _stem(asked), _number(asked))
         for name, index in zip(names, self._found, strict=True):
@@ -94,22 +101,22 @@ def open_dataset(
     *,
     images: Path | None = None,
     max_pixels: int,
-    progress: Progress = lambda done, total: None,
+    progress: Counted = lambda done, total: None,
 ) -> Dataset:
-    """Read what a data set consists of.
+    """Open a data set and read the sizes of its images.
 
     Args:
-        source: a folder that is searched to its depths for files with an image's suffix (hidden
-            ones are not looked at); an annotation file; or a folder that has the split in it.
-        split: of a folder, the subfolder of that name, also in ``images/``; or, where that has no
-            image, ``annotations/*_{split}.json``. Of an annotation file, a part of its name.
-        images: the folder with the files of an annotation file; by default looked for beside it.
-            Where a file is there, its own upright size counts, not the annotated one.
+        source: a folder, searched at every depth for image files, hidden files excepted; an
+            annotation file; or a folder with splits.
+        split: of a folder, the subfolder of that name, also in ``images/``, else
+            ``annotations/*_{split}.json``. Of an annotation file, a part of its name.
+        images: the folder of the annotated files; by default looked for beside the annotations. The
+            upright size of a present file counts, not the annotated size.
         max_pixels: larger files are skipped; a size alone is not.
-        progress: called with how many images were looked at, and of how many.
+        progress: called with the number of images read and the number of all.
 
     Raises:
-        InvalidDataset: nothing there, no image in it, no annotation file, or no such split.
+        InvalidDataset: nothing there, no usable image, no annotation file, or no such split.
     """
     split = split or None
     if not source.exists():
@@ -123,7 +130,7 @@ def open_dataset(
     else:
         kind = "annotations"
         entries = read_annotations(chosen)
-        names = [entry.file_name for entry in entries if isinstance(entry, Annotated)]
+        names = [entry.file_name for entry in entries if isinstance(entry, AnnotatedImage)]
         folder = images_folder(chosen, names, split, images)
         found, skipped = _of_annotations(entries, folder, max_pixels, progress)
     if not found:
@@ -132,7 +139,7 @@ def open_dataset(
 
 
 def _of_folder(
-    folder: Path, max_pixels: int, progress: Progress
+    folder: Path, max_pixels: int, progress: Counted
 ) -> tuple[list[DatasetImage], list[Skipped]]:
     skipped: list[Skipped] = []
 
@@ -159,16 +166,16 @@ def _of_folder(
 
 
 def _of_annotations(
-    entries: Sequence[Annotated | BadEntry],
+    entries: Sequence[AnnotatedImage | BadEntry],
     folder: Path | None,
     max_pixels: int,
-    progress: Progress,
+    progress: Counted,
 ) -> tuple[list[DatasetImage], list[Skipped]]:
     images: dict[str, DatasetImage] = {}
     skipped: list[Skipped] = []
     for done, entry in enumerate(entries, 1):
         progress(done, len(entries))
-        if not isinstance(entry, Annotated):
+        if not isinstance(entry, AnnotatedImage):
             skipped.append(Skipped(plain_text(entry.name), entry.reason))
             continue
         path = file_in(entry.file_name, folder) if folder else None
@@ -185,8 +192,8 @@ def _of_annotations(
 
 
 def _size_of(path: Path, max_pixels: int) -> Size | str:
-    """The upright size of an image file, or why it has none."""
-    if not path.is_file():  # a pipe would be waited for
+    """Return the upright size of an image file, or the reason for none."""
+    if not path.is_file():  # reading a pipe would block
         return "it is not a file"
     try:
         return look(path.read_bytes(), max_pixels=max_pixels).size
@@ -195,7 +202,7 @@ def _size_of(path: Path, max_pixels: int) -> Size | str:
 
 
 def why(error: CropPlannerError | OSError | MemoryError) -> str:
-    """What an image is skipped for, in words."""
+    """Say in words why an error leaves an image out."""
     if isinstance(error, CropPlannerError):
         return error.detail
     if isinstance(error, OSError):
@@ -243,7 +250,7 @@ _NAMES: tuple[Callable[[DatasetImage], str | None], ...] = (
 def _index(
     images: tuple[DatasetImage, ...], name_of: Callable[[DatasetImage], str | None]
 ) -> Mapping[str, DatasetImage | None]:
-    """Images by a kind of name; None stands for several of that name."""
+    """Index images by one kind of name; None stands for several images of the same name."""
     index: dict[str, DatasetImage | None] = {}
     for image in images:
         name = name_of(image)

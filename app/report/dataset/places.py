@@ -1,4 +1,4 @@
-"""Where the images of a data set are: which folder or annotation file is meant, and its files."""
+"""Find the folder, the annotation file and the image files of a data set."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from app.core.errors import InvalidDataset
-from app.report.dataset.identity import IMAGE_SUFFIXES
+from app.report.dataset.foreign_text import IMAGE_SUFFIXES
+from app.report.errors import InvalidDataset
 
 
 def image_files(folder: Path, unreadable: Callable[[OSError], None]) -> Iterator[Path]:
-    """The files with an image's suffix below ``folder``, hidden ones left out; links are followed,
-    but into no folder twice.
+    """Walk the image files below ``folder`` without hidden ones.
+
+    Links are followed, and no folder is entered twice.
     """
     entered: set[str] = set()
     for here, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
@@ -27,10 +28,10 @@ def image_files(folder: Path, unreadable: Callable[[OSError], None]) -> Iterator
 
 
 def chosen_source(source: Path, split: str | None) -> Path:
-    """The folder or the annotation file that is meant.
+    """Return the folder or the annotation file of a split.
 
     Raises:
-        InvalidDataset: there is no such split; the detail names those that there are.
+        InvalidDataset: there is no such split; the detail names the known ones.
     """
     if split is None:
         return source
@@ -56,7 +57,7 @@ def chosen_source(source: Path, split: str | None) -> Path:
 
 
 def known_splits(source: Path) -> set[str]:
-    """The names of subfolders with images, and of annotation files."""
+    """Name the subfolders with images, and the annotation files."""
     places = [place for place in (source, source / "images") if place.is_dir()]
     folders = (one for place in places for one in place.iterdir() if one.is_dir())
     with_images = {
@@ -72,17 +73,17 @@ def _annotation_files(source: Path) -> list[Path]:
 
 
 def _split_of(file: Path) -> str:
-    """``val2017`` of ``instances_val2017.json``."""
+    """Return ``val2017`` of ``instances_val2017.json``."""
     return file.stem.rpartition("_")[2]
 
 
 def images_folder(
     file: Path, names: Sequence[str], split: str | None, images: Path | None
 ) -> Path | None:
-    """Where the files that an annotation file names are: as told, or the first place with one.
+    """Return the folder of the annotated files: the named one, or the first that has a file.
 
     Raises:
-        InvalidDataset: there is no such folder as told.
+        InvalidDataset: the named folder does not exist.
     """
     if images is not None:
         if not images.is_dir():
@@ -98,7 +99,7 @@ def images_folder(
 
 
 def file_in(name: str, folder: Path) -> Path | None:
-    """The file in ``folder`` that an annotation names; never one outside of it."""
+    """Return the annotated file in ``folder``, never a file outside of it."""
     relative = PurePosixPath(name)
     if relative.is_absolute() or ".." in relative.parts or "\0" in name:
         return None
@@ -107,7 +108,7 @@ def file_in(name: str, folder: Path) -> Path | None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there; a name that is too long to be one's is of none."""
+    """Return True if a file is there; a name too long for the system has no file."""
     try:
         return path.is_file()
     except OSError:

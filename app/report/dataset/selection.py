@@ -1,4 +1,4 @@
-"""Which images of a set are looked at closely: few, over all the numbers of crops there are."""
+"""Select few images of a set, spread evenly over the numbers of crops."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Selection(Generic[Item]):
-    """What was selected, fewest crops first.
+    """Hold the selected items, fewest crops first.
 
-    ``closest_crops`` is the number of grid crops nearest to ``target_crops`` that any usable item
-    has; where it is another one, the target is not in the set. None: nothing is usable.
+    ``closest_crops`` is the number of grid crops nearest to ``target_crops`` among the usable
+    items; None means: no item is usable.
     """
 
     items: tuple[Item, ...]
@@ -29,21 +29,20 @@ def select(
     target_crops: int,
     usable: Callable[[Item], bool] = lambda _: True,
 ) -> Selection[Item]:
-    """Select items evenly over the range of crops, the count nearest the target among them.
+    """Select items evenly over the range of crops, with one of the count nearest to the target.
 
-    Where there are more counts than items, one item each of the counts that :func:`spread` names;
-    else counts are taken in turn, fewest crops first, until there are enough. Of one count the
-    first usable items are taken, so that the same input selects the same.
+    With more counts than items, one item of each count in :func:`spread` is taken. Otherwise the
+    counts take turns, fewest crops first. Of one count the first usable items are taken, so the
+    same input selects the same items.
 
     Args:
-        by_crops: items by their number of grid crops, each in order.
-        number: how many are wanted, at least 1.
+        by_crops: items by their number of grid crops, each list in order.
+        number: of items wanted, at least 1.
         target_crops: grid crops.
-        usable: asked of an item before it is taken. Of each count one more than is taken may be
-            asked about.
+        usable: called before an item is taken, for at most one more of each count than is taken.
     """
     queues = {crops: deque(items) for crops, items in sorted(by_crops.items())}
-    asked: dict[int, bool] = {}  # by identity: the head of a queue is looked at more than once
+    asked: dict[int, bool] = {}  # by identity: a queue's head is asked about repeatedly
 
     def has_more(crops: int) -> bool:
         queue = queues[crops]
@@ -70,10 +69,10 @@ def select(
 
 
 def spread(counts: Sequence[int], number: int, always: int) -> list[int]:
-    """At most ``number`` of the counts, evenly over their range, ``always`` among them.
+    """Return at most ``number`` of the counts, spread evenly over their range.
 
-    The nearest that is left to each of ``number`` even steps from the first to the last; where
-    ``always`` is not among them, it takes the place of the one nearest to it.
+    Each even step from the first count to the last takes the nearest remaining count. ``always``
+    replaces its nearest neighbour if no step took it.
 
     Args:
         counts: rising, not empty.
@@ -95,5 +94,5 @@ def spread(counts: Sequence[int], number: int, always: int) -> list[int]:
 
 
 def nearest(wanted: float, counts: Sequence[int]) -> int:
-    """The count nearest to what is wanted; of two the smaller."""
+    """Return the count nearest to ``wanted``; of two, the smaller."""
     return min(counts, key=lambda crops: (abs(crops - wanted), crops))

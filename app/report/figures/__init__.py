@@ -1,1 +1,1 @@
-"""Figures of a data set: averages, shares, shapes, and published figures beside them."""
+"""Compute the figures of a data set."""

@@ -1,4 +1,4 @@
-"""What the images of a set cost on average under one configuration."""
+"""Compute the average cost of the images of a set under one configuration."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from app.core.plan.plan import CropPlan, make_plan
 from app.core.plan.work import plan_flops
 
 PredictLatency = Callable[[CropPlan], Latency]
-"""The latency of a plan's vision tokens that a profile predicts, or why there is none."""
+"""Predict the latency of a plan's vision tokens, or give the reason for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One size of the set, planned: ``images`` have it.
+    """Plan one size for ``images`` images.
 
-    ``original`` is their own size, and the plan's unless they were resized before.
+    ``original`` is the size before any resize; without a resize it equals the plan's size.
     """
 
     images: int
@@ -31,11 +31,11 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Averages:
-    """Means over images, each counted once.
+    """Hold means over images, each counted once.
 
-    Overlap and redundancy are of the whole canvas. ``kept_ratio`` is the share of the image's own
-    pixels that reach the grid crops (``app.core.control.retained``). ``latency_ms`` is the median
-    that a profile predicts; None where it predicts none for some image.
+    Overlap and redundancy are of the whole canvas. ``kept_ratio`` is a JSON name: the retained
+    share of the image's pixels in the grid crops (``app.core.control.retained``). ``latency_ms`` is
+    the median predicted by a profile, None without a prediction for some image.
     """
 
     total_crops: float
@@ -53,12 +53,12 @@ def plan_each(
     config: CropConfig,
     resized: Callable[[Size], Size] = lambda size: size,
 ) -> Iterator[Planned]:
-    """The plan of every size that has one: an image so narrow that it collapses has none.
+    """Plan every size; a size that collapses is left out.
 
     Args:
-        sizes: how many images have each size.
-        config: what all are planned under.
-        resized: what becomes of a size before.
+        sizes: the number of images of each size.
+        config: for all plans.
+        resized: changes a size before planning.
     """
     for size, images in sizes.items():
         try:
@@ -69,36 +69,36 @@ def plan_each(
 
 
 class Tally:
-    """What means over a set need, taken in as its images are planned, all under one configuration.
+    """Add up means over a set, one planned size at a time, under one configuration.
 
-    So that no plan is kept: those of thousands of sizes under dozens of settings would cost more to
-    keep, and to look through for garbage, than to make.
+    No plan is stored: thousands of sizes under dozens of settings would cost more memory and
+    garbage collection than planning.
     """
 
     def __init__(self) -> None:
         self.images = 0
         self._by_grid: dict[Grid, _Alike] = {}
-        self._kept = 0.0
+        self._retained = 0.0
 
     def add(self, one: Planned) -> None:
-        """Take in the images of one size."""
+        """Add the images of one size."""
         self.images += one.images
         alike = self._by_grid.get(one.plan.grid)
         if alike is None:
             self._by_grid[one.plan.grid] = _Alike(one.plan, one.images)
         else:
             alike.images += one.images
-        self._kept += kept_pixels(one.plan) / one.original.pixels * one.images
+        self._retained += kept_pixels(one.plan) / one.original.pixels * one.images
 
     def plans(self) -> list[CropPlan]:
-        """One plan a grid."""
+        """Return one plan a grid."""
         return [alike.plan for alike in self._by_grid.values()]
 
     def averages(self, latency: PredictLatency) -> Averages:
-        """Means over all images that were taken in.
+        """Return the means over all added images.
 
         Raises:
-            ValueError: there is none.
+            ValueError: no image was added.
         """
         times = {grid: latency(alike.plan).at(50) for grid, alike in self._by_grid.items()}
 
@@ -112,7 +112,7 @@ class Tally:
             gflop=mean(lambda plan: plan_flops(plan) / 1e9),
             overlap_ratio=mean(lambda plan: plan.overlap().overlap_ratio),
             redundancy_ratio=mean(lambda plan: plan.overlap().redundancy_ratio),
-            kept_ratio=self._kept / self.images,
+            kept_ratio=self._retained / self.images,
             latency_ms=None
             if None in times.values()
             else mean(lambda plan: times[plan.grid] or 0.0),
@@ -121,14 +121,14 @@ class Tally:
 
 @dataclass(slots=True)
 class _Alike:
-    """Images of one grid, which cost the same: the plan of any of them, and how many they are."""
+    """Count the images of one grid, which cost the same, with the plan of one of them."""
 
     plan: CropPlan
     images: int
 
 
 def averages(planned: Iterable[Planned], latency: PredictLatency) -> Averages:
-    """Means over the images of a set, all planned under one configuration.
+    """Return the means over the images of a set, all planned under one configuration.
 
     Raises:
         ValueError: there is no image.
@@ -140,10 +140,10 @@ def averages(planned: Iterable[Planned], latency: PredictLatency) -> Averages:
 
 
 def weighted_mean(pairs: Iterable[tuple[float, int]]) -> float:
-    """The mean of (value, weight) pairs.
+    """Return the mean of (value, weight) pairs.
 
     Raises:
-        ValueError: they have no weight.
+        ValueError: the sum of the weights is 0.
     """
     total = weight = 0.0
     for value, of_it in pairs:
@@ -155,5 +155,5 @@ def weighted_mean(pairs: Iterable[tuple[float, int]]) -> float:
 
 
 def padding_ratio(plan: CropPlan) -> float:
-    """The share of the canvas that shows no image."""
+    """Return the share of the canvas without image content."""
     return plan.canvas.padding_ratio(plan.canvas.box)

@@ -1,4 +1,4 @@
-"""What a set of images costs as a whole: how often which tiling, and where its crops overlap."""
+"""Compute the statistics of a set: the frequency of tilings, their overlap and their cost."""
 
 from __future__ import annotations
 
@@ -24,14 +24,13 @@ from app.report.figures.averages import (
     plan_each,
     weighted_mean,
 )
-from app.report.figures.cliffs import Cliffs, count_cliffs
-from app.report.figures.settings_compared import SettingRow, compare_settings
-from app.report.figures.shapes import Shape, ShapeRow, shape_of, shape_rows
+from app.report.figures.cost_changes import Cliffs, SettingRow, compare_settings, count_cliffs
+from app.report.figures.overlap_ranges import Shape, ShapeRow, shape_of, shape_rows
 
 
 @dataclass(frozen=True, slots=True)
 class CountRow:
-    """Images that get so many crops."""
+    """Count the images of one number of crops."""
 
     crops: int
     total_crops: int
@@ -41,11 +40,11 @@ class CountRow:
 
 @dataclass(frozen=True, slots=True)
 class TilingRow:
-    """One tiling that ``max_crops`` allows, and the images of the set that get it.
+    """Describe an allowed tiling and its images.
 
-    ``size``: an image of this size gets the tiling, unscaled. ``overlap`` is of the whole canvas,
-    which the grid decides alone; the means over the images' own content and padding are None where
-    no image gets the tiling.
+    ``size`` is the size that gets the tiling unscaled. ``overlap`` is of the whole canvas and
+    depends on the grid alone. The means over the images' content and padding are None without an
+    image.
     """
 
     grid: Grid
@@ -63,10 +62,11 @@ class TilingRow:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Means over images, of the patches that show some of them.
+    """Hold means over images, of the patches with image content.
 
-    ``encoder_redundancy``: patches the encoder runs, global crop included, per such patch.
-    ``padding_ratio``: the share of the canvas that shows none of the image.
+    Attributes:
+        encoder_redundancy: patches run by the encoder, global crop included, per such patch.
+        padding_ratio: the share of the canvas without image content.
     """
 
     overlap_ratio: float
@@ -77,10 +77,11 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class SetStatistics:
-    """All that is computed of a set.
+    """Hold all statistics of a set.
 
-    ``collapsed``: images that have no plan, being too narrow. ``reduced``: those that are smaller
-    on their canvas than they are, in either direction.
+    Attributes:
+        collapsed: images too narrow for a plan.
+        reduced: images shown smaller on their canvas, in either direction.
     """
 
     images: int
@@ -102,16 +103,16 @@ def set_statistics(
     latency: PredictLatency,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SetStatistics:
-    """Statistics of a set of sizes, each planned once however many images have it.
+    """Compute the statistics of a set; equal sizes are planned once.
 
     Args:
         sizes: of all images.
-        config: what they are planned under.
-        latency: predicts a plan's.
-        progress: called with how many of the compared settings are done, and of how many.
+        config: for all plans.
+        latency: predicts the latency of a plan.
+        progress: called with the number of compared settings done and the number of all.
 
     Raises:
-        ValueError: none of them has a plan.
+        ValueError: no size has a plan.
     """
     counted = Counter(sizes)
     planned = tuple(plan_each(counted, config))

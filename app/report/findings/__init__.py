@@ -1,7 +1,7 @@
-"""What the figures say, in sentences. Every number in them is computed from the set at hand.
+"""Say in sentences, with computed numbers, what the figures of a set mean.
 
-A finding is left out where the set has nothing to say about it, and is true of any set: of one
-image, of images that are all alike, of none at the limit.
+A finding without a subject in the set is left out. The sentences hold for any set: a single image,
+equal images, no image at the limit.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from app.core.plan.config import CropConfig
 from app.report.figures.set_statistics import SetStatistics
 from app.report.findings import about_cost, about_counts, about_overlap
-from app.report.findings.finding import Finding
-
-__all__ = ["Finding", "findings"]
+from app.report.words import Finding
 
 _MAKERS: Sequence[Callable[[SetStatistics, CropConfig], Iterator[Finding]]] = (
     about_counts.most_common,
@@ -33,5 +31,5 @@ _MAKERS: Sequence[Callable[[SetStatistics, CropConfig], Iterator[Finding]]] = (
 
 
 def findings(found: SetStatistics, config: CropConfig) -> tuple[Finding, ...]:
-    """All that can be said of a set, section by section, in each the most important first."""
+    """Return all findings of a set by section, the most important first."""
     return tuple(one for make in _MAKERS for one in make(found, config))

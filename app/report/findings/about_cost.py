@@ -1,4 +1,4 @@
-"""What is said of the ways to change the cost."""
+"""Find the effects of each way to change the cost."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from math import isclose
 
 from app.core.control.method_settings import Method
 from app.core.plan.config import CropConfig
+from app.report.figures.cost_changes import SettingRow
 from app.report.figures.set_statistics import SetStatistics
-from app.report.figures.settings_compared import SettingRow
-from app.report.findings.finding import Finding
-from app.report.words import count, images_of, percent
+from app.report.words import Finding, count, images_of, percent
 
 
 def half_the_work(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
-    """The largest ``max_crops`` that halves the encoder's work."""
+    """Name the largest ``max_crops`` that halves the encoder's work."""
     now = found.averages
     halved = [row for row in _cheap(found, "max_crops") if int(row.setting) < config.max_crops]
     if halved:
@@ -24,7 +23,7 @@ def half_the_work(found: SetStatistics, config: CropConfig) -> Iterator[Finding]
             f"max_crops={best.setting} is the largest that at least halves the encoder's work, to "
             f"{percent(best.averages.gflop / now.gflop, 0)}: {count(best.averages.prompt_tokens)} "
             f"instead of {count(now.prompt_tokens)} prompt tokens an image, and "
-            f"{percent(best.averages.kept_ratio, 0)} of the pixels kept instead of "
+            f"{percent(best.averages.kept_ratio, 0)} of the pixels retained instead of "
             f"{percent(now.kept_ratio, 0)}.",
             {
                 "max_crops": int(best.setting),
@@ -36,27 +35,27 @@ def half_the_work(found: SetStatistics, config: CropConfig) -> Iterator[Finding]
 
 
 def longest_side(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
-    """For half of the work, the limit on the longer side that keeps most beside ``max_crops``."""
+    """Compare two ways to half of the work: a limit on the longer side, and ``max_crops``."""
     resized, limited = _cheap(found, "resize"), _cheap(found, "max_crops")
     if not resized or not limited:
         return
-    best = max(resized, key=_kept)
-    other = max(limited, key=lambda row: (_kept(row), int(row.setting)))
-    if isclose(_kept(best), _kept(other), rel_tol=0.01):
+    best = max(resized, key=_retained)
+    other = max(limited, key=lambda row: (_retained(row), int(row.setting)))
+    if isclose(_retained(best), _retained(other), rel_tol=0.01):
         beside = f"as many as max_crops={other.setting}"
     else:
-        word = "fewer" if _kept(best) < _kept(other) else "more"
-        beside = f"{word} than max_crops={other.setting} ({percent(_kept(other))})"
+        word = "fewer" if _retained(best) < _retained(other) else "more"
+        beside = f"{word} than max_crops={other.setting} ({percent(_retained(other))})"
     yield Finding(
         "methods",
-        f"For at most half of the work, the limit on the longer side that keeps most, of those "
-        f"tried, is {best.setting}: {percent(_kept(best))} of the pixels, {beside}.",
-        {"resize_kept_ratio": _kept(best), "max_crops_kept_ratio": _kept(other)},
+        f"For at most half of the work, the limit on the longer side that retains most, of those "
+        f"tried, is {best.setting}: {percent(_retained(best))} of the pixels, {beside}.",
+        {"resize_kept_ratio": _retained(best), "max_crops_kept_ratio": _retained(other)},
     )
 
 
 def margins(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
-    """What leaving the overlap out would change."""
+    """Describe the same set without overlap margins."""
     rows = [row for row in found.settings if row.method == "overlap_margins"]
     without = next((row for row in rows if row.setting == "0,0" and not row.is_current), None)
     if without is not None and not without.dropped and without.averages != found.averages:
@@ -74,7 +73,7 @@ def margins(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
 
 
 def crop_side(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
-    """The crop side of fewest tokens."""
+    """Name the crop side of fewest tokens."""
     rows = [row for row in found.settings if row.method == "crop_size_px" and not row.dropped]
     least = min(rows, key=lambda row: (row.averages.prompt_tokens, not row.is_current))
     if least.is_current:
@@ -88,14 +87,14 @@ def crop_side(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
     yield Finding(
         "methods",
         f"Of the crop sides tried, {least.setting} px instead of {config.crop_size_px} takes the "
-        f"fewest prompt tokens: {_cost(least, found)}, with {percent(_kept(least), 0)} of the "
-        f"pixels kept{'' if least.as_trained else '; the weights were not trained so'}.",
-        {"crop_size_px": int(least.setting), "kept_ratio": _kept(least)},
+        f"fewest prompt tokens: {_cost(least, found)}, with {percent(_retained(least), 0)} of the "
+        f"pixels retained{'' if least.as_trained else '; the weights were not trained so'}.",
+        {"crop_size_px": int(least.setting), "kept_ratio": _retained(least)},
     )
 
 
 def cliffs(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
-    """Images that a few px would give another tiling."""
+    """Count the images a few px from another tiling."""
     near = found.cliffs
     if not near.near:
         return
@@ -121,7 +120,7 @@ def cliffs(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
 
 
 def _cheap(found: SetStatistics, method: Method) -> list[SettingRow]:
-    """Settings of a method that do with half of the work or less, for all images."""
+    """Return the settings of a method that halve the work for all images."""
     limit = found.averages.gflop / 2
     return [
         row
@@ -130,7 +129,7 @@ def _cheap(found: SetStatistics, method: Method) -> list[SettingRow]:
     ]
 
 
-def _kept(row: SettingRow) -> float:
+def _retained(row: SettingRow) -> float:
     return row.averages.kept_ratio
 
 

@@ -1,4 +1,4 @@
-"""What is said of numbers of crops, and of tilings."""
+"""Find facts about numbers of crops and tilings."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from app.core.plan.config import CropConfig
 from app.report.figures.set_statistics import CountRow, SetStatistics, TilingRow
-from app.report.findings.finding import Finding
-from app.report.words import count, grid_crops, images_of, listed, percent, plural, runs
+from app.report.words import Finding, count, grid_crops, images_of, listed, percent, plural, runs
 
 _ENOUGH_IMAGES = 30
-"""From so many on it is worth saying what does not occur: of a few nobody expects every count."""
+"""Report unused numbers of crops from this number of images on; few images never use all."""
 
 
 def most_common(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
-    """The number of crops that most images get, or those that as many get, and the mean cost."""
+    """Name the most common number of crops, or several on a tie, and the mean cost."""
     most = max(row.images for row in found.counts)
     first = [row for row in found.counts if row.images == most]
     mean = found.averages
@@ -68,16 +67,16 @@ def _range_of(counts: Sequence[CountRow]) -> str:
 
 
 def reduced(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
-    """Images that lose pixels to their tiling, and those at the limit."""
+    """Count the images that lose pixels, and the images at the limit."""
     at_limit = sum(row.images for row in found.counts if row.crops == config.max_crops)
-    kept = found.averages.kept_ratio
+    retained = found.averages.kept_ratio
     if found.reduced:
         verb = "is" if found.reduced == 1 else "are"
         who = images_of(found.reduced, found.images)
         text = (
             f"{who[0].upper()}{who[1:]} {verb} shown to the model smaller than "
             f"{'it is' if found.reduced == 1 else 'they are'}. Of an image's pixels "
-            f"{percent(kept)} reach the grid crops{' on average' if found.images > 1 else ''}."
+            f"{percent(retained)} reach the grid crops{' on average' if found.images > 1 else ''}."
         )
     else:
         text = (
@@ -88,12 +87,12 @@ def reduced(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
         "counts",
         f"{text} The limit of {grid_crops(config.max_crops)} is reached by "
         f"{images_of(at_limit, found.images)}.",
-        {"reduced": found.reduced, "kept_ratio": kept, "images_at_max_crops": at_limit},
+        {"reduced": found.reduced, "kept_ratio": retained, "images_at_max_crops": at_limit},
     )
 
 
 def unused(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
-    """Numbers of crops that no image gets."""
+    """Name the numbers of crops without an image."""
     seen = {row.crops for row in found.counts}
     missing = [crops for crops in range(1, config.max_crops + 1) if crops not in seen]
     if found.images >= _ENOUGH_IMAGES and missing and len(seen) > 1:
@@ -107,7 +106,7 @@ def unused(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
 
 
 def unequal_tokens(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
-    """Tilings that occur, of as many crops, but of other tokens: crops alone are no cost."""
+    """Compare tilings of one number of crops with different tokens."""
     by_crops: dict[int, list[TilingRow]] = {}
     for row in found.tilings:
         if row.images:
@@ -132,7 +131,7 @@ def unequal_tokens(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
 
 
 def collapsed(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
-    """Images that have no plan."""
+    """Count the images without a plan."""
     if found.collapsed:
         verb = "is" if found.collapsed == 1 else "are"
         yield Finding(

@@ -1,18 +1,17 @@
-"""What is said of overlap, and of how it was published."""
+"""Find facts about overlap, and compare them with published ranges."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from app.core.plan.config import CropConfig
-from app.report.figures.published import Comparison, compare_with_published
+from app.report.figures.overlap_ranges import Comparison, compare_with_published
 from app.report.figures.set_statistics import SetStatistics
-from app.report.findings.finding import Finding
-from app.report.words import images_of, percent, percent_range, times, times_range
+from app.report.words import Finding, images_of, percent, percent_range, times, times_range
 
 
 def repeated(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
-    """How much of the images is in more than one grid crop."""
+    """Say how much of the images is in more than one grid crop."""
     mean, content = found.averages, found.content
     values = {
         "overlap_ratio": mean.overlap_ratio,
@@ -39,7 +38,7 @@ def repeated(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
 
 
 def work(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
-    """What the encoder runs, per patch that shows something."""
+    """Say how many patches the encoder runs for each patch of content."""
     content = found.content
     yield Finding(
         "overlap",
@@ -54,7 +53,7 @@ def work(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
 
 
 def published(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
-    """Each published range that images of the set can be compared with."""
+    """Compare each published range with the images of the set."""
     compared = [one for one in compare_with_published(found.shapes) if one.seen is not None]
     agreeing = sum(one.verdict == "within" for one in compared)
     yield Finding(

@@ -1,1 +1,1 @@
-"""The report as HTML: tables, charts, pictures, and the templates that put them in order."""
+"""Write the report as HTML: tables, charts, pictures and one template."""

@@ -1,4 +1,4 @@
-"""The charts about a set: how many crops, which tilings, how much overlap, what was measured."""
+"""Draw the charts of a set: counts, tilings, overlap and measured times."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from app.core.plan.geometry import Grid
-from app.report.figures.published import Comparison
+from app.report.figures.overlap_ranges import Comparison, Range
 from app.report.figures.set_statistics import CountRow, TilingRow
-from app.report.figures.shapes import Range
 from app.report.html.svg import (
     INK,
     LINE,
@@ -22,22 +21,22 @@ from app.report.html.svg import (
     legend,
     plain_axes,
 )
-from app.report.timing.measured import MeasuredCount
+from app.report.timing.components import MeasuredCount
 from app.report.words import count, ms, percent
 
 _ROW_PX = 27
 _AXIS_PX = 44
-"""What a bar takes, and what the axis below all of them does."""
+"""Reserve this height below all bars."""
 
 MOST_CELLS = 16
-"""Of the map of tilings, either way: more than fits a phone's width would not be read."""
+"""Limit the map of tilings on either side; a larger map is unreadable on a phone."""
 
 _PARTS = ("decode", "preprocess", "vit", "connector")
-"""What a pass is made of. The transfer is a part of the preprocessing, and vision the last two."""
+"""List the disjoint parts of a pass: preprocessing includes the transfer."""
 
 
 def counts_chart(counts: Sequence[CountRow]) -> str:
-    """Images by their number of crops; numbers between that no image gets have an empty row."""
+    """Draw the images by number of crops; an unused number gets an empty row."""
     images = {row.crops: row for row in counts}
     crops = range(counts[0].crops, counts[-1].crops + 1)
     shown = [images.get(number) for number in crops]
@@ -68,7 +67,7 @@ def counts_chart(counts: Sequence[CountRow]) -> str:
 
 
 def tilings_chart(tilings: Sequence[TilingRow]) -> str:
-    """Every tiling that is allowed as a cell, darker the more images have it."""
+    """Draw each allowed tiling as a cell, darker for more images."""
     shown = [row for row in tilings if max(row.grid.rows, row.grid.cols) <= MOST_CELLS]
     most = max(row.share for row in shown) or 1
     rows, cols = max(row.grid.rows for row in shown), max(row.grid.cols for row in shown)
@@ -105,7 +104,7 @@ def _cell(axes: Axes, grid: Grid, share: float, most: float) -> None:
 
 
 def overlap_chart(compared: Sequence[Comparison]) -> str:
-    """Published ranges as wide bars, those of all tilings as lines, those of the images on them."""
+    """Draw published ranges as wide bars, and on them all tilings and the images."""
     ratios = [one for one in compared if one.claim.figure == "overlap_ratio"]
     factors = [one for one in compared if one.claim.figure == "redundancy_ratio"]
 
@@ -143,7 +142,7 @@ def _ranges(axes: Axes, compared: Sequence[Comparison], scale: float) -> None:
 def _range(
     axes: Axes, y: float, found: Range | None, scale: float, height: float, colour: str, label: str
 ) -> None:
-    """A bar from one end to the other, never so short that it would not be seen."""
+    """Draw a bar between two ends, always wide enough to see."""
     low, high = found or (float("nan"), float("nan"))
     axes.barh(
         y,
@@ -152,13 +151,13 @@ def _range(
         low * scale,
         color=colour,
         edgecolor=colour,
-        linewidth=2.5,  # all that is seen of a range of one value
+        linewidth=2.5,  # the only visible part of a single value
         label=label or None,
     )
 
 
 def measured_chart(measured: Sequence[MeasuredCount]) -> str:
-    """Medians of the components one after the other, by total crops."""
+    """Draw the medians of the components one after the other, by total crops."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()

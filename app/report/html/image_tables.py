@@ -1,4 +1,4 @@
-"""The tables about one image that was looked at."""
+"""Make the tables of one examined image."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from app.core.control.headroom import Headroom, height_headroom, width_headroom
 from app.core.control.resizing import DecidedMode
 from app.report.experiment import Examined
 from app.report.figures.averages import PredictLatency
-from app.report.html.embedding import Embedded
+from app.report.html.elements import Cell, Embedded, Row, Table
 from app.report.html.methods_chart import NAMES
-from app.report.html.table import Cell, Row, Table
 from app.report.words import NONE, box, count, ms, percent, times
 
 REACHED_BY: Mapping[DecidedMode, str] = {
@@ -25,7 +24,7 @@ REACHED_BY: Mapping[DecidedMode, str] = {
 
 
 def facts_table(one: Examined, latency: PredictLatency) -> Table:
-    """What follows from its size."""
+    """List the facts of its plan."""
     return Table.of("Its plan", ("", ""), _facts(one, latency))
 
 
@@ -62,12 +61,12 @@ def _room(side: Headroom) -> str:
 
 
 def _if_any(mean: float) -> str:
-    """A mean over no patch is none."""
+    """Write a mean, or a dash for a mean over no patch."""
     return f"{mean:.2f}" if mean else NONE
 
 
 def overlap_table(one: Examined) -> Table:
-    """Overlap over the whole canvas and over what shows the image."""
+    """Compare the overlap of the whole canvas with the overlap of its content."""
     whole, content = one.plan.overlap(), one.plan.content_overlap()
 
     def row(name: str, figure: str, shown: Callable[[Any], str]) -> tuple[str, ...]:
@@ -89,7 +88,7 @@ def overlap_table(one: Examined) -> Table:
 
 
 def crops_table(one: Examined, pictures: Mapping[str, Embedded]) -> Table:
-    """Boundaries of every crop, on the canvas and on the original."""
+    """List the boundaries of every crop, on the canvas and on the original."""
     plan, files = one.plan, one.files
     shown = [files.global_crop, *files.grid_crops]
     has_pictures = any(name in pictures for name in shown)
@@ -123,7 +122,7 @@ def _global_padding(one: Examined) -> str:
 
 
 def alternatives_table(one: Examined) -> Table:
-    """What each smaller ``max_crops`` makes of it."""
+    """List the results of each smaller ``max_crops``."""
     return Table.of(
         "Other max_crops",
         ("max_crops>", "Tiling", "Grid crops>", "In all>", "Prompt tokens>"),
@@ -144,7 +143,7 @@ def alternatives_table(one: Examined) -> Table:
 
 
 def needed_sizes_table(one: Examined) -> Table:
-    """The size that it needs for each number of crops."""
+    """List the size needed for each number of crops."""
     return Table.of(
         "The size it needs for each number of crops",
         ("Grid crops>", "In all>", "Tiling", "Size, px", "By"),
@@ -162,7 +161,7 @@ def needed_sizes_table(one: Examined) -> Table:
 
 
 def methods_table(one: Examined) -> Table:
-    """Every setting of the four methods on this image alone."""
+    """List every setting of the four methods on this image alone."""
     return Table.of(
         "The four methods on this image",
         (

@@ -1,4 +1,4 @@
-"""The four methods in one chart: what each setting costs, and what of the images it keeps."""
+"""Draw the four methods in one chart: the cost of each setting against its retained pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from app.core.control.method_settings import Method
 from app.report.figures.averages import Averages
-from app.report.figures.settings_compared import SettingRow
+from app.report.figures.cost_changes import SettingRow
 from app.report.html.svg import INK, LINE, SERIES, SMALL_PX, chart, legend, plain_axes
 
 _MARKERS: dict[Method, str] = {
@@ -29,11 +29,11 @@ NAMES: dict[Method, str] = {
 }
 
 _APART = 0.055
-"""Labels are at least so far from one another, in parts of the axes; others are left out."""
+"""Keep labels this far apart, as a part of the axes; a closer label is left out."""
 
 
 def methods_chart(settings: Sequence[SettingRow], now: Averages) -> str:
-    """Every setting twice: by prompt tokens and by the encoder's work, each beside pixels kept."""
+    """Draw the retained pixels of every setting by prompt tokens and by encoder work."""
 
     def draw(figure: Figure) -> None:
         upper, lower = figure.subplots(2, 1, sharey=True)
@@ -43,14 +43,14 @@ def methods_chart(settings: Sequence[SettingRow], now: Averages) -> str:
         lower.set_xlabel("the encoder's work, of what it is now")
         legend(figure, upper, columns=2)
 
-    return chart("methods", "Cost of every setting against the pixels that it keeps", 580, draw)
+    return chart("methods", "Cost of every setting against the pixels that it retains", 580, draw)
 
 
 def _panel(axes: Axes, settings: Sequence[SettingRow], cost: Callable[[Averages], float]) -> None:
     plain_axes(axes)
     axes.grid(color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.set_ylabel("pixels kept")
+    axes.set_ylabel("pixels retained")
     for method, colour in zip(get_args(Method), SERIES, strict=False):
         rows = [row for row in settings if row.method == method]
         axes.plot(
@@ -73,7 +73,7 @@ def _panel(axes: Axes, settings: Sequence[SettingRow], cost: Callable[[Averages]
 
 
 def _label(axes: Axes, rows: Sequence[SettingRow], cost: Callable[[Averages], float]) -> None:
-    """Settings beside their marks, from the first on, where there is room."""
+    """Label the settings in order while there is room."""
     taken: list[tuple[float, float]] = []
     to_axes = axes.transData + axes.transAxes.inverted()
     axes.autoscale_view()

@@ -1,30 +1,31 @@
-"""The report: one HTML file that tells what was found, and needs no other file and no script."""
+"""Render the report: one HTML file without scripts, independent of other files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from app import __version__
+from app.core.plan.families import DEFAULT_FAMILY
 from app.core.plan.geometry import Grid
 from app.core.plan.overlap import Overlap, grid_overlap
 from app.report import words
 from app.report.experiment import Examined, Experiment
-from app.report.figures.published import compare_with_published, explained
-from app.report.findings import Finding, findings
+from app.report.figures.overlap_ranges import compare_with_published, explained
+from app.report.findings import findings
 from app.report.html import charts, image_tables, set_tables
-from app.report.html.command import command
-from app.report.html.embedding import Embedded
+from app.report.html.elements import Embedded, Table
 from app.report.html.methods_chart import methods_chart
-from app.report.html.table import Table
+from app.report.words import Finding
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSection:
-    """What the report shows of one image. ``pictures`` are its drawings, in the order shown."""
+    """Hold the section of one image. ``pictures`` are its drawings in the order of the page."""
 
     one: Examined
     pictures: tuple[Embedded, ...]
@@ -37,11 +38,11 @@ class ImageSection:
 
 
 def render_report(experiment: Experiment, pictures: Mapping[str, Embedded]) -> str:
-    """The whole report; same arguments, same text.
+    """Render the whole report; the same arguments give the same text.
 
     Args:
-        experiment: what was found.
-        pictures: those to show, by the names of their files, as ``embed_all`` makes them.
+        experiment: the findings.
+        pictures: the embedded pictures by the names of their files, as ``embed_all`` makes them.
     """
     found = experiment.statistics
     said = findings(found, experiment.config)
@@ -85,13 +86,13 @@ def render_report(experiment: Experiment, pictures: Mapping[str, Embedded]) -> s
 
 
 def _by_section(said: Sequence[Finding]) -> Mapping[str, Sequence[str]]:
-    """The sentences of each section, in their order; a section without one has an empty list."""
+    """Group the sentences by section, in order; a section without sentences has an empty list."""
     sections = ("counts", "tilings", "overlap", "published", "methods", "cliffs")
     return {name: [one.text for one in said if one.about == name] for name in sections}
 
 
 def _pair(experiment: Experiment) -> Overlap | None:
-    """Two crops beside each other, by which overlap is explained; None where there are none."""
+    """Return the overlap of two crops side by side; None if one crop is the limit."""
     return grid_overlap(Grid(1, 2), experiment.config) if experiment.config.max_crops > 1 else None
 
 
@@ -113,7 +114,7 @@ def _section(
 
 @cache
 def _environment() -> Environment:
-    """Escapes whatever is not marked safe, and knows no name that is not given."""
+    """Make an environment that escapes all unmarked text and refuses unknown names."""
     made = Environment(
         loader=PackageLoader("app.report.html"),
         autoescape=True,
@@ -130,3 +131,51 @@ def _environment() -> Environment:
         "plural": words.plural,
     }
     return made
+
+
+_DEFAULT_IMAGES = 5
+_DEFAULT_TARGET = 12
+
+
+def command(experiment: Experiment) -> str:
+    """Return the command that makes this report again, with names in place of paths.
+
+    The command works in the folder of the named files. Default values are left out.
+    """
+    return " ".join(["crop-planner experiment", *_arguments(experiment)])
+
+
+def _arguments(experiment: Experiment) -> Iterator[str]:
+    config, family = experiment.config, experiment.config.family
+    dataset, selection, asked = experiment.dataset, experiment.selection, experiment.asked
+    # A name that looks like an option is a path all the same.
+    yield shlex.quote(f"./{dataset.name}" if dataset.name.startswith("-") else dataset.name)
+    options = {
+        "--split": dataset.split,
+        "--images": asked.images,
+        "--exp2": selection.source,
+        "--num-images": _unless(selection.wanted, _DEFAULT_IMAGES),
+        "--target-max-crops": _unless(selection.target_crops, _DEFAULT_TARGET),
+        "--model": family.name if family.name != DEFAULT_FAMILY else None,
+        "--max-crops": _unless(config.max_crops, family.default_max_crops),
+        "--overlap-margins": _unless(config.overlap_margins, family.overlap_margins),
+        "--crop-size-px": _unless(config.crop_size_px, family.crop_size_px),
+    }
+    for option, value in options.items():
+        if value is not None:
+            yield (
+                f"{option}={shlex.quote(value)}"
+                if value[:1] == "-"
+                else (f"{option} {shlex.quote(value)}")
+            )
+    if not asked.save_crop_images:
+        yield "--no-crops"
+    if experiment.has_latency:
+        yield "--profile PROFILE.json"
+
+
+def _unless(value: int | tuple[int, int], usual: int | tuple[int, int]) -> str | None:
+    """Return the value as typed on a command line, None for the usual value."""
+    if value == usual:
+        return None
+    return f"{value[0]},{value[1]}" if isinstance(value, tuple) else str(value)

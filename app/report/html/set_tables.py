@@ -1,4 +1,4 @@
-"""The tables about a set. Every cell is a figure of the statistics; here it only gets its place."""
+"""Make the tables of a set from its statistics."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import get_args
 
 from app.core.control.method_settings import Method
 from app.report.experiment import Experiment
-from app.report.figures.published import Comparison
+from app.report.figures.cost_changes import SettingRow
+from app.report.figures.overlap_ranges import Comparison, ShapeRow
 from app.report.figures.set_statistics import SetStatistics, TilingRow
-from app.report.figures.settings_compared import SettingRow
-from app.report.figures.shapes import ShapeRow
+from app.report.html.elements import Cell, Row, Table
 from app.report.html.methods_chart import NAMES
-from app.report.html.table import Cell, Row, Table
-from app.report.timing.measured import COMPONENTS, MeasuredCount
+from app.report.timing.components import CLOCK_COMPONENTS, MeasuredCount
 from app.report.words import (
     NONE,
     count,
@@ -27,7 +26,7 @@ from app.report.words import (
 
 
 def counts_table(found: SetStatistics) -> Table:
-    """One row a number of crops that occurs."""
+    """List each number of crops in use."""
     return Table.of(
         "Images by number of crops",
         ("Grid crops>", "In all>", "Images>", "Share>", "Tilings"),
@@ -49,7 +48,7 @@ def counts_table(found: SetStatistics) -> Table:
 
 
 def tilings_table(tilings: Sequence[TilingRow]) -> Table:
-    """The tilings that occur, with what their images look like on them."""
+    """List the tilings in use, with the cost and the content of their images."""
     return Table.of(
         "Tilings that occur, rows x columns of grid crops",
         (
@@ -84,7 +83,7 @@ def tilings_table(tilings: Sequence[TilingRow]) -> Table:
 
 
 def sizes_table(tilings: Sequence[TilingRow], *, has_latency: bool) -> Table:
-    """The size that each allowed tiling needs, and what it costs, images or not."""
+    """List the size and the cost of each allowed tiling, used or not."""
 
     def cells(row: TilingRow) -> Iterator[Cell]:
         yield from (str(row.grid.crops), str(row.grid.total_crops), str(row.grid), str(row.size))
@@ -108,7 +107,7 @@ def sizes_table(tilings: Sequence[TilingRow], *, has_latency: bool) -> Table:
 
 
 def shapes_table(shapes: Sequence[ShapeRow]) -> Table:
-    """Ranges of overlap by the shape of the grid."""
+    """List the ranges of overlap by the shape of the grid."""
     return Table.of(
         "Overlap by the shape of the tiling",
         (
@@ -136,7 +135,7 @@ def shapes_table(shapes: Sequence[ShapeRow]) -> Table:
 
 
 def published_table(compared: Sequence[Comparison]) -> Table:
-    """What was published, beside what was found."""
+    """List the published ranges beside the findings."""
     return Table.of(
         "Published figures beside those found here",
         ("Figure", "Published>", "All tilings>", "Images here, content>", "The images' are"),
@@ -159,7 +158,7 @@ def _published(one: Comparison) -> tuple[str, ...]:
 
 
 def methods_tables(found: SetStatistics) -> list[Table]:
-    """One table a method."""
+    """Make one table a method."""
     return [
         _method_table(method, [row for row in found.settings if row.method == method], found)
         for method in get_args(Method)
@@ -186,7 +185,7 @@ def _method_table(method: Method, rows: Sequence[SettingRow], found: SetStatisti
 
     headings = (
         ("Setting", "Crops in all>", "Prompt tokens>", "vs. now>", "Work vs. now>")
-        + ("Pixels kept>", "Overlap>", "Tiled anew>", "As trained")
+        + ("Pixels retained>", "Overlap>", "Tiled anew>", "As trained")
         + (("Latency p50>",) if has_latency else ())
     )
     return Table.of(
@@ -195,8 +194,8 @@ def _method_table(method: Method, rows: Sequence[SettingRow], found: SetStatisti
 
 
 def measured_table(measured: Sequence[MeasuredCount]) -> Table:
-    """Medians of what a profiling measured."""
-    known = [part for part in COMPONENTS if any(part in row.median_ms for row in measured)]
+    """List the medians of a timing file."""
+    known = [part for part in CLOCK_COMPONENTS if any(part in row.median_ms for row in measured)]
     return Table.of(
         "Median over images of each component's median, ms",
         ("Crops in all>", "Images>", *(f"{part}>" for part in known)),
@@ -215,7 +214,7 @@ def measured_table(measured: Sequence[MeasuredCount]) -> Table:
 
 
 def analysed_table(experiment: Experiment) -> Table:
-    """What the report is about: the set, and the effective configuration."""
+    """List the set and the effective configuration."""
     return Table.of("What was analysed", ("", ""), _analysed(experiment))
 
 
@@ -243,7 +242,7 @@ def _analysed(experiment: Experiment) -> Iterator[tuple[str, str]]:
 
 
 def skipped_table(experiment: Experiment) -> Table:
-    """What was skipped, and why."""
+    """List the skipped images with their reasons."""
     return Table.of(
         "Skipped",
         ("Image", "Why"),

@@ -1,7 +1,7 @@
-"""Charts as SVG inside of the page: they take its colours, light or dark, and its font.
+"""Turn matplotlib figures into SVG in the colours and the font of the page.
 
-Drawn by matplotlib with colours that stand for others: each is replaced by a variable of the
-page's style sheet, which no file of its own could have.
+Each placeholder colour of a drawing is replaced by a variable of the page's style sheet, light or
+dark. A separate image file could not use those variables.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from app.imaging.pictures.engine import drawing
-from app.imaging.pictures.output import svg_element
+from app.imaging.pictures.engine import drawing, svg_element
 
 WIDTH_PX = 400
-"""Of a chart: a little more than a phone is wide, so that its text is neither tiny nor huge."""
+"""Draw charts a little wider than a phone, so that their text is neither tiny nor huge."""
 
 TEXT_PX = 12
 SMALL_PX = 10.5
 
 INK, QUIET, LINE = "#000001", "#000002", "#000003"
 SERIES = ("#000011", "#000012", "#000013", "#000014", "#000015")
-"""Far apart for the colour-blind, too, as the style sheet has them."""
+"""Stand for colours that the style sheet keeps far apart, also for the colour-blind."""
 
 _VARIABLES = {
     INK: "--ink",
@@ -44,15 +43,15 @@ def chart(
     draw: Callable[[Figure], None],
     width_px: float = WIDTH_PX,
 ) -> str:
-    """What ``draw`` puts on a figure, as an ``<svg>`` for the page; same drawing, same text.
+    """Draw a figure as an ``<svg>`` for the page; the same drawing gives the same text.
 
-    Its texts are escaped, by matplotlib and here, so that the page may take it as it is.
+    Matplotlib and this function escape all texts, so the page may insert the element unescaped.
 
     Args:
-        name: in the page's ids; no two charts of a page share it.
-        label: what the chart shows, for those who do not see it.
-        height_px, width_px: its size before the page scales it.
-        draw: given the figure, whose layout makes room for its texts.
+        name: a prefix of ids, unique in the page.
+        label: the alternative text.
+        height_px, width_px: the size before the page scales the chart.
+        draw: draws on the figure, whose layout makes room for its texts.
     """
     with drawing():
         mpl.rcParams.update({"svg.fonttype": "none", "font.size": TEXT_PX})
@@ -64,7 +63,7 @@ def chart(
 
 
 def plain_axes(axes: Axes) -> None:
-    """No frame, no marks; the texts that are left in the page's colours."""
+    """Remove the frame and the marks, and give the texts the page's colours."""
     axes.patch.set_visible(False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, colors=INK, labelsize=TEXT_PX)
@@ -73,7 +72,7 @@ def plain_axes(axes: Axes) -> None:
 
 
 def legend(figure: Figure, axes: Axes, *, columns: int) -> None:
-    """What the marks on these axes are, above all of the figure."""
+    """Explain the marks of these axes above the whole figure."""
     handles, labels = axes.get_legend_handles_labels()
     made = figure.legend(
         handles, labels, loc="outside upper center", ncols=columns, columnspacing=1, frameon=False
@@ -83,8 +82,8 @@ def legend(figure: Figure, axes: Axes, *, columns: int) -> None:
 
 
 def _for_page(svg: str, name: str, label: str) -> str:
-    """The element with ids that are its own and colours that are the page's."""
-    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # would hold for all of the page
+    """Give the element ids of its own and the colours of the page."""
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # it would style the whole page
     box = re.search(r'viewBox="[^"]*"', svg)
     assert box, "matplotlib writes one"
     start = f'<svg class="chart" role="img" aria-label="{escape(label)}" {box[0]}>'

@@ -1,1 +1,1 @@
-"""The timing of each component over the images of a data set, and its file."""
+"""Time the components of passes over images, and write the timing file."""

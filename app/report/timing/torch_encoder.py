@@ -1,4 +1,4 @@
-"""The real encoder for the timing of components. Imported late, as this file imports torch."""
+"""Run the real encoder for a timing. The file imports torch, so import the file late."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder, PreparedCrops, StageTimes
 from app.encoder.measuring.machine import MachineWatch, contention
 from app.encoder.measuring.record import cpu_share, fidelity_of, profile_key, versions_of
-from app.report.timing.component_record import Conditions
-from app.report.timing.components import ComponentProfiling
+from app.report.timing.components import ComponentTiming
+from app.report.timing.timing_file import Conditions
 
 
 class TorchEncoder:
-    """An encoder that refuses what does not fit its memory, and the machine around it.
+    """Run an encoder within its memory, and watch the machine.
 
-    Make it just before profiling: the machine's state is looked at then.
+    Make the object just before a timing: it reads the machine's state at once.
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -29,7 +29,7 @@ class TorchEncoder:
         self._watch = MachineWatch(encoder.device)
 
     def check(self, plan: CropPlan) -> None:
-        """Raise EncoderMismatch if no plan of this configuration can be run."""
+        """Raise EncoderMismatch if the encoder runs no plan of this configuration."""
         self._encoder.check(plan)
 
     def check_memory(self, plan: CropPlan) -> None:
@@ -39,28 +39,29 @@ class TorchEncoder:
     def prepare(
         self, pixels: npt.NDArray[np.uint8], plan: CropPlan
     ) -> tuple[PreparedCrops, float | None]:
-        """The crops of uint8 RGB [H, W, 3] on the device, and the ms of their copy over the bus.
+        """Put the crops of uint8 RGB [H, W, 3] on the device.
+
+        Returns:
+            The crops, and the ms of their copy over the bus; None without a bus.
 
         Raises:
-            OutOfDeviceMemory: it turned out not to fit.
+            OutOfDeviceMemory: the crops did not fit.
         """
         return in_device_memory(lambda: self._encoder.prepare_timed(pixels, plan))
 
     def run(self, prepared: PreparedCrops) -> StageTimes:
-        """One pass over them, once its tokens are there.
+        """Run one pass over the crops, and wait for its tokens.
 
         Raises:
-            OutOfDeviceMemory: it turned out not to fit.
+            OutOfDeviceMemory: the pass did not fit.
         """
         return in_device_memory(lambda: self._encoder.run_timed(prepared))
 
-    def conditions(self, config: CropConfig, profiling: ComponentProfiling) -> Conditions:
-        """What the profiling that has just ended was measured under."""
+    def conditions(self, config: CropConfig, timing: ComponentTiming) -> Conditions:
+        """Return the conditions of the timing that has just ended."""
         key = profile_key(self._encoder, config)
         after = self._watch.after()
-        share = cpu_share(
-            key, spent_ms=profiling.total_ms("cpu"), wall_ms=profiling.total_ms("vision")
-        )
+        share = cpu_share(key, spent_ms=timing.total_ms("cpu"), wall_ms=timing.total_ms("vision"))
         return Conditions(
             device=key.device,
             device_type=key.device_type,

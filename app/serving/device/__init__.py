@@ -1,1 +1,1 @@
-"""The thread that owns the device, and the encoder on it."""
+"""Own the device: one thread, and the encoder behind it."""

@@ -1,4 +1,4 @@
-"""What the service needs of an encoder, and the values that pass between the two."""
+"""Define the encoder of the service by its protocol and values."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from app.core.latency.profile import Profile
+from app.core.latency.status import MeasurementRequest, Progress
 from app.core.plan.plan import CropPlan
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from app.encoder.measuring.measure import Progress
     from app.encoder.measuring.series import Run
     from app.imaging.read.decode import Picture
 
@@ -21,7 +21,7 @@ Result = TypeVar("Result", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPass:
-    """One pass over an image's own crops, in ms."""
+    """Hold the times of one pass over an image's own crops, in ms."""
 
     vision_ms: float
     vit_ms: float
@@ -30,10 +30,11 @@ class MeasuredPass:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedImage:
-    """An image's own crops, on the device.
+    """Hold an image's own crops on the device.
 
-    ``run_pass`` runs and times one pass over them. ``transfer_ms`` is the time their copy over the
-    bus took, None where there is no bus.
+    Attributes:
+        run_pass: runs and times one pass over the crops.
+        transfer_ms: the time of the copy over the bus; None on a device without a bus.
     """
 
     run_pass: Callable[[], MeasuredPass]
@@ -42,9 +43,11 @@ class PreparedImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Staged:
-    """An image's crops, prepared as far as they can be without the device.
+    """Hold an image's crops, prepared as far as possible without the device.
 
-    ``total_crops`` is what it adds to a pass; ``crops`` only the encoder that made it reads.
+    Attributes:
+        total_crops: the image's crops in a pass.
+        crops: for the encoder of this image alone.
     """
 
     total_crops: int
@@ -53,10 +56,11 @@ class Staged:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedTokens:
-    """One image's vision tokens, on the host.
+    """Hold one image's vision tokens on the host.
 
-    ``tokens`` [N, L] in the encoder's dtype; ``positions`` int64 [N], where each goes in the
-    image's prompt tokens.
+    Attributes:
+        tokens: [N, L] in the encoder's dtype.
+        positions: int64 [N], the place of each token among the image's prompt tokens.
     """
 
     tokens: Tensor
@@ -64,21 +68,21 @@ class EncodedTokens:
 
 
 class Pending(Protocol[Result]):
-    """A pass that was launched. It must be kept until its result is had, as the device uses it."""
+    """Represent a launched pass. The device uses its memory: hold it until :meth:`result`."""
 
     def is_done(self) -> bool:
-        """Tell whether the device is done with the pass."""
+        """Return True if the device has finished the pass."""
 
     def wait(self) -> None:
-        """Return when it is; from any thread. What it raises :meth:`result` raises, too."""
+        """Wait for the end, in any thread. :meth:`result` raises the same errors."""
 
     def result(self) -> Sequence[Result]:
-        """The results of the images of the pass, in order. Waits if it must."""
+        """Return the results of all images in order, and wait if needed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Done(Generic[Result]):
-    """A pass that was over when its launch returned, as on a CPU."""
+    """Represent a pass that ended within its launch, as on a CPU."""
 
     results: Sequence[Result]
 
@@ -92,82 +96,65 @@ class Done(Generic[Result]):
         return self.results
 
 
-@dataclass(frozen=True, slots=True)
-class MeasurementRequest:
-    """What a measurement of the profile is to do.
-
-    Attributes:
-        counts: total crops, the global one included, rising.
-        dtype: ``float32``, ``bfloat16`` or ``float16``.
-        repeats: timed passes of each count; None: as many as suit the device.
-        full: whether passes from the decoded image are timed, too, where they are not anyway.
-    """
-
-    counts: tuple[int, ...]
-    dtype: str
-    repeats: int | None = None
-    full: bool = False
-
-
 class ServedEncoder(Protocol):
-    """What the service needs of an encoder.
+    """Run the network for the service.
 
-    Calls that use the device come from the worker's thread. The real encoder is
-    in ``app.serving.device.torch_encoder``; a test passes its own.
+    Calls on the device come from the worker's thread. ``app.serving.device.torch_encoder`` has the
+    real encoder; tests pass their own.
     """
 
     @property
     def model(self) -> str:
-        """The family's name."""
+        """Return the family's name."""
 
     @property
     def device(self) -> str:
-        """The device's own name."""
+        """Return the device's own name."""
 
     @property
     def dtype(self) -> str:
-        """What it computes in."""
+        """Return the name of the dtype of the computation."""
 
     @property
     def runtime(self) -> str:
-        """How the network is run."""
+        """Return the name of the runtime."""
 
     @property
     def weights(self) -> str:
-        """``random`` or ``checkpoint``."""
+        """Return ``random`` or ``checkpoint``."""
 
     @property
     def note(self) -> str | None:
-        """Told on /readyz, where the encoder is not the one that was hoped for."""
+        """Explain on /readyz a fallback to another dtype than the fastest; None without one."""
 
     def check(self, plan: CropPlan) -> None:
-        """Raise EncoderMismatch if the plan is not one this encoder can run."""
+        """Raise EncoderMismatch for a plan of another model or crop side."""
 
     def prepare(self, picture: Picture, plan: CropPlan) -> PreparedImage:
-        """Put the crops on the device, and wait until they are there."""
+        """Put the crops on the device, and wait for their arrival."""
 
     def stage(self, picture: Picture, plan: CropPlan) -> Staged:
-        """Everything that can be done without the device; from any thread, several at once."""
+        """Prepare the crops as far as possible without the device, in any thread."""
 
     def launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
-        """Begin one pass over what ``stage`` made, which gives the tokens of each, in order.
+        """Start one pass over staged images. Its results are their tokens, in order.
 
-        The next may be launched before this one is done; two at most are.
+        A second pass may be launched before the end of the first, a third may not.
 
         Raises:
-            OutOfDeviceMemory: the pass did not fit; the encoder can still be used.
-            DeviceLost: it never can again. The pass's result may raise that, too.
+            OutOfDeviceMemory: the pass did not fit; the encoder is still usable.
+            DeviceLost: the encoder is unusable for good. The pass's result may raise this too.
         """
 
     @property
     def profile_counts(self) -> int:
-        """The most total crops of a complete profile, which has all counts from 1."""
+        """Return the most total crops of a complete profile; its counts begin at 1."""
 
     def saved_profile(self) -> Profile | None:
-        """The profile that was saved, if it was measured under the same conditions."""
+        """Load the saved profile of the same conditions, if there is one."""
 
     def save_profile(self, profile: Profile) -> None:
-        """Keep a profile for the next start; where that cannot be done, the log says so."""
+        """Save a profile for the next start; a failure goes to the log."""
 
     def profile(
         self,
@@ -178,26 +165,26 @@ class ServedEncoder(Protocol):
         progress: Callable[[Progress], None],
         until: Callable[[], bool],
     ) -> Iterator[Profile]:
-        """Measure a profile in this encoder's dtype, yielding it as it grows; called anywhere.
+        """Measure a profile in this encoder's dtype, in any thread; yield the growing profile.
 
         Args:
-            resume: an earlier profile, whose full entries are kept and not measured again.
+            resume: an earlier profile; its full entries are not measured again.
             run: carries out every piece of work on the device.
-            progress: told of each pass.
-            until: no pass starts once this is true; the last profile is then not complete.
+            progress: called after each pass.
+            until: returns True to start no further pass; the last profile is then incomplete.
 
         Raises:
-            OutOfDeviceMemory: what all these counts take in together does not fit.
+            OutOfDeviceMemory: the inputs of all counts together do not fit.
         """
 
     def in_dtype(self, dtype: str) -> ServedEncoder:
-        """A second encoder of the same weights in another dtype.
+        """Load a second encoder of the same weights in another dtype.
 
-        It lives as long as it is held; afterwards :meth:`give_memory_back` is to be called.
+        Call :meth:`give_memory_back` after the last reference to the second encoder is gone.
 
         Raises:
-            OutOfDeviceMemory: it would not fit beside this one.
+            OutOfDeviceMemory: the second encoder would not fit beside this one.
         """
 
     def give_memory_back(self) -> None:
-        """Return to the system what a second encoder took, now that nothing refers to it."""
+        """Return the memory of an unreferenced second encoder to the system."""

@@ -1,6 +1,6 @@
-"""The real encoder behind :class:`app.serving.device.protocol.ServedEncoder`.
+"""Serve the real encoder as :class:`app.serving.device.protocol.ServedEncoder`.
 
-Imports torch, so it is imported late.
+The module imports torch and is itself imported late.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
 
 from app.core.errors import InvalidProfile
 from app.core.latency.profile import Profile
-from app.core.latency.profile_file import load_profile, profile_filename, save_profile
+from app.core.latency.profile_file import profile_filename
+from app.core.latency.status import MeasurementRequest, Progress
 from app.core.plan.config import make_config
 from app.core.plan.families import Family
 from app.core.plan.plan import CropPlan
@@ -29,14 +30,14 @@ from app.encoder.encoder import Encoder, HostImage, PreparedCrops
 from app.encoder.encoder import Staged as StagedCrops
 from app.encoder.launching import Launched, launch
 from app.encoder.loading import load_encoder
-from app.encoder.measuring.measure import Progress, measure_profile
+from app.encoder.measuring.measure import measure_profile
 from app.encoder.measuring.record import profile_key
 from app.encoder.measuring.series import SCOPES, Run
 from app.imaging.read.decode import Picture
+from app.profiles import load_profile, save_profile
 from app.serving.device.protocol import (
     EncodedTokens,
     MeasuredPass,
-    MeasurementRequest,
     Pending,
     PreparedImage,
     Staged,
@@ -49,7 +50,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProfileOptions:
-    """How a profile is measured and where it is kept."""
+    """Configure the measurement of a profile, and the folder of its file."""
 
     folder: Path
     crops: int | None
@@ -58,7 +59,7 @@ class ProfileOptions:
 
 
 class _Pass:
-    """A launched pass, whose failures have the names that the service knows."""
+    """Represent a launched pass, with failures by the service's names."""
 
     def __init__(self, device: torch.device, launched: Launched) -> None:
         self._device, self._launched = device, launched
@@ -73,7 +74,7 @@ class _Pass:
 
 
 class TorchEncoder:
-    """An :class:`Encoder` and the profile that belongs to it.
+    """Run an :class:`Encoder` for the service, with its own profile.
 
     Args:
         load: loads the same weights in another dtype, given by name.
@@ -99,15 +100,15 @@ class TorchEncoder:
         self.note = encoder.note
 
     def check(self, plan: CropPlan) -> None:
-        """Raise EncoderMismatch if the plan is not one this encoder can run."""
+        """Raise EncoderMismatch for a plan of another model or crop side."""
         self._encoder.check(plan)
 
     def prepare(self, picture: Picture, plan: CropPlan) -> PreparedImage:
-        """Put the crops on the device, and wait until they are there.
+        """Put the crops on the device, and wait for their arrival.
 
         Raises:
-            OutOfDeviceMemory: they would not fit, or turned out not to.
-            DeviceLost: as of every call that uses the device.
+            OutOfDeviceMemory: the crops do not fit.
+            DeviceLost: the device takes no call any more.
         """
         pixels = np.asarray(picture.pixels)
 
@@ -124,21 +125,21 @@ class TorchEncoder:
         return PreparedImage(run_pass, transfer_ms)
 
     def stage(self, picture: Picture, plan: CropPlan) -> Staged:
-        """All that can be done beside the device, and may be done in any thread.
+        """Prepare the crops as far as possible without the device, in any thread.
 
         Raises:
             OutOfDeviceMemory: the host's memory ran out.
-            DeviceLost: it gave no pinned memory, and takes no call any more.
+            DeviceLost: the device gives no pinned memory and takes no call any more.
         """
         staged = self._on_device(lambda: self._encoder.stage(np.asarray(picture.pixels), plan))
         return Staged(staged.total_crops, staged)
 
     def launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
-        """Begin one pass over some images, and copy their tokens to the host.
+        """Start one pass over some images, and copy their tokens to the host.
 
         Raises:
-            OutOfDeviceMemory: the pass would not fit, or turned out not to.
-            DeviceLost: no later pass would succeed either.
+            OutOfDeviceMemory: the pass does not fit.
+            DeviceLost: the device takes no call any more.
         """
         launched = self._on_device(lambda: self._launch([staged.crops for staged in batch]))
         return _Pass(self._encoder.device, launched)
@@ -154,11 +155,11 @@ class TorchEncoder:
 
     @property
     def profile_counts(self) -> int:
-        """The most total crops of a complete profile, which has all counts from 1."""
+        """Return the most total crops of a complete profile; its counts begin at 1."""
         return self._options.crops or make_config(self._encoder.family).max_crops + 1
 
     def saved_profile(self) -> Profile | None:
-        """The profile of an earlier start on this device, if it can be used."""
+        """Load the profile of an earlier start on this device, if usable."""
         if not self._file.is_file():
             return None
         try:
@@ -169,7 +170,7 @@ class TorchEncoder:
         return profile if profile.matches(self._key) else None
 
     def save_profile(self, profile: Profile) -> None:
-        """Keep a profile for the next start; where that cannot be done, the log says so."""
+        """Save a profile for the next start; a failure goes to the log."""
         folder = self._options.folder
         try:
             save_profile(profile, folder)
@@ -185,11 +186,11 @@ class TorchEncoder:
         progress: Callable[[Progress], None],
         until: Callable[[], bool],
     ) -> Iterator[Profile]:
-        """Measure, within the budget that every measurement has.
+        """Measure a profile within the budget of the options.
 
         Raises:
-            OutOfDeviceMemory: the inputs of all counts, which are made beforehand, do not fit.
-            DeviceLost: raised by ``run`` as well as here.
+            OutOfDeviceMemory: the inputs of all counts, made beforehand, do not fit.
+            DeviceLost: the device takes no call any more; ``run`` may raise this too.
         """
         encoder, options = self._encoder, self._options
 
@@ -211,17 +212,17 @@ class TorchEncoder:
         )
 
     def _input_bytes(self, counts: Sequence[int]) -> int:
-        """Of the patches, and of the images that they are cut from."""
+        """Estimate the bytes of the patches and of the images around them."""
         family = self._encoder.family
         patches = (family.crop_size_px // family.patch_size_px) ** 2
         return sum(counts) * patches * patch_values(family) * (self._encoder.dtype.itemsize + 1)
 
     def in_dtype(self, dtype: str) -> TorchEncoder:
-        """A second encoder of the same weights, loaded the same way.
+        """Load a second encoder of the same weights in the same way.
 
         Raises:
             OutOfDeviceMemory: its weights would not fit beside these.
-            CheckpointError, EncoderUnavailable: it cannot be loaded.
+            CheckpointError, EncoderUnavailable: see :func:`app.encoder.loading.load_encoder`.
         """
         encoder = self._encoder
 
@@ -233,7 +234,7 @@ class TorchEncoder:
         return TorchEncoder(self._on_device(load), self._options, self._load)
 
     def give_memory_back(self) -> None:
-        """Return to the system what a second encoder took, now that nothing refers to it."""
+        """Return the memory of an unreferenced second encoder to the system."""
         give_back()
 
 
@@ -248,14 +249,13 @@ def load_torch_encoder(
     seed: int,
     profile: ProfileOptions,
 ) -> TorchEncoder:
-    """Load the encoder a service or the command line is configured for."""
+    """Load the configured encoder of a service or of the command line."""
     load = partial(
         load_encoder, family, checkpoint=checkpoint, device=device, runtime=runtime, seed=seed
     )
 
     def load_again(in_dtype: str) -> Encoder:
-        named: Any = in_dtype
-        return load(dtype=named, threads=torch.get_num_threads())
+        return load(dtype=cast(DtypeChoice, in_dtype), threads=torch.get_num_threads())
 
     encoder = load(dtype=dtype, threads=threads)
     log.info(

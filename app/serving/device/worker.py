@@ -1,10 +1,8 @@
-"""One thread that owns the device: work goes in, results come out, and nobody waits for the dead.
+"""Run all work on the device in one thread, requests before background work.
 
-Requests come before background work, and both before nothing: the loop is dumb on purpose.
-
-A job may end while the device still works on what it launched. Such a flight is waited for in a
-second thread, which does nothing else, and lands in the worker's. Only a job that says so starts
-beside a flight; all others, measurements among them, have the device to themselves.
+A job may end before the device has finished the launched pass. Such a *flight* is awaited in a
+second thread and lands in the worker's thread. Most jobs, and all measurements, have the device to
+themselves; only a job with ``may_overlap`` starts beside a flight.
 """
 
 from __future__ import annotations
@@ -18,16 +16,16 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from app.core.errors import DeadlineExceeded, DeviceLost, EncoderUnavailable, QueueFull
+from app.core.latency.status import WorkerState
 
 T = TypeVar("T")
-WorkerState = Literal["running", "stalled", "dead", "stopped"]
 
 STOPPING = "the service is stopping"
 MOST_FLIGHTS = 2
-"""One that the device works on, and one that it finds when it is done."""
+"""The device works on one flight and finds the second one ready."""
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +41,12 @@ class _Job:
 
 
 class DeviceWorker:
-    """Runs jobs one at a time, in order, requests before background work.
+    """Run jobs one at a time, in order, requests before background work.
 
     Args:
-        queue_limit: requests that may wait; background and unbounded work is not counted.
-        stall_s: a job running longer than this makes the worker ``stalled``, and so does a flight
-            that does not land. A job of several passes calls :meth:`beat` between them.
+        queue_limit: the most waiting requests; background and unbounded work does not count.
+        stall_s: a longer job or flight makes the worker ``stalled``. A job of several passes calls
+            :meth:`beat` between two passes.
     """
 
     def __init__(self, *, queue_limit: int, stall_s: float) -> None:
@@ -68,12 +66,12 @@ class DeviceWorker:
         self._waiter = threading.Thread(target=self._wait_loop, name="device-waiter", daemon=True)
 
     def start(self) -> None:
-        """Begin to run jobs."""
+        """Start to run jobs."""
         self._thread.start()
         self._waiter.start()
 
     def stop(self) -> None:
-        """Run no further job, fail those that wait, and return at once; what flies still lands."""
+        """Run no further job, fail the waiting ones, and return at once; flights still land."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
@@ -92,16 +90,16 @@ class DeviceWorker:
 
     @property
     def reason(self) -> str | None:
-        """Why it is dead."""
+        """Tell the cause of a dead worker."""
         return self._reason if self._dead else None
 
     def beat(self) -> None:
-        """Say that the running job has come a step further."""
+        """Note a step forward of the running job."""
         self._busy_since = time.monotonic()
 
     @property
     def flights(self) -> int:
-        """Pieces of work that the device was given and that have not landed."""
+        """Count the launched passes before their landing."""
         return len(self._flights)
 
     def submit(
@@ -115,18 +113,18 @@ class DeviceWorker:
         first: bool = False,
         may_overlap: Callable[[], bool] | None = None,
     ) -> Future[T]:
-        """Queue ``work``; a future cancelled before it starts costs nothing.
+        """Queue ``work``. A future cancelled before its start costs nothing.
 
         Args:
-            work: called in the worker's thread. If it raises DeviceLost the worker ends, as every
-                later call would fail in the same way.
-            deadline: ``time.monotonic()`` after which it is dropped instead of started.
-            background: run only when no request waits; never refused for a full queue.
-            patient: however long it takes, it is not called stalled; for loading.
-            bounded: False where the caller bounds what waits by itself; then never refused.
-            first: before all that waits.
-            may_overlap: whether it may start beside a flight, asked again after each
-                :meth:`look_again`; it must return at once. None: it never may.
+            work: called in the worker's thread. DeviceLost ends the worker: every later call would
+                fail in the same way.
+            deadline: ``time.monotonic()`` of the latest start; later, the work fails.
+            background: run after all waiting requests; never refused for a full queue.
+            patient: never counts as stalled; for loading.
+            bounded: False for a caller with a queue limit of its own; never refused.
+            first: run before all waiting work.
+            may_overlap: returns at once, True to start beside a flight. The worker asks again after
+                each :meth:`look_again`. None never starts beside a flight.
 
         Raises:
             QueueFull: too many requests wait.
@@ -151,27 +149,27 @@ class DeviceWorker:
         return job.future
 
     def end(self, error: DeviceLost) -> EncoderUnavailable:
-        """End the worker, as another thread found the device lost; return what that is to raise."""
+        """End the worker for another thread that lost the device; return the error to raise."""
 
         def die() -> None:
             raise error
 
-        with suppress(EncoderUnavailable):  # it is over already
+        with suppress(EncoderUnavailable):  # the worker has ended already
             self.submit(die, bounded=False, first=True)
         return worker_died(error)
 
     def look_again(self) -> None:
-        """Say that what waits may now start beside a flight."""
+        """Ask waiting work again about a start beside a flight."""
         with self._wake:
             self._wake.notify()
 
     def follow(self, wait: Callable[[], None], land: Callable[[], T]) -> Future[T]:
-        """Let the running job end before the device is done with what the job launched.
+        """Let the running job end before the device has finished its pass.
 
         Args:
-            wait: returns when the device is done; called in a thread of its own. What it raises
-                ``land`` must raise, too.
-            land: called in the worker's thread then, before any other job.
+            wait: returns after the pass; called in a thread of its own. ``land`` must raise the
+                errors of ``wait`` again.
+            land: called afterwards in the worker's thread, before any other job.
         """
         job = _Job(land, Future())
         with self._wake:
@@ -187,18 +185,18 @@ class DeviceWorker:
             with self._wake:
                 self._landed.append(job)
                 self._wake.notify()
-            del flight, wait, job  # they hold the memory of a pass
+            del flight, wait, job  # these names hold the memory of a pass
 
     def _loop(self) -> None:
         try:
             while (job := self._next()) is not None:
                 self._run(job)
-                del job  # it may hold the memory of a pass
+                del job  # the name may hold the memory of a pass
         except BaseException as error:
             self._reason = _reason(error)
             log.critical("the device worker died", exc_info=True)
         finally:
-            # Reached on stop, and if the loop itself breaks: then waiters must hear of it now.
+            # A stop and a broken loop both end here, and all waiters must hear of either.
             with self._wake:
                 self._dead = not self._stopping
             self._waits.put(None)
@@ -216,7 +214,7 @@ class DeviceWorker:
                     return None
                 waiting = self._requests or self._background
                 while waiting and waiting[0].future.cancelled():
-                    waiting.popleft()  # it holds up nothing that may start beside a flight
+                    waiting.popleft()  # otherwise it would hold up work behind it beside a flight
                 if waiting and not self._stopping and self._may_start(waiting[0]):
                     return waiting.popleft()
                 self._wake.wait()
@@ -238,7 +236,7 @@ class DeviceWorker:
         try:
             job.future.set_result(job.work())
         except BaseException as error:
-            if ends_worker(error):  # its job must not wait for ever
+            if ends_worker(error):  # the job's waiter must not wait for ever
                 job.future.set_exception(worker_died(error))
                 raise
             job.future.set_exception(error)
@@ -260,12 +258,12 @@ class DeviceWorker:
 
 
 def ends_worker(error: BaseException) -> bool:
-    """Tell an error that no later job could escape from one that concerns its own job alone."""
+    """Return True for an error of all later jobs, False for an error of its own job alone."""
     return isinstance(error, DeviceLost) or not isinstance(error, Exception)
 
 
 def worker_died(error: BaseException) -> EncoderUnavailable:
-    """Make what those are told who waited for a job that ended the worker."""
+    """Make the error for the waiters of an ended worker."""
     return EncoderUnavailable(f"the encoder's worker died: {_reason(error)}")
 
 

@@ -1,1 +1,1 @@
-"""Encoding uploads: the batching policy, the batcher, and the token file."""
+"""Encode uploads: batching policy, batcher and token file."""

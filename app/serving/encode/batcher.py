@@ -1,12 +1,11 @@
-"""The loop around :mod:`app.serving.encode.policy`: items gather while the device works.
+"""Gather items at the device, and run them in passes by :mod:`app.serving.encode.policy`.
 
-Whatever waits, one job for it is queued in the :class:`DeviceWorker`. When its turn has come it
-asks the policy, queues the next such job if something stays, and launches one pass. So measurements
-and the profile take their turns between passes, and a worker that dies or stops fails that job,
-which fails all that wait.
+Waiting items have one job in the queue of the :class:`DeviceWorker`. In its turn the job asks the
+policy, queues the next job for the remaining items, and launches one pass. Measurements therefore
+take turns with passes. A dead or stopped worker fails the job, and the job fails all waiting items.
 
-Where a pass is not done when its launch returns, it flies, and lands in a job of its own. The next
-pass is launched beside it if enough waits, so that the device finds work when it is done.
+A pass on a GPU goes on after its launch: it *flies*, and lands in a later job. The next pass is
+launched beside the flight as soon as enough items wait; the device then always finds work.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ log = logging.getLogger(__name__)
 
 
 class HasCrops(Protocol):
-    """What the batcher must know of an item: its size."""
+    """Have a size."""
 
     @property
     def total_crops(self) -> int:
-        """Crops it adds to a pass."""
+        """Return the number of crops in a pass."""
 
 
 Item = TypeVar("Item", bound=HasCrops)
@@ -43,10 +42,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Batched(Generic[Result]):
-    """An item's result; ``queue_ms`` it waited for its pass, which took ``pass_ms`` for all in it.
+    """Hold an item's result, with the times of its wait and of its pass.
 
-    Time behind another pass that is under way is waiting. ``pass_crops`` is the size of the pass,
-    the item's own crops included.
+    Attributes:
+        queue_ms: the wait for the pass, also behind another pass on the device.
+        pass_ms: the time of the pass over all of its items.
+        pass_crops: the crops of the pass, the item's own included.
     """
 
     result: Result
@@ -69,15 +70,15 @@ class _Entry(Generic[Item, Result]):
 
 
 class Batcher(Generic[Item, Result]):
-    """Gathers items and gives each its own result.
+    """Gather items and give each its own result.
 
     Args:
-        worker: owns the device.
-        launch: begins one pass over some items, in the worker's thread; as many results, in the
-            same order.
-        limit_crops: most crops of a pass over several items; asked before each pass.
-        queue_crops: most crops of all items that wait or run, as each holds memory. One item is
-            always let in, whatever its size.
+        worker: the owner of the device.
+        launch: starts one pass over some items, in the worker's thread; the results have the same
+            order.
+        limit_crops: returns the most crops of a pass over several items; asked before each pass.
+        queue_crops: the most crops of all waiting and running items. An item of any size enters an
+            empty batcher.
     """
 
     def __init__(
@@ -103,11 +104,11 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def waiting(self) -> int:
-        """Items that wait for the device."""
+        """Count the items waiting for the device."""
         return len(self._entries)
 
     def check_room(self, crops: int) -> None:
-        """Raise QueueFull if an item of so many crops would not be let in now."""
+        """Raise QueueFull if an item of this size would be refused now."""
         if self._held_crops and self._held_crops + crops > self._queue_crops:
             raise QueueFull(
                 f"{self._held_crops} crops wait or run already and {crops} more are asked for; "
@@ -118,21 +119,21 @@ class Batcher(Generic[Item, Result]):
             )
 
     def submit(self, item: Item, *, deadline_s: float | None = None) -> Future[Batched[Result]]:
-        """Queue an item; if its future is cancelled before its pass begins, it costs nothing.
+        """Queue an item. A future cancelled before its pass costs nothing.
 
-        The future fails with ``DeadlineExceeded`` where ``time.monotonic()`` reached
-        ``deadline_s`` before its pass, with ``EncoderUnavailable`` where the worker died or
-        stopped, and with what its pass raises for this item alone.
+        The future fails with ``DeadlineExceeded`` after ``deadline_s`` by ``time.monotonic()``,
+        with ``EncoderUnavailable`` for a dead or stopped worker, and with the errors of a pass over
+        this item alone.
 
         Raises:
-            QueueFull: its crops have no room.
+            QueueFull: the item's crops have no room.
         """
         entry: _Entry[Item, Result] = _Entry(item, time.monotonic(), deadline_s, Future())
         with self._lock:
             self.check_room(item.total_crops)
             self._held_crops += item.total_crops
             self._entries.append(entry)
-        # Not with the entry itself, which the future would then keep alive with its crops.
+        # The callback gets the number alone: the entry would keep the crops alive with the future.
         entry.future.add_done_callback(partial(self._forget_cancelled, item.total_crops))
         self._queue_job()
         return entry.future
@@ -144,13 +145,13 @@ class Batcher(Generic[Item, Result]):
                 self._entries = [entry for entry in self._entries if entry.future is not done]
 
     def _free(self, entry: _Entry[Item, Result]) -> Future[Batched[Result]]:
-        """Give a running entry's room back, before anyone hears that it is done."""
+        """Give a running entry's room back, before its result is known."""
         with self._lock:
             self._held_crops -= entry.item.total_crops
         return entry.future
 
     def _drop(self, entry: _Entry[Item, Result], error: Exception) -> None:
-        """Fail an entry that has not begun to run."""
+        """Fail a waiting entry."""
         if entry.future.set_running_or_notify_cancel():
             self._free(entry).set_exception(error)
 
@@ -187,7 +188,7 @@ class Batcher(Generic[Item, Result]):
             return may_overlap(crops, self._limit_of_last)
 
     def _work(self) -> None:
-        """One turn on the device."""
+        """Take one turn on the device."""
         batch = self._next_batch()
         self._queue_job()
         if batch:
@@ -207,7 +208,7 @@ class Batcher(Generic[Item, Result]):
         return [entry for entry in chosen if entry.future.set_running_or_notify_cancel()]
 
     def _start(self, part: list[_Entry[Item, Result]]) -> None:
-        """Launch a pass, which is over by then on a CPU and lands later on a GPU."""
+        """Launch a pass. On a CPU the pass ends in the launch, on a GPU it lands later."""
         beside_another, launched_s = self._worker.flights > 0, time.monotonic()
         try:
             pending = self._launch([entry.item for entry in part])
@@ -226,8 +227,8 @@ class Batcher(Generic[Item, Result]):
     def _land(
         self, part: list[_Entry[Item, Result]], pending: Pending[Result], launched_s: float
     ) -> None:
-        """Hand out the results of a pass that is done."""
-        began_s = max(launched_s, self._landed_s)  # the device was not free for it before
+        """Hand out the results of a finished pass."""
+        began_s = max(launched_s, self._landed_s)  # the device was busy before
         try:
             answered = list(zip(part, pending.result(), strict=True))
         except BaseException as error:
@@ -247,11 +248,10 @@ class Batcher(Generic[Item, Result]):
     def _failed(
         self, part: list[_Entry[Item, Result]], error: BaseException, *, alone: bool
     ) -> None:
-        """Run the halves of a failed pass by themselves, down to the item that is to blame.
+        """Run the halves of a failed pass by themselves, down to the bad item.
 
-        A pass that could not be launched beside another is first run again as it is, when it has
-        the device to itself. Nothing is kept of the error but in the future of the item that is to
-        blame: its frames would hold the failed pass's memory.
+        A pass that failed beside another is first run again by itself, as a whole. Only the bad
+        item's future stores the error: its frames would hold the memory of the failed pass.
         """
         if ends_worker(error):
             self._fail(part, worker_died(error))
@@ -266,7 +266,7 @@ class Batcher(Generic[Item, Result]):
             self._again(part[:middle])  # the older half is next
 
     def _again(self, part: list[_Entry[Item, Result]]) -> None:
-        """Run a pass over a part before all that waits, the oldest first, and beside no other."""
+        """Run a pass over a part before all waiting work, the oldest part first, and by itself."""
         with self._lock:
             self._parts_again.append(part)
         try:
@@ -283,7 +283,7 @@ class Batcher(Generic[Item, Result]):
         self._start(oldest)
 
     def _fail_with(self, job: Future[None], part: list[_Entry[Item, Result]]) -> None:
-        """Fail a part with the job that was to give its results, as where the worker dies."""
+        """Fail a part with the job of its results, as for a dying worker."""
 
         def fail(job: Future[None]) -> None:
             error = job.exception()

@@ -1,4 +1,4 @@
-"""From an upload to its vision tokens: staged beside the device, encoded in a pass with others."""
+"""Turn uploads into vision tokens: staged beside the device, encoded in shared passes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StagedImage:
-    """An image ready for a pass; times in ms, ``deadline_s`` by ``time.monotonic()``.
+    """Hold an image ready for a pass; times are in ms.
 
-    ``wait_ms`` is how long it waited for a thread to be staged in.
+    Attributes:
+        deadline_s: by ``time.monotonic()``.
+        wait_ms: the wait for a thread to stage in.
     """
 
     staged: Staged
@@ -38,11 +40,12 @@ class StagedImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedImage:
-    """An image's tokens, where they come from, and what each stage took in ms.
+    """Hold an image's tokens, their origin, and the times of all stages in ms.
 
-    ``queue_ms`` is both waits, for a thread and for the device. ``encode_ms`` is the time of the
-    whole pass over ``pass_crops`` crops, of this image and of others. It is no latency of this
-    image alone; that is what a profile has.
+    Attributes:
+        queue_ms: both waits, for a thread and for the device.
+        encode_ms: the time of the whole pass over ``pass_crops`` crops of this image and others; a
+            profile has the latency of an image alone.
     """
 
     image: EncodedTokens
@@ -58,14 +61,14 @@ class EncodedImage:
 
 
 class Encoding:
-    """Encodes images of several requests together.
+    """Encode the images of several requests together.
 
     Args:
-        encoder: what is loaded.
-        worker: owns the device.
-        batch_crops: most crops of a pass over several images; None: by the profile.
-        queue_crops: most crops of all images that are staged or in their pass.
-        timeout_s: time an image may take from its upload's end to its tokens.
+        encoder: the loaded encoder.
+        worker: the owner of the device.
+        batch_crops: the most crops of a pass over several images; None takes them from the profile.
+        queue_crops: the most crops of all staged and encoding images.
+        timeout_s: the longest time from an upload's end to its tokens.
     """
 
     def __init__(
@@ -89,25 +92,26 @@ class Encoding:
         return self._encoder.ready_encoder().launch(batch)
 
     def _limit_crops(self) -> int:
-        return self._batch_crops or batch_limit(self._encoder.profiling.whole_profile)
+        return self._batch_crops or batch_limit(self._encoder.device_profile.whole_profile)
 
     @property
     def waiting(self) -> int:
-        """Images that wait for the device."""
+        """Count the images waiting for the device."""
         return self._batcher.waiting
 
     def stage(
         self, load: Callable[[], Picture], config: CropConfig, arrived_s: float
     ) -> StagedImage:
-        """Decode, plan and prepare an image, in the calling thread, while the device works.
+        """Decode, plan and prepare an image in the calling thread.
 
         Args:
-            load: decodes the image, which is kept no longer than it takes to stage it.
-            arrived_s: ``time.monotonic()`` when the upload was there; its deadline counts from it.
+            load: decodes the image; its pixels are released after staging.
+            arrived_s: ``time.monotonic()`` at the upload's end; the deadline counts from here.
 
         Raises:
-            EncoderUnavailable, EncoderMismatch: as :meth:`EncoderService.measure` says.
-            QueueFull: its crops have no room; found out before they are prepared.
+            EncoderUnavailable: the encoder is off, loading or failed.
+            EncoderMismatch: the loaded encoder cannot run the plan.
+            QueueFull: the crops have no room; raised before their preparation.
         """
         encoder = self._encoder.ready_encoder()
         began = time.monotonic()
@@ -130,13 +134,13 @@ class Encoding:
         )
 
     async def encode(self, image: StagedImage) -> EncodedImage:
-        """The tokens of a staged image. If the caller is cancelled, it is dropped from the queue.
+        """Encode a staged image. Cancelling the caller drops the image from the queue.
 
         Raises:
-            QueueFull: its crops have no room.
-            DeadlineExceeded: not done in ``timeout_s`` after the upload.
+            QueueFull: the crops have no room.
+            DeadlineExceeded: the tokens were not ready in ``timeout_s`` after the upload.
             EncoderUnavailable: the worker died or stopped.
-            OutOfDeviceMemory: it does not fit the device's memory even alone.
+            OutOfDeviceMemory: the image does not fit the device's memory even alone.
         """
         left_s = image.deadline_s - time.monotonic()
         encoded = self._batcher.submit(image.staged, deadline_s=image.deadline_s)

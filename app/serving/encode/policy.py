@@ -1,17 +1,16 @@
-"""Which waiting items form the next pass over the device. Pure: values in, a value out.
+"""Choose the waiting items of the next pass, by pure functions.
 
-The laws, each with its test:
+The policy keeps these laws, each by test:
 
-- Work-conserving: while a live item waits, the batch is not empty. An idle device never waits for
-  company, so a client alone has the latency of one.
-- The oldest live item is always in the batch, whatever its size or deadline. So an item that came
-  k-th runs in one of the next k passes: nothing starves.
-- It takes along what fits, earliest deadline first and by age where deadlines are equal, until
-  nothing that waits fits any more.
-- An item larger than the limit runs alone, when it is the oldest.
-- Beside a pass under way the next one is launched only once half the limit waits: a small pass
-  would gain little by coming early, and lose its company.
-- What is expired or cancelled is dropped before it costs anything.
+- Work-conserving: the batch has an item as long as a live item waits. An idle device never waits
+  for company, and a client alone has the latency of one.
+- Fair: the oldest live item is always in the batch, at any size and deadline. The k-th item to
+  arrive runs in one of the next k passes, and nothing starves.
+- Full: further items join the oldest by earliest deadline, then by age, until no waiting item fits.
+- Alone: an item larger than the limit runs by itself, in its turn as the oldest.
+- Overlap: a pass starts beside another only with half the limit waiting. A smaller pass would gain
+  little from an early start and would lose its company.
+- Expired and cancelled items are dropped before any cost.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from math import inf
 from app.core.latency.profile import Profile
 
 DEFAULT_BATCH_CROPS = 13
-"""Without a complete profile: one image of 12 crops with its global crop."""
+"""A pass has this limit without a complete profile: one image of 12 crops and a global crop."""
 
 NEAR_BEST = 0.95
-"""A limit is large enough when its rate is this share of the best: more only adds waiting."""
+"""A limit is large enough at this share of the best rate: more crops only add waiting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An item in the queue. Times are ``time.monotonic()``; ``crops`` are total crops."""
+    """Describe an item in the queue. Times are ``time.monotonic()``; ``crops`` are total crops."""
 
     crops: int
     arrived_s: float
@@ -41,9 +40,9 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Indices into the waiting items; each is in exactly one of the four.
+    """Divide the indices of the waiting items into four parts.
 
-    ``batch`` is by age; the others are in the order given.
+    ``batch`` is sorted by age. The other parts have the order of the items.
     """
 
     batch: tuple[int, ...]
@@ -53,12 +52,12 @@ class Choice:
 
 
 def choose_batch(waiting: Sequence[Waiting], now_s: float, limit_crops: int) -> Choice:
-    """Choose what runs next.
+    """Choose the items of the next pass.
 
     Args:
-        waiting: in any order; of equal arrival times the first given counts as older.
-        now_s: an item whose deadline is not after this is expired.
-        limit_crops: most crops of a pass over several items.
+        waiting: items in any order; the first of equal arrival times counts as older.
+        now_s: the present; an item with a deadline at or before it is expired.
+        limit_crops: the most crops of a pass over several items.
     """
     places = range(len(waiting))
     cancelled = tuple(i for i in places if waiting[i].cancelled)
@@ -75,12 +74,12 @@ def choose_batch(waiting: Sequence[Waiting], now_s: float, limit_crops: int) -> 
 
 
 def _fill(waiting: Sequence[Waiting], by_age: Sequence[int], limit_crops: int) -> set[int]:
-    """The oldest, and then whatever fits beside it, the most urgent first."""
+    """Take the oldest item, then all items that fit beside it, the most urgent first."""
     if not by_age:
         return set()
     oldest, *others = by_age
     chosen, room = {oldest}, limit_crops - waiting[oldest].crops
-    for i in sorted(others, key=lambda i: _deadline(waiting[i])):  # stable: ties stay by age
+    for i in sorted(others, key=lambda i: _deadline(waiting[i])):  # a stable sort: ties stay by age
         if waiting[i].crops <= room:
             chosen.add(i)
             room -= waiting[i].crops
@@ -92,15 +91,15 @@ def _deadline(item: Waiting) -> float:
 
 
 def may_overlap(crops: int, limit_crops: int) -> bool:
-    """Tell whether what waits is enough to be launched while the device is still busy."""
+    """Return True if enough crops wait for a launch on a busy device."""
     return 2 * crops >= limit_crops
 
 
 def batch_limit(profile: Profile | None) -> int:
-    """The most crops of a pass: the smallest count whose crops/s (p50) are within 5 % of the best.
+    """Limit the crops of a pass to the smallest count within 5 % of the best crops/s (p50).
 
-    A profile that is not complete would call the smallest counts best, so without a complete one
-    it is ``DEFAULT_BATCH_CROPS``.
+    Without a complete profile the limit is ``DEFAULT_BATCH_CROPS``: an incomplete profile would
+    call its small counts best.
     """
     if profile is None or not profile.complete or not profile.entries:
         return DEFAULT_BATCH_CROPS
@@ -108,7 +107,7 @@ def batch_limit(profile: Profile | None) -> int:
 
 
 def near_best(pass_times: Mapping[int, float]) -> int:
-    """Of counts with the time of their pass, the smallest that is nearly as fast a crop as any."""
+    """Find the smallest count with nearly the best rate, from the pass times by count."""
     rates = {crops: crops / time for crops, time in pass_times.items()}
     best = max(rates.values())
     return min(crops for crops, rate in rates.items() if rate >= NEAR_BEST * best)

@@ -1,4 +1,4 @@
-"""Vision tokens as a safetensors file. Imports torch, which is there where tokens are."""
+"""Write vision tokens as a safetensors file. The module imports torch and is imported late."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from safetensors.torch import save
 from app.serving.encode.encoding import EncodedImage
 
 MEDIA_TYPE = "application/octet-stream"
-"""safetensors has no registered type; this is what model hubs serve it as."""
+"""Model hubs serve safetensors as this type; the format has no registered one."""
 
 LENGTH_BYTES = 8
 
 
 def token_file(encoded: EncodedImage) -> bytes:
-    """Write ``tokens`` [N, L], ``positions`` int64 [N], and what they were made from as metadata.
+    """Write ``tokens`` [N, L] and ``positions`` int64 [N], with their origin as metadata.
 
-    Equal tokens of equal images make equal bytes, which can be compared and cached.
+    Equal tokens of equal images make equal bytes.
     """
     plan, image = encoded.plan, encoded.image
     config = plan.config
@@ -46,10 +46,10 @@ def token_file(encoded: EncodedImage) -> bytes:
 
 
 def with_sorted_header(file: bytes) -> bytes:
-    """Put the header of a safetensors file in order: safetensors writes metadata in a random one.
+    """Sort the header of a safetensors file; the library writes metadata in a random order.
 
-    A file is the header's length in 8 bytes, the header as JSON, spaces up to a multiple of 8, and
-    the tensors, whose places count from there.
+    A file has the header's length in 8 bytes, the header as JSON, spaces up to a multiple of 8, and
+    the tensors. The places of tensors count from the end of the header.
     """
     start = LENGTH_BYTES + int.from_bytes(file[:LENGTH_BYTES], "little")
     fields = json.loads(file[LENGTH_BYTES:start])

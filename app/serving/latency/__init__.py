@@ -1,1 +1,1 @@
-"""Latency in the service: the device profile, its measurements, and predictions."""
+"""Serve latencies: the profile of the device, its measurements, and predictions."""

@@ -1,4 +1,4 @@
-"""The device's own profile, and the measurements that make it: in the background, one at a time."""
+"""Own the device's profile, and measure it in the background."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from app.core.errors import EncoderError, EncoderUnavailable
-from app.core.latency.profile import Profile
-from app.core.latency.profile_merge import merged
-from app.serving.device.protocol import MeasurementRequest, ServedEncoder
+from app.core.latency.profile import Profile, merged
+from app.core.latency.status import Failure, MeasurementRequest, MeasurementState, ProfileState
+from app.serving.device.protocol import ServedEncoder
 from app.serving.device.worker import DeviceWorker
-from app.serving.latency.measurement import Failure, Measurement, MeasurementState
-from app.serving.latency.measurements import Measurements
+from app.serving.latency.measurements import Measurement, Measurements
 
 T = TypeVar("T")
-ProfileState = Literal["off", "waiting", "measuring", "complete", "partial", "failed"]
 Work = Callable[[ServedEncoder, Measurement], None]
 
 log = logging.getLogger(__name__)
 
 
-class Profiling:
-    """Every pass of a measurement is a background job of its own, so requests come in between.
+class DeviceProfile:
+    """Hold the profile of this device, and measure it at the start and on request.
+
+    Every pass of a measurement is a background job of its own: requests run between two passes.
 
     Args:
-        worker: the thread that owns the device.
+        worker: the owner of the device.
     """
 
     def __init__(self, worker: DeviceWorker) -> None:
@@ -40,30 +40,30 @@ class Profiling:
 
     @property
     def profile(self) -> Profile | None:
-        """The device's own; that of the start grows while it is being measured."""
+        """Return the device's own profile; it grows with the measurement of the start."""
         return self._profile
 
     @property
     def whole_profile(self) -> Profile | None:
-        """The device's own if it has every count of the start; others say nothing of the best."""
+        """Return the profile if it has every count of the start, else None."""
         return self._profile if self._state == "complete" else None
 
     @property
     def state(self) -> ProfileState:
-        """Of the profile in use, not of what else is measured."""
+        """Return the state of the profile in use; other measurements do not change it."""
         return self._state
 
     @property
     def running(self) -> MeasurementState | None:
-        """The measurement that is under way."""
+        """Return the running measurement."""
         return self._measurements.running
 
     def progress(self, encoder: ServedEncoder) -> tuple[int, int]:
-        """How many of the counts of a complete profile are measured, and how many there are."""
+        """Count the measured counts of a complete profile, and all of its counts."""
         return len(_wanted(encoder) & _found(self._profile)), encoder.profile_counts
 
     def why_none(self) -> str:
-        """Why there is no profile, or not this part of it."""
+        """Explain the absence of a profile or of a part."""
         if self._state == "off" and self.running is None:
             return "no profile was measured for this device, and none is being measured"
         if self._state == "failed":
@@ -71,17 +71,19 @@ class Profiling:
         return "the profile is being measured"
 
     def expect(self) -> None:
-        """Say that the profile will be measured once the encoder is loaded."""
+        """Announce a measurement after the encoder is loaded."""
         self._state = "waiting"
 
     def give_up(self) -> None:
-        """Say that there will be no encoder to profile."""
+        """Withdraw the announcement: there will be no encoder."""
         self._state = "off"
 
     def begin(self, encoder: ServedEncoder, *, measure: bool) -> Callable[[], None]:
-        """Use the saved profile; what comes back measures what is missing, in the calling thread.
+        """Take the saved profile into use, and prepare the measurement of missing counts.
 
-        The measurement counts as running from here on, so that no other comes before it.
+        Returns:
+            A function to measure in the calling thread. The measurement counts as running from now
+            on, and no other can come before it.
         """
         try:
             saved = encoder.saved_profile()
@@ -108,11 +110,11 @@ class Profiling:
         repeats: int | None = None,
         full: bool = False,
     ) -> MeasurementState:
-        """Measure in a thread of its own. None: as for the profile measured at the start.
+        """Start a measurement in a thread of its own. None stands for the values of the start.
 
         Raises:
             EncoderUnavailable: the worker is dead or stopped.
-            MeasurementRunning: another measurement runs, that of the start included.
+            MeasurementRunning: another measurement runs, such as the one of the start.
         """
         if self._worker.state in ("dead", "stopped"):
             raise EncoderUnavailable(
@@ -124,18 +126,18 @@ class Profiling:
         return measurement.state
 
     def measurement(self, measurement_id: str) -> MeasurementState:
-        """One of the last measurements.
+        """Return the state of a remembered measurement.
 
         Raises:
-            UnknownMeasurement: there is none of that id, or no longer.
+            UnknownMeasurement: no remembered measurement has this id.
         """
         return self._measurements.find(measurement_id).state
 
     def cancel(self, measurement_id: str) -> MeasurementState:
-        """Stop a measurement before its next pass; what was measured is kept in its answer.
+        """Stop a measurement before its next pass; its state retains the measured counts.
 
         Raises:
-            UnknownMeasurement: as :meth:`measurement` says.
+            UnknownMeasurement: no remembered measurement has this id.
         """
         measurement = self._measurements.find(measurement_id)
         measurement.cancel()
@@ -144,7 +146,7 @@ class Profiling:
     def _carry_out(self, encoder: ServedEncoder, measurement: Measurement, work: Work) -> None:
         failure: Failure | None = None
         try:
-            with suppress(CancelledError):  # before what was asked of the device had begun
+            with suppress(CancelledError):  # cancelled before its work had begun
                 work(encoder, measurement)
         except Exception as error:
             failure = Failure.of(error)
@@ -152,14 +154,14 @@ class Profiling:
                 log.exception("measurement %s failed", measurement.state.id)
         measurement.end(failure)
         if measurement.request.dtype != encoder.dtype:
-            # Only here are work and error gone, which held a second encoder. In the worker, as that
+            # A second encoder has no reference only here. The worker frees it: the worker itself
             # holds its last job until the next.
             with suppress(EncoderUnavailable):
                 self._worker.submit(encoder.give_memory_back, background=True)
         log.info("measurement %s: %s", measurement.state.id, measurement.state.status)
 
     def _complete(self, encoder: ServedEncoder, measurement: Measurement) -> None:
-        """The measurement of the start: its profile is in use, and saved, as it grows."""
+        """Measure at the start: the growing profile is in use and saved."""
         try:
             for profile in self._passes(encoder, measurement, resume=self._profile):
                 self._profile = profile
@@ -170,7 +172,7 @@ class Profiling:
         self._judge(encoder)
 
     def _renew(self, encoder: ServedEncoder, measurement: Measurement) -> None:
-        """A measurement on request: its profile is saved, and used, once it is done."""
+        """Measure on request: the finished profile is saved and taken into use."""
         dtype, in_use = measurement.request.dtype, encoder
         if dtype == in_use.dtype:
             older = self._profile
@@ -181,7 +183,7 @@ class Profiling:
             encoder = measurement.result_of(loading)
             older = encoder.saved_profile()
         for _ in self._passes(encoder, measurement, resume=None):
-            pass  # shown by the measurement
+            pass  # the measurement itself shows the profile
         if measurement.cut_short:
             return
         measured = measurement.state.profile
@@ -196,7 +198,7 @@ class Profiling:
     def _passes(
         self, encoder: ServedEncoder, measurement: Measurement, resume: Profile | None
     ) -> Iterator[Profile]:
-        """The profile as it grows, until it is measured or the measurement is cancelled."""
+        """Yield the growing profile up to its end, or up to the cancelling."""
 
         def run(work: Callable[[], T], /) -> T:
             return measurement.result_of(self._worker.submit(work, background=True))
@@ -209,12 +211,12 @@ class Profiling:
                 progress=measurement.tell,
                 until=measurement.is_cancelled,
             ):
-                if profile.entries:  # one of nothing must not take the place of what there is
+                if profile.entries:  # an empty profile must not replace a better one
                     measurement.grow(profile)
                     yield profile
 
     def _judge(self, encoder: ServedEncoder) -> None:
-        """Complete or not, now that nothing is added to the profile."""
+        """Set the state at the end of a measurement."""
         self._state = "complete" if _is_whole(encoder, self._profile) else "partial"
         log.info("the profile is %s", self._state)
 
@@ -240,9 +242,9 @@ def _found(profile: Profile | None) -> set[int]:
 
 
 def _is_whole(encoder: ServedEncoder, profile: Profile | None) -> bool:
-    """Tell whether a profile was measured to its end, and has every count of the start."""
+    """Return True if a profile is complete and has every count of the start."""
     return profile is not None and profile.complete and _wanted(encoder) <= _found(profile)
 
 
 def _nothing() -> None:
-    """What is left to measure where nothing is."""
+    """Measure nothing."""

@@ -1,4 +1,4 @@
-"""The encoder in the service: loaded and profiled behind the answers, measured on request."""
+"""Load the encoder behind the answers, measure its profile, and measure images on request."""
 
 from __future__ import annotations
 
@@ -8,56 +8,36 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from app.core.errors import CropPlannerError, DeadlineExceeded, EncoderUnavailable
 from app.core.latency.latency import Latency
 from app.core.latency.predictions import Predictions
 from app.core.latency.profile import Profile
+from app.core.latency.status import EncoderState, EncoderStatus, Preparation
 from app.core.plan.plan import CropPlan
 from app.serving.device.protocol import ServedEncoder
-from app.serving.device.worker import DeviceWorker, WorkerState
-from app.serving.latency.device_profile import ProfileState, Profiling
-from app.serving.latency.measurement import MeasurementState
-from app.serving.latency.on_request import Preparation, run_passes
+from app.serving.device.worker import DeviceWorker
+from app.serving.latency.device_profile import DeviceProfile
+from app.serving.latency.on_request import run_passes
 from app.serving.latency.predictor import Predictor
 
 if TYPE_CHECKING:
     from app.imaging.read.decode import Picture
 
-EncoderState = Literal["off", "loading", "ready", "failed"]
-
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class EncoderStatus:
-    """A moment's state, for /readyz.
-
-    ``reason`` is why the encoder could not be loaded, why its worker died, or why it is not the
-    encoder that was hoped for; ``measurement`` is the one that is under way.
-    """
-
-    state: EncoderState
-    worker: WorkerState
-    reason: str | None
-    profile: ProfileState
-    profiled: int
-    to_profile: int
-    measurement: MeasurementState | None
-
-
 class EncoderService:
-    """Owns the worker thread and everything that runs on it.
+    """Own the worker's thread and all work in it.
 
     Args:
-        load: makes the encoder; called in the worker's thread, so importing torch and making
-            weights hold nobody up. None: no encoder.
-        profile_on_start: whether to measure a profile in the background.
-        worker: the thread that owns the device.
-        given_profile: answers predict by this one; what is measured here is saved, not used.
-        clock: seconds, for the age of live measurements.
+        load: loads the encoder, in the worker's thread: importing torch and making weights take
+            long. None leaves the service without an encoder.
+        profile_on_start: measure a profile in the background.
+        worker: the owner of the device.
+        given_profile: the source of all predictions; measured profiles are then only saved.
+        clock: returns seconds, for the age of live latencies.
     """
 
     def __init__(
@@ -75,62 +55,65 @@ class EncoderService:
         self._encoder: ServedEncoder | None = None
         self._state: EncoderState = "off" if load is None else "loading"
         self._reason: str | None = None
-        self.profiling = Profiling(worker)
+        self.device_profile = DeviceProfile(worker)
         self._profile_is_given = given_profile is not None
         self._predictor = Predictor(given_profile, clock)
         self._background = threading.Thread(target=self._prepare, name="profiler", daemon=True)
 
     def start(self) -> None:
-        """Begin to load, and then to profile, without waiting for either."""
+        """Start to load and then to measure, and return at once."""
         if self._load is None:
             return
         if self._profile_on_start:
-            self.profiling.expect()
+            self.device_profile.expect()
         self._worker.start()
         self._background.start()
 
     def stop(self) -> None:
-        """Start nothing new on the device and fail what waits for it."""
+        """Start no further work on the device, and fail the waiting work."""
         self._worker.stop()
 
     @property
     def profile(self) -> Profile | None:
-        """The profile in use; one that is measured at the start grows meanwhile."""
+        """Return the profile in use; it grows with the measurement of the start."""
         return self.predictions().profile
 
     @property
     def revision(self) -> int:
-        """That of :meth:`predictions`: rises whenever they change."""
+        """Return the revision of :meth:`predictions`; it rises with every change."""
         return self.predictions().revision
 
     def predictions(self) -> Predictions:
-        """What latencies are predicted from at this moment: the same value until it changes.
+        """Return the predictions at this moment, the same value up to the next change.
 
-        What is to hold together, such as a table, or an answer kept by its revision, is made of one
-        of these.
+        Take all latencies of one answer from one value.
         """
-        return self._predictor.now(self.profiling.profile, self._encoder, self._why_no_profile())
+        return self._predictor.now(
+            self.device_profile.profile, self._encoder, self._why_no_profile()
+        )
 
     @property
-    def is_profiling(self) -> bool:
-        """Whether predictions are by a profile that is still to come, or not whole yet."""
-        coming = self._state == "loading" or self.profiling.state in ("waiting", "measuring")
+    def profile_is_coming(self) -> bool:
+        """Return True if the profile of the predictions is still to come or growing."""
+        coming = self._state == "loading" or self.device_profile.state in ("waiting", "measuring")
         return coming and not self._profile_is_given
 
     def status(self) -> EncoderStatus:
-        profiled, to_profile = self.profiling.progress(self._encoder) if self._encoder else (0, 0)
+        profiled, to_profile = (
+            self.device_profile.progress(self._encoder) if self._encoder else (0, 0)
+        )
         return EncoderStatus(
             state=self._state,
             worker=self._worker.state,
             reason=self._worker.reason or self._reason,
-            profile=self.profiling.state,
+            profile=self.device_profile.state,
             profiled=profiled,
             to_profile=to_profile,
-            measurement=self.profiling.running,
+            measurement=self.device_profile.running,
         )
 
     def from_profile(self, plan: CropPlan) -> Latency:
-        """The plan's latency by the profile in use, at once."""
+        """Predict the latency of a plan from the profile in use."""
         return self.predictions().latency(plan)
 
     async def measure(
@@ -141,19 +124,22 @@ class EncoderService:
         repeats: int,
         timeout_s: float,
     ) -> tuple[Latency, Preparation]:
-        """Run a picture's own crops now, ``repeats`` times after a warm-up.
+        """Measure the latency of a picture's own crops now, after a warm-up.
 
-        What it takes is held against the profile in use, whose drift it shows. If the caller is
-        cancelled, no further pass starts, and none at all if it waits yet.
+        The result also counts for the drift of the profile in use. Cancelling the caller starts no
+        further pass.
 
-        ``load`` decodes it, in the worker's thread when its turn has come: pictures that wait would
-        fill the memory.
+        Args:
+            load: decodes the picture, in the worker's thread: waiting pictures would fill the
+                memory.
+            repeats: the number of timed passes.
+            timeout_s: the longest time for the whole call.
 
         Raises:
-            EncoderUnavailable: off, loading, failed or dead.
+            EncoderUnavailable: the encoder is off, loading, failed or dead.
             EncoderMismatch: the loaded encoder cannot run the plan.
             QueueFull: too many measurements wait.
-            DeadlineExceeded: not done in ``timeout_s``.
+            DeadlineExceeded: the measurement was not done in ``timeout_s``.
         """
         encoder = self.ready_encoder()
         encoder.check(plan)
@@ -190,10 +176,10 @@ class EncoderService:
         return latency, spent
 
     def ready_encoder(self) -> ServedEncoder:
-        """The encoder, once it is loaded.
+        """Return the loaded encoder.
 
         Raises:
-            EncoderUnavailable: off, loading or failed.
+            EncoderUnavailable: the encoder is off, loading or failed.
         """
         if self._encoder is None:
             raise EncoderUnavailable(self._why_no_encoder(), state=self._state)
@@ -209,16 +195,16 @@ class EncoderService:
     def _why_no_profile(self) -> str:
         if self._encoder is None:
             return self._why_no_encoder()
-        return self.profiling.why_none()
+        return self.device_profile.why_none()
 
     def _prepare(self) -> None:
-        """Load, then profile. In a thread of its own: it only waits for the worker."""
+        """Load and then measure, in a thread that only waits for the worker."""
         encoder = self._load_encoder()
         if encoder is None:
-            self.profiling.give_up()
+            self.device_profile.give_up()
             return
-        # Begun before the encoder is there for others, so that no other measurement comes first.
-        measure_what_is_missing = self.profiling.begin(encoder, measure=self._profile_on_start)
+        # The measurement begins before others see the encoder, so no other can come first.
+        measure_what_is_missing = self.device_profile.begin(encoder, measure=self._profile_on_start)
         self._encoder, self._state, self._reason = encoder, "ready", encoder.note
         measure_what_is_missing()
 

@@ -1,19 +1,103 @@
-"""The measurements of the profile: one at a time, and the last few to be asked after."""
+"""Run measurements of the profile one at a time, and remember the last few."""
 
 from __future__ import annotations
 
+import secrets
 import threading
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from app.core.errors import MeasurementRunning, UnknownMeasurement
-from app.serving.device.protocol import MeasurementRequest
-from app.serving.latency.measurement import Measurement, MeasurementState
+from app.core.latency.profile import Profile
+from app.core.latency.status import (
+    Failure,
+    MeasurementRequest,
+    MeasurementState,
+    MeasurementStatus,
+    Progress,
+)
 
-KEPT = 8
-"""Measurements that can be asked after, the running one included."""
+T = TypeVar("T")
+
+REMEMBERED = 8
+"""Clients can ask for this number of measurements, the running one included."""
+
+
+class Measurement:
+    """Follow one measurement. One thread carries it out; any thread reads or cancels it."""
+
+    def __init__(self, request: MeasurementRequest) -> None:
+        self._cancelled = threading.Event()
+        self._queued: Future[Any] | None = None
+        self._state = MeasurementState(secrets.token_hex(8), request, started_at=_now())
+
+    @property
+    def state(self) -> MeasurementState:
+        """Return the state at this moment, a value that never changes."""
+        return self._state
+
+    @property
+    def request(self) -> MeasurementRequest:
+        return self._state.request
+
+    @property
+    def running(self) -> bool:
+        return self._state.status == "running"
+
+    def cancel(self) -> None:
+        """Start no further pass, and drop a waiting one. A second call does no harm."""
+        self._cancelled.set()
+        queued = self._queued
+        if queued is not None:
+            queued.cancel()
+
+    def is_cancelled(self) -> bool:
+        """Return True after :meth:`cancel`."""
+        return self._cancelled.is_set()
+
+    def result_of(self, work: Future[T]) -> T:
+        """Wait for the result of work on the device.
+
+        Raises:
+            concurrent.futures.CancelledError: the measurement was cancelled before the work began.
+        """
+        self._queued = work
+        if self.is_cancelled():
+            work.cancel()
+        try:
+            return work.result()
+        finally:
+            self._queued = None  # the result may be an encoder, with all of its memory
+
+    def tell(self, progress: Progress) -> None:
+        """Note the progress."""
+        self._state = replace(self._state, last=progress)
+
+    def grow(self, profile: Profile) -> None:
+        """Show the profile so far."""
+        self._state = replace(self._state, profile=profile)
+
+    @property
+    def cut_short(self) -> bool:
+        """Return True if cancelling left a part of the work undone."""
+        profile = self._state.profile
+        return self.is_cancelled() and (profile is None or not profile.complete)
+
+    def end(self, failure: Failure | None = None) -> None:
+        """End the measurement as failed, cancelled or done."""
+        status: MeasurementStatus = "cancelled" if self.cut_short else "done"
+        self._state = replace(
+            self._state,
+            status="failed" if failure else status,
+            ended_at=_now(),
+            failure=failure,
+        )
 
 
 class Measurements:
-    """By id, oldest first. Calls may come from any thread."""
+    """Remember the last measurements by id, the oldest first, for calls from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -21,15 +105,15 @@ class Measurements:
 
     @property
     def running(self) -> MeasurementState | None:
-        """The measurement that is under way, of which there is at most one."""
+        """Return the running measurement; there is at most one."""
         with self._lock:
             return self._running()
 
     def add(self, request: MeasurementRequest) -> Measurement:
-        """A new measurement, which counts as running from now on; the oldest is forgotten.
+        """Add a measurement, running from now on, and forget the oldest.
 
         Raises:
-            MeasurementRunning: another one runs; its ``id`` is told.
+            MeasurementRunning: another measurement runs; the error has its ``id``.
         """
         with self._lock:
             other = self._running()
@@ -37,17 +121,17 @@ class Measurements:
                 raise MeasurementRunning(
                     f"measurement {other.id} is running; wait for it, or cancel it", id=other.id
                 )
-            while len(self._by_id) >= KEPT:
+            while len(self._by_id) >= REMEMBERED:
                 del self._by_id[next(iter(self._by_id))]
             measurement = Measurement(request)
             self._by_id[measurement.state.id] = measurement
         return measurement
 
     def find(self, measurement_id: str) -> Measurement:
-        """One of the last.
+        """Find a remembered measurement.
 
         Raises:
-            UnknownMeasurement: there is none of that id, or no longer.
+            UnknownMeasurement: no remembered measurement has this id.
         """
         found = self._by_id.get(measurement_id)
         if found is None:
@@ -58,3 +142,7 @@ class Measurements:
 
     def _running(self) -> MeasurementState | None:
         return next((one.state for one in self._by_id.values() if one.running), None)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

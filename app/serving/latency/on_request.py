@@ -1,15 +1,15 @@
-"""``latency=measure``: passes over one image's own crops, now."""
+"""Measure passes over one image's own crops, for ``latency=measure``."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
 from app.core.errors import DeadlineExceeded
 from app.core.latency.latency import Distribution, Latency, VisionLatency
+from app.core.latency.status import Preparation
 from app.core.plan.plan import CropPlan
 from app.serving.device.protocol import MeasuredPass, ServedEncoder
 
@@ -17,20 +17,7 @@ if TYPE_CHECKING:
     from app.imaging.read.decode import Picture
 
 WARMUP, DEFAULT_REPEATS = 1, 3
-"""Passes of a measurement on request: not counted, and counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """Time a measured request spent before its passes, in ms.
-
-    ``transfer_ms`` is the part of ``preprocess_ms`` that the copy over the bus took, None where
-    there is no bus.
-    """
-
-    queue_ms: float
-    preprocess_ms: float
-    transfer_ms: float | None
+"""A measured image runs this number of uncounted and of counted passes."""
 
 
 def run_passes(
@@ -46,13 +33,13 @@ def run_passes(
     """Time ``repeats`` passes over a picture's crops after ``WARMUP``, in the calling thread.
 
     Args:
-        load: decodes the picture, which is kept no longer than it takes to prepare it.
-        deadline: ``time.monotonic()`` after which no further pass starts.
-        queue_ms: how long the request waited before, to be told with the rest.
-        before_pass: called before each pass; what it raises ends them.
+        load: decodes the picture; its pixels are released after the preparation.
+        deadline: ``time.monotonic()`` of the last start of a pass.
+        queue_ms: the wait of the request before the call.
+        before_pass: called before each pass; its errors end the measurement.
 
     Returns:
-        The latency, and what came before the passes.
+        The latency, and the times before the passes.
 
     Raises:
         DeadlineExceeded: the deadline came first.

@@ -1,4 +1,4 @@
-"""Keeps what answers predict latencies from, and corrects it by live measurements."""
+"""Hold the predictions for all answers, and correct them by live latencies."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class Predictor:
-    """The model of the profile in use, made once for each, and the drift against it.
-
-    From any thread.
+    """Hold the model of the profile in use and its drift, for calls from any thread.
 
     Args:
-        given: a profile to predict by, whatever is measured here; None: this device's own.
-        clock: seconds, rising.
+        given: a profile from another place; None takes the profile of this device.
+        clock: returns rising seconds.
     """
 
     def __init__(self, given: Profile | None, clock: Callable[[], float]) -> None:
@@ -38,12 +36,12 @@ class Predictor:
     def now(
         self, measured: Profile | None, encoder: ServedEncoder | None, missing: str
     ) -> Predictions:
-        """What is predicted from now: the value of the last call unless something has changed.
+        """Return the predictions at this moment, the same value up to the next change.
 
         Args:
-            measured: this device's own profile, so far.
-            encoder: what is loaded here.
-            missing: why there is no profile, if there is none.
+            measured: the profile of this device so far.
+            encoder: the encoder loaded here.
+            missing: the reason for the absence of a profile.
         """
         with self._lock:
             model = self._model(self._given or measured)
@@ -60,9 +58,9 @@ class Predictor:
             return self._last
 
     def note(self, measured: Latency, plan: CropPlan, predictions: Predictions) -> None:
-        """Hold a live measurement against what the profile alone predicts for the plan.
+        """Note the ratio of a live latency to the prediction of the profile alone.
 
-        One of another device, dtype or runtime than the profile's says nothing of its drift.
+        A latency of another device, dtype or runtime than the profile's is ignored.
         """
         if predictions.model is None or measured.vision is None:
             return
@@ -76,7 +74,7 @@ class Predictor:
                 self._drift = self._drift.noted(ratio, self._clock())
 
     def _model(self, profile: Profile | None) -> LatencyModel | None:
-        """Of this profile; the drift against another one is forgotten."""
+        """Make the model of a new profile, and forget the drift of the old one."""
         known = self._last.model
         if profile is (known.profile if known else None):
             return known
@@ -84,7 +82,7 @@ class Predictor:
         return LatencyModel(profile) if profile else None
 
     def _where(self, encoder: ServedEncoder | None) -> tuple[bool | None, str]:
-        """Whether the profile is of this device, and what answers are to say of that."""
+        """Compare a given profile with the encoder here: True if the same, with a remark."""
         given = self._given
         if given is None:
             return (True, "") if encoder else (None, "")

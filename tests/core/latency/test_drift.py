@@ -7,9 +7,9 @@ from statistics import median
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.latency.drift import FEWEST_TO_CORRECT, KEPT, MAX_AGE_S, Drift
+from app.core.latency.drift import FEWEST_TO_CORRECT, MAX_AGE_S, MOST_RATIOS, Drift
 
-ratios = st.lists(st.floats(0.1, 10), min_size=1, max_size=2 * KEPT)
+ratios = st.lists(st.floats(0.1, 10), min_size=1, max_size=2 * MOST_RATIOS)
 
 
 def noted(values: list[float], every_s: float = 1.0) -> Drift:
@@ -23,12 +23,15 @@ def noted(values: list[float], every_s: float = 1.0) -> Drift:
 def test_it_is_the_median_of_the_last_ones(values: list[float]) -> None:
     """So many at most; and what is not enough to correct is shown all the same."""
     now = noted(values).at(len(values))
-    last = values[-KEPT:]
+    last = values[-MOST_RATIOS:]
     assert (now.ratio, now.measurements) == (median(last), len(last))
     assert now.factor == (now.ratio if len(values) >= FEWEST_TO_CORRECT else None)
 
 
-@given(st.lists(st.floats(0.9, 1.1), min_size=FEWEST_TO_CORRECT - 1, max_size=KEPT - 1), st.data())
+@given(
+    st.lists(st.floats(0.9, 1.1), min_size=FEWEST_TO_CORRECT - 1, max_size=MOST_RATIOS - 1),
+    st.data(),
+)
 def test_one_outlier_moves_it_no_further_than_the_others_lie(
     values: list[float], data: st.DataObject
 ) -> None:

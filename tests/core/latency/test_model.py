@@ -14,17 +14,20 @@ from support.profiles import entry, entry_of, full_profile, grid_tokens, profile
 
 from app.core.latency.drift import DriftNow
 from app.core.latency.latency import Distribution, Latency
-from app.core.latency.latency_curve import LatencyCurve, connector_token_ms
-from app.core.latency.model import LatencyModel
-from app.core.latency.model_error import count_error, repetition_error
-from app.core.latency.profile import Profile
-from app.core.latency.profile_entry import ProfileEntry
-from app.core.latency.profile_file import load_profile
+from app.core.latency.model import (
+    LatencyCurve,
+    LatencyModel,
+    connector_token_ms,
+    count_error,
+    repetition_error,
+)
+from app.core.latency.profile import Profile, ProfileEntry
 from app.core.latency.timings import P99_SAMPLES, Samples, samples_needed
 from app.core.plan.config import make_config
 from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import CropPlan, plan_with_grid
+from app.profiles import load_profile
 
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
 FAMILY = family_named(DEFAULT_FAMILY)

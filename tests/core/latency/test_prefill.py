@@ -11,8 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.core.errors import InvalidConfig, NoPrefillLine
-from app.core.latency.prefill import PrefillCost
-from app.core.latency.prefill_fit import FEWEST_LENGTHS, PrefillFit, PrefillPoint
+from app.core.latency.prefill import FEWEST_LENGTHS, PrefillCost, PrefillFit, PrefillPoint
 from app.core.statistics import FEWEST
 
 LENGTHS = (256, 512, 1024, 1536, 2048)

@@ -6,9 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.profiles import entry, entry_of, full_profile, profile
 
-from app.core.latency.profile import Profile
-from app.core.latency.profile_laws import check_laws
-from app.core.latency.profile_merge import continued, merged
+from app.core.latency.profile import Profile, continued, merged
+from app.core.latency.profile_file import check_laws
 
 
 @st.composite

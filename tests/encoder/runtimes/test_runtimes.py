@@ -174,5 +174,5 @@ def test_every_runtime_can_be_chosen_by_its_name_and_is_documented() -> None:
     choices = get_args(RuntimeChoice)
     assert choices == ("auto", *MAKERS)
     assert get_args(Settings.model_fields["runtime"].annotation) == choices
-    page = (Path(__file__).parents[3] / "docs" / "runtimes.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "method" / "runtimes.md").read_text()
     assert all(f"\n| `{name}` |" in page for name in MAKERS)

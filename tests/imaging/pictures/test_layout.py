@@ -1,23 +1,25 @@
 """Texts do not lie on one another nor off the sheet, whatever the plan."""
 
 from itertools import combinations
+from typing import get_args
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from app.imaging.pictures import MAX_SIDE_PX, MIN_SIDE_PX
-from app.imaging.pictures.drawing import KINDS
+from app.imaging.pictures import MAX_SIDE_PX, MIN_SIDE_PX, Kind, lay_out
 from app.imaging.pictures.engine import drawing
 from app.imaging.pictures.sheet import Sheet
 from tests.imaging.pictures.cases import HOSTILE, plan_of
 
+KINDS = get_args(Kind)
+
 
 def sheet_of(kind, plan, side_px) -> Sheet:
-    return KINDS[kind](plan, None, side_px)
+    return lay_out(kind, plan, None, side_px)
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", list(HOSTILE))
 def test_texts_keep_apart_and_on_the_sheet(name, kind):
     """At the smallest side and at a usual one."""
@@ -35,7 +37,7 @@ def test_texts_keep_apart_and_on_the_sheet(name, kind):
             assert common is None or common.area < 0.1, (one, other)
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["1x1", "2x3", "12x1", "1x12", "64x1", "Molmo 2: a line"])
 def test_a_sheet_is_bounded_by_its_side(name, kind):
     """The drawing, and a frame of text that does not grow with the plan: memory is bounded."""
@@ -46,7 +48,7 @@ def test_a_sheet_is_bounded_by_its_side(name, kind):
         assert size.height <= 1.1 * side_px + max(460, 0.35 * side_px)
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_boxes_of_texts_are_what_matplotlib_draws(kind):
     """So that what the other tests compare is what is seen; hinting widens it by a few in 1,000."""
     plan = plan_of(640, 427)

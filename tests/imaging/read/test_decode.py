@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageCms, ImageFile, ImageOps, TiffImagePlugin
 from support.images import file_of, sixteen_bit, with_orientation
 
 from app.core.errors import CropPlannerError, TooManyPixels, UndecodableImage, UnsupportedImageType
@@ -89,6 +89,34 @@ def test_only_the_first_frame_is_read_and_it_is_said(photo):
     picture = take(data)
     assert any("first frame" in note for note in picture.facts.notes)
     assert np.array_equal(np.asarray(picture.pixels), np.asarray(frames[0].convert("RGB")))
+
+
+def profile(space: bytes) -> bytes:
+    """Make a colour profile of a colour space."""
+    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return made[:16] + space + made[20:]
+
+
+@pytest.mark.parametrize("form", ["JPEG", "TIFF"])
+@pytest.mark.parametrize("mode", ["RGB", "CMYK", "L"])
+@pytest.mark.parametrize("space", [b"RGB ", b"CMYK", b"GRAY"])
+def test_a_colour_profile_stays_only_if_it_describes_the_rgb_pixels(photo, form, mode, space):
+    """Neither one of CMYK nor of grey, whatever the pixels are; and it is said."""
+    small = photo.resize((64, 40)).convert(mode)
+    picture = take(file_of(small, form, icc_profile=profile(space)))
+    fits = mode == "RGB" and space == b"RGB "
+    assert picture.icc_profile == (profile(space) if fits else None)
+    assert ("profile is dropped" in " ".join(picture.facts.notes)) == (space != b"RGB ")
+
+
+@pytest.mark.parametrize("value", ["text", 7])
+def test_a_colour_profile_that_is_no_bytes_is_dropped(value):
+    """As a TIFF may have it."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[34675] = 2 if isinstance(value, str) else 3
+    tags[34675] = value
+    picture = take(file_of(Image.new("RGB", (8, 8)), "TIFF", tiffinfo=tags))
+    assert picture.icc_profile is None
 
 
 def test_facts_of_the_file(photo_bytes):

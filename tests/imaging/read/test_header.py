@@ -5,6 +5,7 @@ import sys
 import tracemalloc
 import warnings
 import zlib
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -15,10 +16,9 @@ from support.images import file_of
 
 from app.core.errors import CropPlannerError, TooManyPixels, UndecodableImage
 from app.core.plan.geometry import Size
-from app.imaging.read import unusual
+from app.imaging.read import header
 from app.imaging.read.decode import decode
 from app.imaging.read.header import glance, look
-from app.imaging.read.jpeg import _segments
 
 LIMIT = 4_000_000
 SIZE = (24, 10)
@@ -78,12 +78,18 @@ def test_facts_are_those_of_decoding(name):
     check_same(FILES[name])
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name[:3] in ("JPE", "PNG", "MPO")])
-def test_usual_jpeg_and_png_need_neither_pillow_nor_pixels(name):
-    """But a PNG of several frames."""
-    assert (glance(FILES[name], max_pixels=LIMIT) is None) == (
-        name.startswith("PNG") and "frames" in name
-    )
+@pytest.mark.parametrize("name", FILES)
+def test_a_whole_file_needs_no_decoding(name):
+    """Every format, even a PNG of several frames."""
+    with patch.object(header, "decode", side_effect=AssertionError):
+        assert look(FILES[name], max_pixels=LIMIT).size == Size(*SIZE)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_jpeg_or_png_with_little_metadata_is_read_at_a_glance(name):
+    facts = glance(FILES[name], max_pixels=LIMIT)
+    assert (facts is not None) == (name[:3] in ("JPE", "PNG", "MPO"))
+    assert facts in (None, look(FILES[name], max_pixels=LIMIT))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -228,86 +234,93 @@ def test_pixel_limit_is_exact_and_refused_as_by_decoding(name):
             read(FILES[name], max_pixels=pixels - 1)
 
 
-def jpeg_of(segments: int, body: bytes = b"") -> bytes:
-    """A JPEG of just so many segments."""
-    plain = FILES["JPEG RGB {}"]
-    own = len(_segments(plain)[0])
-    return metadata.with_segments(plain, [metadata.segment(0xE5, body)] * (segments - own))
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+@pytest.mark.parametrize("side", [65_500, 65_501])
+def test_a_long_side_is_left_to_decoding_where_libjpeg_refuses_it(form, side):
+    data = file_of(Image.new("L", (8, 1)), form)
+    announced = side.to_bytes(2) if form == "JPEG" else side.to_bytes(4)
+    place = data.index(b"\xff\xc0") + 7 if form == "JPEG" else 16
+    data = data[:place] + announced + data[place + len(announced) :]
+    if form == "PNG":
+        data = data[:29] + zlib.crc32(data[12:29]).to_bytes(4) + data[33:]
+    with patch.object(header, "decode", side_effect=UndecodableImage("decoded")):
+        if form == "JPEG" and side > 65_500:
+            with pytest.raises(UndecodableImage, match="decoded"):
+                look(data, max_pixels=LIMIT)
+        else:
+            assert look(data, max_pixels=LIMIT).size.width == side
+
+
+@pytest.mark.parametrize("marker", [0xC3, 0xC9])
+def test_lossless_and_arithmetic_jpegs_are_left_to_decoding(marker):
+    data = FILES["JPEG RGB {}"].replace(b"\xff\xc0", bytes((0xFF, marker)))
+    decoding = patch.object(header, "decode", side_effect=UndecodableImage("decoded"))
+    with decoding, pytest.raises(UndecodableImage, match="decoded"):
+        look(data, max_pixels=LIMIT)
+
+
+def jpeg_with(segments: int, byte_count: int = 4) -> bytes:
+    """Make a JPEG with so many segments more, each of so many bytes."""
+    segment = metadata.segment(0xE5, bytes(byte_count - 4))
+    return metadata.with_segments(FILES["JPEG RGB {}"], [segment] * segments)
 
 
 def jpeg_with_tags(count: int) -> bytes:
-    """A JPEG with so many EXIF entries."""
-    entries = struct.pack("<H", count) + struct.pack("<HHLL", 0x9000, 3, 1, 0) * count + bytes(4)
-    block = b"Exif\0\0II*\0\x08\0\0\0" + entries
+    """Make a JPEG with so many EXIF entries."""
+    tags = (struct.pack("<HHLL", 0x9000 + number, 3, 1, 0) for number in range(count))
+    block = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", count) + b"".join(tags) + bytes(4)
     return metadata.with_segments(FILES["JPEG RGB {}"], [metadata.segment(0xE1, block)])
 
 
-def png_of(*chunks: bytes) -> bytes:
-    """A PNG with these chunks behind its image."""
-    return metadata.with_chunks(FILES["PNG RGB {}"], [], list(chunks))
+def png_with(chunks: int, byte_count: int = 12, kind: bytes = b"prVt") -> bytes:
+    """Make a PNG with so many chunks more behind its pixels, each of so many bytes."""
+    chunk = metadata.chunk(kind, bytes(byte_count - 12))
+    return metadata.with_chunks(FILES["PNG RGB {}"], [], [chunk] * chunks)
 
 
-def png_in_parts(count: int) -> bytes:
-    """A PNG of just so many chunks, almost all of them of the image, and empty."""
-    empty = [metadata.chunk(b"IDAT", b"")] * (count - 3)
-    return metadata.with_chunks(FILES["PNG RGB {}"], [], empty)
+def profile_of(byte_count: int) -> bytes:
+    """Make a PNG with a colour profile that inflates to so many bytes."""
+    chunk = metadata.chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(byte_count)))
+    return metadata.with_chunks(FILES["PNG RGB {}"], [chunk], [])
 
 
-def compressed(text: bytes, key: bytes = b"a") -> bytes:
-    return metadata.chunk(b"zTXt", key + b"\0\0" + zlib.compress(text))
+DEAREST = {
+    "segments": jpeg_with(240),
+    "bytes": jpeg_with(1, 3000),
+    "EXIF tags": jpeg_with_tags(280),
+    "chunks": png_with(240),
+    "empty pixel chunks": png_with(240, kind=b"IDAT"),
+    "profile": profile_of(2**20),
+}
+"""Files that a glance takes, each by what makes it dear."""
+
+DEARER = {
+    "segments": jpeg_with(260),
+    "bytes": jpeg_with(1, 4200),
+    "EXIF tags": jpeg_with_tags(350),
+    "chunks": png_with(260),
+    "empty pixel chunks": png_with(260, kind=b"IDAT"),
+    "compressed text": png_with(1, kind=b"zTXt"),
+    "compressed text in UTF-8": png_with(1, kind=b"iTXt"),
+}
+"""Files beyond a limit of the glance."""
 
 
-def empty_blocks(byte_count: int) -> bytes:
-    """Text that is nothing, in a zlib stream of just so many bytes."""
-    stored = b"\0\0\0\xff\xff"
-    fill = byte_count - 2 - 5 - 4
-    stream = b"\x78\x01" + stored * (fill // 5) + b"\x01\0\0\xff\xff" + b"\0\0\0\1"
-    return metadata.chunk(b"zTXt", b"a\0\0" + stream)
-
-
-def exif_lines(byte_count: int) -> bytes:
-    return compressed(b"\n" * byte_count, b"Raw profile type exif")
-
-
-def xmp_of(byte_count: int) -> bytes:
-    return metadata.xmp_chunk((b"tiff:Orientation" * byte_count)[:byte_count], compressed=True)
-
-
-AT_THE_LIMIT = {
-    "segments": (jpeg_of, unusual.MOST_SEGMENTS),
-    "EXIF tags": (jpeg_with_tags, unusual.MOST_TAGS),
-    "chunks": (png_in_parts, unusual.MOST_CHUNKS),
-    "metadata chunks": (
-        lambda count: png_of(*[compressed(b"")] * (count - 1)), unusual.MOST_METADATA_CHUNKS
-    ),
-    "metadata": (
-        lambda size: png_of(metadata.chunk(b"tEXt", b"a".ljust(size - 13, b"\0"))),
-        unusual.MOST_METADATA_BYTES,
-    ),
-    "inflated text": (
-        lambda size: png_of(*[compressed(b" " * (size // 4))] * 3, compressed(b" " * (size // 4))),
-        unusual.MOST_METADATA_BYTES - 4,
-    ),
-    "empty blocks": (lambda size: png_of(empty_blocks(size)), unusual.MOST_COMPRESSED_BYTES - 2),
-    "lines of EXIF in text": (lambda size: png_of(exif_lines(size)), unusual.MOST_TEXT_BYTES),
-    "XMP": (lambda size: png_of(xmp_of(size)), unusual.MOST_TEXT_BYTES),
-}  # fmt: skip
-"""The dearest files that are read at a glance, each by what makes it dear and how much of it."""
-
-
-@pytest.mark.parametrize("name", AT_THE_LIMIT)
-def test_the_dearest_files_take_bounded_work_and_those_beyond_are_left_to_a_worker(name):
-    """Counted in lines of Python and in memory; the answer is the same either way."""
-    make, limit = AT_THE_LIMIT[name]
-    data = make(limit)
-    lines, peak_bytes, facts = work_of(lambda: glance(data, max_pixels=LIMIT))
+@pytest.mark.parametrize("name", DEAREST)
+def test_the_dearest_glance_is_bounded(name):
+    """Counted in lines of Python, and in memory."""
+    lines, peak_bytes, facts = work_of(lambda: glance(DEAREST[name], max_pixels=LIMIT))
     assert facts is not None
-    assert lines < 100_000
-    assert peak_bytes < 3 * unusual.MOST_METADATA_BYTES
-    beyond = make(limit + 8)
-    assert glance(beyond, max_pixels=LIMIT) is None
-    for either in (data, beyond):
-        check_same(either)
+    assert lines < 20_000
+    assert peak_bytes < 4 * 2**20
+    check_same(DEAREST[name])
+
+
+@pytest.mark.parametrize("name", DEARER)
+def test_files_beyond_the_limits_are_left_to_a_worker(name):
+    """With the same facts."""
+    assert glance(DEARER[name], max_pixels=LIMIT) is None
+    check_same(DEARER[name])
 
 
 def work_of(call):

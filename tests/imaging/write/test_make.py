@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 from support.images import file_of, with_orientation
 
 from app.core.control.resizing import Target, decide_resize
@@ -15,6 +15,7 @@ from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
+from app.imaging.read.decode import decode
 from app.imaging.read.header import look
 from app.imaging.write.make import make_file, may_stay
 from app.imaging.write.render import write
@@ -95,6 +96,32 @@ def test_filters_that_take_pixels_as_they_are_get_the_originals(photo, resample)
     with Image.open(io.BytesIO(data)) as image, Image.open(io.BytesIO(made)) as got:
         wanted = image.resize((decision.size.width, decision.size.height), chosen)
         assert np.array_equal(np.asarray(got), np.asarray(wanted))
+
+
+@pytest.mark.parametrize("form", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("mode", ["RGB", "CMYK"])
+@pytest.mark.parametrize("is_decoded", [False, True])
+def test_the_colour_profile_of_a_file_describes_its_pixels(photo, form, mode, is_decoded):
+    """A CMYK photo comes back as RGB, without its CMYK profile."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = srgb if mode == "RGB" else srgb[:16] + b"CMYK" + srgb[20:]
+    data = file_of(photo.convert(mode), "JPEG", icc_profile=profile)
+    facts = look(data, max_pixels=LIMIT)
+    made = make_file(
+        data,
+        facts,
+        decide_resize(facts.size, CONFIG, Target(crops=4)).decision,
+        CONFIG,
+        form=form,
+        quality=None,
+        resample="lanczos",
+        max_pixels=LIMIT,
+        picture=decode(data, max_pixels=LIMIT) if is_decoded else None,
+    )
+    with Image.open(io.BytesIO(made)) as image:
+        assert image.mode == "RGB"
+        assert image.info.get("icc_profile") == (srgb if mode == "RGB" else None)
+    assert ("the colour profile is dropped" in " ".join(facts.notes)) == (mode == "CMYK")
 
 
 def test_a_png_is_lossless_and_little_larger_than_at_level_six(photo):

@@ -19,14 +19,14 @@ from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
-from app.report.dataset.candidates import Agreement
+from app.report.choose import Agreement
 from app.report.dataset.images import Dataset, DatasetImage, Skipped
 from app.report.drawing import files_of
 from app.report.experiment import Asked, Examined, Experiment, SelectionFacts
 from app.report.figures.set_statistics import set_statistics
-from app.report.html.embedding import MOST_PICTURED, embed_all
+from app.report.html.elements import MOST_PICTURED, embed_all
 from app.report.html.page import render_report
-from app.report.timing.measured import MeasuredCount
+from app.report.timing.components import MeasuredCount
 
 CONFIG = make_config(FAMILIES["molmo-7b-d-0924"])
 PHOTO, SMALL = Size(640, 480), Size(300, 200)
@@ -59,7 +59,7 @@ def experiment(sizes, config=CONFIG, *, names=None, latency=no_latency):
             image=image,
             plan=plans[image.image_id],
             methods=compare_methods(plans[image.image_id]),
-            profiled=None,
+            timing=None,
             files=files_of(image.image_id, plans[image.image_id], is_there=False, crops=False),
         )
         for image in images
@@ -151,7 +151,7 @@ HOSTILE = "\"><script>alert(1)</script><b a='{{ 7*7 }}"
 
 
 def test_names_are_text_and_never_markup():
-    """Of images, of what is skipped, of the set, its split, its folder and its profiling."""
+    """Of images, of what is skipped, of the set, its split, its folder and its timing."""
     found = experiment([PHOTO], names=[HOSTILE])
     found = replace(
         found,
@@ -177,7 +177,7 @@ def test_every_boundary_and_alternative_of_an_image_is_there():
 
 
 def test_times_are_there_where_they_were_measured():
-    """Those of a profile, and those of a profiling; without either there is no such section."""
+    """Those of a profile, and those of a timing; without either there is no such section."""
     measured = profile(entry(2, 3, 70.0))
     known = experiment([PHOTO], latency=lambda plan: predict(measured, plan, ""))
     parts = {"decode": 1.0, "preprocess": 2.0, "transfer": 0.5, "vit": 12.25, "connector": 3.5}
@@ -194,7 +194,7 @@ def test_times_are_there_where_they_were_measured():
     assert "times" not in Page(render_report(experiment([PHOTO]), {})).ids
 
 
-def test_it_says_what_a_profiling_counts_and_how_far_it_agrees():
+def test_it_says_what_a_timing_counts_and_how_far_it_agrees():
     found = experiment([PHOTO])
     facts = replace(found.selection, source="exp2.json", agreement=Agreement(False, 3, 10))
     page = Page(render_report(replace(found, selection=facts), {}))

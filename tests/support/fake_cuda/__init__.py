@@ -1,8 +1,8 @@
 """A make-believe GPU: torch's CUDA branches run to their end on a machine without one.
 
-``python -m tests.support.fake_cuda`` runs a module or tests on it, docs/make-believe-gpu.md says
-how. Values are computed for real, on the CPU, so that results can be compared. What is pretended is
-the device, with the laws that a real one leaves to the caller:
+``python -m tests.support.fake_cuda`` runs a module or tests on it
+(docs/method/make-believe-gpu.md). Values are computed for real, on the CPU, so that results can be
+compared. What is pretended is the device, with the laws that a real one leaves to the caller:
 
 - A tensor on "cuda" wraps a tensor on the CPU (``tensors``); an operation over tensors of both
   devices is an error (``operations``).

@@ -1,0 +1,271 @@
+"""Define the options of several commands, and read their text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from app import notation, options
+from app.core.errors import InvalidConfig
+from app.core.plan.config import MAX_CROPS_LIMIT, CropConfig, make_config
+from app.core.plan.families import family_named
+from app.core.plan.geometry import Grid, Size
+from app.encoder.device.choices import DeviceChoice, DtypeChoice
+from app.imaging.write.render import OutputFormat
+from app.imaging.write.resample import Resample
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+T = TypeVar("T")
+
+
+def parse_size(text: str) -> Size:
+    """Read ``640x480`` as a width of 640 and a height of 480 px."""
+    match = re.fullmatch(r"(\d{1,7})x(\d{1,7})", text.strip(), re.ASCII)
+    if match is None:
+        raise typer.BadParameter("a size is WIDTHxHEIGHT in px, for example 640x480")
+    return Size(int(match[1]), int(match[2]))
+
+
+def parse_grid(text: str) -> Grid:
+    """Read ``2x3`` as 2 rows and 3 columns."""
+    return _parsed(notation.parse_grid, text)
+
+
+def parse_margins(text: str) -> tuple[int, int]:
+    """Read ``4,4`` as patches at (left and top, right and bottom)."""
+    return _parsed(notation.parse_margins, text, hint="--overlap-margins")
+
+
+def parse_aspect(text: str) -> Size:
+    """Read ``4:3`` or ``1.5`` as a size in lowest terms."""
+    return _parsed(notation.parse_aspect, text)
+
+
+def parse_counts(text: str) -> tuple[int, ...]:
+    """Read ``1-4,8`` as 1, 2, 3, 4 and 8 total crops."""
+    counts: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part.strip(), re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= first <= last <= MAX_CROPS_LIMIT + 1:
+            raise typer.BadParameter(
+                f"these are total crops from 1 to {MAX_CROPS_LIMIT + 1}, as in 1-13 or 1,5,9",
+                param_hint="--counts",
+            )
+        counts |= set(range(first, last + 1))
+    return tuple(sorted(counts))
+
+
+def _parsed(parse: Callable[[str], T], text: str, *, hint: str | None = None) -> T:
+    """Read text by the notation of HTTP; a refusal becomes a usage error."""
+    try:
+        return parse(text.strip())
+    except InvalidConfig as error:
+        raise typer.BadParameter(error.detail, param_hint=hint) from None
+
+
+_CONFIGURATION = "Configuration"
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Model family; by default CROP_PLANNER_MODEL, else molmo-7b-d-0924.",
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
+MaxCropsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-crops",
+        metavar="N",
+        help=options.MAX_CROPS,
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
+# Text: Typer would read a tuple as an option of two arguments.
+MarginsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--overlap-margins",
+        metavar="LEFT,RIGHT",
+        help=options.OVERLAP_MARGINS,
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
+CropSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--crop-size-px",
+        metavar="PX",
+        help=options.CROP_SIZE_PX,
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Override the family's own configuration."""
+
+    model: ModelOption = None
+    max_crops: MaxCropsOption = None
+    overlap_margins: MarginsOption = None
+    crop_size_px: CropSizeOption = None
+
+    def effective(self, settings: Settings) -> CropConfig:
+        """Return the configuration: the family's own values and the overrides."""
+        return make_config(
+            family_named(self.model or settings.model),
+            max_crops=self.max_crops,
+            overlap_margins=parse_margins(self.overlap_margins) if self.overlap_margins else None,
+            crop_size_px=self.crop_size_px,
+        )
+
+
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite OUT.")]
+
+
+@dataclass(frozen=True, slots=True)
+class MadeImage:
+    """Say the form and the file of a made image."""
+
+    form: Annotated[
+        OutputFormat | None,
+        typer.Option("--format", help="By default what OUT ends in, else the image's own or PNG."),
+    ] = None
+    quality: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help=options.QUALITY),
+    ] = None
+    resample: Annotated[Resample, typer.Option(help=options.RESAMPLE)] = "lanczos"
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="OUT",
+            dir_okay=False,
+            help="File to write; by default beside the image, as in photo.4crops.jpg.",
+        ),
+    ] = None
+    force: ForceOption = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done; write nothing.")
+    ] = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Name a set of images."""
+
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATASET",
+            exists=True,
+            help="A folder of images, a COCO-style annotation file, or a folder with splits.",
+        ),
+    ]
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One of several, such as val2017.")
+    ] = None
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            exists=True,
+            file_okay=False,
+            help="The files of an annotation file; by default looked for beside it.",
+        ),
+    ] = None
+
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the JSON of the HTTP call; errors too, on stderr.")
+]
+FileJsonOption = Annotated[
+    bool, typer.Option("--json", help="Print what the JSON file holds; errors too, on stderr.")
+]
+ProfileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="Give latencies from this profile, as `measure` saved it; by default "
+        "CROP_PLANNER_PROFILE.",
+    ),
+]
+ImageArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", exists=True, dir_okay=False, readable=True, help="The image file."
+    ),
+]
+SizeArgument = Annotated[
+    Size, typer.Argument(metavar="WIDTHxHEIGHT", parser=parse_size, help="Size in px.")
+]
+WarmupOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="S",
+        help="Most seconds to warm a number of crops up until its times settle; "
+        "by default 2 on a CPU, 10 on a GPU.",
+    ),
+]
+DeviceOption = Annotated[
+    DeviceChoice | None,
+    typer.Option(help="By default CROP_PLANNER_DEVICE, else auto."),
+]
+DtypeOption = Annotated[
+    DtypeChoice | None,
+    typer.Option(help="By default CROP_PLANNER_DTYPE, else auto."),
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        exists=True,
+        file_okay=False,
+        help="Safetensors; by default CROP_PLANNER_CHECKPOINT, else random weights.",
+    ),
+]
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Spread each parameter of a dataclass's type into the dataclass's fields.
+
+    Typer then reads the fields as options; the command gets one frozen value.
+    """
+    parameters: list[Parameter] = []
+    groups: dict[str, type] = {}
+    for parameter in signature(command, eval_str=True).parameters.values():
+        if not is_dataclass(parameter.annotation):
+            parameters.append(parameter)
+            continue
+        assert isinstance(parameter.annotation, type)
+        groups[parameter.name] = parameter.annotation
+        parameters += signature(parameter.annotation, eval_str=True).parameters.values()
+
+    @wraps(command)
+    def spread(**given: Any) -> None:
+        for name, group in groups.items():
+            given[name] = group(**{one.name: given.pop(one.name) for one in fields(group)})
+        command(**given)
+
+    by_name = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in parameters]
+    spread.__signature__ = Signature(by_name)  # type: ignore[attr-defined]  # for Typer
+    spread.__annotations__ = {one.name: one.annotation for one in parameters}
+    return spread

@@ -1,0 +1,161 @@
+"""Print a resize or an adaptation as tables: the decision and the alternatives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.tables.plan_table import (
+    Fact,
+    columns,
+    facts,
+    heading,
+    latency,
+    scale_text,
+    tiling,
+    tokens,
+)
+from app.core.plan.plan import CropPlan
+
+if TYPE_CHECKING:
+    from app.schemas.adapt import AdaptAnswer, AdaptDecision, CandidateRow
+    from app.schemas.resize import DecisionAnswer, ResizeAnswer
+
+
+def print_resize(
+    out: Console, before: CropPlan | None, answer: ResizeAnswer, written: Path | None
+) -> None:
+    """Print a resize.
+
+    Args:
+        before: the plan of the original, None for an image that collapses.
+        written: the file, None for a dry run.
+    """
+    decision, plan = answer.decision, answer.plan
+    rows: list[Fact] = [
+        ("Before", _before(before)),
+        ("Decided", _decided(decision)),
+        ("Tiling", tiling(decision.tiling)),
+        ("Prompt tokens", tokens(plan.tokens)),
+        ("Latency", latency(plan.latency)),
+        ("Written", Text(str(written), style="bold green") if written else "nothing: a dry run"),
+    ]
+    out.print(heading(plan.model, plan.config))
+    out.print()
+    out.print(facts(rows))
+    if answer.alternatives:
+        out.print()
+        out.print(_alternatives(answer.alternatives))
+
+
+def _before(plan: CropPlan | None) -> str:
+    if plan is None:
+        return "an image that Molmo cannot take: scaled, one side would be 0 px"
+    grid = plan.grid
+    crops = f"{grid.crops} crop{'s' if grid.crops > 1 else ''}"
+    return f"{plan.image} px, {grid}: {crops}, {plan.tokens.prompt:,} prompt tokens"
+
+
+def _decided(decision: DecisionAnswer) -> Text:
+    size = f"{decision.width}x{decision.height} px"
+    quality = f", quality {decision.quality}" if decision.quality is not None else ""
+    return Text.assemble(
+        (f"{decision.mode}", "bold"), " → ", (size, "bold"), f" ({_scale(decision)}){quality}"
+    )
+
+
+def _scale(decision: DecisionAnswer) -> str:
+    if decision.mode == "unchanged":
+        return "as it is"
+    scale = scale_text(decision.scale_x, decision.scale_y)
+    return f"{scale}, enlarged" if decision.upscaled else scale
+
+
+def _alternatives(alternatives: list[DecisionAnswer]) -> Table:
+    table = columns("Other ways to as many crops", "Mode", "Tiling", "Size", "Scale")
+    for other in alternatives:
+        table.add_row(
+            other.mode,
+            f"{other.tiling.rows}x{other.tiling.cols}",
+            f"{other.width}x{other.height}",
+            _scale(other),
+        )
+    return table
+
+
+def print_adaptation(out: Console, answer: AdaptAnswer, written: Path | None) -> None:
+    """Print an adaptation. ``written`` is the file, None for a dry run."""
+    decision, plan = answer.decision, answer.plan
+    rows: list[Fact] = [
+        ("Decided", _adapted(decision)),
+        ("Why", decision.reason),
+        ("Tiling", tiling(decision.tiling)),
+        ("Prompt tokens", tokens(plan.tokens)),
+        ("Latency", _latency(answer)),
+        ("Written", Text(str(written), style="bold green") if written else "nothing: a dry run"),
+    ]
+    out.print(heading(plan.model, plan.config))
+    out.print()
+    out.print(facts(rows))
+    if len(answer.alternatives) > 1:
+        out.print()
+        out.print(_weighed(answer, wide=out.width >= 96))
+
+
+def _adapted(decision: AdaptDecision) -> Text:
+    size = f"{decision.width}x{decision.height} px"
+    limit = f", with max_crops={decision.max_crops}" if decision.mode == "max_crops" else ""
+    scale = "" if decision.scale_x == decision.scale_y == 1 else f" ({_row_scale(decision)})"
+    return Text.assemble((decision.mode, "bold"), " → ", (size, "bold"), scale, limit)
+
+
+def _row_scale(row: CandidateRow) -> str:
+    return scale_text(row.scale_x, row.scale_y)
+
+
+def _latency(answer: AdaptAnswer) -> str:
+    decision, latency = answer.decision, answer.plan.latency
+    if decision.latency_ms is None:
+        return f"not known: {latency.reason}"
+    prefill = ", prefill included" if answer.budget.prefill else ""
+    at = f"p{answer.budget.percentile:g}"
+    return f"{at} {decision.latency_ms:.1f} ms{prefill}; {latency.device}, {latency.reason}"
+
+
+def _weighed(answer: AdaptAnswer, *, wide: bool) -> Table:
+    """List all candidates; a ``wide`` table also has the pixels a patch."""
+    known = any(row.latency_ms is not None for row in answer.alternatives)
+    table = columns(
+        "Everything that was weighed; bold: taken, *: on the Pareto front",
+        *("Mode", "Tiling", "Size", "Max\ncrops>", "Prompt\ntokens>"),
+        *((f"p{answer.budget.percentile:g}\nms>",) if known else ()),
+        *("SSIM>", "PSNR\ndB>"),
+        *(("Px a\npatch>",) if wide else ()),
+        "In\nbudget",
+    )
+    for row in answer.alternatives:
+        table.add_row(*_cells(row, known, wide), style="bold" if row.chosen else None)
+    return table
+
+
+def _cells(row: CandidateRow, known: bool, wide: bool) -> list[str]:
+    quality = row.image_quality
+    cells = [
+        row.mode,
+        f"{row.tiling.rows}x{row.tiling.cols}",
+        f"{row.width}x{row.height}",
+        str(row.max_crops),
+        f"{row.prompt_tokens:,}",
+    ]
+    if known:
+        cells.append("–" if row.latency_ms is None else f"{row.latency_ms:.1f}")
+    cells.append(f"{quality.ssim:.3f}" if quality else "–")
+    cells.append(f"{quality.psnr_db:.1f}" if quality and quality.psnr_db is not None else "–")
+    if wide:
+        cells.append(f"{quality.pixels_per_patch:.1f}" if quality else "–")
+    cells.append(("yes" if row.within_budget else "no") + (" *" if row.pareto else ""))
+    return cells

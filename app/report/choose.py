@@ -1,0 +1,245 @@
+"""Plan the images of a data set and choose the few that the report examines closely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from app.core.errors import CollapsedImage, CropPlannerError
+from app.core.plan.config import CropConfig
+from app.core.plan.geometry import Size
+from app.core.plan.plan import CropPlan, make_plan
+from app.imaging.read.decode import decode
+from app.report.dataset.foreign_text import plain_text
+from app.report.dataset.images import Dataset, DatasetImage, Skipped, why
+from app.report.dataset.selection import select
+from app.report.errors import InvalidDataset
+from app.report.timing.timing_file import TimingFile, TimingRow, read_timing
+
+Plans = Mapping[int | str, CropPlan]
+"""Plans by the id of their image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Pair an image with its plan and with its first row of the timing file, if any."""
+
+    image: DatasetImage
+    plan: CropPlan
+    timing: TimingRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Compare the ``num_crops`` of a timing file with the plans made here.
+
+    With the global crop counted as ``counts_global_crop`` says, ``agreeing`` of ``compared`` rows
+    equal their plans. A small number means: the file was made under another configuration.
+    """
+
+    counts_global_crop: bool
+    agreeing: int
+    compared: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Group the images that may be examined by their grid crops.
+
+    Each group keeps the order of the data set, or of the timing file's rows. ``file`` and
+    ``agreement`` are None without a timing file.
+    """
+
+    by_crops: Mapping[int, Sequence[Candidate]]
+    skipped: tuple[Skipped, ...] = ()
+    source: str | None = None
+    file: TimingFile | None = None
+    agreement: Agreement | None = None
+
+    def all(self) -> list[Candidate]:
+        """List every candidate."""
+        return [one for same in self.by_crops.values() for one in same]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionFacts:
+    """Say how the examined images were chosen.
+
+    Attributes:
+        source: the name of the timing file, None without one.
+        wanted: the number of images asked for.
+        target_crops: the number of grid crops asked for.
+        closest_crops: the number nearest to the target among the usable images.
+        agreement: of the timing file with the plans.
+        measured_on: device, dtype, runtime and weights, from the timing file.
+        contended: a reason to doubt the times, from the timing file.
+    """
+
+    source: str | None
+    wanted: int
+    target_crops: int
+    closest_crops: int
+    agreement: Agreement | None
+    measured_on: str | None = None
+    contended: str | None = None
+
+    @property
+    def target_is_there(self) -> bool:
+        """Return True if an image has exactly the target's number of crops."""
+        return self.closest_crops == self.target_crops
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Hold the chosen images, the facts of the choice, and the images found damaged."""
+
+    candidates: tuple[Candidate, ...]
+    facts: SelectionFacts
+    damaged: tuple[Skipped, ...]
+
+
+def plan_images(
+    dataset: Dataset, config: CropConfig
+) -> tuple[dict[int | str, CropPlan], list[Skipped]]:
+    """Plan each image of a data set; images of one size share a plan.
+
+    Returns:
+        The plans by image id, and the images without a plan.
+
+    Raises:
+        InvalidDataset: no image has a plan.
+    """
+    by_size: dict[Size, CropPlan | str] = {}
+    plans: dict[int | str, CropPlan] = {}
+    collapsed = []
+    for image in dataset.images:
+        if image.size not in by_size:
+            by_size[image.size] = _plan_or_reason(image.size, config)
+        plan = by_size[image.size]
+        if isinstance(plan, str):
+            collapsed.append(Skipped(image.file_name, plan))
+        else:
+            plans[image.image_id] = plan
+    if not plans:
+        raise InvalidDataset(
+            f"no image of {dataset.name} can be planned; the first: {collapsed[0].reason}",
+            actual=dataset.name,
+        )
+    return plans, collapsed
+
+
+def _plan_or_reason(size: Size, config: CropConfig) -> CropPlan | str:
+    try:
+        return make_plan(size, config)
+    except CollapsedImage as error:
+        return error.detail
+
+
+def all_candidates(dataset: Dataset, plans: Plans) -> Candidates:
+    """Take every image with a plan."""
+    images = (image for image in dataset.images if image.image_id in plans)
+    return Candidates(_by_crops(Candidate(image, plans[image.image_id]) for image in images))
+
+
+def timed_candidates(dataset: Dataset, plans: Plans, path: Path) -> Candidates:
+    """Take the images that have a plan and a row in a timing file.
+
+    Raises:
+        InvalidTiming: the file cannot be used.
+        InvalidDataset: the file and the data set have no image in common.
+    """
+    file, source = read_timing(path), plain_text(path.name)
+    found: dict[int | str, Candidate] = {}
+    missing: list[Skipped] = []
+    for row in file.results:
+        image = dataset.find(row.image_id) or dataset.find(row.file_name or "")
+        if image is None:
+            missing.append(Skipped(str(row.image_id), f"{source} has it, but the images have not"))
+        elif image.image_id in plans and image.image_id not in found:
+            found[image.image_id] = Candidate(image, plans[image.image_id], row)
+    if not found:
+        raise InvalidDataset(
+            f"none of the {len(file.results)} images of {path.name} is in {dataset.name}",
+            actual=dataset.name,
+        )
+    agreement = _agreement(file, found.values())
+    return Candidates(_by_crops(found.values()), tuple(missing), source, file, agreement)
+
+
+def _by_crops(candidates: Iterable[Candidate]) -> Mapping[int, Sequence[Candidate]]:
+    by_crops: dict[int, list[Candidate]] = {}
+    for one in candidates:
+        by_crops.setdefault(one.plan.grid.crops, []).append(one)
+    return by_crops
+
+
+def _agreement(file: TimingFile, candidates: Iterable[Candidate]) -> Agreement:
+    """Count crops as the file says, else as most of its rows agree; a tie counts the global crop.
+
+    Molmo's own code counts the global crop.
+    """
+    rows = [(one.timing.num_crops, one.plan) for one in candidates if one.timing]
+    in_all = sum(crops == plan.total_crops for crops, plan in rows)
+    in_grid = sum(crops == plan.grid.crops for crops, plan in rows)
+    says = file.counts_global_crop
+    counts_global = in_all >= in_grid if says is None else says
+    return Agreement(counts_global, in_all if counts_global else in_grid, len(rows))
+
+
+def choose(
+    candidates: Candidates,
+    number: int,
+    target_crops: int,
+    *,
+    max_pixels: int,
+    progress: Callable[[int, int], None],
+) -> Choice:
+    """Choose images by :func:`select`; decode each first, since a header hides later damage.
+
+    Args:
+        candidates: the images to choose from.
+        number: of images wanted.
+        target_crops: grid crops of one of them, or the nearest number.
+        max_pixels: larger images are not decoded.
+        progress: called with the number of images checked and the expected number.
+
+    Raises:
+        InvalidDataset: no image can be decoded.
+    """
+    damaged: list[Skipped] = []
+    checked, expected = count(1), min(number, len(candidates.all()))
+
+    def is_whole(candidate: Candidate) -> bool:
+        done = next(checked)
+        progress(done, max(done, expected))
+        reason = _damage(candidate.image.path, max_pixels)
+        if reason is not None:
+            damaged.append(Skipped(candidate.image.file_name, reason))
+        return reason is None
+
+    chosen = select(candidates.by_crops, number, target_crops, is_whole)
+    if chosen.closest_crops is None:
+        raise InvalidDataset("no image can be looked at: none of them could be decoded")
+    facts = SelectionFacts(
+        source=candidates.source,
+        wanted=number,
+        target_crops=target_crops,
+        closest_crops=chosen.closest_crops,
+        agreement=candidates.agreement,
+        measured_on=candidates.file.measured_on if candidates.file else None,
+        contended=candidates.file.contended if candidates.file else None,
+    )
+    return Choice(chosen.items, facts, tuple(damaged))
+
+
+def _damage(path: Path | None, max_pixels: int) -> str | None:
+    """Return the reason a file cannot be decoded; None if it can, or if no file is there."""
+    if path is None:
+        return None
+    try:
+        decode(path.read_bytes(), max_pixels=max_pixels)
+    except (CropPlannerError, OSError, MemoryError) as error:
+        return why(error)
+    return None

@@ -1,0 +1,208 @@
+"""Run one timing: warm everything up, then time all images in rounds.
+
+Each pass decodes its image again, since decoding is timed. The picture is dropped before the
+network runs, so at most one picture is in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from app.core.errors import CropPlannerError
+from app.core.latency.timings import Warmup
+from app.core.plan.geometry import Grid
+from app.core.plan.plan import CropPlan
+from app.core.statistics import shuffled_rounds
+from app.imaging.read.decode import decode
+from app.report.dataset.images import Skipped, why
+from app.report.errors import InvalidDataset
+from app.report.timing.components import ComponentTimes, ImageComponents, Subject
+
+Phase = Literal["warm-up", "rounds"]
+
+PASS, PREPARATION = 10, 1
+"""Weigh the steps of the progress per crop. Whole numbers add up to exactly 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimingProgress:
+    """Report the progress: ``done`` from 0 to 1, and the last image."""
+
+    done: float
+    phase: Phase
+    subject: Subject
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """Hold an image's crops on the device, and the times of their preparation in ms."""
+
+    crops: Any
+    decode_ms: float
+    preprocess_ms: float
+    transfer_ms: float | None
+
+
+class TimingSession:
+    """Warm up by :meth:`warm_up`, then time by :meth:`rounds`.
+
+    An image that fails once is left out from then on; ``skipped`` has the reasons.
+    """
+
+    def __init__(
+        self,
+        encoder: TimedEncoder,
+        subjects: Sequence[Subject],
+        *,
+        repeats: int,
+        max_pixels: int,
+        progress: Callable[[TimingProgress], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._encoder, self._repeats, self._max_pixels = encoder, repeats, max_pixels
+        self._subjects, self._clock = subjects, clock
+        self._smallest_first = sorted(subjects, key=lambda subject: subject.plan.total_crops)
+        self.skipped: list[Skipped] = []
+        self._failed: set[int] = set()
+        self._progress, self._done = progress, 0
+        once = sum(subject.plan.total_crops for subject in subjects)
+        first = sum(grid.crops + 1 for grid in {subject.plan.grid for subject in subjects})
+        self._work = PASS * (first + once * repeats) + PREPARATION * (once - first)
+
+    def warm_up(self, warming: Warming) -> dict[int, Warmup]:
+        """Warm each number of crops up by the rule; run each tiling and prepare each image once.
+
+        No timed pass is then the first to use a decoder, a buffer or a file. A damaged image shows
+        before any pass is spent on it.
+        """
+        warmups: dict[int, Warmup] = {}
+        warm: set[Grid] = set()
+        begun: set[Grid] = set()
+        for subject in self._smallest_first:
+            grid, crops = subject.plan.grid, subject.plan.total_crops
+            with self._failure_noted(subject):  # a failure leaves the tiling to the next image
+                if crops not in warmups:
+                    warmups[crops] = warming.warm(partial(self._pass_ms, subject))
+                elif grid not in warm:
+                    self._pass(subject)
+                else:
+                    self._prepare(subject)
+                warm.add(grid)
+            self._tell("warm-up", subject, PREPARATION if grid in begun else PASS)
+            begun.add(grid)
+        return warmups
+
+    def rounds(self) -> tuple[ImageComponents, ...]:
+        """Run every image once a round, in a new random order.
+
+        Returns:
+            The images that never failed.
+        """
+        passes: dict[int, list[ComponentTimes]] = {one.position: [] for one in self._subjects}
+        for subject in chain.from_iterable(shuffled_rounds(self._subjects, self._repeats)):
+            if subject.position not in self._failed:
+                with self._failure_noted(subject):
+                    passes[subject.position].append(self._pass(subject))
+            self._tell("rounds", subject, PASS)
+        return tuple(
+            ImageComponents(subject, tuple(passes[subject.position]))
+            for subject in self._subjects
+            if subject.position not in self._failed
+        )
+
+    def _pass(self, subject: Subject) -> ComponentTimes:
+        """Time every component once, one after the other."""
+        prepared = self._prepare(subject)
+        times = self._encoder.run(prepared.crops)
+        return ComponentTimes(
+            decode=prepared.decode_ms,
+            preprocess=prepared.preprocess_ms,
+            transfer=prepared.transfer_ms,
+            vit=times.vit_ms,
+            connector=times.connector_ms,
+            vision=times.vision_ms,
+            cpu=times.cpu_ms,
+        )
+
+    def _prepare(self, subject: Subject) -> _Prepared:
+        assert subject.image.path is not None
+        self._encoder.check_memory(subject.plan)
+        data = subject.image.path.read_bytes()  # not timed: reading the disk is no component
+        began = self._clock()
+        picture = decode(data, max_pixels=self._max_pixels)
+        decoded = self._clock()
+        if picture.size != subject.plan.image:
+            raise InvalidDataset(f"it had {subject.plan.image} px at first, now {picture.size}")
+        resumed = self._clock()
+        crops, transfer_ms = self._encoder.prepare(np.asarray(picture.pixels), subject.plan)
+        ready = self._clock()
+        return _Prepared(crops, (decoded - began) * 1e3, (ready - resumed) * 1e3, transfer_ms)
+
+    def _pass_ms(self, subject: Subject) -> float:
+        times = self._pass(subject)
+        return times.decode + times.preprocess + times.vision
+
+    @contextmanager
+    def _failure_noted(self, subject: Subject) -> Iterator[None]:
+        """Skip an image that fails, and go on with the others."""
+        try:
+            yield
+        except (CropPlannerError, OSError, MemoryError) as error:
+            self._failed.add(subject.position)
+            self.skipped.append(Skipped(subject.image.file_name, why(error)))
+
+    def _tell(self, phase: Phase, subject: Subject, weight: int) -> None:
+        self._done += weight * subject.plan.total_crops
+        self._progress(TimingProgress(self._done / self._work, phase, subject))
+
+
+class PassTimes(Protocol):
+    """Give the times of a pass in ms; ViT and connector are parts of vision."""
+
+    @property
+    def vit_ms(self) -> float: ...
+    @property
+    def connector_ms(self) -> float: ...
+    @property
+    def vision_ms(self) -> float: ...
+    @property
+    def cpu_ms(self) -> float: ...
+
+
+class TimedEncoder(Protocol):
+    """Define the encoder of a timing, without torch; a test needs no network.
+
+    :class:`app.report.timing.torch_encoder.TorchEncoder` is the real one. Between two calls the
+    device is idle.
+    """
+
+    def check(self, plan: CropPlan) -> None:
+        """Raise EncoderMismatch if the encoder runs no plan of this configuration."""
+
+    def check_memory(self, plan: CropPlan) -> None:
+        """Raise OutOfDeviceMemory if this plan's pass would not fit now."""
+
+    def prepare(self, pixels: npt.NDArray[np.uint8], plan: CropPlan) -> tuple[Any, float | None]:
+        """Put the crops of uint8 RGB [H, W, 3] on the device, and wait for them.
+
+        Returns:
+            The crops, and the ms of their copy over the bus; None without a bus.
+        """
+
+    def run(self, prepared: Any) -> PassTimes:
+        """Run one pass over the crops, and wait for its tokens."""
+
+
+class Warming(Protocol):
+    """Define a rule for warming up, such as :class:`app.encoder.measuring.warmup.WarmupRule`."""
+
+    def warm(self, call: Callable[[], float]) -> Warmup:
+        """Call until the times have settled, at least once; ``call`` returns its ms."""

@@ -1,0 +1,59 @@
+"""What is marked on a canvas agrees with the plan's own crops, canvas and tokens."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from support.strategies import configs, plan_or_reject, sizes
+
+from app.core.plan.geometry import Box
+from app.core.plan.tokens import axis_tokens
+from app.imaging.pictures.view import coverage_zones, padding_of, prompt_patches
+
+
+def painted(boxes: list[tuple[Box, int]], width: int, height: int) -> np.ndarray:
+    """Adds each value to the px of its box; all edges are whole px."""
+    sums = np.zeros((height, width), np.int32)
+    for box, value in boxes:
+        x0, y0, x1, y1 = (round(edge) for edge in box.as_tuple())
+        sums[y0:y1, x0:x1] += value
+    return sums
+
+
+@given(size=sizes, config=configs(largest=16))
+def test_zones_are_how_many_crops_cover_each_patch(size, config):
+    """Every px of the canvas is in one zone, whose count is that of the crops over it."""
+    plan = plan_or_reject(size, config)
+    shape = plan.canvas.width, plan.canvas.height
+    zones = coverage_zones(plan)
+    assert (painted([(zone.box, 1) for zone in zones], *shape) == 1).all()
+    crops = painted([(crop.canvas_box, 1) for crop in plan.crops()], *shape)
+    assert (painted([(zone.box, zone.count) for zone in zones], *shape) == crops).all()
+
+
+@given(size=sizes, config=configs(largest=16))
+def test_padding_is_all_that_is_not_content(size, config):
+    """Together they are the canvas, and no px is in both or twice in one."""
+    plan = plan_or_reject(size, config)
+    boxes = [*padding_of(plan.canvas), plan.canvas.content]
+    covered = painted([(box, 1) for box in boxes], plan.canvas.width, plan.canvas.height)
+    assert (covered == 1).all()
+
+
+@given(config=configs(), count=st.integers(1, 12))
+def test_prompt_patches_are_divided_into_the_planned_tokens(config, count):
+    """Along an axis of crops: as many tokens as are counted for it.
+
+    Where the stitched grid is pooled (Molmo 2), the patches of the crops join without a gap, and a
+    token may lie in two crops; else it lies in one.
+    """
+    patches = prompt_patches(count, config)
+    assert all(0 <= each.first < each.last <= config.crop_patches for each in patches)
+    pieces = sum(len(each.cuts) + 1 for each in patches)
+    if config.family.connector.pooling_domain == "crop":
+        assert pieces == axis_tokens(count, config)
+    else:
+        assert 0 <= pieces - axis_tokens(count, config) < count
+        for one, other in pairwise(patches):
+            assert one.last == config.window_patches + other.first
