@@ -23,7 +23,7 @@ from app.core.plan.plan import CropPlan
 from app.encoder.device.device import device_name
 from app.report.figures.averages import averages, plan_each
 from app.report.figures.set_statistics import set_statistics
-from benchmarks.planning import SIZES, numpy_tiling
+from benchmarks.planning import COCO_SIZES, numpy_tiling
 from benchmarks.timing import run
 
 ROUNDS = 5
@@ -64,7 +64,7 @@ def one_configuration(sizes: list[Size], config: CropConfig) -> tuple[float, flo
 def main() -> None:
     """Time the statistics of COCO's sizes, and of as many distinct sizes."""
     config = make_config(family_named(DEFAULT_FAMILY))
-    pairs = json.loads(SIZES.read_text(encoding="utf-8"))
+    pairs = json.loads(COCO_SIZES.read_text(encoding="utf-8"))
     coco = [Size(width, height) for height, width in pairs]
     random = Random(0)
     distinct = [Size(random.randint(200, 4000), random.randint(200, 4000)) for _ in coco]

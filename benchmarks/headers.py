@@ -1,4 +1,4 @@
-"""Facts from headers beside decoding: the same answer on every file found, and what it takes.
+"""Time the facts from headers, and compare them with decoding over all image files found.
 
 ``python -m benchmarks.headers FOLDER…`` surveys the image files in these folders, too.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import statistics
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from app.imaging.read.decode import decode
 from app.imaging.read.header import glance, look
 from app.imaging.read.opening import format_of, open_image
 from benchmarks.photos import SAMPLE
-from benchmarks.timing import rounds, save
+from benchmarks.timing import run
 
 LIMIT_PX = 64_000_000
 ROUNDS = 15
@@ -32,38 +32,44 @@ REPEATS = 200
 
 
 def main() -> None:
-    """Print and save the figures; the survey only if folders are given."""
+    """Print and save the times, and a survey of the folders on the command line."""
     roots = [Path(argument) for argument in sys.argv[1:] if Path(argument).is_dir()]
-    print(f"Facts from headers, {ROUNDS} rounds of {REPEATS}")
-    result: dict[str, Any] = {"us": timings()}
-    for name, us in result["us"].items():
-        print(f"  {name:<34}{us:10.1f} µs (median)")
-    if roots:
-        result["survey"] = survey(roots)
-        print(f"  {result['survey']}")
-    print(f"  saved as benchmarks/results/{save('headers', result).name}")
+    facts = {"survey": survey(roots)} if roots else {}
+    print(*facts.values(), sep="\n", end="\n" if facts else "")
+    work = variants()
+    run(
+        "headers",
+        "Facts from headers",
+        {name: partial(_repeated, call) for name, call in work.items()},
+        count=ROUNDS,
+        unit="µs",
+        each=REPEATS,
+        ratios=[(name, f"SHA-256 of {name}") for name in work if not name.startswith("SHA")],
+        **facts,
+    )
 
 
-def timings() -> dict[str, float]:
-    """Measure the median µs of all facts, and of the hash among them."""
-    photo = Image.open(SAMPLE)
+def variants() -> dict[str, Callable[[], object]]:
+    """Read the facts of an upload, and hash its bytes: the facts contain the hash."""
     exif = Image.Exif()
     exif.update({0x010F: "maker", 0x0110: "model", 0x0112: 6, 0x0131: "software"})
-    jpeg = _bytes(photo.resize((1600, 1200)), "JPEG", quality=90, exif=exif.tobytes())
-    png = _bytes(photo.resize((4000, 3000)), "PNG", exif=exif.tobytes())
-    variants: dict[str, Callable[[], object]] = {
-        f"all facts of a JPEG of {len(jpeg) // 1000} KB": lambda: glance(jpeg, max_pixels=LIMIT_PX),
-        "  its SHA-256 in that": lambda: hashlib.sha256(jpeg).hexdigest(),
-        f"all facts of a PNG of {len(png) // 1000} KB": lambda: look(png, max_pixels=LIMIT_PX),
-        "  its SHA-256 in that ": lambda: hashlib.sha256(png).hexdigest(),
-    }
-    repeated = {name: _repeated(work) for name, work in variants.items()}
-    seconds = rounds(repeated, ROUNDS)
-    return {name: statistics.median(seconds[name]) / REPEATS * 1e6 for name in variants}
+    with Image.open(SAMPLE) as photo:
+        jpeg = _bytes(photo.resize((1600, 1200)), "JPEG", quality=90, exif=exif.tobytes())
+        png = _bytes(photo.resize((1000, 750)), "PNG", exif=exif.tobytes())
+    made: dict[str, Callable[[], object]] = {}
+    for form, read, data in (("JPEG", glance, jpeg), ("PNG", look, png)):
+        name = f"{form} of {len(data) // 1000} KB"
+        made[name] = partial(read, data, max_pixels=LIMIT_PX)
+        made[f"SHA-256 of {name}"] = partial(_hash, data)
+    return made
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def survey(roots: list[Path]) -> dict[str, Any]:
-    """How many files, by which way, and which differ."""
+    """Count the files by the way to their facts, and name the files with other facts."""
     ways: Counter[str] = Counter()
     differ = []
     with warnings.catch_warnings():
@@ -116,8 +122,9 @@ def _distinct_files(roots: list[Path]) -> Iterator[tuple[Path, bytes]]:
                 yield path, data
 
 
-def _repeated(work: Callable[[], object]) -> Callable[[], object]:
-    return lambda: [work() for _ in range(REPEATS)]
+def _repeated(work: Callable[[], object]) -> None:
+    for _ in range(REPEATS):
+        work()
 
 
 def _bytes(image: Image.Image, form: str, **options: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import io
 import itertools
 import random
@@ -139,15 +140,19 @@ def _resized(jpeg: bytes, sizes: Iterator[tuple[int, int]], count: int) -> Reque
 
 
 def _jpeg(width: int, height: int, byte_count: int) -> bytes:
-    """Make the sample photo of this size, and of this length by comments."""
-    buffer = io.BytesIO()
-    with Image.open(SAMPLE) as photo:
-        photo.resize((width, height)).save(buffer, "JPEG", quality=80)
-    start, rest = buffer.getvalue()[:2], buffer.getvalue()[2:]
-    missing = byte_count - len(start) - len(rest)
-    comments = [min(60_000, missing - at) for at in range(0, missing, 60_000)]
-    filled = (b"\xff\xfe" + (n + 2).to_bytes(2, "big") + bytes(n) for n in comments)
-    return start + b"".join(filled) + rest
+    """Make the sample photo of this size, with grain, and of about this length by its quality."""
+    with Image.open(SAMPLE) as sample:
+        photo = sample.convert("RGB").resize((width, height))
+    grain = Image.effect_noise((width, height), 40).convert("RGB")
+    photo = Image.blend(photo, grain, 0.2)
+
+    def encoded(quality: int) -> bytes:
+        buffer = io.BytesIO()
+        photo.save(buffer, "JPEG", quality=quality)
+        return buffer.getvalue()
+
+    found = bisect.bisect_left(range(1, 95), byte_count, key=lambda quality: len(encoded(quality)))
+    return encoded(found + 1)
 
 
 def _form(image: bytes) -> bytes:

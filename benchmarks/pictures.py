@@ -1,13 +1,12 @@
-"""Pictures of a plan, beside what people draw by hand: imshow, a rectangle and a number a crop.
+"""Time pictures of a plan beside drawings by hand: imshow, with a rectangle and a number a crop.
 
-Both from the file's bytes to a PNG about 1,400 px wide. The hand-drawn one has neither colours that
-are told apart by everyone, nor overlaps, padding or a legend.
+Both go from the bytes of a file to a PNG about 1,400 px wide. The drawing by hand has no overlaps,
+no padding, no legend and no colours for the colour-blind.
 """
 
 from __future__ import annotations
 
 import io
-import statistics
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -32,7 +31,7 @@ from app.imaging.pictures import (
 )
 from app.imaging.read.header import look
 from benchmarks.photos import SAMPLE, find_photos
-from benchmarks.timing import ratio, rounds, save
+from benchmarks.timing import run
 
 ROUNDS = 9
 LARGE = Size(6000, 4000)
@@ -47,13 +46,13 @@ DPI = 100
 
 
 def ours(data: bytes, kind: Kind, form: PictureFormat, side_px: int) -> bytes:
-    """As ``POST /overlay`` does it."""
+    """Draw as ``POST /overlay`` does."""
     config = make_config(family_named(DEFAULT_FAMILY))
     return draw_upload(kind, data, config, max_pixels=MAX_PIXELS, form=form, side_px=side_px)[1]
 
 
 def by_hand(data: bytes, plan: CropPlan) -> bytes:
-    """The whole file decoded and handed to matplotlib."""
+    """Decode the whole file and pass it to matplotlib."""
     image = Image.open(io.BytesIO(data)).convert("RGB")
     inches = DEFAULT_SIDE_PX / DPI
     figure = Figure(figsize=(inches, inches * image.height / image.width), dpi=DPI)
@@ -72,7 +71,7 @@ def by_hand(data: bytes, plan: CropPlan) -> bytes:
 
 
 def main() -> None:
-    """Print and save the figures."""
+    """Print and save the times."""
     small = SAMPLE.read_bytes()
     photos = find_photos(Path("/usr/share"))
     files = {"0.3 MP": small, "24 MP": photos.single(LARGE)}
@@ -82,31 +81,20 @@ def main() -> None:
         plan = make_plan(look(data, max_pixels=MAX_PIXELS).size, config)
         variants[f"{name}: by hand"] = partial(by_hand, data, plan)
         for kind in KINDS:
-            for form, side_px in FORMS if name == "0.3 MP" else FORMS[:1]:
+            for form, side_px in FORMS if data is small else FORMS[:1]:
                 what = f"{name}: {kind}, {form}, {side_px} px"
                 variants[what] = partial(ours, data, kind, form, side_px)
-    seconds = rounds(variants, ROUNDS)
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    print(f"Pictures of a plan, {ROUNDS} rounds")
-    for name, s in medians.items():
-        print(f"  {name:<36}{s * 1e3:8.0f} ms (median)")
-    ratios = {}
-    for name in files:
-        crops = f"{name}: crops, png, {DEFAULT_SIDE_PX} px"
-        least, middle, most = ratio(seconds, f"{name}: by hand", crops)
-        ratios[name] = {"min": least, "median": middle, "max": most}
-        print(f"  {name}: by hand / crops {middle:.2f} ({least:.2f} to {most:.2f})")
-    path = save(
+    run(
         "pictures",
-        {
-            "device": device_name(torch.device("cpu")),
-            "photo": photos.names[0],
-            "rounds": ROUNDS,
-            "median_s": medians,
-            "by_hand_over_crops": ratios,
-        },
+        "Pictures of a plan",
+        variants,
+        count=ROUNDS,
+        ratios=[
+            (f"{name}: by hand", f"{name}: crops, png, {DEFAULT_SIDE_PX} px") for name in files
+        ],
+        device=device_name(torch.device("cpu")),
+        photo=photos.names[0],
     )
-    print(f"  saved as benchmarks/results/{path.name}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ways from a JPEG to a resized one, to be held against each other."""
+"""Resize a JPEG in several ways, for a comparison."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from app.imaging.write.make import make_file
 from app.imaging.write.render import OutputFormat
 
 Path = Callable[[bytes, Size], Image.Image]
-"""Pixels of the size, from a file."""
+"""A path makes pixels of a size from a file."""
 
 CONFIG = make_config(family_named(DEFAULT_FAMILY))
 QUALITY = 90
@@ -31,13 +31,13 @@ LIMIT_PX = 10**8
 
 
 def pillow(data: bytes, size: Size) -> Image.Image:
-    """All of the file, then Lanczos: what the others are held against."""
+    """Decode all of the file, then resize by Lanczos: the base of the comparison."""
     with Image.open(io.BytesIO(data)) as image:
         return image.resize((size.width, size.height), Image.Resampling.LANCZOS)
 
 
 def pillow_draft(data: bytes, size: Size) -> Image.Image:
-    """The smallest DCT scale with twice the px that are needed, as ``Image.thumbnail`` does it."""
+    """Decode at the smallest scale with twice the needed px, as ``Image.thumbnail`` does."""
     with Image.open(io.BytesIO(data)) as image:
         drafted = image.draft("RGB", (2 * size.width, 2 * size.height))
         assert drafted is not None
@@ -45,7 +45,7 @@ def pillow_draft(data: bytes, size: Size) -> Image.Image:
 
 
 def cykooz(data: bytes, size: Size) -> Image.Image:
-    """All of the file, then ``cykooz_resizer`` in one call, as its own README does it."""
+    """Decode all of the file, then call ``cykooz_resizer`` once, as in its own README."""
     import cykooz_resizer as library
 
     made = Image.new("RGB", (size.width, size.height))
@@ -56,7 +56,7 @@ def cykooz(data: bytes, size: Size) -> Image.Image:
 
 
 def pyvips(data: bytes, size: Size) -> Image.Image:
-    """The thumbnail of libvips, which chooses a DCT scale of its own. One thread, as the others."""
+    """Make a thumbnail with libvips, in one thread. libvips chooses the scale of decoding."""
     import pyvips as library
 
     made = library.Image.thumbnail_buffer(data, size.width, height=size.height, size="force")
@@ -64,14 +64,14 @@ def pyvips(data: bytes, size: Size) -> Image.Image:
 
 
 def encoded(path: Path, data: bytes, size: Size) -> bytes:
-    """The whole way of one of the above: to the bytes of a JPEG."""
+    """Follow a path to the end: to the bytes of a JPEG."""
     buffer = io.BytesIO()
     path(data, size).save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()
 
 
 def ours(data: bytes, size: Size, form: OutputFormat = "jpeg") -> bytes:
-    """What ``POST /resize`` does with the bytes: look, decide, make and verify."""
+    """Look, decide, make and verify, as ``POST /resize`` does."""
     facts = look(data, max_pixels=LIMIT_PX)
     whole = Box(0, 0, facts.size.width, facts.size.height)
     placed = Box(0, 0, size.width, size.height)
@@ -89,13 +89,13 @@ def ours(data: bytes, size: Size, form: OutputFormat = "jpeg") -> bytes:
 
 
 def our_pixels(data: bytes, size: Size) -> Image.Image:
-    """The pixels of :func:`ours`, before a JPEG loses some."""
+    """Return the pixels of :func:`ours`, without the losses of a JPEG."""
     with Image.open(io.BytesIO(ours(data, size, "png"))) as image:
         return image.convert("RGB")
 
 
 def ways() -> dict[str, tuple[Callable[[bytes, Size], bytes], Path]]:
-    """Every way that can be gone here: all of it, and as far as pixels."""
+    """Return every way that this machine has: to the end, and as far as pixels."""
     os.environ.setdefault("VIPS_CONCURRENCY", "1")
     found: dict[str, Path] = {"pillow": pillow, "pillow draft": pillow_draft}
     for name, module, path in (("cykooz", "cykooz_resizer", cykooz), ("pyvips", "pyvips", pyvips)):
@@ -108,6 +108,6 @@ def ways() -> dict[str, tuple[Callable[[bytes, Size], bytes], Path]]:
 
 
 def psnr_db(one: Image.Image, other: Image.Image) -> float:
-    """Peak signal to noise over all RGB values."""
+    """Return the peak signal-to-noise ratio over all RGB values, in dB."""
     square = float(np.square(np.asarray(one, np.float64) - np.asarray(other, np.float64)).mean())
     return math.inf if square == 0 else 10 * math.log10(255**2 / square)

@@ -1,7 +1,7 @@
-"""From a JPEG to a resized one: time and likeness of every way, beside Pillow's full decoding.
+"""Compare the ways from a JPEG to a resized JPEG with Pillow's full decoding: time and likeness.
 
-Also what decoding at a scale costs in likeness over many photos, what a PNG costs at each level,
-and what workers do to memory and throughput of the real server (``--uploads``).
+The likeness of decoding at a scale is taken over many photos, and a PNG is written at several
+levels. ``--upload-rounds`` measures memory and throughput of the real server.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from app.imaging.write.render import write
 from benchmarks.conditions import device_slug
 from benchmarks.photos import Photos, find_photos, megapixels
 from benchmarks.pixel_paths import LIMIT_PX, pillow, psnr_db, ways
-from benchmarks.timing import rounds, save
+from benchmarks.timing import finish, rounds
 from benchmarks.uploads import measure_uploads
 
 TASKS = (
@@ -53,11 +53,10 @@ def main(arguments: list[str] | None = None) -> None:
         "png": _png(photos, options.rounds),
         "uploads": measure_uploads(photos, options.upload_rounds) if options.upload_rounds else [],
     }
-    path = save(
+    finish(
         f"pixels_{device_slug(torch.device('cpu'))}_pillow-{metadata.version('pillow')}",
         {"device": device, "versions": _versions(), "photos": photos.names, **result},
     )
-    print(f"  saved as benchmarks/results/{path.name}")
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -69,7 +68,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _task(photos: Photos, original: Size, size: Size, count: int) -> dict[str, Any]:
-    """One row of the table: each way's time as a share of Pillow's, and its likeness."""
+    """Return a row of the table: the time of each way as a share of Pillow's, and its likeness."""
     row: dict[str, Any] = {"original": str(original), "size": str(size)}
     print(f"  {megapixels(original)} ({original}) to {size}")
     for subject, make in (("single", photos.single), ("mosaic", photos.mosaic)):
@@ -109,7 +108,7 @@ def _print_row(subject: str, name: str, row: Mapping[str, Any]) -> None:
 
 
 def _scales(photos: Photos) -> list[dict[str, Any]]:
-    """Likeness to full decoding at the least reduction that each scale is used from."""
+    """Return the likeness to full decoding at the least reduction of each scale."""
     rows = []
     for reduction in (HALF_FROM, QUARTER_FROM):
         likeness = [_likeness(path, reduction) for path in (photos.one, *photos.several)]
@@ -135,7 +134,7 @@ def _likeness(path: Path, reduction: float) -> float:
 
 
 def _png(photos: Photos, count: int) -> dict[str, Any]:
-    """What is written as a PNG beside zlib's levels: share of level 6 in time and in bytes."""
+    """Compare our PNG with zlib's levels: share of level 6 in time and in bytes."""
     size = Size(1008, 784)
     rows: dict[str, Any] = {}
     for subject, make in (("single", photos.single), ("mosaic", photos.mosaic)):

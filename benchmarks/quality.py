@@ -1,14 +1,14 @@
-"""What measuring quality costs, and what comparing a sample does to the figures.
+"""Time the measurement of quality, and compare samples of pixels with all pixels.
 
-``PHOTOS=folder python -m benchmarks quality`` compares over the photos there (JPEG or PNG, of 1 MP
-and more); without them only the times are taken, on the sample photo made larger.
+``PHOTOS=folder python -m benchmarks quality`` compares over the photos in a folder (JPEG or PNG, of
+1 MP and more). Without photos only the times are taken, on the sample photo made larger.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations, product
 from math import sqrt
@@ -26,7 +26,7 @@ from app.core.plan.geometry import Box, Size
 from app.encoder.device.device import device_name
 from app.imaging.quality import COMPARED_PX, QualityMeter
 from benchmarks.photos import SAMPLE
-from benchmarks.timing import rounds, save
+from benchmarks.timing import run
 
 TIMED = (Size(640, 427), Size(1632, 1224), Size(4000, 3000))
 TIMED_TO = (336, 1008, 2000)
@@ -38,32 +38,30 @@ ALL_PX = 10**9
 
 
 def photos() -> dict[str, Path]:
-    """The photos to compare over, by name."""
+    """Return the photos in the folder ``PHOTOS``, by name."""
     folder = os.environ.get("PHOTOS")
     files = sorted(Path(folder).iterdir()) if folder else []
     return {file.name: file for file in files if file.suffix.lower() in (".jpg", ".jpeg", ".png")}
 
 
 def measured(luma: Image.Image, size: Size) -> None:
-    """One measurement, by a meter that knows none yet."""
+    """Measure once, with a new meter."""
     QualityMeter(luma).at(size)
 
 
-def times(photo: Image.Image) -> dict[str, float]:
-    """Median ms for one size, by those of the original and of the result; its luma is at hand."""
-    variants = {}
+def measurements(photo: Image.Image) -> dict[str, Callable[[], None]]:
+    """Measure the quality of one size from luma, by the sizes of original and result."""
+    variants: dict[str, Callable[[], None]] = {}
     for original in TIMED:
         luma = photo.convert("L").resize((original.width, original.height))
         for width in TIMED_TO:
             size = Size(width, width * original.height // original.width)
             variants[f"{original} to {size}"] = partial(measured, luma, size)
-    return {
-        name: statistics.median(seconds) * 1e3 for name, seconds in rounds(variants, ROUNDS).items()
-    }
+    return variants
 
 
 def decisions(size: Size) -> Iterator[ResizeDecision]:
-    """What an image of that size could be made into."""
+    """Yield the decisions for an image of this size that exist."""
     config = make_config(family_named(DEFAULT_FAMILY))
     modes = [mode for mode in get_args(DecidedMode) if mode != "unchanged"]
     for crops, mode in product(CROPS, modes):
@@ -74,7 +72,7 @@ def decisions(size: Size) -> Iterator[ResizeDecision]:
 
 
 def ssims(photo: Image.Image) -> dict[str, list[float]]:
-    """SSIM of every decision: of all pixels, of samples, and of an original made smaller first."""
+    """Return the SSIM of every decision: of all pixels, of samples, and of a reduced original."""
     size = Size(photo.width, photo.height)
     made = [(_content(decision), decision.source) for decision in decisions(size)]
     ways = {"all": ALL_PX, **{f"sample of {px} px": px for px in SAMPLES_PX}}
@@ -103,7 +101,7 @@ def _scaled(box: Box, across: float, down: float) -> Box:
 
 
 def deviations(by_photo: Sequence[Mapping[str, Sequence[float]]], way: str) -> dict[str, Any]:
-    """How far a way is from comparing all, and how often it turns two results round."""
+    """Compare a way with all pixels: its errors, and the pairs of results in another order."""
     errors: list[float] = []
     pairs = 0
     swapped: list[float] = []
@@ -126,12 +124,7 @@ def deviations(by_photo: Sequence[Mapping[str, Sequence[float]]], way: str) -> d
 
 
 def main() -> None:
-    """Print and save the figures."""
-    with Image.open(SAMPLE) as file:
-        ms = times(file.convert("RGB"))
-    print(f"Quality of one size, {COMPARED_PX} px compared at most, {ROUNDS} rounds")
-    for name, middle in ms.items():
-        print(f"  {name:<28}{middle:7.1f} ms (median)")
+    """Print and save the times, and the errors over the photos in ``PHOTOS``."""
     chosen = photos()
     by_photo = []
     for path in chosen.values():
@@ -146,18 +139,18 @@ def main() -> None:
             f"largest {row['largest_error']:.4f}; {row['swapped']} of {row['pairs']} pairs "
             f"swapped, by {row['largest_gap_swapped']:.4f} at most"
         )
-    result = save(
+    with Image.open(SAMPLE) as file:
+        variants = measurements(file.convert("RGB"))
+    run(
         "quality",
-        {
-            "device": device_name(torch.device("cpu")),
-            "rounds": ROUNDS,
-            "compared_px": COMPARED_PX,
-            "ms_per_size": ms,
-            "photos": list(chosen),
-            "against_all_pixels": found,
-        },
+        f"Quality of one size, {COMPARED_PX} px compared at most",
+        variants,
+        count=ROUNDS,
+        device=device_name(torch.device("cpu")),
+        compared_px=COMPARED_PX,
+        photos=list(chosen),
+        against_all_pixels=found,
     )
-    print(f"  saved as benchmarks/results/{result.name}")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ def test_the_newest_profile_of_these_margins_is_found(tmp_path: Path) -> None:
     newer = replace(PROFILE, measured_at="2025-01-03T00:00:00+00:00")
     other = replace(PROFILE, measured_at="2025-01-04T00:00:00+00:00", overlap_margins=(4, 2))
     elsewhere = replace(other, device=PROFILE.device + " 2", overlap_margins=(4, 4))
-    for made in (older, newer, other, elsewhere):
+    trained = replace(other, weights="checkpoint", overlap_margins=(4, 4))
+    for made in (older, newer, other, elsewhere, trained):
         save_profile(made, tmp_path)
     assert newest(4, 4) == newer
     assert newest(4, 2) == newest(2, 2) == other

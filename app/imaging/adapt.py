@@ -179,7 +179,7 @@ def adapt(
         if not (one.within_budget or measure_all):
             return one
         before_each()
-        return replace(one, quality=measured.at(*one.candidate.kept))
+        return replace(one, quality=measured.at(*one.candidate.retained))
 
     judged = [measure(one) for one in judged]
     table = choose(judged, budget, quality_threshold=wish.quality_threshold)

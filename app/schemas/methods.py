@@ -7,8 +7,7 @@ from typing import get_args
 
 from pydantic import BaseModel, Field
 
-from app.core.control.method_settings import Method
-from app.core.control.methods import NEEDS, MethodComparison, MethodRow, Needs
+from app.core.control.methods import NEEDS, Method, MethodComparison, MethodRow, Needs
 from app.core.latency.latency import Latency
 from app.core.plan.families import Family
 from app.core.plan.plan import CropPlan

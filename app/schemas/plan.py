@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import isfinite
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from app.core.control.alternatives import candidates, max_crops_table, size_table
+from app.core.control.alternatives import alternatives, max_crops_table, size_table
 from app.core.control.headroom import height_headroom, width_headroom
 from app.core.control.resizing import DecidedMode
 from app.core.image import ImageFacts
 from app.core.latency.latency import Latency
-from app.core.plan.geometry import Size
+from app.core.plan.geometry import Grid, Size
+from app.core.plan.overlap import encoder_redundancy
 from app.core.plan.plan import Crop, CropPlan
 from app.schemas.answer import Mirror
 from app.schemas.latency import LatencyAnswer, StagesMs
@@ -78,25 +81,23 @@ class CanvasAnswer(Mirror):
     scale_y: float
 
 
-class CropAnswer(BaseModel):
+@dataclass(slots=True)
+class CropAnswer:
     """A grid crop. In the encoder's batch it is at ``index + 1``, behind the global crop."""
 
     index: int
     row: int
     col: int
-    canvas_box: BoxPx = Field(description="[x0, y0, x1, y1) on the canvas, px.")
-    image_box: BoxPx | None = Field(description="The same on the image; null if all is padding.")
+    canvas_box: Annotated[BoxPx, Field(description="[x0, y0, x1, y1) on the canvas, px.")]
+    image_box: Annotated[
+        BoxPx | None, Field(description="The same on the image; null if all is padding.")
+    ]
     padding_ratio: float
 
     @classmethod
     def of(cls, crop: Crop) -> CropAnswer:
         return cls(
-            index=crop.index,
-            row=crop.row,
-            col=crop.col,
-            canvas_box=crop.canvas_box.as_tuple(),
-            image_box=crop.image_box.as_tuple() if crop.image_box else None,
-            padding_ratio=crop.padding_ratio,
+            crop.index, crop.row, crop.col, crop.canvas_box, crop.image_box, crop.padding_ratio
         )
 
 
@@ -130,10 +131,11 @@ class OverlapAnswer(CoverageAnswer):
 
     @classmethod
     def of_plan(cls, plan: CropPlan) -> OverlapAnswer:
+        content = plan.content_overlap()
         return cls(
-            **CoverageAnswer.of(plan.overlap()).model_dump(),
-            content=CoverageAnswer.of(plan.content_overlap()),
-            encoder_redundancy=plan.encoder_redundancy(),
+            **dict(CoverageAnswer.of(plan.overlap())),
+            content=CoverageAnswer.of(content),
+            encoder_redundancy=encoder_redundancy(plan.grid, content, plan.config),
         )
 
 
@@ -149,22 +151,29 @@ class HeadroomAnswer(BaseModel):
     height: SideHeadroom
 
 
-class CandidateAnswer(BaseModel):
+@dataclass(slots=True)
+class CandidateAnswer:
     rows: int
     cols: int
-    required_scale: float | None = Field(
-        description="float32, as the tiling compares it; null: infinite (both sides at the margin)."
-    )
+    required_scale: Annotated[
+        float | None,
+        Field(
+            description="float32, as the tiling compares it; "
+            "null: infinite (both sides at the margin)."
+        ),
+    ]
     selected: bool
 
 
-class MaxCropsAnswer(BaseModel):
+@dataclass(slots=True)
+class MaxCropsAnswer:
     max_crops: int
     tiling: TilingAnswer
     tokens: TokensAnswer
 
 
-class SizeAnswer(BaseModel):
+@dataclass(slots=True)
+class SizeAnswer:
     crops: int
     rows: int
     cols: int
@@ -184,36 +193,33 @@ class ControlAnswer(BaseModel):
     def of(cls, plan: CropPlan) -> ControlAnswer:
         return cls(
             candidates=[
-                CandidateAnswer(
-                    rows=candidate.grid.rows,
-                    cols=candidate.grid.cols,
-                    required_scale=candidate.required_scale
-                    if isfinite(candidate.required_scale)
-                    else None,
-                    selected=candidate.selected,
-                )
-                for candidate in candidates(plan)
+                CandidateAnswer(grid.rows, grid.cols, scale if isfinite(scale) else None, selected)
+                for grid, scale, selected in alternatives(plan)
             ],
-            max_crops=[
-                MaxCropsAnswer(
-                    max_crops=row.max_crops,
-                    tiling=TilingAnswer.of(row.grid),
-                    tokens=TokensAnswer.of(row.tokens),
-                )
-                for row in max_crops_table(plan)
-            ],
+            max_crops=_max_crops(plan),
             sizes=[
                 SizeAnswer(
-                    crops=row.crops,
-                    rows=row.grid.rows,
-                    cols=row.grid.cols,
-                    width=row.size.width,
-                    height=row.size.height,
-                    reached_by=row.reached_by,
+                    best.grid.crops,
+                    best.grid.rows,
+                    best.grid.cols,
+                    best.size.width,
+                    best.size.height,
+                    best.mode,
                 )
-                for row in size_table(plan)
+                for best in size_table(plan)
             ],
         )
+
+
+def _max_crops(plan: CropPlan) -> list[MaxCropsAnswer]:
+    """List the rows; limits with the same tiling share its answers."""
+    shown: dict[Grid, tuple[TilingAnswer, TokensAnswer]] = {}
+    answers = []
+    for limit, grid, tokens in max_crops_table(plan):
+        if grid not in shown:
+            shown[grid] = TilingAnswer.of(grid), TokensAnswer.of(tokens)
+        answers.append(MaxCropsAnswer(limit, *shown[grid]))
+    return answers
 
 
 class GlobalCropAnswer(BaseModel):

@@ -9,7 +9,6 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from app.core.control.fitting import most_sizes_tried
 from app.core.errors import QueueFull
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
@@ -18,9 +17,6 @@ T = TypeVar("T")
 
 BRIEF_CROPS = 12
 """Planning takes a few ms up to this number of crops, and grows faster than the crops."""
-
-BRIEF_SIZES = 1_500
-"""Planning tries this number of sizes in about 3 ms; a photo needs some hundred."""
 
 
 class Places:
@@ -134,11 +130,8 @@ class Planning:
 
 
 def is_brief(config: CropConfig, aspect: Size | None = None) -> bool:
-    """Return True if planning a size of this aspect takes a few ms at most.
+    """Return True if a plan of a size of this aspect, or a table for it, takes a few ms at most.
 
-    Planning is long for a search that can skip few sizes. Examples are hardly any margin, and
-    images narrow enough to collapse.
+    Without a margin, a search looks at every size of some aspects.
     """
-    if config.max_crops > BRIEF_CROPS:
-        return False
-    return aspect is None or most_sizes_tried(aspect, config) <= BRIEF_SIZES
+    return config.max_crops <= BRIEF_CROPS and (aspect is None or config.margin_px > 0)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.core.plan.families import FAMILIES
-from app.http.openapi import openapi_json
 from app.main import create_app
+from app.openapi import openapi_json
 from app.settings import Settings
 
 GOLDEN = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
@@ -29,7 +29,7 @@ def operations(text) -> dict[str, dict]:
 
 
 def test_the_document_is_the_golden_one(text):
-    """``python -m app.http.openapi > docs/reference/openapi.json`` renews it, on purpose."""
+    """``python -m app.openapi > docs/reference/openapi.json`` renews it, on purpose."""
     assert text == GOLDEN.read_text(encoding="utf-8")
 
 

@@ -1,18 +1,23 @@
 """The encoder service: loaded and profiled behind the answers, honest about where it is."""
 
+import asyncio
+import threading
+from math import inf
 from types import SimpleNamespace
 
 import pytest
 from support.fakes import FakeEncoder, fake_profile
 from support.waiting import until
 
-from app.core.errors import CheckpointError
+from app.core.errors import CheckpointError, DeviceLost
 from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
+from app.serving.device.protocol import MeasuredPass, PreparedImage
 from app.serving.device.worker import DeviceWorker
 from app.serving.latency.encoder_service import EncoderService
+from app.serving.latency.on_request import run_passes
 
 PLAN = make_plan(Size(640, 480), make_config(FAMILIES["molmo-7b-d-0924"]))
 SMALL = make_plan(Size(300, 300), make_config(FAMILIES["molmo-7b-d-0924"]))
@@ -98,9 +103,82 @@ def test_reasons_for_having_no_latency():
     assert "without an encoder" in off.from_profile(PLAN).reason
 
 
+def test_the_warm_up_is_not_part_of_a_measured_latency():
+    """Passes of 90, 1, 2 and 3 ms: the first is slow, as the first one is, and is not counted."""
+    times = iter([90.0, 1.0, 2.0, 3.0])
+    ran: list[str] = []
+    encoder = FakeEncoder()
+    encoder.prepare = lambda picture, plan: PreparedImage(
+        lambda: MeasuredPass(next(times), 0.5, 0.5), transfer_ms=0.25
+    )
+    latency, spent = run_passes(
+        encoder,
+        lambda: None,
+        SMALL,
+        repeats=3,
+        deadline=inf,
+        queue_ms=7,
+        before_pass=lambda: ran.append("pass"),
+    )
+    assert (latency.source, latency.vision.vision_ms.samples) == ("measured", 3)
+    assert (latency.at(0), latency.at(50)) == (1, 2)
+    assert (spent.queue_ms, spent.transfer_ms) == (7, 0.25)
+    assert len(ran) == 4
+
+
 async def measure(service: EncoderService, plan) -> None:
     picture = SimpleNamespace(size=plan.image)
     await service.measure(lambda: picture, plan, repeats=1, timeout_s=5)
+
+
+@pytest.mark.anyio
+async def test_who_has_gone_is_not_measured_further():
+    """The pass under way is the last, and the worker is free for others."""
+    encoder = FakeEncoder(saved=fake_profile(3))
+    service = started(lambda: encoder)
+    until(lambda: service.status().profile == "complete")
+    encoder.gate.clear()
+    picture = SimpleNamespace(size=SMALL.image)
+    leaving = asyncio.create_task(service.measure(lambda: picture, SMALL, repeats=5, timeout_s=60))
+    await asyncio.to_thread(encoder.started.wait, 10)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    encoder.gate.set()
+    await measure(service, SMALL)
+    assert encoder.passes == 1 + 2, "one of those who left, and a warm-up and a pass of the next"
+    service.stop()
+
+
+def test_a_lost_device_is_the_reason_whatever_was_told_before():
+    """As what /readyz shows is what keeps the service from working now."""
+    encoder = FakeEncoder(saved=fake_profile(3))
+    encoder.note = "it computes in float32"
+    service = started(lambda: encoder)
+    until(lambda: service.status().state == "ready")
+    service._worker.end(DeviceLost("an illegal memory access"))
+    until(lambda: service.status().worker == "dead")
+    assert service.status().reason == "an illegal memory access"
+
+
+def test_a_given_profile_is_there_from_the_start():
+    """While the encoder loads; the device's own is still to come."""
+    gate = threading.Event()
+
+    def load() -> FakeEncoder:
+        gate.wait(10)
+        return FakeEncoder(saved=fake_profile(3))
+
+    for given, coming in ((None, True), (fake_profile(3), False)):
+        worker = DeviceWorker(queue_limit=1, stall_s=5)
+        service = EncoderService(load, profile_on_start=True, worker=worker, given_profile=given)
+        service.start()
+        assert service.profile_is_coming is coming
+        gate.set()
+        until(lambda service=service: service.status().profile == "complete")
+        assert not service.profile_is_coming
+        gate.clear()
+        service.stop()
 
 
 @pytest.mark.anyio
@@ -113,22 +191,7 @@ async def test_live_measurements_correct_what_the_profile_predicts():
     for _ in range(3):
         await measure(service, SMALL)
     assert service.from_profile(SMALL).at(50) == pytest.approx(20)
-    assert service.revision == service.predictions().revision > before.revision
     assert before.latency(SMALL).at(50) == 20.5, "a value does not change"
-    service.stop()
-
-
-def test_the_revision_rises_as_the_profile_grows():
-    """With every count, from why there is none to the last of them; then it stays."""
-    encoder = FakeEncoder()
-    encoder.gate.clear()
-    service = started(lambda: encoder)
-    loading = service.revision
-    until(lambda: service.status().profile == "measuring")
-    measuring = service.revision
-    encoder.gate.set()
-    until(lambda: service.status().profile == "complete")
-    assert loading <= measuring < service.revision == service.revision
     service.stop()
 
 

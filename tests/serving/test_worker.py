@@ -57,7 +57,7 @@ def test_a_full_queue_refuses_with_its_numbers(worker):
     waiting = [worker.submit(lambda: None) for _ in range(2)]
     with pytest.raises(QueueFull) as caught:
         worker.submit(lambda: None)
-    assert caught.value.facts["limit"] == caught.value.facts["actual"] == 2
+    assert caught.value.facts == {"limit": 2, "actual": 2, "retry_after_s": 5}
     worker.submit(lambda: None, background=True)
     held.released.set()
     for future in waiting:

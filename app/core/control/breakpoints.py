@@ -32,9 +32,9 @@ def side_breakpoints(fixed_px: int, *, fixed_is_height: bool, config: CropConfig
     places = [margin, *range(margin + 1, margin + spanned + 2, window)]
     for cols, rows in grids_by_aspect(config.max_crops).aspects:
         crossing = inner * cols // rows if fixed_is_height else inner * rows // cols
-        if crossing >= spanned:
-            # float32 moves a crossing by less than 1 px, for all sides up to MAX_SIDE_PX.
-            places += range(margin + crossing, margin + crossing + 3)
+        if crossing > spanned:
+            # At a whole number of px both scales are equal, and one px beyond they are not.
+            places += margin + crossing, margin + crossing + 1
     return sorted(places)
 
 
@@ -129,7 +129,8 @@ class AspectRow:
         if slope < 0:
             slope, centre = -slope, -centre
         if slope == 0:
-            return range(1, LONGEST_SEARCHED_PX + 1) if abs(centre) <= spread else range(0)
+            # The row has the very aspect of the grid: it stays there, or a margin keeps it away.
+            return range(1, LONGEST_SEARCHED_PX + 1) if margin == 0 else range(0)
         return range(-((spread - centre) // slope), (centre + spread) // slope + 2)
 
     def _no_longer_square(self) -> range:

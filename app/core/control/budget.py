@@ -1,7 +1,6 @@
-"""From a budget to an image: everything that could be done, and what it would cost.
+"""The candidates of a budget: every way to make an image cheaper, with its cost.
 
-Nothing here touches a pixel. :mod:`app.core.control.choice` chooses, once the quality of each
-candidate is known.
+No pixel is touched here. ``app.core.control.choice`` takes one of them, by measured quality.
 """
 
 from __future__ import annotations
@@ -13,34 +12,34 @@ from typing import Literal, get_args
 
 from app.core.control.fitting import canvas_grids
 from app.core.control.resizing import ResizeDecision, Upscale, leave_alone, ways_to_resize
-from app.core.control.retained import kept_pixels_per_patch
+from app.core.control.retained import retained_pixels_per_patch
 from app.core.errors import CollapsedImage, InvalidConfig
 from app.core.plan.canvas import canvas_size
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Box, Grid, Size
 from app.core.plan.plan import CropPlan, make_plan, plan_with_grid
-from app.core.plan.tiling import select_tiling
+from app.core.plan.tiling import select_by_limit, select_tiling
 
 Strategy = Literal["best", "resize", "max_crops", "hybrid"]
 ResizingMode = Literal["fit", "pad", "crop", "stretch"]
 AdaptMode = Literal["unchanged", "fit", "max_crops", "pad", "crop", "stretch"]
-"""From what changes least to what changes most: of equals the earlier wins."""
+"""The modes in order of change, the least first: of equals the earlier wins."""
 
 LatencyOf = Callable[[CropPlan], float | None]
-"""ms of a plan, at the percentile and with what else the budget is to cover; None: not known."""
+"""The ms of a plan, at the budget's percentile and with prefill if known; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Upper limits, of which at least one is set.
+    """Upper limits on latency and tokens; at least one is set.
 
     Attributes:
-        latency_ms: of the vision tokens, and of prefill where its cost is known.
+        latency_ms: of the vision tokens, and of prefill if its cost is known.
         percentile: of that latency, above 0 and below 100.
         tokens: prompt tokens of the image.
 
     Raises:
-        InvalidConfig: neither limit, or a value that is none.
+        InvalidConfig: neither limit, or a value out of range.
     """
 
     latency_ms: float | None = None
@@ -58,7 +57,7 @@ class Budget:
             raise _refused("percentile", "above 0 and below 100", self.percentile)
 
     def holds(self, plan: CropPlan, latency_ms: float | None) -> bool:
-        """Whether a plan of that latency stays within. An unknown latency never does."""
+        """Return True if a plan of that latency stays within; an unknown latency never does."""
         if self.tokens is not None and plan.tokens.prompt > self.tokens:
             return False
         if self.latency_ms is None:
@@ -76,10 +75,10 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One thing that could be done.
+    """One way to make an image cheaper.
 
-    ``plan`` is what the model then does with the image that ``decision`` makes. It holds under the
-    ``max_crops`` of its own configuration, which may be lower than the one asked about.
+    ``plan`` is the model's plan of the image that ``decision`` makes. It holds under the
+    ``max_crops`` of its own configuration, perhaps lower than the ``max_crops`` asked about.
     """
 
     mode: AdaptMode
@@ -89,30 +88,30 @@ class Candidate:
 
     @property
     def max_crops(self) -> int:
-        """The limit to give the inference server."""
+        """Return the limit to give the inference server."""
         return self.plan.config.max_crops
 
     @property
     def pixels_per_patch(self) -> float:
-        """Px of the original that are kept, per patch that the encoder runs."""
-        return kept_pixels_per_patch(self.plan, self.decision)
+        """Return the retained px of the original per patch that the encoder runs."""
+        return retained_pixels_per_patch(self.plan, self.decision)
 
     @property
     def change(self) -> int:
-        """How much is changed, as a rank from 0."""
+        """Rank the change from 0, the least."""
         return get_args(AdaptMode).index(self.mode)
 
     @property
-    def kept(self) -> tuple[Size, Box]:
-        """The px that are left of the original on the canvas, and the part of it they show.
+    def retained(self) -> tuple[Size, Box]:
+        """Return the size of the original on the canvas, never enlarged, and the part it shows.
 
-        That is what counts as quality, not the px of the file: a large image that is left as it is
-        loses what the model's own resize takes from it.
+        Quality is measured by these px, not by those of the file: the model's own resize takes
+        from a large image, too.
         """
         placed, canvas = self.decision.placed, self.plan.canvas
         return Size(
-            _not_enlarged(placed.x1 - placed.x0, canvas.scale_x),
-            _not_enlarged(placed.y1 - placed.y0, canvas.scale_y),
+            _not_enlarged(placed.width, canvas.scale_x),
+            _not_enlarged(placed.height, canvas.scale_y),
         ), self.decision.source
 
 
@@ -124,10 +123,10 @@ def as_it_is(
     *,
     strategy: Strategy = "best",
 ) -> Candidate | None:
-    """The image left alone; None if Molmo cannot take it.
+    """Leave the image alone; None if Molmo cannot plan it.
 
-    Under ``hybrid`` it is planned with the limit that holds for all images, and counts as
-    unchanged only where that limit takes nothing from it.
+    Under ``hybrid`` it is planned with the limit for all images. It counts as unchanged only if
+    that limit takes nothing from it.
     """
     return _left_alone(image, config, _config(config, budget, latency_of, strategy), latency_of)
 
@@ -142,14 +141,14 @@ def candidates(
     modes: Sequence[ResizingMode] = ("fit", "pad"),
     upscale: Upscale = "never",
 ) -> tuple[Candidate, ...]:
-    """Everything a strategy may choose from, each tiling of a mode once, cheapest first.
+    """List all candidates of a strategy, each tiling of a mode once, cheapest first.
 
     ``resize`` makes another image by ``modes``. ``max_crops`` leaves the image alone and lowers the
     model's own limit. ``best`` has both. ``hybrid`` lowers the limit until no image of any shape
     breaks the budget, and resizes within it.
 
-    The image as it is comes along, for comparison. What saves neither crops nor tokens against
-    what ``config`` makes of it does not.
+    The image as it is comes along, for comparison. A candidate saves crops or tokens against the
+    plan of the image under ``config``.
     """
     limited = _config(config, budget, latency_of, strategy)
     found: list[Candidate] = []
@@ -165,9 +164,9 @@ def candidates(
 
 
 def safe_limit(config: CropConfig, budget: Budget, latency_of: LatencyOf) -> int:
-    """The largest ``max_crops`` under which no image of any shape breaks the budget.
+    """Return the largest ``max_crops`` under which no image of any shape breaks the budget.
 
-    1 where even that breaks it.
+    It is at least 1, even if one crop breaks the budget.
     """
     safe = 1
     for crops in range(1, config.max_crops + 1):
@@ -180,7 +179,7 @@ def safe_limit(config: CropConfig, budget: Budget, latency_of: LatencyOf) -> int
 
 
 def cost(candidate: Candidate) -> tuple[float, ...]:
-    """By what candidates are ordered: latency where it is known, tokens, crops, then change."""
+    """Return the order of candidates: latency if known, tokens, crops, then change."""
     plan, latency_ms = candidate.plan, candidate.latency_ms
     known = inf if latency_ms is None else latency_ms
     return known, plan.tokens.prompt, plan.total_crops, candidate.change
@@ -189,7 +188,7 @@ def cost(candidate: Candidate) -> tuple[float, ...]:
 def _left_alone(
     image: Size, config: CropConfig, limited: CropConfig, latency_of: LatencyOf
 ) -> Candidate | None:
-    """The image as it is under ``limited``, which may take something from what ``config`` gives."""
+    """Leave the image alone under ``limited``, perhaps a lower limit than that of ``config``."""
     try:
         plan = make_plan(image, limited)
     except CollapsedImage:
@@ -208,7 +207,7 @@ def _resized(
     for mode in modes:
         for decision in ways_to_resize(image, config, mode, upscale=upscale):
             if mode == "fit" and decision.size == image:
-                continue  # that is leaving it alone
+                continue  # the image is left alone elsewhere
             plan = plan_with_grid(decision.size, decision.grid, config)
             yield Candidate(mode, decision, plan, latency_of(plan))
 
@@ -216,14 +215,13 @@ def _resized(
 def _under_lower_limits(
     image: Size, config: CropConfig, latency_of: LatencyOf
 ) -> Iterator[Candidate]:
-    """The image as it is; of the limits that come to the same plan the lowest."""
-    grids: set[Grid] = set()
-    for max_crops in range(1, config.max_crops):
+    """Leave the image alone under each limit that changes its tiling: the lowest of equal ones."""
+    lowest: dict[Grid, int] = {}
+    for max_crops, grid in select_by_limit(image, config).items():
+        if max_crops < config.max_crops:
+            lowest.setdefault(grid, max_crops)
+    for grid, max_crops in lowest.items():
         limited = replace(config, max_crops=max_crops)
-        grid = select_tiling(image, limited)
-        if grid in grids:
-            continue
-        grids.add(grid)
         try:
             plan = plan_with_grid(image, grid, limited)
         except CollapsedImage:
@@ -234,13 +232,14 @@ def _under_lower_limits(
 def _config(
     config: CropConfig, budget: Budget, latency_of: LatencyOf, strategy: Strategy
 ) -> CropConfig:
-    """What the model runs with, if it is the same for every image."""
+    """Return the model's configuration for all images under a strategy."""
     if strategy != "hybrid":
         return config
     return replace(config, max_crops=safe_limit(config, budget, latency_of))
 
 
 def _saves(plan: CropPlan, whole: CropPlan) -> bool:
+    """Return True if a plan has fewer crops or fewer tokens: either may cost."""
     return plan.total_crops < whole.total_crops or plan.tokens.prompt < whole.tokens.prompt
 
 

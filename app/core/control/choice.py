@@ -1,4 +1,4 @@
-"""Which candidate to take: the best quality within the budget, or an error that says how near."""
+"""The choice of a candidate: the best quality within the budget, or an error with the nearest."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from app.core.control.retained import ImageQuality
 from app.core.errors import BudgetUnreachable
 
 SSIM_DIGITS = 3
-"""Qualities are compared as they are shown: a smaller difference is none that anyone could see."""
+"""Digits of a compared and shown quality; nobody sees a smaller difference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A candidate, and what was found about it.
+    """A candidate with its judgement.
 
-    ``quality`` is None where it was not measured. On the ``pareto`` front is what no other equals
-    in latency, tokens and quality while being better in one of them.
+    ``quality`` is None if it was not measured. A candidate is on the ``pareto`` front unless
+    another equals it in latency, tokens and quality and is better in one of them.
     """
 
     candidate: Candidate
@@ -30,16 +30,16 @@ class Judged:
 
     @property
     def ssim(self) -> float:
-        """As it is shown and compared; below all others where it was not measured."""
+        """Return the SSIM to show and to compare; below all others if it was not measured."""
         return -1.0 if self.quality is None else round(self.quality.ssim, SSIM_DIGITS)
 
     @property
     def is_made(self) -> bool:
-        """Whether another image is sent than the one that came."""
+        """Return True if the image sent is another than the image that came."""
         return self.candidate.mode not in ("unchanged", "max_crops")
 
     def passes(self, quality_threshold: float | None) -> bool:
-        """Whether a threshold lets it pass. What touches no pixel makes no image worse."""
+        """Return True if a threshold lets it pass, as any untouched image does."""
         if quality_threshold is None or not self.is_made:
             return True
         return self.quality is not None and self.quality.ssim >= quality_threshold
@@ -48,13 +48,13 @@ class Judged:
 def choose(
     judged: Sequence[Judged], budget: Budget, *, quality_threshold: float | None = None
 ) -> tuple[Judged, ...]:
-    """All of them again, with the one to take and the Pareto front marked.
+    """Mark the candidate to take and the Pareto front, and return all candidates.
 
-    Taken is the best quality within the budget; of equals what changes least, then what costs
-    least. Images below the threshold are not made: what is left then is to limit ``max_crops``.
+    The best quality within the budget is taken; of equals the least change, then the least cost.
+    No image below the threshold is made; a limit on ``max_crops`` remains.
 
     Raises:
-        BudgetUnreachable: nothing is left; with the best that could be had.
+        BudgetUnreachable: nothing is left; the error names the nearest.
     """
     within = [one for one in judged if one.within_budget]
     if not within:
@@ -70,12 +70,12 @@ def choose(
 
 
 def _rank(one: Judged) -> tuple[float, ...]:
-    """Of equal quality, what changes least; of equal change, what costs least."""
+    """Prefer the best quality; of equals the least change, then the least cost."""
     return one.ssim, -one.candidate.change, *(-part for part in cost(one.candidate))
 
 
 def _beats(one: Judged, other: Judged) -> bool:
-    """Whether ``one`` is nowhere worse than ``other`` and somewhere better."""
+    """Return True if ``one`` is nowhere worse than ``other`` and somewhere better."""
     mine, theirs = _merits(one), _merits(other)
     return all(a >= b for a, b in zip(mine, theirs, strict=True)) and mine != theirs
 

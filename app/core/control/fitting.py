@@ -46,23 +46,25 @@ def sizes_within_canvas(aspect: Size, config: CropConfig) -> dict[Grid, Size]:
     best: dict[Grid, int] = {}
     for run in row.runs(_longest_canvas(config), config):
         inside = row.longest_inside(canvas_size(run.grid, config))
-        if (px := row.largest(run, min(run.last, inside))) or (
-            run.grid not in best and (px := row.smallest(run, run.first))
-        ):
+        px = row.largest(run, min(run.last, inside))
+        if px is None and run.grid not in best:
+            px = row.smallest(run, run.first)
+        if px is not None:
             best[run.grid] = px
     return {grid: row.size(px) for grid, px in best.items()}
 
 
 @lru_cache(maxsize=128)
-def canvas_grids(config: CropConfig) -> Mapping[int, tuple[Grid, ...]]:
-    """Group the candidate grids by crops, if an image of the grid's canvas can be planned.
+def canvas_grids(config: CropConfig) -> Mapping[int, Mapping[Grid, Size]]:
+    """Group the candidate grids by crops, each with its canvas, if that can be planned itself.
 
-    Only where the crop side is very small, the global crop of a strip collapses.
+    Only with a very small crop side, a strip collapses in the global crop.
     """
-    by_crops: dict[int, tuple[Grid, ...]] = {}
+    by_crops: dict[int, dict[Grid, Size]] = {}
     for grid in candidate_grids(config.max_crops):
-        if _can_be_planned(canvas_size(grid, config), grid, config):
-            by_crops[grid.crops] = (*by_crops.get(grid.crops, ()), grid)
+        canvas = canvas_size(grid, config)
+        if _can_be_planned(canvas, grid, config):
+            by_crops.setdefault(grid.crops, {})[grid] = canvas
     return MappingProxyType(by_crops)
 
 
@@ -84,9 +86,9 @@ class _Row(AspectRow):
         while long_px >= run.first:
             if self.can_be_planned(long_px, run.grid):
                 return long_px
-            # With the same shorter side, nothing above this many px can be planned either.
+            # Beyond this side no size can be planned, with this shorter side or a smaller one.
             most = self.short(long_px) * self._config.crop_size_px
-            long_px = min(long_px - 1, max(most, self.first_long(self.short(long_px)) - 1))
+            long_px = min(long_px - 1, most)
         return None
 
     def smallest(self, run: Run, first: int) -> int | None:

@@ -1,20 +1,23 @@
-"""The four ways to change what one image costs, in one table: every row is a plan of its own.
+"""The four ways to change the cost of one image, in one table: every row is a plan of its own.
 
-What each needs is read from the image processors and vision towers of allenai's Molmo 1 code,
-transformers' molmo2 and vLLM; docs/guide/recipes.md says more.
+The needs of each are read from the image processors and vision towers of allenai's Molmo 1 code,
+transformers' molmo2 and vLLM (docs/guide/recipes.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from app.core.control.method_settings import Method, method_plans
-from app.core.errors import InvalidConfig
-from app.core.plan.plan import CropPlan
+from app.core.control.fitting import fitting_sizes
+from app.core.errors import CollapsedImage, InvalidConfig
+from app.core.plan.config import CropConfig
+from app.core.plan.geometry import Grid, Size
+from app.core.plan.plan import CropPlan, make_plan, plan_with_grid
 from app.core.plan.work import plan_flops
 
+Method = Literal["max_crops", "resize", "overlap_margins", "crop_size_px"]
 Needs = Literal["nothing", "image", "processor", "model"]
 
 NEEDS: Mapping[Method, Needs] = {
@@ -23,15 +26,20 @@ NEEDS: Mapping[Method, Needs] = {
     "overlap_margins": "processor",
     "crop_size_px": "model",
 }
-"""What another setting changes: the image, an argument of the server's image processor, or the
-model as well."""
+"""The change for another setting: of the image, of an argument of the server's image processor, or
+of the model as well."""
+
+_MOST_MARGINS = 14
+"""Every sum that pooling allows at the families' own sides; only larger crops take wider steps."""
+_SIDE_STEP_PATCHES = 4
+"""Twice the pooling, so that crops keep whole tokens: 56 px."""
 
 
 def is_as_trained(plan: CropPlan) -> bool:
-    """Whether the released weights were trained with such plans.
+    """Return True if the released weights were trained with such plans.
 
-    That is the family's own margins and crop side, and no more crops than its ``max_crops``.
-    For all others quality is unknown.
+    Those have the family's own margins and crop side, and no more crops than its ``max_crops``.
+    The quality of all others is unknown.
     """
     config, family = plan.config, plan.config.family
     return (
@@ -43,9 +51,9 @@ def is_as_trained(plan: CropPlan) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class MethodRow:
-    """One setting of one method; all else is as in ``current``, the plan that was asked about.
+    """One setting of one method; all else is as in ``current``, the plan in force.
 
-    ``best`` marks the method's answer to a target, as :func:`compare_methods` says.
+    ``best`` marks the method's answer to a target, see :func:`compare_methods`.
     """
 
     method: Method
@@ -59,12 +67,12 @@ class MethodRow:
 
     @property
     def needs(self) -> Needs:
-        """What has to change to get from the current plan to this one."""
+        """Return the change from the current plan to this one."""
         return "nothing" if self.is_current else NEEDS[self.method]
 
     @property
     def setting(self) -> str:
-        """The method's own value, as a request writes it: ``4``, ``560x420``, ``4,4``, ``336``."""
+        """Return the method's own value in a request: ``4``, ``560x420``, ``4,4``, ``336``."""
         config = self.plan.config
         left, right = config.overlap_margins
         match self.method:
@@ -79,12 +87,12 @@ class MethodRow:
 
     @property
     def as_trained(self) -> bool:
-        """As :func:`is_as_trained` says of the plan."""
+        """Return :func:`is_as_trained` of the plan."""
         return is_as_trained(self.plan)
 
     @property
     def scale_x(self) -> float:
-        """Canvas px per px of the image that was asked about, resizing included."""
+        """Return the canvas px per px of the current image, resizing included."""
         return self.plan.canvas.scaled_width / self.current.image.width
 
     @property
@@ -93,23 +101,23 @@ class MethodRow:
 
     @property
     def gflop(self) -> float:
-        """Needed work from crops to vision tokens, as ``app.core.plan.work`` counts it."""
+        """Return the needed work from crops to vision tokens, see ``app.core.plan.work``."""
         return plan_flops(self.plan) / 1e9
 
     @property
     def gflop_ratio(self) -> float:
-        """Work per work of the current plan."""
+        """Return the work per work of the current plan."""
         return plan_flops(self.plan) / plan_flops(self.current)
 
     @property
     def prompt_tokens_ratio(self) -> float:
-        """Prompt tokens per prompt token of the current plan."""
+        """Return the prompt tokens per prompt token of the current plan."""
         return self.plan.tokens.prompt / self.current.tokens.prompt
 
 
 @dataclass(frozen=True, slots=True)
 class MethodComparison:
-    """The plan as it is now, the target if there is one, and what every method can make of it."""
+    """The current plan, the target if there is one, and the settings of every method."""
 
     current: CropPlan
     target_crops: int | None
@@ -120,14 +128,14 @@ class MethodComparison:
 def compare_methods(
     current: CropPlan, *, target_crops: int | None = None, target_tokens: int | None = None
 ) -> MethodComparison:
-    """What every method can make of the image of ``current``, method by method.
+    """Plan the image of ``current`` under the settings of every method, method by method.
 
-    The current plan is among the rows of each. With a target, each method that can stay at or below
-    it has one row marked as best: the current plan if that does, else the nearest to the target;
-    of as many crops the one with most prompt tokens, and then that of least work.
+    The current plan is among the rows of each method. With a target, a method has one row marked
+    as best, at or below the target: the current plan if possible, else the nearest. Of equal crops
+    the most prompt tokens are best, and then the least work.
 
     Args:
-        current: the plan as it is now.
+        current: the plan in force.
         target_crops: most grid crops.
         target_tokens: most prompt tokens.
 
@@ -161,3 +169,81 @@ def _best(
         return row.is_current, crops, row.plan.tokens.prompt, -row.gflop
 
     return max(within, key=rank, default=None)
+
+
+def method_plans(method: Method, current: CropPlan) -> Iterable[CropPlan]:
+    """Plan a method's settings, rising, with all else as in ``current``, itself one of the plans.
+
+    A setting that collapses the image has no plan.
+    """
+    image, config = current.image, current.config
+    match method:
+        case "max_crops":
+            return _max_crops_plans(current)
+        case "resize":
+            return _resized_plans(current)
+        case "overlap_margins":
+            return _planned(
+                image,
+                (replace(config, overlap_margins=both) for both in margin_settings(config)),
+            )
+        case "crop_size_px":
+            return _planned(
+                image, (replace(config, crop_size_px=side) for side in side_settings(config))
+            )
+
+
+def _max_crops_plans(current: CropPlan) -> Iterable[CropPlan]:
+    """Plan each tiling once: under the value in force if possible, else under the smallest."""
+    config = current.config
+    most = max(config.max_crops, config.family.default_max_crops)
+    configs = (replace(config, max_crops=count) for count in range(1, most + 1))
+    by_grid: dict[Grid, CropPlan] = {}
+    for plan in _planned(current.image, configs):
+        if plan == current or plan.grid not in by_grid:
+            by_grid[plan.grid] = plan
+    return by_grid.values()
+
+
+def _resized_plans(current: CropPlan) -> Iterator[CropPlan]:
+    """Plan each tiling that keeping the aspect reaches; the own tiling has the image's size."""
+    sizes = fitting_sizes(current.image, current.config)
+    for grid in sorted(sizes, key=lambda grid: (grid.crops, grid.rows)):
+        yield plan_with_grid(sizes[grid], grid, current.config)
+
+
+def margin_settings(config: CropConfig) -> list[tuple[int, int]]:
+    """List margins from none to the most with a window left, those in force among them.
+
+    Cost depends on their sum alone, so each sum comes once, split as evenly as pooling allows. A
+    step is the pooling, or more for a large crop with too many steps.
+    """
+    # Margins of a pooled canvas need not be multiples of the pooling.
+    unit = config.pooling if config.pools_crops else 1
+    step = config.pooling * -(-config.crop_patches // (config.pooling * _MOST_MARGINS))
+    by_sum: dict[int, tuple[int, int]] = {}
+    for total in range(0, config.crop_patches, step):
+        left = total // 2 // unit * unit
+        by_sum[total] = (left, total - left)
+    by_sum[config.margin_patches] = config.overlap_margins
+    return [by_sum[total] for total in sorted(by_sum)]
+
+
+def side_settings(config: CropConfig) -> list[int]:
+    """List crop sides in px around the family's own, from half to one and a half, and the current.
+
+    They are a few patches apart, and the margins leave each a window.
+    """
+    patch = config.patch_size_px
+    native = config.family.crop_size_px // patch
+    reach = native // 2 // _SIDE_STEP_PATCHES * _SIDE_STEP_PATCHES
+    sides = {config.crop_patches, *range(native - reach, native + reach + 1, _SIDE_STEP_PATCHES)}
+    return [side * patch for side in sorted(sides) if side > config.margin_patches]
+
+
+def _planned(image: Size, configs: Iterable[CropConfig]) -> Iterator[CropPlan]:
+    for config in configs:
+        try:
+            yield make_plan(image, config)
+        except CollapsedImage:
+            continue

@@ -1,17 +1,17 @@
-"""Which size gives exactly the crops or tokens that are asked for.
+"""Decisions to resize an image, so that it gets exactly the crops or tokens of a target.
 
-Decides everything and touches no pixel: ``app.imaging`` carries a :class:`ResizeDecision` out.
+No pixel is touched here: ``app.imaging`` carries a :class:`ResizeDecision` out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from app.core.control.fitting import canvas_grids, fitting_sizes
 from app.core.errors import InvalidConfig, UnreachableTarget
-from app.core.plan.canvas import canvas_size
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Box, Grid, Size
 from app.core.plan.tokens import count_tokens
@@ -23,7 +23,7 @@ Upscale = Literal["allow", "never"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is asked for: grid crops, prompt tokens (at most), or one grid. At least one is set."""
+    """A request for grid crops, for at most so many prompt tokens, or for one grid."""
 
     crops: int | None = None
     tokens: int | None = None
@@ -32,10 +32,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ResizeDecision:
-    """How to make an image that gets ``grid``.
+    """A decision to make an image that gets ``grid``.
 
-    ``source`` (px of the original) is resized to fill ``placed`` (px of the output); what is left
-    of ``size`` is black.
+    ``source`` (px of the original) is resized to fill ``placed`` (px of the output); the rest of
+    ``size`` is black.
     """
 
     mode: DecidedMode
@@ -46,12 +46,12 @@ class ResizeDecision:
 
     @property
     def scale_x(self) -> float:
-        """Output px per px of the original."""
-        return (self.placed.x1 - self.placed.x0) / (self.source.x1 - self.source.x0)
+        """Return the output px per px of the original."""
+        return self.placed.width / self.source.width
 
     @property
     def scale_y(self) -> float:
-        return (self.placed.y1 - self.placed.y0) / (self.source.y1 - self.source.y0)
+        return self.placed.height / self.source.height
 
     @property
     def upscaled(self) -> bool:
@@ -66,23 +66,24 @@ class Resizing:
     alternatives: tuple[ResizeDecision, ...]
 
 
-def aspect_distortion(grid: Grid, aspect: Size, config: CropConfig) -> float:
-    """How far the grid's canvas is from an aspect: the stretch of one side, at least 1."""
-    canvas = canvas_size(grid, config)
+def aspect_distortion(canvas: Size, aspect: Size) -> float:
+    """Compute the stretch of one side, at least 1, that makes a canvas of an aspect."""
     wide, high = canvas.width * aspect.height, canvas.height * aspect.width
     return max(wide, high) / min(wide, high)
 
 
 def nearest_grid(crops: int, aspect: Size, config: CropConfig) -> Grid | None:
-    """The factorisation of ``crops`` whose canvas is nearest to the aspect; fewer rows on a tie.
+    """Return the factorisation of ``crops`` with the canvas nearest to the aspect.
 
-    None where no canvas of that count can be planned, as with very small crops.
+    Fewer rows win a tie. None: no canvas of that count can be planned, with very small crops.
     """
-    return min(
-        canvas_grids(config).get(crops, ()),
-        key=lambda grid: aspect_distortion(grid, aspect, config),
-        default=None,
-    )
+    return _nearest(canvas_grids(config).get(crops, {}), aspect)
+
+
+def _nearest(canvases: Mapping[Grid, Size], aspect: Size) -> Grid | None:
+    if len(canvases) == 1:
+        return next(iter(canvases))
+    return min(canvases, key=lambda grid: aspect_distortion(canvases[grid], aspect), default=None)
 
 
 def decide_resize(
@@ -94,17 +95,16 @@ def decide_resize(
     upscale: Upscale = "allow",
     may_stay: bool = True,
 ) -> Resizing:
-    """Choose how an image meets the target.
+    """Choose a way for an image to meet the target.
 
-    ``auto`` leaves an image alone that already meets it (unless not ``may_stay``), else keeps the
-    aspect if that can, else pads. For a token target it takes the most tokens not above it: in
-    ``auto`` among the grids that keeping the aspect reaches (a strip of padding has more tokens
-    and shows less), in the other modes among what the mode reaches. Pad, crop and stretch take,
-    for each count, the grid nearest to the image's aspect.
+    ``auto`` leaves an image alone that already meets the target (unless not ``may_stay``), else
+    keeps the aspect, else pads. A token target gets the most tokens not above it. In ``auto`` they
+    are those of the grids that keeping the aspect reaches, as a strip of padding has more tokens
+    and shows less. Pad, crop and stretch have one grid a count: the nearest to the image's aspect.
 
     Raises:
         InvalidConfig: no target, or targets that contradict each other.
-        UnreachableTarget: with everything that is reachable, by which mode.
+        UnreachableTarget: nothing meets it; the error lists everything reachable, by mode.
     """
     _check(target)
     request = _Request(image, config, target, upscale, may_stay)
@@ -114,21 +114,33 @@ def decide_resize(
     return Resizing(decision, request.alternatives_to(decision))
 
 
-def least_change(image: Size, crops: int, config: CropConfig) -> ResizeDecision | None:
-    """What ``auto`` decides for a count of crops; None if nothing reaches it."""
-    return _Request(image, config, Target(crops=crops), "allow", may_stay=True).decide("auto")
+def least_changes(image: Size, config: CropConfig) -> tuple[ResizeDecision, ...]:
+    """Decide in ``auto`` for every count of crops that anything reaches, rising.
+
+    Keeping the aspect reaches at most one grid of a count, so nothing is left to rank.
+    """
+    request = _Request(image, config, Target())
+    fitting = {grid.crops: request.keeping_aspect(grid) for grid in request.fits}
+    padded = {
+        crops: option
+        for crops in canvas_grids(config)
+        if crops not in fitting
+        for option in request.filling("pad", crops)
+    }
+    by_crops = {**fitting, **padded}
+    return tuple(by_crops[crops] for crops in sorted(by_crops))
 
 
 def ways_to_resize(
     image: Size, config: CropConfig, mode: DecidedMode, *, upscale: Upscale = "allow"
 ) -> tuple[ResizeDecision, ...]:
-    """Everything that ``mode`` reaches, each grid at most once. A fit may be the size it has."""
-    return tuple(_Request(image, config, Target(), upscale, may_stay=True).options(mode))
+    """List everything that ``mode`` reaches, each grid at most once; a fit may be the own size."""
+    return tuple(_Request(image, config, Target(), upscale).options(mode))
 
 
 def leave_alone(image: Size, grid: Grid) -> ResizeDecision:
-    """The image as it is, where it gets ``grid``."""
-    return ResizeDecision("unchanged", grid, image, _whole(image), _whole(image))
+    """Decide to leave an image of tiling ``grid`` alone."""
+    return ResizeDecision("unchanged", grid, image, Box.of(image), Box.of(image))
 
 
 def _check(target: Target) -> None:
@@ -146,58 +158,65 @@ def _check(target: Target) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Request:
     image: Size
     config: CropConfig
     target: Target
-    upscale: Upscale
-    may_stay: bool
+    upscale: Upscale = "allow"
+    may_stay: bool = True
+
+    @cached_property
+    def fits(self) -> Mapping[Grid, Size]:
+        return fitting_sizes(self.image, self.config)
 
     def decide(self, mode: ResizeMode) -> ResizeDecision | None:
-        """The best of what meets the target."""
-        # Keeping the image and keeping its aspect compete; padding is for where neither can.
+        """Return the best way to meet the target, or None."""
+        # Keeping the image and keeping its aspect compete; padding is for images that can neither.
         groups: tuple[tuple[DecidedMode, ...], ...]
         groups = (("unchanged", "fit"), ("pad",)) if mode == "auto" else ((mode,),)
         for group in groups:
+            # A target of tokens takes the most of them. All other targets have a single grid, and
+            # the first of equals wins: an unchanged image before a fit of the same size.
             meeting = [option for tried in group for option in self.meeting(tried)]
             if meeting:
-                return max(meeting, key=self.rank)
+                return max(meeting, key=lambda option: self._prompt_tokens(option.grid))
         return None
 
     def meeting(self, mode: DecidedMode) -> list[ResizeDecision]:
-        """What ``mode`` reaches that meets the target."""
+        """List the ways of ``mode`` to meet the target."""
         return [option for option in self.options(mode) if self._meets(option.grid)]
 
     def options(self, mode: DecidedMode) -> list[ResizeDecision]:
-        """Everything ``mode`` reaches of the counts asked for, each grid at most once."""
-        image, crops = self.image, self.target.crops
+        """List everything that ``mode`` reaches of the counts asked for, each grid at most once."""
+        crops = self.target.crops
         if mode in ("unchanged", "fit"):
-            fits = fitting_sizes(image, self.config)
+            options = [
+                self.keeping_aspect(grid, mode) for grid in self.fits if crops in (None, grid.crops)
+            ]
             if mode == "unchanged":  # the best fit of the image's own grid is the image
-                fits = {
-                    grid: size for grid, size in fits.items() if size == image and self.may_stay
-                }
-            options = [
-                ResizeDecision(mode, grid, size, _whole(image), _whole(size))
-                for grid, size in fits.items()
-                if crops in (None, grid.crops)
-            ]
+                options = [one for one in options if one.size == self.image and self.may_stay]
         else:
-            options = [
-                _FILL[mode](image, canvas_size(grid, self.config), grid, self.upscale)
-                for grid in self._canvases()
-            ]
+            counts = canvas_grids(self.config) if crops is None else (crops,)
+            options = [option for count in counts for option in self.filling(mode, count)]
         return [option for option in options if self.upscale == "allow" or not option.upscaled]
 
-    def _canvases(self) -> list[Grid]:
-        """The grids a canvas is made for: the one forced, else the nearest of every count asked."""
-        canvases = canvas_grids(self.config)
-        if (forced := self.target.grid) is not None:
-            return [forced] if forced in canvases.get(forced.crops, ()) else []
-        counts = canvases if self.target.crops is None else (self.target.crops,)
-        nearest = (nearest_grid(crops, self.image, self.config) for crops in counts)
-        return [grid for grid in nearest if grid is not None]
+    def keeping_aspect(self, grid: Grid, mode: DecidedMode | None = None) -> ResizeDecision:
+        """Keep the aspect; without a ``mode``, an image of the best size stays unchanged."""
+        size = self.fits[grid]
+        if mode is None:
+            mode = "unchanged" if size == self.image else "fit"
+        return ResizeDecision(mode, grid, size, Box.of(self.image), Box.of(size))
+
+    def filling(self, mode: DecidedMode, crops: int) -> list[ResizeDecision]:
+        """Fill a canvas of ``crops`` crops: the forced grid's, else the nearest to the aspect."""
+        canvases = canvas_grids(self.config).get(crops, {})
+        grid = self.target.grid
+        if grid is None:
+            grid = _nearest(canvases, self.image)
+        if grid is None or grid not in canvases:
+            return []
+        return [_FILL[mode](self.image, canvases[grid], grid, self.upscale)]
 
     def _meets(self, grid: Grid) -> bool:
         target = self.target
@@ -207,26 +226,17 @@ class _Request:
             return False
         return target.tokens is None or self._prompt_tokens(grid) <= target.tokens
 
-    def rank(self, option: ResizeDecision) -> tuple[float, ...]:
-        """Most tokens, where tokens are asked for; then no change, no upscale, least change."""
-        return (
-            self._prompt_tokens(option.grid) if self.target.tokens is not None else 0,
-            option.mode == "unchanged",
-            not option.upscaled,
-            -option.size.pixels if option.upscaled else option.size.pixels,
-        )
-
     def _prompt_tokens(self, grid: Grid) -> int:
         return count_tokens(grid, self.config).prompt
 
     def alternatives_to(self, decision: ResizeDecision) -> tuple[ResizeDecision, ...]:
-        """The other ways to the count that was decided."""
+        """List the other ways to the count that was decided."""
         same = replace(self, target=Target(crops=decision.grid.crops, grid=self.target.grid))
         options = (option for mode in get_args(DecidedMode) for option in same.meeting(mode))
         return tuple(option for option in options if option != decision)
 
     def unreachable(self, mode: ResizeMode) -> UnreachableTarget:
-        """The error that lists what can be reached, by which mode."""
+        """Make the error that lists everything reachable, by mode."""
         reachable: dict[Grid, list[DecidedMode]] = {}
         any_count = replace(self, target=Target(grid=self.target.grid))
         for decided in get_args(DecidedMode)[1:]:
@@ -250,7 +260,7 @@ class _Request:
         )
 
     def _missed(self, listed: list[dict[str, Any]]) -> tuple[str, dict[str, int]]:
-        """What was asked for in words; its number, and the limit where one was the reason."""
+        """Name the target in words; with its number, and the limit if a limit is the reason."""
         target = self.target
         if target.tokens is not None:
             numbers = {"actual": target.tokens}
@@ -264,12 +274,8 @@ class _Request:
         return f"tiling {target.grid}" if target.grid else f"{crops} crops", numbers
 
 
-def _whole(size: Size) -> Box:
-    return Box(0, 0, size.width, size.height)
-
-
 def _pad(image: Size, canvas: Size, grid: Grid, upscale: Upscale) -> ResizeDecision:
-    """The whole image, centred; as it is, with more black, where nothing may be enlarged."""
+    """Place the whole image in the centre; with more black, if nothing may be enlarged."""
     width, height = canvas.width, max(1, round(image.height * canvas.width / image.width))
     if height > canvas.height:
         width, height = max(1, round(image.width * canvas.height / image.height)), canvas.height
@@ -277,21 +283,21 @@ def _pad(image: Size, canvas: Size, grid: Grid, upscale: Upscale) -> ResizeDecis
         width, height = image.width, image.height
     x, y = (canvas.width - width) // 2, (canvas.height - height) // 2
     placed = Box(x, y, x + width, y + height)
-    return ResizeDecision("pad", grid, canvas, _whole(image), placed)
+    return ResizeDecision("pad", grid, canvas, Box.of(image), placed)
 
 
 def _crop(image: Size, canvas: Size, grid: Grid, upscale: Upscale) -> ResizeDecision:
-    """The largest centred part of the image that has the canvas's aspect."""
+    """Take the largest centred part of the image that has the canvas's aspect."""
     width, height = float(image.width), image.width * canvas.height / canvas.width
     if height > image.height:
         width, height = image.height * canvas.width / canvas.height, float(image.height)
     x, y = (image.width - width) / 2, (image.height - height) / 2
-    return ResizeDecision("crop", grid, canvas, Box(x, y, x + width, y + height), _whole(canvas))
+    return ResizeDecision("crop", grid, canvas, Box(x, y, x + width, y + height), Box.of(canvas))
 
 
 def _stretch(image: Size, canvas: Size, grid: Grid, upscale: Upscale) -> ResizeDecision:
-    """The whole image on the whole canvas, its aspect lost."""
-    return ResizeDecision("stretch", grid, canvas, _whole(image), _whole(canvas))
+    """Stretch the whole image to the whole canvas."""
+    return ResizeDecision("stretch", grid, canvas, Box.of(image), Box.of(canvas))
 
 
 _FILL: dict[str, Callable[[Size, Size, Grid, Upscale], ResizeDecision]] = {

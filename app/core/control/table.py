@@ -1,4 +1,4 @@
-"""The lookup table: from a number of crops to the size, the tokens and the latency they cost."""
+"""The lookup table: from a number of crops to sizes, tokens and overlap."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from app.core.control.fitting import canvas_grids, fitting_sizes, sizes_within_canvas
 from app.core.control.resizing import aspect_distortion
-from app.core.plan.canvas import canvas_size
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.overlap import Overlap, grid_overlap
@@ -16,7 +15,7 @@ from app.core.plan.tokens import TokenCounts, count_tokens
 
 @dataclass(frozen=True, slots=True)
 class LutFit:
-    """A size of the asked aspect that gets the grid; ``scale`` is None where only an aspect is."""
+    """A size of the asked aspect that gets the grid; ``scale`` is None if no image was given."""
 
     size: Size
     scale: float | None
@@ -24,7 +23,7 @@ class LutFit:
 
 @dataclass(frozen=True, slots=True)
 class LutOption:
-    """One factorisation. An image of ``size``, its canvas, gets just this grid."""
+    """One factorisation; an image of ``size``, the canvas, gets this very grid."""
 
     grid: Grid
     size: Size
@@ -35,7 +34,7 @@ class LutOption:
 
 @dataclass(frozen=True, slots=True)
 class LutRow:
-    """All ways to ``target_crops`` grid crops; ``best`` indexes the one nearest the aspect."""
+    """All ways to ``target_crops`` grid crops; ``best`` indexes the nearest to the aspect."""
 
     target_crops: int
     best: int
@@ -45,22 +44,31 @@ class LutRow:
 def lookup_table(
     config: CropConfig, *, image: Size | None = None, aspect: Size | None = None
 ) -> tuple[LutRow, ...]:
-    """One row for every count of grid crops up to ``max_crops`` that has a canvas.
+    """Make a row for every count of grid crops up to ``max_crops`` that has a canvas.
 
-    With ``image`` the fits are sizes of that image (the largest not above it, else the smallest
-    upscale); with ``aspect`` they are the largest size of that aspect that its canvas holds
-    unscaled. With neither there are no fits and the best option is the most nearly square.
+    With ``image`` the fits are sizes of that image: the largest not above it, else the smallest
+    upscale. With ``aspect`` they are the largest sizes of that aspect inside the canvas. With
+    neither there are no fits, and the best option is the most nearly square.
     """
     fits = _fits(config, image, aspect)
     wanted = image or aspect or Size(1, 1)
     rows = []
-    for crops, grids in canvas_grids(config).items():
-        distortions = [aspect_distortion(grid, wanted, config) for grid in grids]
+    for crops, canvases in canvas_grids(config).items():
+        distortions = [aspect_distortion(canvas, wanted) for canvas in canvases.values()]
         rows.append(
             LutRow(
                 target_crops=crops,
                 best=distortions.index(min(distortions)),
-                options=tuple(_option(grid, fits.get(grid), config) for grid in grids),
+                options=tuple(
+                    LutOption(
+                        grid=grid,
+                        size=canvas,
+                        tokens=count_tokens(grid, config),
+                        overlap=grid_overlap(grid, config),
+                        fit=fits.get(grid),
+                    )
+                    for grid, canvas in canvases.items()
+                ),
             )
         )
     return tuple(rows)
@@ -77,13 +85,3 @@ def _fits(config: CropConfig, image: Size | None, aspect: Size | None) -> Mappin
         sizes = sizes_within_canvas(aspect, config)
         return {grid: LutFit(size, None) for grid, size in sizes.items()}
     return {}
-
-
-def _option(grid: Grid, fit: LutFit | None, config: CropConfig) -> LutOption:
-    return LutOption(
-        grid=grid,
-        size=canvas_size(grid, config),
-        tokens=count_tokens(grid, config),
-        overlap=grid_overlap(grid, config),
-        fit=fit,
-    )

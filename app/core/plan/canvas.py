@@ -1,4 +1,4 @@
-"""Where the image lies on the canvas that is cut into crops.
+"""The canvas that is cut into crops, and the place of the image on it.
 
 Source: ``resize_and_pad`` (letterbox) in allenai/molmo; Molmo 2 stretches to the canvas.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.core.errors import CollapsedImage
 from app.core.plan.config import CropConfig
-from app.core.plan.float32 import round_both_to_float32
+from app.core.plan.float32 import round_all_to_float32
 from app.core.plan.geometry import Box, Grid, Size
 
 
@@ -27,7 +27,7 @@ class Canvas:
 
     @property
     def scale_x(self) -> float:
-        """Canvas px per px of the original, as the resize applies it."""
+        """Return the canvas px per px of the original, as the resize applies it."""
         return self.scaled_width / self.image.width
 
     @property
@@ -36,7 +36,7 @@ class Canvas:
 
     @property
     def content(self) -> Box:
-        """The part of the canvas that shows the image."""
+        """Return the part of the canvas that shows the image."""
         return Box(
             self.pad_left,
             self.pad_top,
@@ -46,13 +46,13 @@ class Canvas:
 
     @property
     def box(self) -> Box:
-        """All of the canvas."""
+        """Return all of the canvas."""
         return Box(0, 0, self.width, self.height)
 
     def to_image(self, box: Box) -> Box | None:
-        """A canvas box in px of the original: padding cut off, scale undone; None if all padding.
+        """Convert a canvas box to px of the original, without padding; None if all is padding.
 
-        Multiplies before it divides, so that the image's own edges come back exactly.
+        The product comes before the division, so that the image's own edges come back exactly.
         """
         visible = box.intersect(self.content)
         if visible is None:
@@ -66,13 +66,13 @@ class Canvas:
         )
 
     def padding_ratio(self, box: Box) -> float:
-        """The share of the box that shows no image."""
+        """Return the share of a box that shows no image."""
         visible = box.intersect(self.content)
         return 1.0 if visible is None else 1.0 - visible.area / box.area
 
 
 def canvas_size(grid: Grid, config: CropConfig) -> Size:
-    """The canvas of a grid. An image of just this size gets just this grid, unscaled."""
+    """Return the canvas of a grid. An image of this very size gets this very grid, unscaled."""
     return Size(
         width=grid.cols * config.window_px + config.margin_px,
         height=grid.rows * config.window_px + config.margin_px,
@@ -80,26 +80,26 @@ def canvas_size(grid: Grid, config: CropConfig) -> Size:
 
 
 def place_on_canvases(image: Size, grid: Grid, config: CropConfig) -> tuple[Canvas, Canvas]:
-    """The image on the canvas of its grid, and in the global crop.
+    """Place the image on the canvas of its grid, and in the global crop.
 
     Raises:
-        CollapsedImage: as :func:`place_image` says.
+        CollapsedImage: as :func:`place_image` does.
     """
     side = Size(config.crop_size_px, config.crop_size_px)
     return place_image(image, canvas_size(grid, config), config), place_image(image, side, config)
 
 
 def place_image(image: Size, on: Size, config: CropConfig) -> Canvas:
-    """How the family's resize law puts ``image`` on a canvas of size ``on``.
+    """Place ``image`` on a canvas of size ``on`` by the family's resize law.
 
     Raises:
         CollapsedImage: the letterbox would scale a side to 0 px; the reference fails there too.
     """
     if config.family.preprocessing.resize_law == "stretch":
         return Canvas(on.width, on.height, on.width, on.height, 0, 0, image)
-    scale = min(round_both_to_float32(on.width / image.width, on.height / image.height))
-    scaled = round_both_to_float32(image.width * scale, image.height * scale)
-    scaled_width, scaled_height = int(scaled[0]), int(scaled[1])
+    scale = min(round_all_to_float32((on.width / image.width, on.height / image.height)))
+    scaled = round_all_to_float32((image.width * scale, image.height * scale))
+    scaled_width, scaled_height = map(int, scaled)
     if scaled_width < 1 or scaled_height < 1:
         raise CollapsedImage(
             f"{image} scaled onto a canvas of {on} would be {scaled_width}x{scaled_height} px; "

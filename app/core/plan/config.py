@@ -34,13 +34,18 @@ class CropConfig:
         self._check_crop_size()
         self._check_margins()
 
-    @property
+    @cached_property
     def patch_size_px(self) -> int:
         return self.family.patch_size_px
 
-    @property
+    @cached_property
     def pooling(self) -> int:
         return self.family.connector.pooling
+
+    @cached_property
+    def pools_crops(self) -> bool:
+        """Return True if each crop is pooled by itself, False if the stitched canvas is."""
+        return self.family.connector.pooling_domain == "crop"
 
     @cached_property
     def margin_patches(self) -> int:
@@ -65,7 +70,7 @@ class CropConfig:
     def window_px(self) -> int:
         return self.window_patches * self.patch_size_px
 
-    @property
+    @cached_property
     def crop_tokens(self) -> int:
         """Pooled tokens along one side of a crop; an odd side is padded up."""
         return -(-self.crop_patches // self.pooling)
@@ -97,7 +102,7 @@ class CropConfig:
 
     def _check_margins(self) -> None:
         # Molmo 2 pools the stitched grid, so its margins are free.
-        unit = self.pooling if self.family.connector.pooling_domain == "crop" else 1
+        unit = self.pooling if self.pools_crops else 1
         for margin in self.overlap_margins:
             if margin < 0:
                 raise InvalidConfig(

@@ -1,4 +1,4 @@
-"""The Molmo families, as data. A family is a row; there is no subclass per model.
+"""The Molmo families, as data: a family is a row, there is no subclass per model.
 
 Sources: Molmo 1 from allenai/molmo (``olmo/config.py``, ``olmo/data/model_preprocessor.py``) and
 the configurations released with the checkpoints; Molmo 2 from transformers' ``molmo2``.
@@ -19,7 +19,7 @@ Activation = Literal["quick_gelu", "gelu_tanh"]
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """From an image to normalised crops.
+    """The steps from an image to normalised crops.
 
     ``letterbox`` keeps the aspect, antialiases in float32 and pads with 0 before normalisation;
     ``stretch`` fills the canvas without antialiasing and rounds back to uint8.
@@ -32,7 +32,7 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Vit:
-    """The vision transformer. ``feature_layers`` index blocks from 0, in the order concatenated."""
+    """The vision transformer; ``feature_layers`` index blocks from 0, in the order concatenated."""
 
     width: int
     heads: int
@@ -50,7 +50,7 @@ class Vit:
 
     @property
     def blocks_run(self) -> int:
-        """Blocks that are ever read; later ones are stored but change nothing."""
+        """Count the blocks that are read; later ones are stored but change nothing."""
         return max(self.feature_layers) + 1
 
 
@@ -61,16 +61,16 @@ class Connector:
     projector_hidden: int
     llm_width: int
     pooling_domain: PoolingDomain
-    """``crop``: each crop is pooled, then margins are dropped. ``canvas``: the stitched grid is."""
+    """``crop``: each crop is pooled, without margins after it. ``canvas``: the stitched grid is."""
     padding_embedding: bool
     masks_missing_patches: bool
-    """Whether the pooling attention ignores the positions that pad an odd grid."""
+    """True if the pooling attention ignores the positions that pad an odd grid."""
     pooling: int = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One released model: everything planning and encoding need to know about it."""
+    """One released model: all its facts for planning and encoding."""
 
     name: str
     generation: Literal[1, 2]
@@ -85,7 +85,7 @@ class Family:
     connector: Connector
 
     def __hash__(self) -> int:
-        """By the name, which is a family's own: caches look families up all the time."""
+        """Hash the name alone, as it is unique and caches look families up all the time."""
         return hash(self.name)
 
 
@@ -178,10 +178,10 @@ FAMILIES: MappingProxyType[str, Family] = MappingProxyType(
 
 
 def family_named(name: str) -> Family:
-    """The family called ``name``.
+    """Return the family called ``name``.
 
     Raises:
-        UnknownModel: listing the names there are.
+        UnknownModel: there is none; the error lists all names.
     """
     try:
         return FAMILIES[name]

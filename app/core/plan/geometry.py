@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.core.errors import InvalidSize
 
 MAX_SIDE_PX = 1_000_000
-"""Largest side we plan for. Integers are exact in float32 up to 2**24, so the tiling is too."""
+"""The largest side that is planned. float32 has all integers up to 2**24, so tilings are exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Grid:
-    """A tiling: ``rows`` × ``cols`` grid crops. Written ``rows x cols``, as in ``2x3``."""
+    """A tiling: ``rows`` × ``cols`` grid crops, written ``rows x cols``, as in ``2x3``."""
 
     rows: int
     cols: int
@@ -54,28 +55,40 @@ class Grid:
 
     @property
     def total_crops(self) -> int:
-        """Grid crops and the global crop: what the encoder runs."""
+        """Count the grid crops and the global crop: the encoder runs both."""
         return self.rows * self.cols + 1
 
     def __str__(self) -> str:
         return f"{self.rows}x{self.cols}"
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Half-open rectangle ``[x0, x1) × [y0, y1)`` in px, ``x`` to the right and ``y`` down."""
+class Box(NamedTuple):
+    """A half-open rectangle ``[x0, x1) × [y0, y1)`` in px, ``x`` to the right and ``y`` down."""
 
     x0: float
     y0: float
     x1: float
     y1: float
 
+    @classmethod
+    def of(cls, size: Size) -> Box:
+        """Return the whole of a size."""
+        return cls(0, 0, size.width, size.height)
+
+    @property
+    def width(self) -> float:
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> float:
+        return self.y1 - self.y0
+
     @property
     def area(self) -> float:
-        return max(0.0, self.x1 - self.x0) * max(0.0, self.y1 - self.y0)
+        return max(0.0, self.width) * max(0.0, self.height)
 
     def intersect(self, other: Box) -> Box | None:
-        """The common part, or None where there is none."""
+        """Return the common part, or None if there is none."""
         x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
         x1, y1 = min(self.x1, other.x1), min(self.y1, other.y1)
         return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None

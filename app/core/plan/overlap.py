@@ -1,4 +1,4 @@
-"""How much the crops of a plan repeat one another, on the patch grid of the canvas.
+"""The overlap of the crops of a plan, on the patch grid of the canvas.
 
 A crop covers an interval of patches along each axis, so the coverage of a patch is the product of
 two axis coverages and every sum below is a product of two sums.
@@ -18,9 +18,9 @@ from app.core.plan.geometry import Grid
 class Overlap:
     """Coverage statistics over a set of patches; ``total_patches`` counts a patch once a crop.
 
-    ``overlap_ratio``: share of distinct patches in more than one crop. ``redundancy_ratio``: mean
-    coverage, which is also ``average_overlap_count``; ``average_overlapped_count`` is the mean over
-    overlapped patches only (0 where there are none).
+    ``overlap_ratio`` is the share of distinct patches in more than one crop. ``redundancy_ratio``
+    is the mean coverage, also called ``average_overlap_count``. ``average_overlapped_count`` is
+    the mean over overlapped patches alone, and 0 if there are none.
     """
 
     total_patches: int
@@ -33,12 +33,14 @@ class Overlap:
     max_overlap_count: int
 
 
-@lru_cache(maxsize=128)
-def axis_coverage(count: int, crop_patches: int, window_patches: int) -> tuple[int, ...]:
-    """Count, for each patch along one axis of the canvas, which of ``count`` crops hold it.
+def axis_coverage(count: int, config: CropConfig) -> tuple[int, ...]:
+    """Count, for each patch along one axis of the canvas, how many of ``count`` crops hold it."""
+    return _axis_coverage(count, config.crop_patches, config.window_patches)
 
-    The longest takes 150 KB: 64 crops of 292 patches. That bounds the cache.
-    """
+
+# The longest takes 150 KB, with 64 crops of 292 patches, so few are remembered.
+@lru_cache(maxsize=128)
+def _axis_coverage(count: int, crop_patches: int, window_patches: int) -> tuple[int, ...]:
     coverage = [0] * (count * window_patches + crop_patches - window_patches)
     for crop in range(count):
         first = crop * window_patches
@@ -47,7 +49,29 @@ def axis_coverage(count: int, crop_patches: int, window_patches: int) -> tuple[i
     return tuple(coverage)
 
 
+def grid_overlap(grid: Grid, config: CropConfig) -> Overlap:
+    """Compute the overlap over the whole canvas, padding included: it depends on the grid alone."""
+    return _from_axes(axis_coverage(grid.rows, config), axis_coverage(grid.cols, config))
+
+
+def content_overlap(grid: Grid, canvas: Canvas, config: CropConfig) -> Overlap:
+    """Compute the overlap over the patches that show some of the image."""
+    patch = config.patch_size_px
+    rows, cols = axis_coverage(grid.rows, config), axis_coverage(grid.cols, config)
+    bottom, right = canvas.pad_top + canvas.scaled_height, canvas.pad_left + canvas.scaled_width
+    return _from_axes(
+        rows[canvas.pad_top // patch : -(-bottom // patch)],
+        cols[canvas.pad_left // patch : -(-right // patch)],
+    )
+
+
+def encoder_redundancy(grid: Grid, content: Overlap, config: CropConfig) -> float:
+    """Divide the patches that the encoder runs, global crop included, by those of content."""
+    return grid.total_crops * config.crop_patches**2 / content.distinct_patches
+
+
 def _from_axes(rows: tuple[int, ...], cols: tuple[int, ...]) -> Overlap:
+    """Compute the statistics of the patches of some rows and columns."""
     total = sum(rows) * sum(cols)
     distinct = len(rows) * len(cols)
     single = rows.count(1) * cols.count(1)
@@ -63,30 +87,3 @@ def _from_axes(rows: tuple[int, ...], cols: tuple[int, ...]) -> Overlap:
         average_overlapped_count=(total - single) / overlapped if overlapped else 0.0,
         max_overlap_count=max(rows) * max(cols),
     )
-
-
-def _axes(grid: Grid, config: CropConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the coverage along the rows and along the columns."""
-    side, window = config.crop_patches, config.window_patches
-    return axis_coverage(grid.rows, side, window), axis_coverage(grid.cols, side, window)
-
-
-def grid_overlap(grid: Grid, config: CropConfig) -> Overlap:
-    """Compute the overlap over the whole canvas, padding included: it depends on the grid alone."""
-    return _from_axes(*_axes(grid, config))
-
-
-def content_overlap(grid: Grid, canvas: Canvas, config: CropConfig) -> Overlap:
-    """Compute the overlap over the patches that show some of the image."""
-    patch = config.patch_size_px
-    rows, cols = _axes(grid, config)
-    bottom, right = canvas.pad_top + canvas.scaled_height, canvas.pad_left + canvas.scaled_width
-    return _from_axes(
-        rows[canvas.pad_top // patch : -(-bottom // patch)],
-        cols[canvas.pad_left // patch : -(-right // patch)],
-    )
-
-
-def encoder_redundancy(grid: Grid, content: Overlap, config: CropConfig) -> float:
-    """Patches the encoder runs, global crop included, per distinct patch of content."""
-    return grid.total_crops * config.crop_patches**2 / content.distinct_patches

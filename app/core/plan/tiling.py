@@ -16,9 +16,6 @@ from app.core.plan.config import CropConfig
 from app.core.plan.float32 import round_all_to_float32, round_to_float32
 from app.core.plan.geometry import Grid, Size
 
-_EXACT_BELOW = 2**22
-"""Below this product of a side and ``max_crops``, float32 keeps all scales in their exact order."""
-
 
 @cache
 def candidate_grids(max_crops: int) -> tuple[Grid, ...]:
@@ -63,9 +60,8 @@ def select_by_limit(size: Size, config: CropConfig) -> dict[int, Grid]:
     """
     by_limit: dict[int, Grid] = {}
     best_scale = -inf
-    for grid, scale in zip(
-        candidate_grids(config.max_crops), required_scales(size, config), strict=True
-    ):
+    scales = required_scales(size, config)
+    for grid, scale in zip(candidate_grids(config.max_crops), scales, strict=True):
         if scale > best_scale if best_scale < 1 else 1 <= scale < best_scale:
             best, best_scale = grid, scale
         by_limit[grid.crops] = best
@@ -82,8 +78,6 @@ def select_tiling(size: Size, config: CropConfig) -> Grid:
     if spanning.crops <= config.max_crops:
         return spanning
     width, height = size.width - config.margin_px, size.height - config.margin_px
-    if max(width, height) * config.max_crops >= _EXACT_BELOW:
-        return select_by_rule(size, config)
     return grids_by_aspect(config.max_crops).grid(width, height)
 
 

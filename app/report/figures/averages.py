@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from app.core.control.retained import kept_pixels
+from app.core.control.retained import retained_pixels
 from app.core.errors import CollapsedImage
 from app.core.latency.latency import Latency
 from app.core.plan.config import CropConfig
@@ -88,7 +88,7 @@ class Tally:
             self._by_grid[one.plan.grid] = _Alike(one.plan, one.images)
         else:
             alike.images += one.images
-        self._retained += kept_pixels(one.plan) / one.original.pixels * one.images
+        self._retained += retained_pixels(one.plan) / one.original.pixels * one.images
 
     def plans(self) -> list[CropPlan]:
         """Return one plan a grid."""

@@ -10,8 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.core.control.headroom import Headroom, height_headroom, width_headroom
-from app.core.control.method_settings import Method, margin_settings, side_settings
-from app.core.control.methods import NEEDS, Needs, is_as_trained
+from app.core.control.methods import (
+    NEEDS,
+    Method,
+    Needs,
+    is_as_trained,
+    margin_settings,
+    side_settings,
+)
 from app.core.errors import CollapsedImage
 from app.core.plan.config import MAX_CROPS_LIMIT, CropConfig
 from app.core.plan.geometry import Size
@@ -167,8 +173,7 @@ def count_cliffs(planned: Sequence[Planned]) -> Cliffs:
     """Count the images near a cliff, and the tokens saved beyond it."""
     near = cheaper = saved = 0
     for one in planned:
-        width = width_headroom(one.plan, NEAR_PX)
-        height = height_headroom(one.plan, NEAR_PX)
+        width, height = _near(width_headroom(one.plan)), _near(height_headroom(one.plan))
         if all(px is None for px in (width.down, width.up, height.down, height.up)):
             continue
         near += one.images
@@ -177,6 +182,14 @@ def count_cliffs(planned: Sequence[Planned]) -> Cliffs:
             cheaper += one.images
             saved += one.images * tokens
     return Cliffs(NEAR_PX, near, cheaper, saved / cheaper if cheaper else 0.0)
+
+
+def _near(headroom: Headroom) -> Headroom:
+    """Return the headroom with None for everything that is not near."""
+    down, up = (
+        px if px is not None and px < NEAR_PX else None for px in (headroom.down, headroom.up)
+    )
+    return Headroom(down, up)
 
 
 def _tokens_saved(plan: CropPlan, width: Headroom, height: Headroom) -> int:

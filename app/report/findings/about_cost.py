@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isclose
 
-from app.core.control.method_settings import Method
+from app.core.control.methods import Method
 from app.core.plan.config import CropConfig
 from app.report.figures.cost_changes import SettingRow
 from app.report.figures.set_statistics import SetStatistics

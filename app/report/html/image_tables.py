@@ -149,11 +149,11 @@ def needed_sizes_table(one: Examined) -> Table:
         ("Grid crops>", "In all>", "Tiling", "Size, px", "By"),
         (
             (
-                str(row.crops),
-                str(row.crops + 1),
+                str(row.grid.crops),
+                str(row.grid.total_crops),
                 str(row.grid),
                 str(row.size),
-                REACHED_BY[row.reached_by],
+                REACHED_BY[row.mode],
             )
             for row in size_table(one.plan)
         ),

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from app.core.control.method_settings import Method
+from app.core.control.methods import Method
 from app.report.figures.averages import Averages
 from app.report.figures.cost_changes import SettingRow
 from app.report.html.svg import INK, LINE, SERIES, SMALL_PX, chart, legend, plain_axes

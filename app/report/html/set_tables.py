@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
-from app.core.control.method_settings import Method
+from app.core.control.methods import Method
 from app.report.experiment import Experiment
 from app.report.figures.cost_changes import SettingRow
 from app.report.figures.overlap_ranges import Comparison, ShapeRow

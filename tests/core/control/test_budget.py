@@ -10,6 +10,7 @@ from support.strategies import configs, sizes
 from app.core.control.budget import Budget, Candidate, as_it_is, candidates, safe_limit
 from app.core.control.choice import Judged, choose
 from app.core.control.fitting import canvas_grids
+from app.core.control.resizing import ways_to_resize
 from app.core.control.retained import ImageQuality
 from app.core.errors import BudgetUnreachable, CollapsedImage, InvalidConfig
 from app.core.plan.canvas import canvas_size
@@ -17,6 +18,7 @@ from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import CropPlan, make_plan
+from app.core.plan.tiling import select_tiling
 
 MOLMO1 = make_config(FAMILIES["molmo-7b-d-0924"])
 PHOTO = Size(4000, 3000)
@@ -36,8 +38,8 @@ def unknown(plan: CropPlan) -> None:
 
 
 def by_pixels(candidate: Candidate) -> ImageQuality:
-    """A quality that grows with the px kept, as a measured one mostly does."""
-    return ImageQuality(ssim=candidate.kept[0].pixels / PHOTO.pixels, psnr_db=30.0)
+    """A quality that grows with the retained px, as a measured one mostly does."""
+    return ImageQuality(ssim=candidate.retained[0].pixels / PHOTO.pixels, psnr_db=30.0)
 
 
 def judged(found, budget, quality=by_pixels):
@@ -149,6 +151,37 @@ def test_only_what_saves_something_is_a_candidate(image, config, budget, strateg
 
 
 @settings(max_examples=40)
+@given(sizes, configs(largest=12), budgets(), mode_lists)
+def test_whatever_saves_something_is_a_candidate(image, config, budget, modes):
+    """Fewer crops alone suffice, and so do fewer tokens alone: no way is left out."""
+    whole = as_it_is(image, config, budget, milliseconds)
+    assume(whole is not None)
+    found = candidates(image, config, budget, milliseconds, modes=modes)
+    listed = {(one.mode, one.plan) for one in found}
+    for mode in modes:
+        for decision in ways_to_resize(image, config, mode, upscale="never"):
+            plan = make_plan(decision.size, config)
+            fewer = plan.total_crops < whole.plan.total_crops
+            shorter = plan.tokens.prompt < whole.plan.tokens.prompt
+            if (fewer or shorter) and decision.size != image:
+                assert (mode, plan) in listed
+    for max_crops in range(1, config.max_crops):
+        grid = select_tiling(image, replace(config, max_crops=max_crops))
+        if grid != whole.plan.grid:
+            assert any(one.mode == "max_crops" and one.plan.grid == grid for one in found)
+
+
+def test_fewer_crops_with_more_tokens_are_a_candidate():
+    """Eleven crops of a strip have more tokens than twelve of 3x4, and may still be quicker."""
+    budget = Budget(latency_ms=5000)
+    found = candidates(PHOTO, MOLMO1, budget, milliseconds, modes=("pad",))
+    eleven = [one for one in found if one.mode == "pad" and one.plan.grid.crops == 11]
+    assert [one.plan.tokens.prompt > make_plan(PHOTO, MOLMO1).tokens.prompt for one in eleven] == [
+        True
+    ]
+
+
+@settings(max_examples=40)
 @given(sizes, configs(largest=12), budgets())
 def test_a_hybrid_has_one_limit_for_all_images(image, config, budget):
     """Every candidate names it, so that it can be set once at the server."""
@@ -237,3 +270,16 @@ def test_of_equal_quality_what_changes_least_is_taken():
     assert taken.candidate.mode == "fit"
     within = [one for one in found if one.within_budget and one.candidate.mode == "fit"]
     assert taken.candidate.latency_ms == min(one.candidate.latency_ms for one in within)
+
+
+def test_an_image_within_the_budget_is_left_alone_if_nothing_else_is_better():
+    """Equal quality for less money is still a change."""
+    budget = Budget(latency_ms=5000)
+    found = judged(
+        candidates(PHOTO, MOLMO1, budget, milliseconds),
+        budget,
+        lambda candidate: ImageQuality(ssim=0.5, psnr_db=20.0),
+    )
+    (taken,) = [one for one in choose(found, budget) if one.chosen]
+    assert taken.candidate.mode == "unchanged"
+    assert taken.candidate.latency_ms == max(one.candidate.latency_ms for one in found)

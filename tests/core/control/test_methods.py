@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from support.strategies import configs, plan_or_reject, sizes
 
 from app.core.control.fitting import fitting_sizes
-from app.core.control.method_settings import margin_settings, side_settings
-from app.core.control.methods import NEEDS, compare_methods
+from app.core.control.methods import NEEDS, compare_methods, margin_settings, side_settings
 from app.core.errors import CollapsedImage, InvalidConfig
 from app.core.plan.config import MAX_CROP_SIZE_PX, make_config
 from app.core.plan.families import FAMILIES

@@ -143,6 +143,15 @@ def test_more_tokens_never_cost_less(
     assert -1e-9 <= few.connector_ms <= many.connector_ms
 
 
+def test_a_connector_never_takes_less_than_nothing() -> None:
+    """Where a steep slope over tokens would say so, and the ViT keeps its time."""
+    few, many = linear_entry(1, 1, 10, 0.0), linear_entry(2, 3, 10, 1.0)
+    found = LatencyCurve([few, many]).between((few, few), 2, 0)
+    assert found.connector_ms == 0
+    assert found.vit_ms == few.vit_ms.p50
+    assert found.vision_ms.p50 == pytest.approx(few.vit_ms.p50)
+
+
 @given(passes, passes, st.floats(0, 1), st.floats(-0.5, 50), st.floats(0.1, 10))
 def test_percentiles_rise(
     lower: tuple[float, ...], upper: tuple[float, ...], part: float, shift: float, factor: float
@@ -231,6 +240,20 @@ def test_without_differing_tokens_the_connector_is_proportional() -> None:
     assert connector_token_ms([one]) == pytest.approx(one.connector_ms.p50 / one.patch_tokens)
     assert connector_token_ms([]) == 0
     assert LatencyModel(profile()).latency(grid_plan(1, 1)).source == "none"
+
+
+def test_between_two_counts_there_are_as_many_samples_as_the_fewer() -> None:
+    """So that a p99 is not made of three passes; and a token costs its share of the median."""
+    few = [entry_of(*SHAPES[count], (10.0 * count, 11.0 * count, 90.0 * count)) for count in (1, 4)]
+    many = entry_of(*SHAPES[7], tuple(70.0 + n / 600 for n in range(600)))
+    model = LatencyModel(profile(*few, many))
+    between = model.latency(grid_plan(2, 2))
+    assert between.vision is not None
+    assert (between.basis, between.vision.vision_ms.samples) == ("interpolated", 3)
+    assert between.at(99) is None
+    measured = model.latency(grid_plan(1, 3))
+    assert measured.per_token_us(500) == measured.at(50) * 1e3 / 500
+    assert model.latency(grid_plan(3, 4)).per_token_us(500) is None
 
 
 def test_high_percentiles_need_samples() -> None:

@@ -11,8 +11,14 @@ from support.profiles import entry, entry_of, full_profile, profile
 
 from app.core.errors import InvalidProfile
 from app.core.latency.predictions import predict
-from app.core.latency.profile_file import profile_filename, profile_from_json, profile_to_json
-from app.core.latency.timings import P99_SAMPLES, Percentiles
+from app.core.latency.profile import ProfileEntry
+from app.core.latency.profile_file import (
+    check_laws,
+    profile_filename,
+    profile_from_json,
+    profile_to_json,
+)
+from app.core.latency.timings import P99_SAMPLES, Percentiles, Samples
 from app.core.plan.config import make_config
 from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Grid, Size
@@ -139,6 +145,39 @@ def test_a_damaged_field_is_named(field: str, path: tuple[str | int, ...], value
         profile_from_json(json.dumps(data))
     assert caught.value.facts["field"] == field
     assert caught.value.detail.startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(("connector_ms", "fits"), [(0.2009, True), (0.2016, False)])
+def test_parts_may_be_longer_than_the_whole_by_rounding_alone(
+    connector_ms: float, fits: bool
+) -> None:
+    """Also where a thousandth of a short time is less than the last digit that was kept."""
+    one = PROFILE.entries[0]
+    samples = Samples((0.5,), (0.3,), (connector_ms,))
+    made = ProfileEntry.of(
+        samples,
+        rows=one.rows,
+        cols=one.cols,
+        patch_tokens=one.patch_tokens,
+        flops=one.flops,
+        warmup=one.warmup,
+    )
+    short = replace(PROFILE, entries=(made,))
+    if fits:
+        check_laws(short)
+    else:
+        with pytest.raises(InvalidProfile, match="less than its two parts"):
+            check_laws(short)
+
+
+@pytest.mark.parametrize("part", ["vit", "connector"])
+def test_every_pass_has_both_parts(part: str) -> None:
+    """Only the CPU's time may be missing."""
+    one = PROFILE.entries[0]
+    known: dict[str, Any] = {part: ()}
+    without = replace(one, samples_ms=replace(one.samples_ms, **known))
+    with pytest.raises(InvalidProfile, match=f"{part}: 0 values of"):
+        check_laws(replace(PROFILE, entries=(without,)))
 
 
 def test_rounded_figures_are_no_contradiction() -> None:

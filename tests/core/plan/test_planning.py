@@ -1,88 +1,34 @@
 """Planning: the laws that hold for every size and configuration, and the examples people know."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.scatter import DROPPED, image_input_idx
 from support.strategies import configs, plan_or_reject, sizes
 
 from app.core.errors import CollapsedImage, InvalidConfig, InvalidSize, UnknownModel
 from app.core.plan.canvas import canvas_size
 from app.core.plan.config import MAX_CROPS_LIMIT, make_config
 from app.core.plan.families import FAMILIES, family_named
-from app.core.plan.float32 import round_all_to_float32, round_to_float32
 from app.core.plan.geometry import MAX_SIDE_PX, Box, Grid, Size
 from app.core.plan.overlap import grid_overlap
-from app.core.plan.plan import make_plan
-from app.core.plan.tiling import candidate_grids, required_scales, select_tiling
+from app.core.plan.plan import make_plan, plan_with_grid
+from app.core.plan.tiling import candidate_grids
 from app.core.plan.tokens import (
-    DROPPED,
     TokenKind,
     axis_tokens,
     axis_windows,
     count_tokens,
-    image_input_idx,
     pooling_windows,
     token_sequence,
 )
 
 MOLMO1 = make_config(FAMILIES["molmo-7b-d-0924"])
 MOLMO2 = make_config(FAMILIES["molmo2-8b"])
-
-
-@given(st.floats(allow_nan=False, width=64, min_value=-1e30, max_value=1e30))
-def test_float32_rounding_is_numpys(value):
-    """The standard library's float32 is the reference's float32."""
-    assert round_to_float32(value) == float(np.float32(value))
-    assert round_all_to_float32([value, 1.5]) == (float(np.float32(value)), 1.5)
-
-
-wide_sides = st.integers(1, MAX_SIDE_PX)
-wide_sizes = st.builds(Size, width=wide_sides, height=wide_sides)
-
-
-@st.composite
-def sizes_at_crossings(draw, config):
-    """Sizes whose sides are a whole count of windows, or a px beside it; or a multiple of that."""
-
-    def side(most: int) -> int:
-        windows = draw(st.integers(0, most)) * config.window_px
-        return max(1, config.margin_px + windows + draw(st.integers(-1, 1)))
-
-    factor = draw(st.sampled_from([1, 1, 1000]))
-    return Size(min(side(12) * factor, MAX_SIDE_PX), min(side(12) * factor, MAX_SIDE_PX))
-
-
-@given(st.data(), configs(largest=MAX_CROPS_LIMIT))
-def test_tiling_is_the_numpy_recipe(data, config):
-    """The choice is that of argmin and argmax over all candidates, computed by numpy in float32."""
-    size = data.draw(st.one_of(sizes, wide_sizes, sizes_at_crossings(config)))
-    grids = np.array([(g.rows, g.cols) for g in candidate_grids(config.max_crops)], np.int32)
-    inner = np.array([size.height - config.margin_px, size.width - config.margin_px], np.float32)
-    with np.errstate(divide="ignore"):
-        scales = (grids * config.window_px).astype(np.float32) / inner
-    required = scales.min(axis=-1)
-    if np.all(required < 1):
-        best = int(np.argmax(required))
-    else:
-        best = int(np.argmin(np.where(required < 1, np.float32(10e9), required)))
-    assert select_tiling(size, config) == Grid(*map(int, grids[best]))
-    assert required_scales(size, config) == tuple(map(float, required))
-
-
-@given(st.integers(1, MAX_CROPS_LIMIT))
-def test_candidates_are_all_grids_in_the_reference_order(max_crops):
-    grids = candidate_grids(max_crops)
-    wanted = {
-        (r, c)
-        for r in range(1, max_crops + 1)
-        for c in range(1, max_crops + 1)
-        if r * c <= max_crops
-    }
-    assert {(g.rows, g.cols) for g in grids} == wanted
-    assert list(grids) == sorted(grids, key=lambda g: (g.rows * g.cols, g.rows))
 
 
 @given(configs())
@@ -132,6 +78,7 @@ def test_padding_ratios_add_up_to_the_canvas(size, config):
         assert content >= scaled * (1 - 1e-9)
     for crop in plan.crops():
         assert (crop.image_box is None) == (crop.padding_ratio == 1)
+        assert crop.padding_ratio == plan.canvas.padding_ratio(crop.canvas_box)
 
 
 @given(sizes, configs())
@@ -148,8 +95,22 @@ def test_image_box_inverts_the_canvas(size, config):
             box.x1 * canvas.scale_x + canvas.pad_left,
             box.y1 * canvas.scale_y + canvas.pad_top,
         )
+        assert box == canvas.to_image(crop.canvas_box)
         visible = crop.canvas_box.intersect(canvas.content)
         assert back.as_tuple() == pytest.approx(visible.as_tuple())
+
+
+@given(sizes, configs(), st.data())
+def test_crops_of_any_grid_are_boxes_of_the_canvas(size, config, data):
+    """By rows and columns as box by box, all padding included."""
+    grid = data.draw(st.sampled_from(candidate_grids(config.max_crops)))
+    try:
+        plan = plan_with_grid(size, grid, config)
+    except CollapsedImage:
+        return
+    for crop in plan.crops():
+        assert crop.image_box == plan.canvas.to_image(crop.canvas_box)
+        assert crop.padding_ratio == plan.canvas.padding_ratio(crop.canvas_box)
 
 
 @given(configs())
@@ -252,11 +213,6 @@ def test_known_plans():
     assert count_tokens(Grid(1, 12), MOLMO1).patch == 1344
 
 
-def test_sizes_below_the_margin_are_not_clamped():
-    assert str(make_plan(Size(4000, 111), MOLMO1).grid) == "1x1"
-    assert str(make_plan(Size(4000, 112), MOLMO1).grid) == "1x12"
-
-
 def test_one_pixel_is_a_cliff():
     assert make_plan(Size(336, 336), MOLMO1).grid.crops == 1
     assert make_plan(Size(337, 337), MOLMO1).grid.crops == 4
@@ -287,6 +243,8 @@ def test_what_molmo_refuses_is_a_clear_error(override, parameter):
         make_config(FAMILIES["molmo-7b-d-0924"], **override)
     assert caught.value.facts["parameter"] == parameter
     assert {"limit", "actual"} <= caught.value.facts.keys()
+    with pytest.raises(InvalidConfig):  # nor can one be made in another way
+        replace(MOLMO1, **override)
     assert str(caught.value.facts["actual"]) in caught.value.detail
 
 

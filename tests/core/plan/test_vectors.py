@@ -8,13 +8,14 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from support.scatter import image_input_idx
 
 from app.core.errors import CollapsedImage
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import CropPlan, make_plan
-from app.core.plan.tokens import axis_tokens, axis_windows, image_input_idx, token_sequence
+from app.core.plan.tokens import axis_tokens, axis_windows, token_sequence
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 

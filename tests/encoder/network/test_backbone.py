@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.scatter import DROPPED, image_input_idx
 from torch import Tensor
 
 from app.core.plan.config import make_config
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import make_plan
 from app.core.plan.tokens import (
-    DROPPED,
     TokenKind,
-    image_input_idx,
     pooling_windows,
     token_sequence,
 )

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.scatter import image_input_idx
 from support.strategies import plan_or_reject
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan, make_plan
-from app.core.plan.tokens import image_input_idx, pooling_windows
+from app.core.plan.tokens import pooling_windows
 from app.encoder.network.preprocess import content_share, image_to_patches, padding_state
 from tests.encoder.reference import pattern_image, read_vectors
 

@@ -1,4 +1,4 @@
-"""What is marked on a canvas agrees with the plan's own crops, canvas and tokens."""
+"""The marks on a canvas agree with the plan's own crops, canvas and tokens."""
 
 from itertools import pairwise
 

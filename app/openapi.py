@@ -1,4 +1,4 @@
-"""The OpenAPI document. ``python -m app.http.openapi > docs/reference/openapi.json`` renews it."""
+"""The OpenAPI document. ``python -m app.openapi > docs/reference/openapi.json`` renews it."""
 
 from __future__ import annotations
 
