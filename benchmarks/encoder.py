@@ -20,6 +20,7 @@ from app.encoder.device.choices import DtypeChoice
 from app.encoder.device.device import choose_device, choose_dtype, device_name
 from app.encoder.measuring.machine import MachineWatch, contention
 from app.encoder.runtimes.choose import available, on_request
+from benchmarks.aims import against_aims
 from benchmarks.baselines import compiled_rivals, rivals
 from benchmarks.conditions import add_model, conditions, family_of, result_name, show_log
 from benchmarks.encoder_rows import HEADING, line
@@ -137,6 +138,8 @@ def _show(result: dict[str, Any], table: Table) -> None:
         print(f"       {name} could not be run: {why}")
     if result["contended"]:
         print(f"in doubt: {result['contended']}")
+    for said in against_aims(result):
+        print(said)
 
 
 if __name__ == "__main__":

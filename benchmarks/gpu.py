@@ -87,6 +87,7 @@ TINY = ("--tiny", "--counts", "1", "2")
 
 STEPS = (
     Step("machine", 25, ("bash", "-c", MACHINE), told=False),
+    Step("probe", 80, benchmark("probe"), ("--dry",)),
     Step(
         "tests",
         80,
