@@ -240,10 +240,3 @@ async def test_wrong_bodies_are_refused_as_everywhere(serve):
         check_problem(empty, 400, "malformed-request")
         damaged = await client.post("/encode", content=image_bytes(300, 300)[:2000], headers=JPEG)
         check_problem(damaged, 422, "undecodable-image")
-
-
-async def test_without_an_encoder_the_upload_is_not_even_read(serve):
-    """An empty body would be refused for its own sake."""
-    async with serve(encoder=False) as client:
-        answer = await client.post("/encode", content=b"", headers=JPEG)
-    check_problem(answer, 503, "encoder-unavailable")
