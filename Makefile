@@ -1,6 +1,6 @@
 # The tasks of development. Each task calls the command that README.md, docs/ or .ci/ names.
 # Pass arguments in ARGS: make test ARGS='tests/core -q'
-.PHONY: bench docs help image install lint lock run test
+.PHONY: bench docs help image install lint lock openapi run test
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 LOCK = uv pip compile --quiet --config-file requirements/uv.toml $(ARGS) pyproject.toml
 
@@ -24,6 +24,9 @@ bench: ## Run the benchmarks
 
 docs: ## Check that the documentation is complete
 	python -m pytest tests/docs $(ARGS)
+
+openapi: ## Write the golden OpenAPI document anew
+	python -m tests.support.openapi > docs/reference/openapi.json
 
 # The images must run the versions that are tested: dev.txt constrains the other two.
 lock: ## Write the lock anew; ARGS=--upgrade takes newer versions

@@ -12,9 +12,9 @@ from functools import partial
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app import __version__, openapi
+from app import __version__
 from app.core.plan.families import family_named
-from app.http import problems
+from app.http import openapi, problems
 from app.http.conditional import HeadAsGet
 from app.profiles import load_profile
 from app.routes import (

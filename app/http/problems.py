@@ -83,7 +83,7 @@ def install(app: FastAPI) -> None:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI entries of a route's problems. :mod:`app.openapi` adds the schema."""
+    """Return the OpenAPI entries of a route's problems. :mod:`app.http.openapi` adds the schema."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}

@@ -6,16 +6,14 @@ from pathlib import Path
 import pytest
 
 from app.core.plan.families import FAMILIES
-from app.main import create_app
-from app.openapi import openapi_json
-from app.settings import Settings
+from tests.support.openapi import document
 
 GOLDEN = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
 
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return openapi_json(create_app(Settings(encoder=False)))
+    return document()
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,7 @@ def operations(text) -> dict[str, dict]:
 
 
 def test_the_document_is_the_golden_one(text):
-    """``python -m app.openapi > docs/reference/openapi.json`` renews it, on purpose."""
+    """``make openapi`` renews it, on purpose."""
     assert text == GOLDEN.read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document. ``python -m app.openapi > docs/reference/openapi.json`` renews it."""
+"""The OpenAPI document. ``make openapi`` writes its golden file anew."""
 
 from __future__ import annotations
 
@@ -31,10 +31,3 @@ def _with_problem(app: FastAPI, generate: Any) -> dict[str, Any]:
 def openapi_json(app: FastAPI) -> str:
     """Return the document as a file."""
     return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    from app.main import create_app
-    from app.settings import Settings
-
-    print(openapi_json(create_app(Settings(encoder=False))), end="")
