@@ -34,11 +34,15 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CROP_PLANNER_", extra="ignore")
 
-    model: str = Field(DEFAULT_FAMILY, description="Family planned for by default, and encoded.")
-    host: str = Field("127.0.0.1", description="Address `crop-planner serve` listens on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port `crop-planner serve` listens on.")
+    model: str = Field(
+        DEFAULT_FAMILY, description="Family of plans by default, and of the encoder."
+    )
+    host: str = Field("127.0.0.1", description="Address that `crop-planner serve` listens on.")
+    port: int = Field(
+        8000, ge=0, le=65535, description="Port that `crop-planner serve` listens on."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe messages that are logged."
+        "info", description="Least severe messages in the log."
     )
 
     max_upload_bytes: int = Field(
@@ -50,20 +54,20 @@ class Settings(BaseSettings):
         64_000_000,
         ge=1,
         le=PILLOW_MAX_PIXELS,
-        description="Most pixels of an image, checked from its header, and of one we make. "
-        "64 MP holds any phone photo but 100 MP modes; decoded it takes 256 MB.",
+        description="Most pixels of an upload, checked in its header, and of a made image. 64 MP, "
+        "which take 256 MB decoded, hold any phone photo except those of 100 MP modes.",
     )
     upload_timeout_s: float = Field(
-        60, gt=0, description="Time a client has to send its image, then 504."
+        60, gt=0, description="Time for a client to send its image; then 504."
     )
     image_workers: int | None = Field(
         None,
         ge=1,
-        description="Images decoded, resized and encoded at the same time, each on one core; "
-        "by default the cores that the process may use, but at most 4.",
+        description="Images that are decoded, resized and written at the same time, each on one "
+        "core; by default one for each core of the process, but at most 4.",
     )
     image_queue: int = Field(
-        32, ge=0, description="Uploads that may wait for a worker or be arriving; then 429."
+        32, ge=0, description="Uploads that may arrive or wait for a worker; then 429."
     )
     plan_queue: int = Field(
         32, ge=0, description="Plans and tables of more than a few ms that may wait; then 429."
@@ -71,78 +75,96 @@ class Settings(BaseSettings):
 
     encoder: bool = Field(
         True,
-        description="Load the encoder. Without it only a profile that is named gives latencies.",
+        description="Load the encoder. Without it, latencies come only from the profile in "
+        "`CROP_PLANNER_PROFILE`.",
     )
     checkpoint: Path | None = Field(
         None, description="Folder of safetensors with the published vision tensors."
     )
-    device: DeviceChoice = Field("auto", description="Where the encoder runs.")
+    device: DeviceChoice = Field(
+        "auto",
+        description="Device of the encoder. `auto`: the GPU if torch finds one, else the CPU.",
+    )
     dtype: DtypeChoice = Field(
         "auto",
-        description="What the encoder computes in; auto: bfloat16 where the device has it, float16 "
-        "on GPUs without, and float32 where those are not exact enough.",
+        description="Number format of the encoder. `auto`: bfloat16 if the device has it, else "
+        "float16 on a GPU; float32 on other devices, and if these formats are not exact "
+        "enough.",
     )
     runtime: RuntimeChoice = Field(
-        "auto", description="How the network is run; auto: the fastest that agrees with float32."
+        "auto",
+        description="Way to run the network. `auto`: the fastest way that agrees with float32.",
     )
     threads: int | None = Field(
-        None, ge=1, description="Threads of the encoder on a CPU; by default what runs fastest."
+        None,
+        ge=1,
+        description="Threads of the encoder on a CPU; by default the number that runs fastest.",
     )
     seed: int = Field(0, description="Seed of the random weights used without a checkpoint.")
     encoder_queue: int = Field(8, ge=0, description="Measurements that may wait; then 429.")
     encoder_stall_s: float = Field(
-        120, gt=0, description="One pass longer than this and /readyz calls the encoder stalled."
+        120,
+        gt=0,
+        description="Longest time of one pass; after it the encoder counts as stalled.",
     )
     encode_batch_crops: int | None = Field(
         None,
         ge=1,
-        description="Most crops, global ones included, of a pass over several images; by default "
-        "the fewest that reach 95 % of the best rate in the profile, or 13 without one.",
+        description="Most crops of a pass over several images, with the global crops; by "
+        "default the fewest that reach 95 % of the best rate in the profile, or 13 "
+        "without a profile.",
     )
     encode_queue_crops: int = Field(
-        256, ge=1, description="Most crops of all images that wait to be encoded or are; then 429."
+        256,
+        ge=1,
+        description="Most crops of all images that wait for the encoder or are in it; then 429.",
     )
     encode_timeout_s: float = Field(
-        120, gt=0, description="Time an uploaded image may wait and be encoded, then 504."
+        120, gt=0, description="Time for an uploaded image to wait and be encoded; then 504."
     )
     adapt_timeout_s: float = Field(
-        30, gt=0, description="Time `/adapt` may measure the quality of candidates, then 504."
+        30, gt=0, description="Time for `/adapt` to measure the quality of candidates; then 504."
     )
     measure_timeout_s: float = Field(
-        120, gt=0, description="Time a measurement may wait and run, then 504."
+        120, gt=0, description="Time for a measurement to wait and run; then 504."
     )
-    max_repeats: int = Field(50, ge=1, description="Most passes of one measurement.")
+    max_repeats: int = Field(50, ge=1, description="Most timed passes of one measurement.")
 
     profile: Path | None = Field(
         None,
-        description="A profile file to predict latencies by, in place of this device's own; "
-        "it may be of another device, and answers say so.",
+        description="Profile file to predict latencies from, instead of this device's own "
+        "profile. It may be of another device; then answers say so.",
     )
     profile_on_start: bool = Field(True, description="Measure a profile in the background.")
     profile_folder: Path = Field(
-        default_factory=_cache_folder, description="Where profiles are kept between starts."
+        default_factory=_cache_folder, description="Folder of the saved profiles."
     )
     profile_crops: int | None = Field(
-        None, ge=1, description="Most total crops profiled; by default the family's max_crops + 1."
+        None,
+        ge=1,
+        description="Most total crops in a profile; by default the family's max_crops + 1.",
     )
     profile_repeats: int | None = Field(
         None,
         ge=1,
-        description="Most passes per number of crops; by default 7 on a CPU, 200 on a GPU.",
+        description="Most passes for each number of crops; by default 7 on a CPU, 200 on a GPU.",
     )
     profile_budget_s: float = Field(
-        900, gt=0, description="Time that measuring a profile may take; as many passes as fit."
+        900,
+        gt=0,
+        description="Time for the measurement of a profile, which makes as many passes as fit into "
+        "it.",
     )
 
     prefill_ms_per_token: float | None = Field(
         None,
         ge=0,
         allow_inf_nan=False,
-        description="ms that each prompt token costs in the language model's prefill; without it "
-        "none is added. `crop-planner prefill` measures it.",
+        description="ms of the language model's prefill for each prompt token; without it no "
+        "prefill is added. `crop-planner prefill` measures it.",
     )
     prefill_base_ms: float = Field(
-        0, allow_inf_nan=False, description="ms of the prefill that any prompt costs."
+        0, allow_inf_nan=False, description="ms of the prefill for any prompt, whatever its length."
     )
 
     @property
