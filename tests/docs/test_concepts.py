@@ -24,7 +24,7 @@ def plan(size, config=CONFIG):
 
 
 def rows(heading):
-    """Cells of the table under a heading, without the heading's own row."""
+    """Return the cells of the table under a heading, without the row of the heading."""
     table = PAGE.split(f"\n{heading}\n")[1].split("\n\n")[0]
     lines = [line for line in table.splitlines() if not line.startswith("|---")]
     return [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in lines]
@@ -48,7 +48,7 @@ def test_the_plans_of_the_table_are_the_plans_of_the_code(row):
 
 
 def test_one_pixel_more_on_both_sides_turns_one_crop_into_four():
-    """And saving it saves as much as the page promises."""
+    """One pixel less saves as much as the page promises."""
     before, after = plan("336x336"), plan("337x337")
     assert (before.grid.crops, after.grid.crops) == (1, 4)
     assert (before.total_crops, after.total_crops) == (2, 5)

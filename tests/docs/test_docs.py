@@ -81,7 +81,7 @@ def test_every_link_leads_to_a_file_and_a_heading_in_it(page):
 
 
 def anchors(page):
-    """The names of a page's headings in a link, as GitHub makes them."""
+    """Return the names of a page's headings in a link, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
@@ -94,7 +94,7 @@ def test_every_file_that_a_page_names_is_there(page):
 
 
 def test_the_index_leads_to_the_code_of_each_rule():
-    """A row of its first table names a file, and what to look for in it."""
+    """A row of its first table names a file and a definition in this file."""
     rows = re.findall(r"`(app/[^`]+\.py)`, `(\w+)`", (DOCS / "README.md").read_text())
     assert len(rows) >= 5
     for file, name in rows:

@@ -19,18 +19,18 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 HOST = "http://127.0.0.1:8000"
 
 REFUSED = {"mode=fit": "unreachable-target", "hieght": "invalid-parameters"}
-"""Examples of errors, by a part of their address."""
+"""The examples that are refused, by a part of their address."""
 WITHOUT_ENCODER = "encoder-unavailable"
 
 
 def lines(page):
-    """The shell commands of a page, each on one line."""
+    """Return the shell commands of a page, each on one line."""
     blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
     return [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
 
 
 def calls(page):
-    """The arguments of each curl."""
+    """Return the arguments of each curl."""
     commands = [
         re.findall(r"\bcurl ((?:'[^']*'|\"[^\"]*\"|[^|>;)])*)", line) for line in lines(page)
     ]
@@ -40,11 +40,11 @@ def calls(page):
 CALLS = dict.fromkeys(
     tuple(call) for page in PAGES for call in calls(page) if any(HOST in part for part in call)
 )
-"""Each once."""
+"""Name each call once."""
 
 
 def request(call):
-    """A request as curl would make it of these arguments; a missing photo is the sample."""
+    """Make the request that curl would make of these arguments, with the sample as the photo."""
     headers, method, body, url = {}, "GET", None, ""
     arguments = iter(call)
     for argument in arguments:
@@ -87,7 +87,7 @@ async def test_every_call_of_the_pages_is_answered(call, service):
 
 
 def commands(page):
-    """The arguments of each crop-planner."""
+    """Return the arguments of each crop-planner."""
     found = [re.search(r"(?:bin/|^)crop-planner ([^|>#&;}]*)", line) for line in lines(page)]
     return [shlex.split(one[1]) for one in found if one]
 
@@ -97,7 +97,7 @@ COMMANDS = dict.fromkeys(tuple(command) for page in PAGES for command in command
 
 @pytest.mark.parametrize("arguments", COMMANDS)
 def test_every_command_of_the_pages_has_these_options(arguments):
-    """Parsed only: no file is read and nothing runs."""
+    """The command line is only parsed: no file is read, and nothing runs."""
     group = typer.main.get_command(command_line)
     command = group.commands[arguments[0]]
     command.make_context(arguments[0], list(arguments[1:]), resilient_parsing=True)

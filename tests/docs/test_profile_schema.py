@@ -30,7 +30,7 @@ def test_a_profile_that_is_written_fits_the_types_of_the_schema(written):
 
 
 def test_no_object_of_the_schema_is_open():
-    """As reading refuses what it does not know, and what is missing."""
+    """Reading refuses unknown and missing fields, too."""
     for name, kind in TYPES.items():
         assert kind["additionalProperties"] is False, name
         assert kind["required"] == list(kind["properties"]), name
@@ -38,7 +38,7 @@ def test_no_object_of_the_schema_is_open():
 
 @pytest.mark.parametrize("name", TYPES)
 def test_every_field_is_explained(name):
-    """In the section of its type, in the first column."""
+    """The section of its type names it in the first column."""
     page = (DOCS / "profile.md").read_text()
     section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
@@ -47,5 +47,5 @@ def test_every_field_is_explained(name):
 
 
 def test_the_version_is_the_documented_one():
-    """A change of the fields is a new version, and the page says what it is."""
+    """The page names the version that the code writes."""
     assert f"**Version {SCHEMA_VERSION}.**" in (DOCS / "profile.md").read_text()
