@@ -149,7 +149,7 @@ class CropOverlapAnalysis:
         candidates = (
             timed_candidates(dataset, plans, timing) if timing else all_candidates(dataset, plans)
         )
-        chosen = choose(
+        chosen, facts, damaged = choose(
             candidates,
             num_images,
             target_max_crops,
@@ -162,9 +162,9 @@ class CropOverlapAnalysis:
             config=self.config,
             latency=self._latency,
             dataset=dataset,
-            selection=chosen.facts,
-            examined=tuple(_examine(one, asked.save_crop_images) for one in chosen.candidates),
-            skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *chosen.damaged),
+            selection=facts,
+            examined=tuple(_examine(one, asked.save_crop_images) for one in chosen),
+            skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *damaged),
             plans=plans,
             statistics=set_statistics(
                 (image.size for image in dataset.images),

@@ -17,7 +17,8 @@ from app.core.control.methods import MethodComparison
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan
 from app.report.choose import SelectionFacts
-from app.report.dataset.images import Dataset, DatasetImage, Skipped
+from app.report.dataset.images import Dataset, DatasetImage
+from app.report.errors import Skipped
 from app.report.figures.averages import PredictLatency
 from app.report.figures.overlap_ranges import compare_with_published
 from app.report.figures.set_statistics import SetStatistics, TilingRow

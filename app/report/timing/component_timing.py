@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from app.core.errors import CropPlannerError
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import make_plan
-from app.report.dataset.images import Dataset, Skipped
+from app.report.dataset.images import Dataset
 from app.report.dataset.selection import select
-from app.report.errors import InvalidDataset
+from app.report.errors import InvalidDataset, Skipped
 from app.report.timing.components import ComponentTiming, Subject
 from app.report.timing.session import TimedEncoder, TimingProgress, TimingSession, Warming
 
@@ -88,7 +88,7 @@ def choose_subjects(subjects: Sequence[Subject], number: int) -> list[Subject]:
     by_crops: dict[int, list[Subject]] = {}
     for subject in subjects:
         by_crops.setdefault(subject.plan.grid.crops, []).append(subject)
-    chosen = select(by_crops, number, target_crops=max(by_crops, default=1)).items
+    chosen, _ = select(by_crops, number, target_crops=max(by_crops, default=1))
     return sorted(chosen, key=lambda subject: subject.position)
 
 

@@ -22,8 +22,7 @@ from app.core.plan.geometry import Grid
 from app.core.plan.plan import CropPlan
 from app.core.statistics import shuffled_rounds
 from app.imaging.read.decode import decode
-from app.report.dataset.images import Skipped, why
-from app.report.errors import InvalidDataset
+from app.report.errors import InvalidDataset, Skipped, why
 from app.report.timing.components import ComponentTimes, ImageComponents, Subject
 
 Phase = Literal["warm-up", "rounds"]

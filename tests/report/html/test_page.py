@@ -20,8 +20,9 @@ from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.report.choose import Agreement
-from app.report.dataset.images import Dataset, DatasetImage, Skipped
+from app.report.dataset.images import Dataset, DatasetImage
 from app.report.drawing import files_of
+from app.report.errors import Skipped
 from app.report.experiment import Asked, Examined, Experiment, SelectionFacts
 from app.report.figures.set_statistics import set_statistics
 from app.report.html.elements import MOST_PICTURED, embed_all
