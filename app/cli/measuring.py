@@ -131,16 +131,6 @@ def _save(profile: Profile, folder: Path, told: Console) -> Path | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Timed:
-    """Hold a timing, its conditions, and both as the text of the timing file."""
-
-    timing: ComponentTiming
-    conditions: Conditions
-    config: CropConfig
-    json: str
-
-
 def time_images(
     dataset: Dataset,
     config: CropConfig,
@@ -150,10 +140,13 @@ def time_images(
     repeats: int,
     warmup_s: float | None,
     checkpoint: Path | None,
-) -> Timed:
+) -> tuple[ComponentTiming, Conditions, str]:
     """Load the encoder and time the components of passes over images.
 
     None leaves a value to the device or the settings.
+
+    Returns:
+        The timing, its conditions, and both as the text of the timing file.
 
     Raises:
         CheckpointError, EncoderUnavailable, EncoderMismatch: no encoder can run the plans.
@@ -176,7 +169,7 @@ def time_images(
         )
     conditions = timed.conditions(config, timing)
     text = timing_to_json(timing, dataset, config, conditions, repeats=repeats)
-    return Timed(timing, conditions, config, text)
+    return timing, conditions, text
 
 
 def _timed_step(progress: TimingProgress) -> str:

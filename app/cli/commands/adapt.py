@@ -23,7 +23,7 @@ from app.cli.options import (
     ProfileOption,
     grouped,
 )
-from app.cli.outputs import output_of, output_path, write_output
+from app.cli.outputs import output_of, write_made
 from app.core.adaptation import Wish
 from app.core.control.budget import Budget, Strategy
 from app.core.control.resizing import Upscale
@@ -95,11 +95,8 @@ def adapt(
         measure_all=True,
         make=not made.dry_run,
     )
-    written = None
-    if adapted.data is not None:
-        grid = adapted.adaptation.chosen.candidate.plan.grid
-        written = output_path(file, grid, adapted.form, made)
-        write_output(written, adapted.data, force=made.force)
+    grid = adapted.adaptation.chosen.candidate.plan.grid
+    written = write_made(file, grid, adapted.form, adapted.data, made)
     answer = AdaptAnswer.of(adapted.adaptation, adapted.quality, wish, known, datetime.now(UTC))
     if as_json:
         print_json(answer)
