@@ -194,6 +194,49 @@ CheckpointOption = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Say the scope of a measurement. None leaves a value to the family or the device."""
+
+    counts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COUNTS",
+            help="Total crops, as in 1-13 or 1,5,9; by default up to the family's max crops + 1.",
+        ),
+    ] = None
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Most timed passes of each; by default 7 on a CPU, 200 on a GPU.",
+        ),
+    ] = None
+    warmup: WarmupOption = None
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Time the way from the decoded image, too; always on a GPU."),
+    ] = False
+    states: Annotated[
+        bool,
+        typer.Option(
+            "--states", help="Also a fresh process, and silence of 1 and 10 s: takes minutes."
+        ),
+    ] = False
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="S", min=0, help="Most seconds; the rounds that fit are run."),
+    ] = None
+    device: DeviceOption = None
+    dtype: DtypeOption = None
+    checkpoint: CheckpointOption = None
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Add the missing counts and passes to the saved profile."),
+    ] = False
+
+
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Spread each parameter of a dataclass's type into the dataclass's fields.
 
