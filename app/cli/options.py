@@ -36,10 +36,7 @@ ModelOption = Annotated[
 MaxCropsOption = Annotated[
     int | None,
     typer.Option(
-        "--max-crops",
-        metavar="N",
-        help=options.MAX_CROPS,
-        rich_help_panel=_CONFIGURATION,
+        "--max-crops", metavar="N", help=options.MAX_CROPS, rich_help_panel=_CONFIGURATION
     ),
 ]
 # Text: Typer would read a tuple as an option of two arguments.
@@ -55,10 +52,7 @@ MarginsOption = Annotated[
 CropSizeOption = Annotated[
     int | None,
     typer.Option(
-        "--crop-size-px",
-        metavar="PX",
-        help=options.CROP_SIZE_PX,
-        rich_help_panel=_CONFIGURATION,
+        "--crop-size-px", metavar="PX", help=options.CROP_SIZE_PX, rich_help_panel=_CONFIGURATION
     ),
 ]
 
@@ -93,10 +87,7 @@ class MadeImage:
         OutputFormat | None,
         typer.Option("--format", help="By default what OUT ends in, else the image's own or PNG."),
     ] = None
-    quality: Annotated[
-        int | None,
-        typer.Option(min=1, max=100, help=options.QUALITY),
-    ] = None
+    quality: Annotated[int | None, typer.Option(min=1, max=100, help=options.QUALITY)] = None
     resample: Annotated[Resample, typer.Option(help=options.RESAMPLE)] = "lanczos"
     out: Annotated[
         Path | None,
@@ -176,12 +167,10 @@ WarmupOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[
-    DeviceChoice | None,
-    typer.Option(help="By default CROP_PLANNER_DEVICE, else auto."),
+    DeviceChoice | None, typer.Option(help="By default CROP_PLANNER_DEVICE, else auto.")
 ]
 DtypeOption = Annotated[
-    DtypeChoice | None,
-    typer.Option(help="By default CROP_PLANNER_DTYPE, else auto."),
+    DtypeChoice | None, typer.Option(help="By default CROP_PLANNER_DTYPE, else auto.")
 ]
 CheckpointOption = Annotated[
     Path | None,

@@ -36,8 +36,7 @@ def resize(
         int | None, typer.Option(min=1, metavar="T", help=options.TARGET_TOKENS)
     ] = None,
     tiling: Annotated[
-        Grid | None,
-        typer.Option(metavar="ROWSxCOLS", parser=parse_grid, help=options.TILING),
+        Grid | None, typer.Option(metavar="ROWSxCOLS", parser=parse_grid, help=options.TILING)
     ] = None,
     mode: Annotated[ResizeMode, typer.Option(help=options.RESIZE_MODE)] = "auto",
     upscale: Annotated[Upscale, typer.Option(help=options.RESIZE_UPSCALE)] = "allow",

@@ -13,16 +13,7 @@ from app.report.figures.set_statistics import SetStatistics, TilingRow
 from app.report.html.elements import Cell, Table
 from app.report.html.methods_chart import NAMES
 from app.report.timing.components import CLOCK_COMPONENTS, MeasuredCount
-from app.report.words import (
-    NONE,
-    count,
-    ms,
-    percent,
-    percent_range,
-    plural,
-    times,
-    times_range,
-)
+from app.report.words import NONE, count, ms, percent, percent_range, plural, times, times_range
 
 
 def counts_table(found: SetStatistics) -> Table:
@@ -209,7 +200,5 @@ def _analysed(experiment: Experiment) -> Iterator[tuple[str, str]]:
 def skipped_table(experiment: Experiment) -> Table:
     """List the skipped images with their reasons."""
     return Table.of(
-        "Skipped",
-        ("Image", "Why"),
-        ((one.name, one.reason) for one in experiment.skipped),
+        "Skipped", ("Image", "Why"), ((one.name, one.reason) for one in experiment.skipped)
     )
