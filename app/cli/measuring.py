@@ -6,20 +6,20 @@ The file imports torch, so import the file late.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from app.cli.encoder import checkpoint_for, load_here
+from app.cli.options import Measurement
 from app.cli.terminal import ProgressBar, console, printable
 from app.core.errors import InvalidProfile
 from app.core.latency.profile import Profile, ProfileKey, StateEntry, merged
 from app.core.latency.profile_file import profile_filename
 from app.core.latency.status import Progress
-from app.core.plan.config import CropConfig, make_config
-from app.core.plan.families import Family
+from app.core.plan.config import CropConfig
 from app.encoder.device.device import on_device
 from app.encoder.encoder import Encoder
 from app.encoder.measuring.measure import measure_profile
@@ -37,27 +37,16 @@ from app.report.timing.torch_encoder import TorchEncoder
 from app.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """Say the scope of a measurement. None leaves a value to the family or the device."""
-
-    family: Family
-    overlap_margins: tuple[int, int] | None
-    counts: Sequence[int] | None
-    repeats: int | None
-    warmup_s: float | None
-    full: bool
-    states: bool
-    budget_s: float | None
-    checkpoint: Path | None
-    resume: bool
-
-
-def measure(asked: Measurement, settings: Settings) -> tuple[Profile, Path | None]:
+def measure_device(
+    asked: Measurement, counts: Sequence[int] | None, config: CropConfig, settings: Settings
+) -> tuple[Profile, Path | None]:
     """Measure a profile and save the profile after each round.
 
     Saved entries that are not measured again stay in the profile: a measurement of two counts must
     not lose the others.
+
+    Args:
+        counts: total crops; None takes all of the configuration.
 
     Returns:
         The profile and its file; None for a folder that cannot be written.
@@ -67,9 +56,9 @@ def measure(asked: Measurement, settings: Settings) -> tuple[Profile, Path | Non
         EncoderError: nothing was measured.
     """
     told = console(stderr=True)
-    encoder = load_here(asked.family, asked.checkpoint, settings, told, doing="measuring")
-    config = make_config(encoder.family, overlap_margins=asked.overlap_margins)
-    counts = sorted(set(asked.counts or range(1, config.max_crops + 2)))
+    checkpoint = asked.checkpoint or checkpoint_for(config.family, settings)
+    encoder = load_here(config.family, checkpoint, settings, told, doing="measuring")
+    counts = counts or range(1, config.max_crops + 2)
     earlier = _earlier(profile_key(encoder, config), settings)
     saved: Path | None = None
     with ProgressBar(told) as bar:
@@ -77,8 +66,8 @@ def measure(asked: Measurement, settings: Settings) -> tuple[Profile, Path | Non
             encoder,
             counts,
             asked.repeats,
-            _warmup(encoder, asked.warmup_s),
-            asked.budget_s,
+            _warmup(encoder, asked.warmup),
+            asked.budget,
             earlier if asked.resume else None,
             config=config,
             scopes=SCOPES if asked.full else None,
@@ -88,7 +77,9 @@ def measure(asked: Measurement, settings: Settings) -> tuple[Profile, Path | Non
             profile = measured if asked.resume else merged(earlier, measured)
             saved = _save(profile, settings.profile_folder, told)
     if asked.states:
-        profile = replace(profile, states=_states(encoder, (counts[0], counts[-1]), asked, told))
+        profile = replace(
+            profile, states=_states(encoder, (counts[0], counts[-1]), checkpoint, told)
+        )
         saved = _save(profile, settings.profile_folder, told)
     return profile, saved
 
@@ -103,14 +94,13 @@ def _step(progress: Progress) -> str:
 
 
 def _states(
-    encoder: Encoder, counts: Sequence[int], asked: Measurement, told: Console
+    encoder: Encoder, counts: Sequence[int], checkpoint: Path | None, told: Console
 ) -> tuple[StateEntry, ...]:
     with told.status("waiting in silence, then measuring"):
         idle = measure_idle(encoder, counts)
     with told.status("starting fresh processes"):
         cold = [
-            measure_cold(cold_start_of(encoder, count, asked.checkpoint))
-            for count in sorted(set(counts))
+            measure_cold(cold_start_of(encoder, count, checkpoint)) for count in sorted(set(counts))
         ]
     return (*cold, *idle)
 
@@ -131,16 +121,6 @@ def _save(profile: Profile, folder: Path, told: Console) -> Path | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Timed:
-    """Hold a timing, its conditions, and both as the text of the timing file."""
-
-    timing: ComponentTiming
-    conditions: Conditions
-    config: CropConfig
-    json: str
-
-
 def time_images(
     dataset: Dataset,
     config: CropConfig,
@@ -150,10 +130,13 @@ def time_images(
     repeats: int,
     warmup_s: float | None,
     checkpoint: Path | None,
-) -> Timed:
+) -> tuple[ComponentTiming, Conditions, str]:
     """Load the encoder and time the components of passes over images.
 
     None leaves a value to the device or the settings.
+
+    Returns:
+        The timing, its conditions, and both as the text of the timing file.
 
     Raises:
         CheckpointError, EncoderUnavailable, EncoderMismatch: no encoder can run the plans.
@@ -176,7 +159,7 @@ def time_images(
         )
     conditions = timed.conditions(config, timing)
     text = timing_to_json(timing, dataset, config, conditions, repeats=repeats)
-    return Timed(timing, conditions, config, text)
+    return timing, conditions, text
 
 
 def _timed_step(progress: TimingProgress) -> str:

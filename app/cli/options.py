@@ -36,10 +36,7 @@ ModelOption = Annotated[
 MaxCropsOption = Annotated[
     int | None,
     typer.Option(
-        "--max-crops",
-        metavar="N",
-        help=options.MAX_CROPS,
-        rich_help_panel=_CONFIGURATION,
+        "--max-crops", metavar="N", help=options.MAX_CROPS, rich_help_panel=_CONFIGURATION
     ),
 ]
 # Text: Typer would read a tuple as an option of two arguments.
@@ -55,10 +52,7 @@ MarginsOption = Annotated[
 CropSizeOption = Annotated[
     int | None,
     typer.Option(
-        "--crop-size-px",
-        metavar="PX",
-        help=options.CROP_SIZE_PX,
-        rich_help_panel=_CONFIGURATION,
+        "--crop-size-px", metavar="PX", help=options.CROP_SIZE_PX, rich_help_panel=_CONFIGURATION
     ),
 ]
 
@@ -93,10 +87,7 @@ class MadeImage:
         OutputFormat | None,
         typer.Option("--format", help="By default what OUT ends in, else the image's own or PNG."),
     ] = None
-    quality: Annotated[
-        int | None,
-        typer.Option(min=1, max=100, help=options.QUALITY),
-    ] = None
+    quality: Annotated[int | None, typer.Option(min=1, max=100, help=options.QUALITY)] = None
     resample: Annotated[Resample, typer.Option(help=options.RESAMPLE)] = "lanczos"
     out: Annotated[
         Path | None,
@@ -176,12 +167,10 @@ WarmupOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[
-    DeviceChoice | None,
-    typer.Option(help="By default CROP_PLANNER_DEVICE, else auto."),
+    DeviceChoice | None, typer.Option(help="By default CROP_PLANNER_DEVICE, else auto.")
 ]
 DtypeOption = Annotated[
-    DtypeChoice | None,
-    typer.Option(help="By default CROP_PLANNER_DTYPE, else auto."),
+    DtypeChoice | None, typer.Option(help="By default CROP_PLANNER_DTYPE, else auto.")
 ]
 CheckpointOption = Annotated[
     Path | None,
@@ -192,6 +181,49 @@ CheckpointOption = Annotated[
         help="Safetensors; by default CROP_PLANNER_CHECKPOINT, else random weights.",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Say the scope of a measurement. None leaves a value to the family or the device."""
+
+    counts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COUNTS",
+            help="Total crops, as in 1-13 or 1,5,9; by default up to the family's max crops + 1.",
+        ),
+    ] = None
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Most timed passes of each; by default 7 on a CPU, 200 on a GPU.",
+        ),
+    ] = None
+    warmup: WarmupOption = None
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Time the way from the decoded image, too; always on a GPU."),
+    ] = False
+    states: Annotated[
+        bool,
+        typer.Option(
+            "--states", help="Also a fresh process, and silence of 1 and 10 s: takes minutes."
+        ),
+    ] = False
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="S", min=0, help="Most seconds; the rounds that fit are run."),
+    ] = None
+    device: DeviceOption = None
+    dtype: DtypeOption = None
+    checkpoint: CheckpointOption = None
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Add the missing counts and passes to the saved profile."),
+    ] = False
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

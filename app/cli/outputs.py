@@ -45,19 +45,27 @@ def output_of(made: MadeImage) -> Output:
     return Output(made.form or suffix_format(made.out), made.quality, made.resample)
 
 
-def output_path(source: Path, grid: Grid, form: str, made: MadeImage) -> Path:
-    """Return the checked name of a made image: OUT, or ``photo.4crops.jpg`` beside the image.
+def write_made(
+    source: Path, grid: Grid, form: str, data: bytes | None, made: MadeImage
+) -> Path | None:
+    """Write a made image as OUT, or as ``photo.4crops.jpg`` beside the image.
 
     An unchanged format keeps its suffix.
 
+    Returns:
+        The file; None for a dry run, which has no ``data``.
+
     Raises:
-        typer.BadParameter: see :func:`check_output`.
+        typer.BadParameter: see :func:`check_output` and :func:`write_output`.
     """
+    if data is None:
+        return None
     same = _FORMATS.get(source.suffix.lower()) == form
     suffix = source.suffix if same else _SUFFIXES.get(form, f".{form}")
     crops = f"{grid.crops}crop{'s' if grid.crops > 1 else ''}"
     path = made.out or source.with_name(f"{source.stem}.{crops}{suffix}")
     check_output(path, form, source=source, force=made.force)
+    write_output(path, data, force=made.force)
     return path
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from app.report.dataset.images import Skipped
+    from app.report.errors import Skipped
 
 _UNLIMITED = 10_000
 

@@ -13,9 +13,9 @@ from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan, make_plan
 from app.imaging.read.decode import decode
 from app.report.dataset.foreign_text import plain_text
-from app.report.dataset.images import Dataset, DatasetImage, Skipped, why
+from app.report.dataset.images import Dataset, DatasetImage
 from app.report.dataset.selection import select
-from app.report.errors import InvalidDataset
+from app.report.errors import InvalidDataset, Skipped, why
 from app.report.timing.timing_file import TimingFile, TimingRow, read_timing
 
 Plans = Mapping[int | str, CropPlan]
@@ -89,15 +89,6 @@ class SelectionFacts:
     def target_is_there(self) -> bool:
         """Return True if an image has exactly the target's number of crops."""
         return self.closest_crops == self.target_crops
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Hold the chosen images, the facts of the choice, and the images found damaged."""
-
-    candidates: tuple[Candidate, ...]
-    facts: SelectionFacts
-    damaged: tuple[Skipped, ...]
 
 
 def plan_images(
@@ -195,7 +186,7 @@ def choose(
     *,
     max_pixels: int,
     progress: Callable[[int, int], None],
-) -> Choice:
+) -> tuple[tuple[Candidate, ...], SelectionFacts, list[Skipped]]:
     """Choose images by :func:`select`; decode each first, since a header hides later damage.
 
     Args:
@@ -204,6 +195,9 @@ def choose(
         target_crops: grid crops of one of them, or the nearest number.
         max_pixels: larger images are not decoded.
         progress: called with the number of images checked and the expected number.
+
+    Returns:
+        The chosen images, the facts of the choice, and the images found damaged.
 
     Raises:
         InvalidDataset: no image can be decoded.
@@ -219,19 +213,19 @@ def choose(
             damaged.append(Skipped(candidate.image.file_name, reason))
         return reason is None
 
-    chosen = select(candidates.by_crops, number, target_crops, is_whole)
-    if chosen.closest_crops is None:
+    chosen, closest_crops = select(candidates.by_crops, number, target_crops, is_whole)
+    if closest_crops is None:
         raise InvalidDataset("no image can be looked at: none of them could be decoded")
     facts = SelectionFacts(
         source=candidates.source,
         wanted=number,
         target_crops=target_crops,
-        closest_crops=chosen.closest_crops,
+        closest_crops=closest_crops,
         agreement=candidates.agreement,
         measured_on=candidates.file.measured_on if candidates.file else None,
         contended=candidates.file.contended if candidates.file else None,
     )
-    return Choice(chosen.items, facts, tuple(damaged))
+    return chosen, facts, damaged
 
 
 def _damage(path: Path | None, max_pixels: int) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from app.report.choose import Candidate, all_candidates, choose, plan_images, ti
 from app.report.dataset.foreign_text import plain_text
 from app.report.dataset.images import Dataset, open_dataset
 from app.report.drawing import Drawing, draw_all, files_of
-from app.report.experiment import EXPERIMENT, Asked, Examined, Experiment, to_json
+from app.report.experiment import EXPERIMENT, Examined, Experiment, to_json
 from app.report.figures.averages import PredictLatency
 from app.report.figures.set_statistics import set_statistics
 from app.report.html.elements import embed_all
@@ -121,7 +122,6 @@ class CropOverlapAnalysis:
         if num_images < 1:
             raise ValueError(f"num_images must be at least 1, got {num_images}")
         files = Path(images) if images is not None else None
-        asked = Asked(save_crop_images, plain_text(files.name) if files else None)
         timing = Path(exp2_results_path) if exp2_results_path is not None else None
         with self._showing() as progress:
             dataset = open_dataset(
@@ -132,7 +132,10 @@ class CropOverlapAnalysis:
                 progress=partial(progress, "reading sizes"),
             )
             check_writable(self.output_dir)
-            found = self._analyse(dataset, timing, num_images, target_max_crops, asked, progress)
+            analysed = self._analyse(
+                dataset, timing, num_images, target_max_crops, save_crop_images, progress
+            )
+            found = replace(analysed, images_folder=plain_text(files.name) if files else None)
             self._write(found, progress)
         return found
 
@@ -142,14 +145,14 @@ class CropOverlapAnalysis:
         timing: Path | None,
         num_images: int,
         target_max_crops: int,
-        asked: Asked,
+        save_crop_images: bool,
         progress: Progress,
     ) -> Experiment:
         plans, collapsed = plan_images(dataset, self.config)
         candidates = (
             timed_candidates(dataset, plans, timing) if timing else all_candidates(dataset, plans)
         )
-        chosen = choose(
+        chosen, facts, damaged = choose(
             candidates,
             num_images,
             target_max_crops,
@@ -158,13 +161,12 @@ class CropOverlapAnalysis:
         )
         rows = ((one.plan, one.timing.row) for one in candidates.all() if one.timing is not None)
         return Experiment(
-            asked=asked,
             config=self.config,
             latency=self._latency,
             dataset=dataset,
-            selection=chosen.facts,
-            examined=tuple(_examine(one, asked.save_crop_images) for one in chosen.candidates),
-            skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *chosen.damaged),
+            selection=facts,
+            examined=tuple(_examine(one, save_crop_images) for one in chosen),
+            skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *damaged),
             plans=plans,
             statistics=set_statistics(
                 (image.size for image in dataset.images),
@@ -173,6 +175,7 @@ class CropOverlapAnalysis:
                 partial(progress, "comparing settings"),
             ),
             measured=measured_counts(rows),
+            save_crop_images=save_crop_images,
         )
 
     def _write(self, experiment: Experiment, progress: Progress) -> None:

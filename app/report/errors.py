@@ -1,4 +1,4 @@
-"""Define the errors of data sets and of their files.
+"""Define the errors of data sets and of their files, and the skipping of one image.
 
     CropPlannerError
     └── DatasetError         a set of images cannot be used
@@ -9,6 +9,8 @@ The service raises none of them: they belong to the command line and to Python.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from app.core.errors import CropPlannerError
 
@@ -23,3 +25,20 @@ class InvalidDataset(DatasetError):
 
 class InvalidTiming(DatasetError):
     slug, title = "invalid-profiling", "The timing file cannot be used"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Name an image left out of the data set, with the reason in one sentence."""
+
+    name: str
+    reason: str
+
+
+def why(error: CropPlannerError | OSError | MemoryError) -> str:
+    """Say in words why an error leaves an image out."""
+    if isinstance(error, CropPlannerError):
+        return error.detail
+    if isinstance(error, OSError):
+        return f"it cannot be read: {error.strerror}"
+    return "the memory is too small for it"

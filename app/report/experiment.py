@@ -17,7 +17,8 @@ from app.core.control.methods import MethodComparison
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan
 from app.report.choose import SelectionFacts
-from app.report.dataset.images import Dataset, DatasetImage, Skipped
+from app.report.dataset.images import Dataset, DatasetImage
+from app.report.errors import Skipped
 from app.report.figures.averages import PredictLatency
 from app.report.figures.overlap_ranges import compare_with_published
 from app.report.figures.set_statistics import SetStatistics, TilingRow
@@ -61,25 +62,14 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Keep the requests that leave no trace in the findings.
-
-    ``images`` is the name, without its path, of a folder of annotated files.
-    """
-
-    save_crop_images: bool = True
-    images: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Experiment:
     """Hold all findings of the experiment.
 
     ``plans`` has the plan of every planned image by its id. ``latency`` predicts by the named
-    profile, or gives the reason for no latency.
+    profile, or gives the reason for no latency. ``images_folder`` is the name, without its path, of
+    a folder of annotated files.
     """
 
-    asked: Asked
     config: CropConfig
     latency: PredictLatency
     dataset: Dataset
@@ -89,6 +79,8 @@ class Experiment:
     plans: Mapping[int | str, CropPlan]
     statistics: SetStatistics
     measured: tuple[MeasuredCount, ...]
+    save_crop_images: bool = True
+    images_folder: str | None = None
 
     @property
     def has_latency(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.cli.terminal import MOST_SHOWN, print_skipped
-from app.report.dataset.images import Skipped
+from app.report.errors import Skipped
 
 
 @pytest.mark.parametrize(("number", "more"), [(MOST_SHOWN, None), (MOST_SHOWN + 2, "2 more")])

@@ -33,13 +33,13 @@ def test_damaged_images_make_room_for_others_and_count_in_the_progress(folder: P
     dataset = open_dataset(folder, max_pixels=10_000)
     plans, _ = plan_images(dataset, CONFIG)
     told: list[tuple[int, int]] = []
-    chosen = choose(
+    chosen, _, damaged = choose(
         all_candidates(dataset, plans),
         2,
         12,
         max_pixels=10_000,
         progress=lambda done, total: told.append((done, total)),
     )
-    assert [one.image.file_name for one in chosen.candidates] == ["3.png", "4.png"]
-    assert [one.name for one in chosen.damaged] == ["0.png", "1.png", "2.png"]
+    assert [one.image.file_name for one in chosen] == ["3.png", "4.png"]
+    assert [one.name for one in damaged] == ["0.png", "1.png", "2.png"]
     assert told == [(1, 2), (2, 2), (3, 3), (4, 4), (5, 5)]

@@ -9,12 +9,7 @@ from typing import Annotated
 import typer
 
 from app import options
-from app.cli.inputs import (
-    NO_PROFILE,
-    named_or_saved,
-    read_bytes,
-    read_settings,
-)
+from app.cli.inputs import NO_PROFILE, named_or_saved, read_bytes, read_settings
 from app.cli.options import (
     Configuration,
     ImageArgument,
@@ -23,7 +18,7 @@ from app.cli.options import (
     ProfileOption,
     grouped,
 )
-from app.cli.outputs import output_of, output_path, write_output
+from app.cli.outputs import output_of, write_made
 from app.core.adaptation import Wish
 from app.core.control.budget import Budget, Strategy
 from app.core.control.resizing import Upscale
@@ -39,26 +34,20 @@ from app.settings import Settings
 def adapt(
     file: ImageArgument,
     latency_budget_ms: Annotated[
-        float | None,
-        typer.Option(min=0, metavar="MS", help=options.LATENCY_BUDGET_MS),
+        float | None, typer.Option(min=0, metavar="MS", help=options.LATENCY_BUDGET_MS)
     ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, metavar="T", help=options.MAX_TOKENS)
     ] = None,
     percentile: Annotated[float, typer.Option(metavar="P", help=options.PERCENTILE)] = 95,
     quality_threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, metavar="SSIM", help=options.QUALITY_THRESHOLD),
+        float | None, typer.Option(min=0, max=1, metavar="SSIM", help=options.QUALITY_THRESHOLD)
     ] = None,
     modes: Annotated[str, typer.Option(metavar="MODES", help=options.MODES)] = "fit,pad",
-    strategy: Annotated[
-        Strategy,
-        typer.Option(help=options.STRATEGY),
-    ] = "best",
+    strategy: Annotated[Strategy, typer.Option(help=options.STRATEGY)] = "best",
     upscale: Annotated[Upscale, typer.Option(help=options.ADAPT_UPSCALE)] = "never",
     prefill_ms_per_token: Annotated[
-        float | None,
-        typer.Option(metavar="MS", help=options.PREFILL_MS_PER_TOKEN),
+        float | None, typer.Option(metavar="MS", help=options.PREFILL_MS_PER_TOKEN)
     ] = None,
     prefill_base_ms: Annotated[
         float | None, typer.Option(metavar="MS", help=options.PREFILL_BASE_MS)
@@ -95,11 +84,8 @@ def adapt(
         measure_all=True,
         make=not made.dry_run,
     )
-    written = None
-    if adapted.data is not None:
-        grid = adapted.adaptation.chosen.candidate.plan.grid
-        written = output_path(file, grid, adapted.form, made)
-        write_output(written, adapted.data, force=made.force)
+    grid = adapted.adaptation.chosen.candidate.plan.grid
+    written = write_made(file, grid, adapted.form, adapted.data, made)
     answer = AdaptAnswer.of(adapted.adaptation, adapted.quality, wish, known, datetime.now(UTC))
     if as_json:
         print_json(answer)

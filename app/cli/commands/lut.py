@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,10 +17,8 @@ from app.core.plan.geometry import Size
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from app.cli.tables.plan_table import Columns
     from app.schemas.resize import LutAnswer, LutOptionAnswer, LutRowAnswer
-
-
-Column = tuple[str, Callable[[tuple["LutRowAnswer", "LutOptionAnswer"]], str]]
 
 
 @grouped
@@ -109,8 +106,9 @@ def _rich_table(
     return table
 
 
-def _columns(*, asked: bool, scaled: bool, timed: bool, narrow: bool) -> Iterator[Column]:
-    """Yield headings with the text of their cells."""
+def _columns(
+    *, asked: bool, scaled: bool, timed: bool, narrow: bool
+) -> Columns[tuple[LutRowAnswer, LutOptionAnswer]]:
     yield "Crops>", lambda one: str(one[0].target_crops)
     yield "Tiling", lambda one: f"{one[1].rows}x{one[1].cols}"
     yield "Canvas", lambda one: f"{one[1].width}x{one[1].height}"

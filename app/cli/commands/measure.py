@@ -9,58 +9,21 @@ import typer
 
 from app.cli.inputs import parse_counts, read_settings
 from app.cli.options import (
-    CheckpointOption,
     Configuration,
-    DeviceOption,
-    DtypeOption,
     JsonOption,
     MarginsOption,
+    Measurement,
     ModelOption,
-    WarmupOption,
+    grouped,
 )
 from app.cli.outputs import check_result, write_result
 from app.cli.terminal import console, print_json
 
 
+@grouped
 def measure(
     ctx: typer.Context,
-    counts: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COUNTS",
-            help="Total crops, as in 1-13 or 1,5,9; by default up to the family's max crops + 1.",
-        ),
-    ] = None,
-    repeats: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Most timed passes of each; by default 7 on a CPU, 200 on a GPU.",
-        ),
-    ] = None,
-    warmup: WarmupOption = None,
-    full: Annotated[
-        bool,
-        typer.Option("--full", help="Time the way from the decoded image, too; always on a GPU."),
-    ] = False,
-    states: Annotated[
-        bool,
-        typer.Option(
-            "--states", help="Also a fresh process, and silence of 1 and 10 s: takes minutes."
-        ),
-    ] = False,
-    budget: Annotated[
-        float | None,
-        typer.Option(metavar="S", min=0, help="Most seconds; the rounds that fit are run."),
-    ] = None,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
-    checkpoint: CheckpointOption = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Add the missing counts and passes to the saved profile."),
-    ] = False,
+    asked: Measurement,
     output: Annotated[
         Path | None,
         typer.Option(metavar="FILE", dir_okay=False, help="Write the profile here, too."),
@@ -87,31 +50,18 @@ def measure(
         _check_alone(ctx)
         _compare(compare, as_json=as_json)
         return
-    wanted = parse_counts(counts) if counts else None
-    settings = read_settings(device=device, dtype=dtype)
+    counts = parse_counts(asked.counts) if asked.counts else None
+    settings = read_settings(device=asked.device, dtype=asked.dtype)
     config = Configuration(model, None, overlap_margins).effective(settings)
     if output is not None:
         check_result(output, force=force, option="--output")
     # Late: torch takes seconds to import.
-    from app.cli import measuring
-    from app.cli.encoder import checkpoint_for
+    from app.cli.measuring import measure_device
     from app.cli.tables.profile_table import print_profile
     from app.core.latency.profile_file import profile_to_json
     from app.schemas.profile import ProfileAnswer
 
-    asked = measuring.Measurement(
-        family=config.family,
-        overlap_margins=config.overlap_margins if overlap_margins else None,
-        counts=wanted,
-        repeats=repeats,
-        warmup_s=warmup,
-        full=full,
-        states=states,
-        budget_s=budget,
-        checkpoint=checkpoint or checkpoint_for(config.family, settings),
-        resume=resume,
-    )
-    profile, saved = measuring.measure(asked, settings)
+    profile, saved = measure_device(asked, counts, config, settings)
     if output is not None:
         write_result(output, profile_to_json(profile), option="--output")
     if as_json:

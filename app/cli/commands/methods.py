@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
@@ -17,10 +16,8 @@ from app.core.plan.plan import make_plan
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from app.cli.tables.plan_table import Columns
     from app.schemas.methods import MethodRowAnswer, MethodsAnswer
-
-
-Column = tuple[str, Callable[["MethodRowAnswer"], str]]
 
 
 @grouped
@@ -78,8 +75,7 @@ def _table(answer: MethodsAnswer, *, timed: bool, wide: bool) -> Table:
     return table
 
 
-def _columns(*, timed: bool, wide: bool) -> Iterator[Column]:
-    """Yield headings with the text of their cells."""
+def _columns(*, timed: bool, wide: bool) -> Columns[MethodRowAnswer]:
     yield "Method", lambda row: row.method
     yield "Setting>", lambda row: row.setting if row.as_trained else f"{row.setting}*"
     yield "Tiling", lambda row: f"{row.tiling.rows}x{row.tiling.cols}"

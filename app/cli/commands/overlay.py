@@ -34,10 +34,7 @@ def overlay(
             help="The image file; or a size in px, which is drawn on a plain ground.",
         ),
     ],
-    kind: Annotated[
-        Kind,
-        typer.Option(help=options.PICTURE_KIND),
-    ] = "crops",
+    kind: Annotated[Kind, typer.Option(help=options.PICTURE_KIND)] = "crops",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -55,8 +52,7 @@ def overlay(
     side_px: Annotated[
         int,
         typer.Option(
-            metavar="PX",
-            help=f"Longer side of what is drawn, {MIN_SIDE_PX} to {MAX_SIDE_PX}.",
+            metavar="PX", help=f"Longer side of what is drawn, {MIN_SIDE_PX} to {MAX_SIDE_PX}."
         ),
     ] = DEFAULT_SIDE_PX,
     force: ForceOption = False,
@@ -95,8 +91,7 @@ def _size_of(source: str) -> Size:
         return parse_size(source)
     except typer.BadParameter:
         raise typer.BadParameter(
-            f"{source} is neither a file nor a size such as 640x480",
-            param_hint="FILE|WIDTHxHEIGHT",
+            f"{source} is neither a file nor a size such as 640x480", param_hint="FILE|WIDTHxHEIGHT"
         ) from None
 
 

@@ -7,13 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.cli.inputs import (
-    given_latency,
-    named_or_saved,
-    read_bytes,
-    read_profile,
-    read_settings,
-)
+from app.cli.inputs import given_latency, named_or_saved, read_bytes, read_profile, read_settings
 from app.cli.options import (
     Configuration,
     ImageArgument,
@@ -56,15 +50,13 @@ def analyze(
         Literal["profile", "measure", "none"],
         typer.Option(
             help="`profile`: from the profile that is named, or else saved for this device. "
-            "`measure`: run this image's own crops now. `none`: leave it out.",
+            "`measure`: run this image's own crops now. `none`: leave it out."
         ),
     ] = "profile",
     repeats: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            metavar="N",
-            help="Passes to measure; by default 3. Only with --latency measure.",
+            min=1, metavar="N", help="Passes to measure; by default 3. Only with --latency measure."
         ),
     ] = None,
     *,

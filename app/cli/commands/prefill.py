@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.tables.plan_table import columns
+from app.cli.tables.plan_table import table_of
 from app.cli.tables.profile_table import interval, milliseconds
 from app.cli.terminal import console, print_json
 
@@ -144,18 +144,17 @@ def _print(out: Console, answer: PrefillAnswer) -> None:
 
 
 def _lengths(answer: PrefillAnswer) -> Table:
-    table = columns(
-        "Time to the first token, ms", *("Prompt\ntokens>", "p50>", "95 %>", "Line>", "Off>")
+    return table_of(
+        "Time to the first token, ms",
+        (
+            ("Prompt\ntokens>", lambda one: f"{one.tokens:,.0f}"),
+            ("p50>", lambda one: milliseconds(one.ms.p50)),
+            ("95 %>", lambda one: interval(one.ms)),
+            ("Line>", lambda one: milliseconds(one.line_ms)),
+            ("Off>", lambda one: f"{one.off:+.1%}"),
+        ),
+        answer.lengths,
     )
-    for one in answer.lengths:
-        table.add_row(
-            f"{one.tokens:,.0f}",
-            milliseconds(one.ms.p50),
-            interval(one.ms),
-            milliseconds(one.line_ms),
-            f"{one.off:+.1%}",
-        )
-    return table
 
 
 def _line(answer: PrefillAnswer) -> str:

@@ -80,7 +80,7 @@ def profile(
             max_pixels=settings.max_pixels,
             progress=partial(progress, "reading sizes"),
         )
-    timed = time_images(
+    timing, conditions, text = time_images(
         dataset,
         config,
         settings,
@@ -89,12 +89,11 @@ def profile(
         warmup_s=warmup,
         checkpoint=checkpoint,
     )
-    write_result(file, timed.json)
-    skipped = timed.timing.skipped
-    print_skipped(skipped)
+    write_result(file, text)
+    print_skipped(timing.skipped)
     if as_json:
-        typer.echo(timed.json, nl=False)
+        typer.echo(text, nl=False)
     else:
-        print_components(timed, file)
-    if skipped:
+        print_components(config.family, timing, conditions, file)
+    if timing.skipped:
         raise typer.Exit(PARTLY)

@@ -16,7 +16,7 @@ from app.cli.options import (
     ProfileOption,
     grouped,
 )
-from app.cli.outputs import output_of, output_path, write_output
+from app.cli.outputs import output_of, write_made
 from app.core.control.resizing import ResizeMode, Target, Upscale
 from app.core.errors import CollapsedImage
 from app.core.plan.config import CropConfig
@@ -36,8 +36,7 @@ def resize(
         int | None, typer.Option(min=1, metavar="T", help=options.TARGET_TOKENS)
     ] = None,
     tiling: Annotated[
-        Grid | None,
-        typer.Option(metavar="ROWSxCOLS", parser=parse_grid, help=options.TILING),
+        Grid | None, typer.Option(metavar="ROWSxCOLS", parser=parse_grid, help=options.TILING)
     ] = None,
     mode: Annotated[ResizeMode, typer.Option(help=options.RESIZE_MODE)] = "auto",
     upscale: Annotated[Upscale, typer.Option(help=options.RESIZE_UPSCALE)] = "allow",
@@ -62,10 +61,8 @@ def resize(
     wish = ResizeWish(target, mode, upscale, output_of(made))
     limit = settings.max_pixels
     resized = resize_file(data, config, wish, max_pixels=limit, make=not made.dry_run)
-    written = None
-    if resized.data is not None:
-        written = output_path(file, resized.resizing.decision.grid, resized.form, made)
-        write_output(written, resized.data, force=made.force)
+    grid = resized.resizing.decision.grid
+    written = write_made(file, grid, resized.form, resized.data, made)
     latency = given_latency(named, resized.plan)
     answer = ResizeAnswer.of(resized.resizing, resized.plan, latency, resized.quality)
     if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from rich import box
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     )
 
 T = TypeVar("T")
+Columns = Iterator[tuple[str, Callable[[T], str]]]
+"""Yield headings with the text of their cells, from a value of each row."""
 Fact = tuple[str, RenderableType]
 
 
@@ -198,32 +200,31 @@ def latency(answer: LatencyAnswer) -> Text:
 
 def sizes_table(answer: PlanAnswer) -> Table:
     """List the size needed for each number of crops."""
-    table = columns("Size for each number of crops", "Crops>", "Tiling", "Size", "By")
-    for row in answer.control.sizes:
-        here = row.reached_by == "unchanged"
-        table.add_row(
-            str(row.crops),
-            f"{row.rows}x{row.cols}",
-            f"{row.width}x{row.height}",
-            "this image" if here else row.reached_by,
-            style="bold green" if here else None,
-        )
-    return table
+    here = {"unchanged": "this image"}
+    return table_of(
+        "Size for each number of crops",
+        (
+            ("Crops>", lambda row: str(row.crops)),
+            ("Tiling", lambda row: f"{row.rows}x{row.cols}"),
+            ("Size", lambda row: f"{row.width}x{row.height}"),
+            ("By", lambda row: here.get(row.reached_by, row.reached_by)),
+        ),
+        answer.control.sizes,
+        lambda row: "bold green" if row.reached_by in here else None,
+    )
 
 
 def max_crops_table(answer: PlanAnswer) -> Table:
     """List the tiling of the image under each smaller ``max_crops``."""
-    table = columns(
-        "This image under each max crops", "Max>", "Tiling", "Crops>", "Total>", "Prompt tokens>"
+    return table_of(
+        "This image under each max crops",
+        (
+            ("Max>", lambda row: str(row.max_crops)),
+            ("Tiling", lambda row: f"{row.tiling.rows}x{row.tiling.cols}"),
+            ("Crops>", lambda row: str(row.tiling.crops)),
+            ("Total>", lambda row: str(row.tiling.total_crops)),
+            ("Prompt tokens>", lambda row: f"{row.tokens.prompt:,}"),
+        ),
+        answer.control.max_crops,
+        lambda row: "bold green" if row.max_crops == answer.config.max_crops else None,
     )
-    for row in answer.control.max_crops:
-        here = row.max_crops == answer.config.max_crops
-        table.add_row(
-            str(row.max_crops),
-            f"{row.tiling.rows}x{row.tiling.cols}",
-            str(row.tiling.crops),
-            str(row.tiling.total_crops),
-            f"{row.tokens.prompt:,}",
-            style="bold green" if here else None,
-        )
-    return table

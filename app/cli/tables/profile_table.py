@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.tables.plan_table import columns, or_dash, table_of
+from app.cli.tables.plan_table import Columns, or_dash, table_of
 
 if TYPE_CHECKING:
     from app.schemas.profile import LineAnswer, PercentilesMs, ProfileAnswer, ProfileEntryAnswer
@@ -21,7 +21,8 @@ def print_profile(out: Console, profile: ProfileAnswer, files: Sequence[Path]) -
     out.print(_heading(profile))
     for line in _calibration(profile):
         out.print(line, style="dim")
-    for line in _doubts(profile):
+    unsettled = (entry.total_crops for entry in profile.entries if not entry.warmup.settled)
+    for line in doubts(profile.contended, unsettled):
         out.print(line, style="yellow")
     out.print()
     out.print(_latencies(profile, narrow=out.width < 90))
@@ -72,15 +73,12 @@ def _calibration(profile: ProfileAnswer) -> Iterator[str]:
         yield f"the GPU held its clocks down: {', '.join(after.throttle)}"
 
 
-def _doubts(profile: ProfileAnswer) -> Iterator[str]:
-    if profile.contended is not None:
-        yield f"in doubt: {profile.contended}; minima and CPU time stand beside the medians"
-    unsettled = [str(e.total_crops) for e in profile.entries if not e.warmup.settled]
-    if unsettled:
-        yield f"not yet settled when the timed passes began: {', '.join(unsettled)} crops in all"
-
-
-Column = tuple[str, Callable[["ProfileEntryAnswer"], str]]
+def doubts(contended: str | None, unsettled: Iterable[int]) -> Iterator[str]:
+    """Say the reasons to doubt times: a busy machine, and total crops not yet warm."""
+    if contended is not None:
+        yield f"in doubt: {contended}; minima and CPU time stand beside the medians"
+    if crops := ", ".join(map(str, unsettled)):
+        yield f"not yet settled when the timed passes began: {crops} crops in all"
 
 
 def _latencies(profile: ProfileAnswer, *, narrow: bool) -> Table:
@@ -88,8 +86,7 @@ def _latencies(profile: ProfileAnswer, *, narrow: bool) -> Table:
     return table_of("Vision-token latency, ms", shown, profile.entries)
 
 
-def _columns(*, doubtful: bool, narrow: bool) -> Iterator[Column]:
-    """Yield headings with the text of their cells."""
+def _columns(*, doubtful: bool, narrow: bool) -> Columns[ProfileEntryAnswer]:
     yield "Total\ncrops>", lambda entry: str(entry.total_crops)
     yield "Grid", lambda entry: f"{entry.rows}x{entry.cols}" if entry.rows else "global"
     if not narrow:
@@ -123,18 +120,16 @@ def _fitted(line: LineAnswer) -> str:
 
 
 def _states(profile: ProfileAnswer) -> Table:
-    table = columns(
+    return table_of(
         "Not warm, ms",
-        *("State", "After silence, s>", "Loading, s>", "Total\ncrops>", "p50>", "Max>", "Passes>"),
+        (
+            ("State", lambda state: state.state),
+            ("After silence, s>", lambda state: or_dash(state.silence_s, "g")),
+            ("Loading, s>", lambda state: or_dash(state.load_s, ".1f")),
+            ("Total\ncrops>", lambda state: str(state.total_crops)),
+            ("p50>", lambda state: milliseconds(state.vision_ms.p50)),
+            ("Max>", lambda state: milliseconds(state.vision_ms.max)),
+            ("Passes>", lambda state: str(state.vision_ms.samples)),
+        ),
+        profile.states,
     )
-    for state in profile.states:
-        table.add_row(
-            state.state,
-            or_dash(state.silence_s, "g"),
-            or_dash(state.load_s, ".1f"),
-            str(state.total_crops),
-            milliseconds(state.vision_ms.p50),
-            milliseconds(state.vision_ms.max),
-            str(state.vision_ms.samples),
-        )
-    return table

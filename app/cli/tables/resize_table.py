@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.tables.plan_table import (
+    Columns,
     Fact,
-    columns,
     facts,
     heading,
     latency,
@@ -26,10 +25,8 @@ from app.core.plan.plan import CropPlan
 
 if TYPE_CHECKING:
     from app.schemas.adapt import AdaptAnswer, AdaptDecision, CandidateRow
+    from app.schemas.plan import PlanAnswer
     from app.schemas.resize import DecisionAnswer, ResizeAnswer
-
-
-Column = tuple[str, Callable[["CandidateRow"], str]]
 
 
 def print_resize(
@@ -48,14 +45,21 @@ def print_resize(
         ("Tiling", tiling(decision.tiling)),
         ("Prompt tokens", tokens(plan.tokens)),
         ("Latency", latency(plan.latency)),
-        ("Written", Text(str(written), style="bold green") if written else "nothing: a dry run"),
     ]
+    alternatives = _alternatives(answer.alternatives) if answer.alternatives else None
+    _print(out, plan, rows, written, alternatives)
+
+
+def _print(
+    out: Console, plan: PlanAnswer, rows: list[Fact], written: Path | None, table: Table | None
+) -> None:
+    file = Text(str(written), style="bold green") if written else "nothing: a dry run"
     out.print(heading(plan.model, plan.config))
     out.print()
-    out.print(facts(rows))
-    if answer.alternatives:
+    out.print(facts([*rows, ("Written", file)]))
+    if table is not None:
         out.print()
-        out.print(_alternatives(answer.alternatives))
+        out.print(table)
 
 
 def _before(plan: CropPlan | None) -> str:
@@ -82,15 +86,16 @@ def _scale(decision: DecisionAnswer) -> str:
 
 
 def _alternatives(alternatives: list[DecisionAnswer]) -> Table:
-    table = columns("Other ways to as many crops", "Mode", "Tiling", "Size", "Scale")
-    for other in alternatives:
-        table.add_row(
-            other.mode,
-            f"{other.tiling.rows}x{other.tiling.cols}",
-            f"{other.width}x{other.height}",
-            _scale(other),
-        )
-    return table
+    return table_of(
+        "Other ways to as many crops",
+        (
+            ("Mode", lambda other: other.mode),
+            ("Tiling", lambda other: f"{other.tiling.rows}x{other.tiling.cols}"),
+            ("Size", lambda other: f"{other.width}x{other.height}"),
+            ("Scale", _scale),
+        ),
+        alternatives,
+    )
 
 
 def print_adaptation(out: Console, answer: AdaptAnswer, written: Path | None) -> None:
@@ -102,14 +107,9 @@ def print_adaptation(out: Console, answer: AdaptAnswer, written: Path | None) ->
         ("Tiling", tiling(decision.tiling)),
         ("Prompt tokens", tokens(plan.tokens)),
         ("Latency", _latency(answer)),
-        ("Written", Text(str(written), style="bold green") if written else "nothing: a dry run"),
     ]
-    out.print(heading(plan.model, plan.config))
-    out.print()
-    out.print(facts(rows))
-    if len(answer.alternatives) > 1:
-        out.print()
-        out.print(_weighed(answer, wide=out.width >= 96))
+    weighed = _weighed(answer, wide=out.width >= 96) if len(answer.alternatives) > 1 else None
+    _print(out, plan, rows, written, weighed)
 
 
 def _adapted(decision: AdaptDecision) -> Text:
@@ -142,7 +142,7 @@ def _weighed(answer: AdaptAnswer, *, wide: bool) -> Table:
     )
 
 
-def _columns(answer: AdaptAnswer, *, wide: bool) -> Iterator[Column]:
+def _columns(answer: AdaptAnswer, *, wide: bool) -> Columns[CandidateRow]:
     yield "Mode", lambda row: row.mode
     yield "Tiling", lambda row: f"{row.tiling.rows}x{row.tiling.cols}"
     yield "Size", lambda row: f"{row.width}x{row.height}"

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.tables.plan_table import table_of
-from app.cli.tables.profile_table import milliseconds
+from app.cli.tables.plan_table import Columns, table_of
+from app.cli.tables.profile_table import doubts, milliseconds
 from app.cli.terminal import console
+from app.core.plan.families import Family
 from app.report.timing.components import ComponentTiming, ImageComponents, median_ms
-
-if TYPE_CHECKING:
-    from app.cli.measuring import Timed
-
-Column = tuple[str, Callable[[list[ImageComponents]], str]]
+from app.report.timing.timing_file import Conditions
 
 
-def print_components(timed: Timed, file: Path) -> None:
+def print_components(
+    family: Family, timing: ComponentTiming, conditions: Conditions, file: Path
+) -> None:
     """Print the medians for each number of crops, and the conditions."""
-    out, conditions = console(), timed.conditions
+    out = console()
     out.print(
         Text.assemble(
-            (timed.config.family.name, "bold"),
+            (family.name, "bold"),
             f" on {conditions.device}, {conditions.dtype}, {conditions.runtime}, "
             f"{conditions.weights} weights",
         )
     )
     out.print()
-    out.print(_components(timed.timing, doubtful=conditions.contended is not None))
-    for doubt in _doubts(timed):
+    out.print(_components(timing, doubtful=conditions.contended is not None))
+    unsettled = (crops for crops, warmup in timing.warmups.items() if not warmup.settled)
+    for doubt in doubts(conditions.contended, unsettled):
         out.print(doubt, style="yellow")
     out.print(Text.assemble("saved to ", (str(file), "bold green")))
 
@@ -48,11 +46,8 @@ def _components(timing: ComponentTiming, *, doubtful: bool) -> Table:
     return table_of("Median of each component, ms", shown, rows)
 
 
-def _columns(*, has_bus: bool, doubtful: bool) -> Iterator[Column]:
-    """Yield headings with the text of their cells.
-
-    Vision has a column of its own: medians do not add up.
-    """
+def _columns(*, has_bus: bool, doubtful: bool) -> Columns[list[ImageComponents]]:
+    """Give vision a column of its own: medians do not add up."""
     yield "Total\ncrops>", lambda images: str(images[0].subject.plan.total_crops)
     yield "Images>", lambda images: f"{len(images):,}"
     yield "Decode>", lambda images: _median(images, "decode")
@@ -74,12 +69,3 @@ def _median(images: list[ImageComponents], component: str) -> str:
 
 def _fastest(images: list[ImageComponents]) -> str:
     return milliseconds(min(min(image.samples_ms("vision")) for image in images))
-
-
-def _doubts(timed: Timed) -> Iterator[str]:
-    contended = timed.conditions.contended
-    if contended is not None:
-        yield f"in doubt: {contended}; minima and CPU time stand beside the medians"
-    unsettled = [str(c) for c, warmup in timed.timing.warmups.items() if not warmup.settled]
-    if unsettled:
-        yield f"not yet settled when the timed passes began: {', '.join(unsettled)} crops in all"

@@ -13,7 +13,7 @@ from typing import Any
 from app.core.errors import InvalidSize
 from app.core.plan.geometry import Size
 from app.report.dataset.foreign_text import read_json
-from app.report.errors import InvalidDataset
+from app.report.errors import InvalidDataset, Skipped
 
 _LARGEST_ID = 2**63 - 1
 """Limit ids to 64 bits. Ids become parts of file names, and databases have no larger ones."""
@@ -28,15 +28,7 @@ class AnnotatedImage:
     size: Size
 
 
-@dataclass(frozen=True, slots=True)
-class BadEntry:
-    """Name an entry that is no image, with the reason."""
-
-    name: str
-    reason: str
-
-
-def read_annotations(path: Path) -> list[AnnotatedImage | BadEntry]:
+def read_annotations(path: Path) -> list[AnnotatedImage | Skipped]:
     """Read the images of an annotation file in its order; other content is ignored.
 
     Of several entries with one id only the first is an image.
@@ -57,33 +49,33 @@ def read_annotations(path: Path) -> list[AnnotatedImage | BadEntry]:
     return list(_images(entries))
 
 
-def _images(entries: list[Any]) -> Iterator[AnnotatedImage | BadEntry]:
+def _images(entries: list[Any]) -> Iterator[AnnotatedImage | Skipped]:
     seen: set[str] = set()
     for index, entry in enumerate(entries):
         read = _image(entry, f"images[{index}]")
         if isinstance(read, AnnotatedImage):
             if str(read.image_id) in seen:
-                read = BadEntry(read.file_name, f"images[{index}]: id {read.image_id} came before")
+                read = Skipped(read.file_name, f"images[{index}]: id {read.image_id} came before")
             else:
                 seen.add(str(read.image_id))
         yield read
 
 
-def _image(entry: Any, at: str) -> AnnotatedImage | BadEntry:
+def _image(entry: Any, at: str) -> AnnotatedImage | Skipped:
     if not isinstance(entry, dict):
-        return BadEntry(at, f"{at} is not an object")
+        return Skipped(at, f"{at} is not an object")
     image_id, name = entry.get("id"), entry.get("file_name")
     called = name if isinstance(name, str) else at
     # A bool is an int to isinstance.
     if not isinstance(image_id, int | str) or isinstance(image_id, bool) or image_id == "":
-        return BadEntry(called, f"{at}: id is neither an integer nor a string")
+        return Skipped(called, f"{at}: id is neither an integer nor a string")
     if isinstance(image_id, int) and abs(image_id) > _LARGEST_ID:
-        return BadEntry(called, f"{at}: id has more than 64 bits")
+        return Skipped(called, f"{at}: id has more than 64 bits")
     width, height = entry.get("width"), entry.get("height")
     if type(width) is not int or type(height) is not int:
-        return BadEntry(called, f"{at}: width and height are not both whole px")
+        return Skipped(called, f"{at}: width and height are not both whole px")
     try:
         size = Size(width, height)
     except InvalidSize as error:
-        return BadEntry(called, f"{at}: {error.detail}")
+        return Skipped(called, f"{at}: {error.detail}")
     return AnnotatedImage(image_id, name if isinstance(name, str) and name else str(image_id), size)

@@ -6,7 +6,7 @@ folder with several of either ("splits"). No pixels are decoded here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -14,7 +14,7 @@ from typing import Literal
 from app.core.errors import CropPlannerError
 from app.core.plan.geometry import Size
 from app.imaging.read.header import look
-from app.report.dataset.annotations import AnnotatedImage, BadEntry, read_annotations
+from app.report.dataset.annotations import AnnotatedImage, read_annotations
 from app.report.dataset.foreign_text import (
     file_ids,
     plain_text,
@@ -29,7 +29,7 @@ from app.report.dataset.places import (
     images_folder,
     known_splits,
 )
-from app.report.errors import InvalidDataset
+from app.report.errors import InvalidDataset, Skipped, why
 
 Counted = Callable[[int, int], None]
 
@@ -53,14 +53,6 @@ class DatasetImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """Name an image left out of the data set, with the reason in one sentence."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Dataset:
     """Hold the images of a set: by rising id if annotated, else by path.
 
@@ -77,7 +69,7 @@ class Dataset:
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_found", tuple(_index(self.images, names) for names in _NAMES))
+        object.__setattr__(self, "_found", _index(self.images))
 
     def find(self, image_id: int | str) -> DatasetImage | None:
         """Find the image of an id or a name from another file; return None for no match or several.
@@ -88,8 +80,7 @@ class Dataset:
         asked = str(image_id)
         if not asked:  # `safe` would turn "" into a name
             return None
-        names = (safe(asked), asked, _last(asked), _stem(asked), _number(asked))
-        for name, index in zip(names, self._found, strict=True):
+        for name, index in zip(_names(safe(asked), asked), self._found, strict=True):
             if name is not None and name in index:
                 return index[name]
         return None
@@ -166,7 +157,7 @@ def _of_folder(
 
 
 def _of_annotations(
-    entries: Sequence[AnnotatedImage | BadEntry],
+    entries: Sequence[AnnotatedImage | Skipped],
     folder: Path | None,
     max_pixels: int,
     progress: Counted,
@@ -175,16 +166,16 @@ def _of_annotations(
     skipped: list[Skipped] = []
     for done, entry in enumerate(entries, 1):
         progress(done, len(entries))
-        if not isinstance(entry, AnnotatedImage):
-            skipped.append(Skipped(plain_text(entry.name), entry.reason))
+        if isinstance(entry, Skipped):
+            skipped.append(entry)
             continue
         path = file_in(entry.file_name, folder) if folder else None
         size = _size_of(path, max_pixels) if path else entry.size
         image_id = entry.image_id if isinstance(entry.image_id, int) else safe(entry.image_id)
         if isinstance(size, str):
-            skipped.append(Skipped(plain_text(entry.file_name), size))
+            skipped.append(Skipped(entry.file_name, size))
         elif str(image_id) in images:
-            skipped.append(Skipped(plain_text(entry.file_name), f"another id is {image_id}, too"))
+            skipped.append(Skipped(entry.file_name, f"another id is {image_id}, too"))
         else:
             images[str(image_id)] = DatasetImage(image_id, entry.file_name, size, path)
     rising = sorted(images.values(), key=lambda i: (isinstance(i.image_id, str), i.image_id))
@@ -199,15 +190,6 @@ def _size_of(path: Path, max_pixels: int) -> Size | str:
         return look(path.read_bytes(), max_pixels=max_pixels).size
     except (CropPlannerError, OSError, MemoryError) as error:
         return why(error)
-
-
-def why(error: CropPlannerError | OSError | MemoryError) -> str:
-    """Say in words why an error leaves an image out."""
-    if isinstance(error, CropPlannerError):
-        return error.detail
-    if isinstance(error, OSError):
-        return f"it cannot be read: {error.strerror}"
-    return "the memory is too small for it"
 
 
 def _nothing(source: Path, chosen: Path, skipped: list[Skipped]) -> InvalidDataset:
@@ -225,35 +207,25 @@ def _name(source: Path) -> str:
     return plain_text(named.name) or "root"
 
 
-def _last(name: str) -> str:
-    return PurePosixPath(name).name
+def _names(image_id: str, file_name: str) -> tuple[str | None, ...]:
+    """Return all names of an image in the order of :meth:`Dataset.find`."""
+    last = PurePosixPath(file_name).name
+    number = spoken_number(file_name)
+    return (
+        image_id,
+        file_name,
+        last,
+        without_suffix(last),
+        None if number is None else str(number),
+    )
 
 
-def _stem(name: str) -> str:
-    return without_suffix(_last(name))
-
-
-def _number(name: str) -> str | None:
-    number = spoken_number(name)
-    return None if number is None else str(number)
-
-
-_NAMES: tuple[Callable[[DatasetImage], str | None], ...] = (
-    lambda image: str(image.image_id),
-    lambda image: image.file_name,
-    lambda image: _last(image.file_name),
-    lambda image: _stem(image.file_name),
-    lambda image: _number(image.file_name),
-)
-
-
-def _index(
-    images: tuple[DatasetImage, ...], name_of: Callable[[DatasetImage], str | None]
-) -> Mapping[str, DatasetImage | None]:
-    """Index images by one kind of name; None stands for several images of the same name."""
-    index: dict[str, DatasetImage | None] = {}
+def _index(images: Iterable[DatasetImage]) -> tuple[Mapping[str, DatasetImage | None], ...]:
+    """Index images by each kind of name; None stands for several images of the same name."""
+    found: tuple[dict[str, DatasetImage | None], ...] = ({}, {}, {}, {}, {})
     for image in images:
-        name = name_of(image)
-        if name is not None:
-            index[name] = None if name in index else image
-    return index
+        names = _names(str(image.image_id), image.file_name)
+        for index, name in zip(found, names, strict=True):
+            if name is not None:
+                index[name] = None if name in index else image
+    return found

@@ -4,23 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Selection(Generic[Item]):
-    """Hold the selected items, fewest crops first.
-
-    ``closest_crops`` is the number of grid crops nearest to ``target_crops`` among the usable
-    items; None means: no item is usable.
-    """
-
-    items: tuple[Item, ...]
-    target_crops: int
-    closest_crops: int | None
 
 
 def select(
@@ -28,7 +14,7 @@ def select(
     number: int,
     target_crops: int,
     usable: Callable[[Item], bool] = lambda _: True,
-) -> Selection[Item]:
+) -> tuple[tuple[Item, ...], int | None]:
     """Select items evenly over the range of crops, with one of the count nearest to the target.
 
     With more counts than items, one item of each count in :func:`spread` is taken. Otherwise the
@@ -40,6 +26,10 @@ def select(
         number: of items wanted, at least 1.
         target_crops: grid crops.
         usable: called before an item is taken, for at most one more of each count than is taken.
+
+    Returns:
+        The selected items, fewest crops first; and the number of grid crops nearest to the target
+        among the usable items, None without a usable item.
     """
     queues = {crops: deque(items) for crops, items in sorted(by_crops.items())}
     asked: dict[int, bool] = {}  # by identity: a queue's head is asked about repeatedly
@@ -57,7 +47,7 @@ def select(
 
     counts = [crops for crops in queues if has_more(crops)]
     if not counts:
-        return Selection((), target_crops, None)
+        return (), None
     closest = nearest(target_crops, counts)
     taken: list[tuple[int, Item]] = []
     turn = spread(counts, number, closest)
@@ -65,7 +55,7 @@ def select(
         taken += [(crops, queues[crops].popleft()) for crops in turn[: number - len(taken)]]
         turn = [crops for crops in counts if has_more(crops)]
     taken.sort(key=lambda one: one[0])
-    return Selection(tuple(item for _, item in taken), target_crops, closest)
+    return tuple(item for _, item in taken), closest
 
 
 def spread(counts: Sequence[int], number: int, always: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -76,23 +77,24 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self.images = 0
-        self._by_grid: dict[Grid, _Alike] = {}
+        self._plans: dict[Grid, CropPlan] = {}  # the plans of one grid cost the same
+        self._images: Counter[Grid] = Counter()
         self._retained = 0.0
+
+    @property
+    def images(self) -> int:
+        """Return the number of added images."""
+        return self._images.total()
 
     def add(self, one: Planned) -> None:
         """Add the images of one size."""
-        self.images += one.images
-        alike = self._by_grid.get(one.plan.grid)
-        if alike is None:
-            self._by_grid[one.plan.grid] = _Alike(one.plan, one.images)
-        else:
-            alike.images += one.images
+        self._plans.setdefault(one.plan.grid, one.plan)
+        self._images[one.plan.grid] += one.images
         self._retained += retained_pixels(one.plan) / one.original.pixels * one.images
 
     def plans(self) -> list[CropPlan]:
         """Return one plan a grid."""
-        return [alike.plan for alike in self._by_grid.values()]
+        return list(self._plans.values())
 
     def averages(self, latency: PredictLatency) -> Averages:
         """Return the means over all added images.
@@ -100,10 +102,10 @@ class Tally:
         Raises:
             ValueError: no image was added.
         """
-        times = {grid: latency(alike.plan).at(50) for grid, alike in self._by_grid.items()}
+        times = {grid: latency(plan).at(50) for grid, plan in self._plans.items()}
 
         def mean(of: Callable[[CropPlan], float]) -> float:
-            return weighted_mean((of(one.plan), one.images) for one in self._by_grid.values())
+            return weighted_mean((of(plan), self._images[plan.grid]) for plan in self.plans())
 
         return Averages(
             total_crops=mean(lambda plan: plan.total_crops),
@@ -117,14 +119,6 @@ class Tally:
             if None in times.values()
             else mean(lambda plan: times[plan.grid] or 0.0),
         )
-
-
-@dataclass(slots=True)
-class _Alike:
-    """Count the images of one grid, which cost the same, with the plan of one of them."""
-
-    plan: CropPlan
-    images: int
 
 
 def averages(planned: Iterable[Planned], latency: PredictLatency) -> Averages:

@@ -8,7 +8,7 @@ docs/method/overlap.md has the definitions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -60,20 +60,13 @@ def compare_with_published(shapes: Sequence[ShapeRow]) -> tuple[Comparison, ...]
 
 def _comparison(claim: Claim, shapes: Sequence[ShapeRow]) -> Comparison:
     rows = [row for row in shapes if claim.shape in (None, row.shape)]
-    if claim.figure == "overlap_ratio":
-        allowed = _union([row.overlap_ratio for row in rows])
-        seen = _union([row.seen_overlap_ratio for row in rows])
-    else:
-        allowed = _union([row.redundancy_ratio for row in rows])
-        seen = _union([row.seen_redundancy_ratio for row in rows])
+    allowed = _union(getattr(row, claim.figure) for row in rows)
+    seen = _union(getattr(row, f"seen_{claim.figure}") for row in rows)
     return Comparison(claim, allowed, seen, _verdict(seen, claim.published))
 
 
-def _union(ranges: Sequence[Range | None]) -> Range | None:
-    known = [one for one in ranges if one is not None]
-    if not known:
-        return None
-    return min(low for low, _ in known), max(high for _, high in known)
+def _union(ranges: Iterable[Range | None]) -> Range | None:
+    return _range([end for one in ranges if one is not None for end in one])
 
 
 def _verdict(seen: Range | None, published: Range) -> Verdict:
@@ -159,19 +152,11 @@ def _row(shape: Shape, planned: Sequence[Planned], config: CropConfig) -> ShapeR
         shape=shape,
         tilings=len(grids),
         images=sum(one.images for one in here),
-        overlap_ratio=_overlap_range(allowed),
-        redundancy_ratio=_redundancy_range(allowed),
-        seen_overlap_ratio=_overlap_range(seen),
-        seen_redundancy_ratio=_redundancy_range(seen),
+        overlap_ratio=_range([one.overlap_ratio for one in allowed]),
+        redundancy_ratio=_range([one.redundancy_ratio for one in allowed]),
+        seen_overlap_ratio=_range([one.overlap_ratio for one in seen]),
+        seen_redundancy_ratio=_range([one.redundancy_ratio for one in seen]),
     )
-
-
-def _overlap_range(overlaps: Sequence[Overlap]) -> Range | None:
-    return _range([one.overlap_ratio for one in overlaps])
-
-
-def _redundancy_range(overlaps: Sequence[Overlap]) -> Range | None:
-    return _range([one.redundancy_ratio for one in overlaps])
 
 
 def _range(values: Sequence[float]) -> Range | None:

@@ -142,10 +142,8 @@ def _content(planned: Sequence[Planned]) -> Content:
     return Content(
         overlap_ratio=weighted_mean((seen.overlap_ratio, n) for seen, n in overlaps),
         redundancy_ratio=weighted_mean((seen.redundancy_ratio, n) for seen, n in overlaps),
-        encoder_redundancy=weighted_mean(
-            (one.plan.encoder_redundancy(), one.images) for one in planned
-        ),
-        padding_ratio=weighted_mean((padding_ratio(one.plan), one.images) for one in planned),
+        encoder_redundancy=_mean(planned, CropPlan.encoder_redundancy),
+        padding_ratio=_mean(planned, padding_ratio),
     )
 
 
@@ -182,15 +180,15 @@ def _tilings(
             tokens=plan.tokens,
             gflop=plan_flops(plan) / 1e9,
             overlap=plan.overlap(),
-            content_overlap_ratio=_mean(here, lambda plan: plan.content_overlap().overlap_ratio),
-            padding_ratio=_mean(here, padding_ratio),
+            content_overlap_ratio=_mean(here, lambda plan: plan.content_overlap().overlap_ratio)
+            if here
+            else None,
+            padding_ratio=_mean(here, padding_ratio) if here else None,
             latency=latency(plan),
         )
 
     return tuple(row(grid) for grid in sorted(by_grid, key=lambda grid: (grid.crops, grid.rows)))
 
 
-def _mean(planned: Sequence[Planned], of: Callable[[CropPlan], float]) -> float | None:
-    if not planned:
-        return None
+def _mean(planned: Sequence[Planned], of: Callable[[CropPlan], float]) -> float:
     return weighted_mean((of(one.plan), one.images) for one in planned)

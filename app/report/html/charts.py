@@ -11,16 +11,7 @@ from matplotlib.patches import Rectangle
 from app.core.plan.geometry import Grid
 from app.report.figures.overlap_ranges import Comparison, Range
 from app.report.figures.set_statistics import CountRow, TilingRow
-from app.report.html.svg import (
-    INK,
-    LINE,
-    SERIES,
-    SMALL_PX,
-    TEXT_PX,
-    chart,
-    legend,
-    plain_axes,
-)
+from app.report.html.svg import INK, LINE, SERIES, SMALL_PX, TEXT_PX, chart, legend, plain_axes
 from app.report.timing.components import MeasuredCount
 from app.report.words import count, ms, percent
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
@@ -91,6 +92,7 @@ def embed(path: Path, side_px: int, alt: str) -> Embedded:
 
 
 Cell = str | Embedded
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +133,16 @@ class Table:
             raise ValueError(f"a row of {caption!r} has not one cell a heading")
         columns = (Column(text.removesuffix(">"), text.endswith(">")) for text in headings)
         return cls(caption, tuple(columns), made)
+
+    @classmethod
+    def of_values(
+        cls,
+        caption: str,
+        columns: Iterable[tuple[str, Callable[[T], Cell]]],
+        values: Iterable[T],
+        is_current: Callable[[T], bool] = lambda _: False,
+    ) -> Table:
+        """Make a table with a row a value, from headings with the text of their cells."""
+        headings, cells = zip(*columns, strict=True)
+        rows = (Row(tuple(cell(one) for cell in cells), is_current(one)) for one in values)
+        return cls.of(caption, headings, rows)

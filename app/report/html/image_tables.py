@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from app.core.control.alternatives import max_crops_table, size_table
 from app.core.control.headroom import Headroom, height_headroom, width_headroom
 from app.core.control.resizing import DecidedMode
+from app.core.plan.overlap import Overlap
 from app.report.experiment import Examined
 from app.report.figures.averages import PredictLatency
-from app.report.html.elements import Cell, Embedded, Row, Table
+from app.report.html.elements import Cell, Embedded, Table
 from app.report.html.methods_chart import NAMES
 from app.report.words import NONE, box, count, ms, percent, times
 
@@ -67,23 +67,27 @@ def _if_any(mean: float) -> str:
 
 def overlap_table(one: Examined) -> Table:
     """Compare the overlap of the whole canvas with the overlap of its content."""
-    whole, content = one.plan.overlap(), one.plan.content_overlap()
-
-    def row(name: str, figure: str, shown: Callable[[Any], str]) -> tuple[str, ...]:
-        return name, shown(getattr(whole, figure)), shown(getattr(content, figure))
-
-    return Table.of(
-        "Its overlap, in patches",
-        ("", "Canvas>", "Content>"),
+    figures: list[tuple[str, Callable[[Overlap], str]]] = [
+        ("Patches of all grid crops", lambda found: count(found.total_patches)),
+        ("Distinct patches", lambda found: count(found.distinct_patches)),
+        ("In more than one crop", lambda found: count(found.overlapped_patches)),
+        ("Overlap ratio", lambda found: percent(found.overlap_ratio)),
+        ("Redundancy ratio", lambda found: times(found.redundancy_ratio)),
         (
-            row("Patches of all grid crops", "total_patches", count),
-            row("Distinct patches", "distinct_patches", count),
-            row("In more than one crop", "overlapped_patches", count),
-            row("Overlap ratio", "overlap_ratio", percent),
-            row("Redundancy ratio", "redundancy_ratio", times),
-            row("Crops a patch, where more than one", "average_overlapped_count", _if_any),
-            row("Most crops a patch", "max_overlap_count", str),
+            "Crops a patch, where more than one",
+            lambda found: _if_any(found.average_overlapped_count),
         ),
+        ("Most crops a patch", lambda found: str(found.max_overlap_count)),
+    ]
+    whole, content = one.plan.overlap(), one.plan.content_overlap()
+    return Table.of_values(
+        "Its overlap, in patches",
+        (
+            ("", lambda figure: figure[0]),
+            ("Canvas>", lambda figure: figure[1](whole)),
+            ("Content>", lambda figure: figure[1](content)),
+        ),
+        figures,
     )
 
 
@@ -123,69 +127,49 @@ def _global_padding(one: Examined) -> str:
 
 def alternatives_table(one: Examined) -> Table:
     """List the results of each smaller ``max_crops``."""
-    return Table.of(
+    return Table.of_values(
         "Other max_crops",
-        ("max_crops>", "Tiling", "Grid crops>", "In all>", "Prompt tokens>"),
         (
-            Row(
-                (
-                    str(row.max_crops),
-                    str(row.grid),
-                    str(row.grid.crops),
-                    str(row.grid.total_crops),
-                    count(row.tokens.prompt),
-                ),
-                row.max_crops == one.plan.config.max_crops,
-            )
-            for row in max_crops_table(one.plan)
+            ("max_crops>", lambda row: str(row.max_crops)),
+            ("Tiling", lambda row: str(row.grid)),
+            ("Grid crops>", lambda row: str(row.grid.crops)),
+            ("In all>", lambda row: str(row.grid.total_crops)),
+            ("Prompt tokens>", lambda row: count(row.tokens.prompt)),
         ),
+        max_crops_table(one.plan),
+        lambda row: row.max_crops == one.plan.config.max_crops,
     )
 
 
 def needed_sizes_table(one: Examined) -> Table:
     """List the size needed for each number of crops."""
-    return Table.of(
+    return Table.of_values(
         "The size it needs for each number of crops",
-        ("Grid crops>", "In all>", "Tiling", "Size, px", "By"),
         (
-            (
-                str(row.grid.crops),
-                str(row.grid.total_crops),
-                str(row.grid),
-                str(row.size),
-                REACHED_BY[row.mode],
-            )
-            for row in size_table(one.plan)
+            ("Grid crops>", lambda row: str(row.grid.crops)),
+            ("In all>", lambda row: str(row.grid.total_crops)),
+            ("Tiling", lambda row: str(row.grid)),
+            ("Size, px", lambda row: str(row.size)),
+            ("By", lambda row: REACHED_BY[row.mode]),
         ),
+        size_table(one.plan),
     )
 
 
 def methods_table(one: Examined) -> Table:
     """List every setting of the four methods on this image alone."""
-    return Table.of(
+    return Table.of_values(
         "The four methods on this image",
         (
-            "Method",
-            "Setting",
-            "Tiling",
-            "Crops in all>",
-            "Prompt tokens>",
-            "Work vs. now>",
-            "As trained",
+            # Here a resize reaches a tiling; over a set it is a limit on the longer side.
+            ("Method", lambda row: "resize" if row.method == "resize" else NAMES[row.method]),
+            ("Setting", lambda row: row.setting),
+            ("Tiling", lambda row: str(row.plan.grid)),
+            ("Crops in all>", lambda row: str(row.plan.total_crops)),
+            ("Prompt tokens>", lambda row: count(row.plan.tokens.prompt)),
+            ("Work vs. now>", lambda row: percent(row.gflop_ratio, 0)),
+            ("As trained", lambda row: "yes" if row.as_trained else "no"),
         ),
-        (
-            Row(
-                (
-                    "resize" if row.method == "resize" else NAMES[row.method],
-                    row.setting,
-                    str(row.plan.grid),
-                    str(row.plan.total_crops),
-                    count(row.plan.tokens.prompt),
-                    percent(row.gflop_ratio, 0),
-                    "yes" if row.as_trained else "no",
-                ),
-                row.is_current,
-            )
-            for row in one.methods.rows
-        ),
+        one.methods.rows,
+        lambda row: row.is_current,
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -18,23 +18,9 @@ from app.report.experiment import Examined, Experiment
 from app.report.figures.overlap_ranges import compare_with_published, explained
 from app.report.findings import findings
 from app.report.html import charts, image_tables, set_tables
-from app.report.html.elements import Embedded, Table
+from app.report.html.elements import Embedded
 from app.report.html.methods_chart import methods_chart
 from app.report.words import Finding
-
-
-@dataclass(frozen=True, slots=True)
-class ImageSection:
-    """Hold the section of one image. ``pictures`` are its drawings in the order of the page."""
-
-    one: Examined
-    pictures: tuple[Embedded, ...]
-    facts: Table
-    overlap: Table
-    crops: Table
-    alternatives: Table
-    sizes: Table
-    methods: Table
 
 
 def render_report(experiment: Experiment, pictures: Mapping[str, Embedded]) -> str:
@@ -98,18 +84,19 @@ def _pair(experiment: Experiment) -> Overlap | None:
 
 def _section(
     one: Examined, experiment: Experiment, pictures: Mapping[str, Embedded]
-) -> ImageSection:
+) -> dict[str, Any]:
+    """Return the drawings and the tables of one image by the template's names."""
     drawn = (one.files.crops, one.files.comparison, one.files.statistics)
-    return ImageSection(
-        one=one,
-        pictures=tuple(pictures[name] for name in drawn if name is not None and name in pictures),
-        facts=image_tables.facts_table(one, experiment.latency),
-        overlap=image_tables.overlap_table(one),
-        crops=image_tables.crops_table(one, pictures),
-        alternatives=image_tables.alternatives_table(one),
-        sizes=image_tables.needed_sizes_table(one),
-        methods=image_tables.methods_table(one),
-    )
+    return {
+        "one": one,
+        "pictures": [pictures[name] for name in drawn if name is not None and name in pictures],
+        "facts": image_tables.facts_table(one, experiment.latency),
+        "overlap": image_tables.overlap_table(one),
+        "crops": image_tables.crops_table(one, pictures),
+        "alternatives": image_tables.alternatives_table(one),
+        "sizes": image_tables.needed_sizes_table(one),
+        "methods": image_tables.methods_table(one),
+    }
 
 
 @cache
@@ -147,12 +134,12 @@ def command(experiment: Experiment) -> str:
 
 def _arguments(experiment: Experiment) -> Iterator[str]:
     config, family = experiment.config, experiment.config.family
-    dataset, selection, asked = experiment.dataset, experiment.selection, experiment.asked
+    dataset, selection = experiment.dataset, experiment.selection
     # A name that looks like an option is a path all the same.
     yield shlex.quote(f"./{dataset.name}" if dataset.name.startswith("-") else dataset.name)
     options = {
         "--split": dataset.split,
-        "--images": asked.images,
+        "--images": experiment.images_folder,
         "--exp2": selection.source,
         "--num-images": _unless(selection.wanted, _DEFAULT_IMAGES),
         "--target-max-crops": _unless(selection.target_crops, _DEFAULT_TARGET),
@@ -168,7 +155,7 @@ def _arguments(experiment: Experiment) -> Iterator[str]:
                 if value[:1] == "-"
                 else (f"{option} {shlex.quote(value)}")
             )
-    if not asked.save_crop_images:
+    if not experiment.save_crop_images:
         yield "--no-crops"
     if experiment.has_latency:
         yield "--profile PROFILE.json"

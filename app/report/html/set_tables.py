@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import get_args
 
 from app.core.control.methods import Method
@@ -10,127 +10,93 @@ from app.report.experiment import Experiment
 from app.report.figures.cost_changes import SettingRow
 from app.report.figures.overlap_ranges import Comparison, ShapeRow
 from app.report.figures.set_statistics import SetStatistics, TilingRow
-from app.report.html.elements import Cell, Row, Table
+from app.report.html.elements import Cell, Table
 from app.report.html.methods_chart import NAMES
 from app.report.timing.components import CLOCK_COMPONENTS, MeasuredCount
-from app.report.words import (
-    NONE,
-    count,
-    ms,
-    percent,
-    percent_range,
-    plural,
-    times,
-    times_range,
-)
+from app.report.words import NONE, count, ms, percent, percent_range, plural, times, times_range
 
 
 def counts_table(found: SetStatistics) -> Table:
     """List each number of crops in use."""
-    return Table.of(
+
+    def tilings(crops: int) -> str:
+        used = (one for one in found.tilings if one.grid.crops == crops and one.images)
+        return ", ".join(f"{one.grid} ({one.images:,})" for one in used)
+
+    return Table.of_values(
         "Images by number of crops",
-        ("Grid crops>", "In all>", "Images>", "Share>", "Tilings"),
         (
-            (
-                str(row.crops),
-                str(row.total_crops),
-                count(row.images),
-                percent(row.share),
-                ", ".join(
-                    f"{one.grid} ({one.images:,})"
-                    for one in found.tilings
-                    if one.grid.crops == row.crops and one.images
-                ),
-            )
-            for row in found.counts
+            ("Grid crops>", lambda row: str(row.crops)),
+            ("In all>", lambda row: str(row.total_crops)),
+            ("Images>", lambda row: count(row.images)),
+            ("Share>", lambda row: percent(row.share)),
+            ("Tilings", lambda row: tilings(row.crops)),
         ),
+        found.counts,
     )
 
 
 def tilings_table(tilings: Sequence[TilingRow]) -> Table:
     """List the tilings in use, with the cost and the content of their images."""
-    return Table.of(
+    return Table.of_values(
         "Tilings that occur, rows x columns of grid crops",
         (
-            "Tiling",
-            "Grid crops>",
-            "Images>",
-            "Share>",
-            "Prompt tokens>",
-            "GFLOP>",
-            "Overlap>",
-            "Overlap of content>",
-            "Redundancy>",
-            "Padding>",
+            ("Tiling", lambda row: str(row.grid)),
+            ("Grid crops>", lambda row: str(row.grid.crops)),
+            ("Images>", lambda row: count(row.images)),
+            ("Share>", lambda row: percent(row.share)),
+            ("Prompt tokens>", lambda row: count(row.tokens.prompt)),
+            ("GFLOP>", lambda row: count(row.gflop)),
+            ("Overlap>", lambda row: percent(row.overlap.overlap_ratio)),
+            ("Overlap of content>", lambda row: _percent_if_any(row.content_overlap_ratio)),
+            ("Redundancy>", lambda row: times(row.overlap.redundancy_ratio)),
+            ("Padding>", lambda row: _percent_if_any(row.padding_ratio)),
         ),
-        (
-            (
-                str(row.grid),
-                str(row.grid.crops),
-                count(row.images),
-                percent(row.share),
-                count(row.tokens.prompt),
-                count(row.gflop),
-                percent(row.overlap.overlap_ratio),
-                NONE if row.content_overlap_ratio is None else percent(row.content_overlap_ratio),
-                times(row.overlap.redundancy_ratio),
-                NONE if row.padding_ratio is None else percent(row.padding_ratio),
-            )
-            for row in tilings
-            if row.images
-        ),
+        (row for row in tilings if row.images),
     )
+
+
+def _percent_if_any(ratio: float | None) -> str:
+    return NONE if ratio is None else percent(ratio)
 
 
 def sizes_table(tilings: Sequence[TilingRow], *, has_latency: bool) -> Table:
     """List the size and the cost of each allowed tiling, used or not."""
-
-    def cells(row: TilingRow) -> Iterator[Cell]:
-        yield from (str(row.grid.crops), str(row.grid.total_crops), str(row.grid), str(row.size))
-        yield from (count(row.tokens.patch), count(row.tokens.prompt), count(row.gflop))
-        yield from (percent(row.overlap.overlap_ratio), times(row.overlap.redundancy_ratio))
-        yield str(row.overlap.max_overlap_count)
-        yield count(row.images)
-        if has_latency:
-            yield ms(row.latency.at(50))
-            yield ms(row.latency.at(95))
-
-    headings = (
-        ("Grid crops>", "In all>", "Tiling", "Size, px")
-        + ("Patch tokens>", "Prompt tokens>", "GFLOP>")
-        + ("Overlap>", "Redundancy>", "Most crops a patch>", "Images here>")
-        + (("Latency p50>", "p95>") if has_latency else ())
-    )
-    return Table.of(
-        "Every tiling that is allowed", headings, (tuple(cells(row)) for row in tilings)
-    )
+    columns: list[tuple[str, Callable[[TilingRow], Cell]]] = [
+        ("Grid crops>", lambda row: str(row.grid.crops)),
+        ("In all>", lambda row: str(row.grid.total_crops)),
+        ("Tiling", lambda row: str(row.grid)),
+        ("Size, px", lambda row: str(row.size)),
+        ("Patch tokens>", lambda row: count(row.tokens.patch)),
+        ("Prompt tokens>", lambda row: count(row.tokens.prompt)),
+        ("GFLOP>", lambda row: count(row.gflop)),
+        ("Overlap>", lambda row: percent(row.overlap.overlap_ratio)),
+        ("Redundancy>", lambda row: times(row.overlap.redundancy_ratio)),
+        ("Most crops a patch>", lambda row: str(row.overlap.max_overlap_count)),
+        ("Images here>", lambda row: count(row.images)),
+    ]
+    if has_latency:
+        columns += [
+            ("Latency p50>", lambda row: ms(row.latency.at(50))),
+            ("p95>", lambda row: ms(row.latency.at(95))),
+        ]
+    return Table.of_values("Every tiling that is allowed", columns, tilings)
 
 
 def shapes_table(shapes: Sequence[ShapeRow]) -> Table:
     """List the ranges of overlap by the shape of the grid."""
-    return Table.of(
+    return Table.of_values(
         "Overlap by the shape of the tiling",
         (
-            "Shape",
-            "Tilings allowed>",
-            "Their overlap>",
-            "Their redundancy>",
-            "Images here>",
-            "Their overlap, content>",
-            "Their redundancy, content>",
+            ("Shape", lambda row: row.shape),
+            ("Tilings allowed>", lambda row: str(row.tilings)),
+            ("Their overlap>", lambda row: percent_range(row.overlap_ratio)),
+            ("Their redundancy>", lambda row: times_range(row.redundancy_ratio)),
+            ("Images here>", lambda row: count(row.images)),
+            ("Their overlap, content>", lambda row: percent_range(row.seen_overlap_ratio)),
+            ("Their redundancy, content>", lambda row: times_range(row.seen_redundancy_ratio)),
         ),
-        (
-            (
-                row.shape,
-                str(row.tilings),
-                percent_range(row.overlap_ratio),
-                times_range(row.redundancy_ratio),
-                count(row.images),
-                percent_range(row.seen_overlap_ratio),
-                times_range(row.seen_redundancy_ratio),
-            )
-            for row in shapes
-        ),
+        shapes,
     )
 
 
@@ -167,30 +133,20 @@ def methods_tables(found: SetStatistics) -> list[Table]:
 
 def _method_table(method: Method, rows: Sequence[SettingRow], found: SetStatistics) -> Table:
     now = found.averages
-    has_latency = any(row.averages.latency_ms is not None for row in rows)
-
-    def cells(row: SettingRow) -> Iterator[Cell]:
-        mean = row.averages
-        yield f"{row.setting} (now)" if row.is_current else row.setting
-        yield f"{mean.total_crops:.2f}"
-        yield count(mean.prompt_tokens)
-        yield percent(mean.prompt_tokens / now.prompt_tokens, 0)
-        yield percent(mean.gflop / now.gflop, 0)
-        yield percent(mean.kept_ratio)
-        yield percent(mean.overlap_ratio)
-        yield count(row.changed)
-        yield "yes" if row.as_trained else "no"
-        if has_latency:
-            yield ms(mean.latency_ms)
-
-    headings = (
-        ("Setting", "Crops in all>", "Prompt tokens>", "vs. now>", "Work vs. now>")
-        + ("Pixels retained>", "Overlap>", "Tiled anew>", "As trained")
-        + (("Latency p50>",) if has_latency else ())
-    )
-    return Table.of(
-        NAMES[method], headings, (Row(tuple(cells(row)), row.is_current) for row in rows)
-    )
+    columns: list[tuple[str, Callable[[SettingRow], Cell]]] = [
+        ("Setting", lambda row: f"{row.setting} (now)" if row.is_current else row.setting),
+        ("Crops in all>", lambda row: f"{row.averages.total_crops:.2f}"),
+        ("Prompt tokens>", lambda row: count(row.averages.prompt_tokens)),
+        ("vs. now>", lambda row: percent(row.averages.prompt_tokens / now.prompt_tokens, 0)),
+        ("Work vs. now>", lambda row: percent(row.averages.gflop / now.gflop, 0)),
+        ("Pixels retained>", lambda row: percent(row.averages.kept_ratio)),
+        ("Overlap>", lambda row: percent(row.averages.overlap_ratio)),
+        ("Tiled anew>", lambda row: count(row.changed)),
+        ("As trained", lambda row: "yes" if row.as_trained else "no"),
+    ]
+    if any(row.averages.latency_ms is not None for row in rows):
+        columns.append(("Latency p50>", lambda row: ms(row.averages.latency_ms)))
+    return Table.of_values(NAMES[method], columns, rows, lambda row: row.is_current)
 
 
 def measured_table(measured: Sequence[MeasuredCount]) -> Table:
@@ -244,7 +200,5 @@ def _analysed(experiment: Experiment) -> Iterator[tuple[str, str]]:
 def skipped_table(experiment: Experiment) -> Table:
     """List the skipped images with their reasons."""
     return Table.of(
-        "Skipped",
-        ("Image", "Why"),
-        ((one.name, one.reason) for one in experiment.skipped),
+        "Skipped", ("Image", "Why"), ((one.name, one.reason) for one in experiment.skipped)
     )

@@ -7,24 +7,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from app.core.errors import CropPlannerError
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import make_plan
-from app.report.dataset.images import Dataset, Skipped
+from app.report.dataset.images import Dataset
 from app.report.dataset.selection import select
-from app.report.errors import InvalidDataset
+from app.report.errors import InvalidDataset, Skipped
 from app.report.timing.components import ComponentTiming, Subject
-from app.report.timing.session import TimedEncoder, TimingProgress, TimingSession, Warming
+from app.report.timing.session import TimingProgress, TimingSession
+
+if TYPE_CHECKING:
+    from app.encoder.measuring.warmup import WarmupRule
+    from app.report.timing.torch_encoder import TorchEncoder
 
 
 def time_components(
-    encoder: TimedEncoder,
+    encoder: TorchEncoder,
     dataset: Dataset,
     config: CropConfig,
     *,
     repeats: int,
-    warming: Warming,
+    warming: WarmupRule,
     max_pixels: int,
     num_images: int | None = None,
     progress: Callable[[TimingProgress], None] = lambda _: None,
@@ -88,7 +93,7 @@ def choose_subjects(subjects: Sequence[Subject], number: int) -> list[Subject]:
     by_crops: dict[int, list[Subject]] = {}
     for subject in subjects:
         by_crops.setdefault(subject.plan.grid.crops, []).append(subject)
-    chosen = select(by_crops, number, target_crops=max(by_crops, default=1)).items
+    chosen, _ = select(by_crops, number, target_crops=max(by_crops, default=1))
     return sorted(chosen, key=lambda subject: subject.position)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from app.core.latency.timings import Warmup
 from app.core.plan.plan import CropPlan
-from app.report.dataset.images import DatasetImage, Skipped
+from app.report.dataset.images import DatasetImage
+from app.report.errors import Skipped
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,20 +11,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from app.core.errors import CropPlannerError
 from app.core.latency.timings import Warmup
 from app.core.plan.geometry import Grid
-from app.core.plan.plan import CropPlan
 from app.core.statistics import shuffled_rounds
 from app.imaging.read.decode import decode
-from app.report.dataset.images import Skipped, why
-from app.report.errors import InvalidDataset
+from app.report.errors import InvalidDataset, Skipped, why
 from app.report.timing.components import ComponentTimes, ImageComponents, Subject
+
+if TYPE_CHECKING:  # torch takes seconds to import, and a test needs no network
+    from app.encoder.encoder import PreparedCrops
+    from app.encoder.measuring.warmup import WarmupRule
+    from app.report.timing.torch_encoder import TorchEncoder
 
 Phase = Literal["warm-up", "rounds"]
 
@@ -41,16 +43,6 @@ class TimingProgress:
     subject: Subject
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """Hold an image's crops on the device, and the times of their preparation in ms."""
-
-    crops: Any
-    decode_ms: float
-    preprocess_ms: float
-    transfer_ms: float | None
-
-
 class TimingSession:
     """Warm up by :meth:`warm_up`, then time by :meth:`rounds`.
 
@@ -59,7 +51,7 @@ class TimingSession:
 
     def __init__(
         self,
-        encoder: TimedEncoder,
+        encoder: TorchEncoder,
         subjects: Sequence[Subject],
         *,
         repeats: int,
@@ -77,7 +69,7 @@ class TimingSession:
         first = sum(grid.crops + 1 for grid in {subject.plan.grid for subject in subjects})
         self._work = PASS * (first + once * repeats) + PREPARATION * (once - first)
 
-    def warm_up(self, warming: Warming) -> dict[int, Warmup]:
+    def warm_up(self, warming: WarmupRule) -> dict[int, Warmup]:
         """Warm each number of crops up by the rule; run each tiling and prepare each image once.
 
         No timed pass is then the first to use a decoder, a buffer or a file. A damaged image shows
@@ -120,19 +112,20 @@ class TimingSession:
 
     def _pass(self, subject: Subject) -> ComponentTimes:
         """Time every component once, one after the other."""
-        prepared = self._prepare(subject)
-        times = self._encoder.run(prepared.crops)
+        crops, decode_ms, preprocess_ms, transfer_ms = self._prepare(subject)
+        times = self._encoder.run(crops)
         return ComponentTimes(
-            decode=prepared.decode_ms,
-            preprocess=prepared.preprocess_ms,
-            transfer=prepared.transfer_ms,
+            decode=decode_ms,
+            preprocess=preprocess_ms,
+            transfer=transfer_ms,
             vit=times.vit_ms,
             connector=times.connector_ms,
             vision=times.vision_ms,
             cpu=times.cpu_ms,
         )
 
-    def _prepare(self, subject: Subject) -> _Prepared:
+    def _prepare(self, subject: Subject) -> tuple[PreparedCrops, float, float, float | None]:
+        """Return the crops on the device; and the ms of decode, preprocess and transfer."""
         assert subject.image.path is not None
         self._encoder.check_memory(subject.plan)
         data = subject.image.path.read_bytes()  # not timed: reading the disk is no component
@@ -144,7 +137,7 @@ class TimingSession:
         resumed = self._clock()
         crops, transfer_ms = self._encoder.prepare(np.asarray(picture.pixels), subject.plan)
         ready = self._clock()
-        return _Prepared(crops, (decoded - began) * 1e3, (ready - resumed) * 1e3, transfer_ms)
+        return crops, (decoded - began) * 1e3, (ready - resumed) * 1e3, transfer_ms
 
     def _pass_ms(self, subject: Subject) -> float:
         times = self._pass(subject)
@@ -162,47 +155,3 @@ class TimingSession:
     def _tell(self, phase: Phase, subject: Subject, weight: int) -> None:
         self._done += weight * subject.plan.total_crops
         self._progress(TimingProgress(self._done / self._work, phase, subject))
-
-
-class PassTimes(Protocol):
-    """Give the times of a pass in ms; ViT and connector are parts of vision."""
-
-    @property
-    def vit_ms(self) -> float: ...
-    @property
-    def connector_ms(self) -> float: ...
-    @property
-    def vision_ms(self) -> float: ...
-    @property
-    def cpu_ms(self) -> float: ...
-
-
-class TimedEncoder(Protocol):
-    """Define the encoder of a timing, without torch; a test needs no network.
-
-    :class:`app.report.timing.torch_encoder.TorchEncoder` is the real one. Between two calls the
-    device is idle.
-    """
-
-    def check(self, plan: CropPlan) -> None:
-        """Raise EncoderMismatch if the encoder runs no plan of this configuration."""
-
-    def check_memory(self, plan: CropPlan) -> None:
-        """Raise OutOfDeviceMemory if this plan's pass would not fit now."""
-
-    def prepare(self, pixels: npt.NDArray[np.uint8], plan: CropPlan) -> tuple[Any, float | None]:
-        """Put the crops of uint8 RGB [H, W, 3] on the device, and wait for them.
-
-        Returns:
-            The crops, and the ms of their copy over the bus; None without a bus.
-        """
-
-    def run(self, prepared: Any) -> PassTimes:
-        """Run one pass over the crops, and wait for its tokens."""
-
-
-class Warming(Protocol):
-    """Define a rule for warming up, such as :class:`app.encoder.measuring.warmup.WarmupRule`."""
-
-    def warm(self, call: Callable[[], float]) -> Warmup:
-        """Call until the times have settled, at least once; ``call`` returns its ms."""

@@ -19,7 +19,7 @@ from app.report.timing.timing_file import Conditions
 
 
 class TorchEncoder:
-    """Run an encoder within its memory, and watch the machine.
+    """Run an encoder within its memory, and watch the machine. Between two calls the device idles.
 
     Make the object just before a timing: it reads the machine's state at once.
     """

@@ -20,9 +20,10 @@ from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.report.choose import Agreement
-from app.report.dataset.images import Dataset, DatasetImage, Skipped
+from app.report.dataset.images import Dataset, DatasetImage
 from app.report.drawing import files_of
-from app.report.experiment import Asked, Examined, Experiment, SelectionFacts
+from app.report.errors import Skipped
+from app.report.experiment import Examined, Experiment, SelectionFacts
 from app.report.figures.set_statistics import set_statistics
 from app.report.html.elements import MOST_PICTURED, embed_all
 from app.report.html.page import render_report
@@ -65,7 +66,6 @@ def experiment(sizes, config=CONFIG, *, names=None, latency=no_latency):
         for image in images
     ]
     return Experiment(
-        asked=Asked(),
         config=config,
         latency=latency,
         dataset=Dataset("photos", None, "annotations", tuple(images), ()),
@@ -155,7 +155,7 @@ def test_names_are_text_and_never_markup():
     found = experiment([PHOTO], names=[HOSTILE])
     found = replace(
         found,
-        asked=Asked(images=HOSTILE),
+        images_folder=HOSTILE,
         dataset=replace(found.dataset, name=HOSTILE, split=HOSTILE),
         selection=replace(found.selection, source=HOSTILE, agreement=Agreement(True, 1, 2)),
         skipped=(Skipped(HOSTILE, HOSTILE),),

@@ -16,8 +16,8 @@ from app.core.plan.config import make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
-from app.report.dataset.images import Dataset, DatasetImage, Skipped, open_dataset
-from app.report.errors import InvalidDataset
+from app.report.dataset.images import Dataset, DatasetImage, open_dataset
+from app.report.errors import InvalidDataset, Skipped
 from app.report.timing import session
 from app.report.timing.component_timing import choose_subjects, time_components
 from app.report.timing.components import Subject

@@ -13,7 +13,8 @@ from app.core.latency.profile import Fidelity, MachineState
 from app.core.latency.timings import Percentiles
 from app.core.plan.config import make_config
 from app.core.plan.families import family_named
-from app.report.dataset.images import Skipped, open_dataset
+from app.report.dataset.images import open_dataset
+from app.report.errors import Skipped
 from app.report.timing.component_timing import time_components
 from app.report.timing.components import (
     ComponentTimes,
