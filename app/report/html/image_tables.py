@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from app.core.control.alternatives import max_crops_table, size_table
 from app.core.control.headroom import Headroom, height_headroom, width_headroom
-from app.core.control.resizing import DecidedMode
+from app.core.control.resizing import DecidedMode, least_changes
+from app.core.plan.tiling import required_scales, select_by_limit
+from app.core.plan.tokens import count_tokens
 from app.report.experiment import Examined
 from app.report.figures.averages import PredictLatency
 from app.report.html.elements import Cell, Embedded, Row, Table
@@ -123,21 +124,23 @@ def _global_padding(one: Examined) -> str:
 
 def alternatives_table(one: Examined) -> Table:
     """List the results of each smaller ``max_crops``."""
+    config = one.plan.config
+    scales = required_scales(one.plan.image, config)
     return Table.of(
         "Other max_crops",
         ("max_crops>", "Tiling", "Grid crops>", "In all>", "Prompt tokens>"),
         (
             Row(
                 (
-                    str(row.max_crops),
-                    str(row.grid),
-                    str(row.grid.crops),
-                    str(row.grid.total_crops),
-                    count(row.tokens.prompt),
+                    str(limit),
+                    str(grid),
+                    str(grid.crops),
+                    str(grid.total_crops),
+                    count(count_tokens(grid, config).prompt),
                 ),
-                row.max_crops == one.plan.config.max_crops,
+                limit == config.max_crops,
             )
-            for row in max_crops_table(one.plan)
+            for limit, grid in select_by_limit(scales, config.max_crops).items()
         ),
     )
 
@@ -155,7 +158,7 @@ def needed_sizes_table(one: Examined) -> Table:
                 str(row.size),
                 REACHED_BY[row.mode],
             )
-            for row in size_table(one.plan)
+            for row in least_changes(one.plan.image, one.plan.config)
         ),
     )
 
