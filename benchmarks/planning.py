@@ -13,14 +13,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from app.core.control.alternatives import alternatives, max_crops_table, size_table
 from app.core.control.headroom import height_headroom, width_headroom
+from app.core.control.resizing import least_changes
 from app.core.latency.latency import Latency
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import CropPlan, make_plan
-from app.core.plan.tiling import select_by_rule, select_tiling
+from app.core.plan.tiling import required_scales, select_by_rule, select_tiling
 from app.schemas.plan import PlanAnswer
 from benchmarks.timing import run
 
@@ -91,9 +91,8 @@ def main() -> None:
             "tiling by the rule": every(partial(select_by_rule, config=config), sizes),
             "tiling": every(partial(select_tiling, config=config), sizes),
             "plan": every(partial(make_plan, config=config), sizes),
-            "candidates": every(alternatives, plans),
-            "max_crops": every(max_crops_table, plans),
-            "sizes": every(size_table, plans),
+            "scales": every(partial(required_scales, config=config), sizes),
+            "sizes": every(partial(least_changes, config=config), sizes),
             "headroom": every(both_headrooms, plans),
             "crops": every(CropPlan.crops, plans),
             "overlap": every(overlap, plans),

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from app.core.control.alternatives import alternatives, max_crops_table, size_table
 from app.core.control.headroom import height_headroom, width_headroom
-from app.core.control.resizing import DecidedMode
+from app.core.control.resizing import DecidedMode, least_changes
 from app.core.image import ImageFacts
 from app.core.latency.latency import Latency
+from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid, Size
-from app.core.plan.overlap import encoder_redundancy
+from app.core.plan.overlap import encoder_redundancy, grid_overlap
 from app.core.plan.plan import Crop, CropPlan
+from app.core.plan.tiling import candidate_grids, required_scales, select_by_limit
+from app.core.plan.tokens import count_tokens
 from app.schemas.answer import Mirror
 from app.schemas.latency import LatencyAnswer, StagesMs
 
 BoxPx = tuple[float, float, float, float]
 
 
-class ConfigAnswer(Mirror):
+class ConfigAnswer(Mirror, frozen=True):
     """The effective configuration."""
 
     max_crops: int
@@ -61,7 +64,7 @@ class ImageAnswer(BaseModel):
         )
 
 
-class TilingAnswer(Mirror):
+class TilingAnswer(Mirror, frozen=True):
     rows: int
     cols: int
     crops: int = Field(description="Grid crops, as in Molmo's max_crops.")
@@ -101,7 +104,7 @@ class CropAnswer:
         )
 
 
-class TokensAnswer(Mirror):
+class TokensAnswer(Mirror, frozen=True):
     patch: int = Field(description="Image-feature positions in the prompt.")
     column: int
     start: int
@@ -110,7 +113,7 @@ class TokensAnswer(Mirror):
     computed: int = Field(description="Pooled tokens before margins are dropped.")
 
 
-class CoverageAnswer(Mirror):
+class CoverageAnswer(Mirror, frozen=True):
     """Coverage statistics on the patch grid of the canvas. Definitions: docs/method/overlap.md."""
 
     total_patches: int
@@ -133,7 +136,7 @@ class OverlapAnswer(CoverageAnswer):
     def of_plan(cls, plan: CropPlan) -> OverlapAnswer:
         content = plan.content_overlap()
         return cls(
-            **dict(CoverageAnswer.of(plan.overlap())),
+            **vars(_coverage(plan.grid, plan.config)),
             content=CoverageAnswer.of(content),
             encoder_redundancy=encoder_redundancy(plan.grid, content, plan.config),
         )
@@ -182,6 +185,22 @@ class SizeAnswer:
     reached_by: DecidedMode
 
 
+# The parts of an answer that do not depend on the image are made once.
+@lru_cache(maxsize=128)
+def _config(config: CropConfig) -> ConfigAnswer:
+    return ConfigAnswer.of(config)
+
+
+@lru_cache(maxsize=4096)
+def _tiling_and_tokens(grid: Grid, config: CropConfig) -> tuple[TilingAnswer, TokensAnswer]:
+    return TilingAnswer.of(grid), TokensAnswer.of(count_tokens(grid, config))
+
+
+@lru_cache(maxsize=4096)
+def _coverage(grid: Grid, config: CropConfig) -> CoverageAnswer:
+    return CoverageAnswer.of(grid_overlap(grid, config))
+
+
 class ControlAnswer(BaseModel):
     """The alternatives for the same image."""
 
@@ -191,35 +210,25 @@ class ControlAnswer(BaseModel):
 
     @classmethod
     def of(cls, plan: CropPlan) -> ControlAnswer:
+        image, config = plan.image, plan.config
+        grids = candidate_grids(config.max_crops)
+        scales = required_scales(image, config)
         return cls(
             candidates=[
-                CandidateAnswer(grid.rows, grid.cols, scale if isfinite(scale) else None, selected)
-                for grid, scale, selected in alternatives(plan)
-            ],
-            max_crops=_max_crops(plan),
-            sizes=[
-                SizeAnswer(
-                    best.grid.crops,
-                    best.grid.rows,
-                    best.grid.cols,
-                    best.size.width,
-                    best.size.height,
-                    best.mode,
+                CandidateAnswer(
+                    grid.rows, grid.cols, scale if isfinite(scale) else None, grid == plan.grid
                 )
-                for best in size_table(plan)
+                for grid, scale in zip(grids, scales, strict=True)
+            ],
+            max_crops=[
+                MaxCropsAnswer(limit, *_tiling_and_tokens(grid, config))
+                for limit, grid in select_by_limit(scales, config.max_crops).items()
+            ],
+            sizes=[
+                SizeAnswer(grid.crops, grid.rows, grid.cols, size.width, size.height, mode)
+                for grid, size, mode in least_changes(image, config)
             ],
         )
-
-
-def _max_crops(plan: CropPlan) -> list[MaxCropsAnswer]:
-    """List the rows; limits with the same tiling share its answers."""
-    shown: dict[Grid, tuple[TilingAnswer, TokensAnswer]] = {}
-    answers = []
-    for limit, grid, tokens in max_crops_table(plan):
-        if grid not in shown:
-            shown[grid] = TilingAnswer.of(grid), TokensAnswer.of(tokens)
-        answers.append(MaxCropsAnswer(limit, *shown[grid]))
-    return answers
 
 
 class GlobalCropAnswer(BaseModel):
@@ -264,15 +273,16 @@ class PlanAnswer(BaseModel):
         facts: ImageFacts | None = None,
         stages_ms: StagesMs | None = None,
     ) -> PlanAnswer:
+        tiling, tokens = _tiling_and_tokens(plan.grid, plan.config)
         return cls(
             model=plan.config.family.name,
-            config=ConfigAnswer.of(plan.config),
+            config=_config(plan.config),
             image=ImageAnswer.of(plan.image, facts),
-            tiling=TilingAnswer.of(plan.grid),
+            tiling=tiling,
             canvas=CanvasAnswer.of(plan.canvas),
             global_crop=GlobalCropAnswer.of(plan),
             crops=[CropAnswer.of(crop) for crop in plan.crops()],
-            tokens=TokensAnswer.of(plan.tokens),
+            tokens=tokens,
             overlap=OverlapAnswer.of_plan(plan),
             headroom=HeadroomAnswer(
                 width=SideHeadroom.of(width_headroom(plan)),

@@ -245,6 +245,7 @@ async def test_lut(serve):
 
 async def test_lut_is_cacheable(serve):
     async with serve() as client:
+        await ready(client)
         first = await client.get("/lut")
         etag = first.headers["etag"]
         assert first.headers["cache-control"] == "no-cache"

@@ -36,7 +36,7 @@ def test_it_stops_cleanly_when_told(start):
     process, url = start(encoder="false")
     wait_for(f"{url}/healthz")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 def peak_memory_kb(process: subprocess.Popen) -> int:
@@ -48,13 +48,13 @@ def test_it_stops_cleanly_in_the_middle_of_a_pass(start):
     """With the real encoder at work: torch's threads must not turn the stop into a crash."""
     process, url = start(model="molmoe-1b-0924", profile_crops=13)
     wait_for(f"{url}/healthz")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while httpx.get(f"{url}/readyz").json()["encoder"]["profile"] != "measuring":
         assert time.monotonic() < deadline, "never came to measuring"
         time.sleep(0.1)
     time.sleep(2)  # past the calibration, into the passes
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's peak memory")

@@ -30,7 +30,7 @@ def check_problem(response, status: int, slug: str) -> dict:
     return body
 
 
-async def ready(client, profile: str | None = None, seconds: float = 20) -> None:
+async def ready(client, profile: str | None = None, seconds: float = 120) -> None:
     """Wait until the encoder is loaded, and its profile is as far as ``profile`` says."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

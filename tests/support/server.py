@@ -45,7 +45,7 @@ def serving(
             process.wait()
 
 
-def wait_for(url: str, seconds: float = 20) -> httpx.Response:
+def wait_for(url: str, seconds: float = 120) -> httpx.Response:
     """What a URL answers once its server is there."""
     deadline = time.monotonic() + seconds
     while True:

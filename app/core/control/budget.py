@@ -18,7 +18,7 @@ from app.core.plan.canvas import canvas_size
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Box, Grid, Size
 from app.core.plan.plan import CropPlan, make_plan, plan_with_grid
-from app.core.plan.tiling import select_by_limit, select_tiling
+from app.core.plan.tiling import required_scales, select_by_limit, select_tiling
 
 Strategy = Literal["best", "resize", "max_crops", "hybrid"]
 ResizingMode = Literal["fit", "pad", "crop", "stretch"]
@@ -217,7 +217,8 @@ def _under_lower_limits(
 ) -> Iterator[Candidate]:
     """Leave the image alone under each limit that changes its tiling: the lowest of equal ones."""
     lowest: dict[Grid, int] = {}
-    for max_crops, grid in select_by_limit(image, config).items():
+    scales = required_scales(image, config)
+    for max_crops, grid in select_by_limit(scales, config.max_crops).items():
         if max_crops < config.max_crops:
             lowest.setdefault(grid, max_crops)
     for grid, max_crops in lowest.items():

@@ -27,11 +27,12 @@ def fitting_sizes(image: Size, config: CropConfig) -> dict[Grid, Size]:
     down: dict[Grid, int] = {}
     up: dict[Grid, int] = {}
     for run in row.runs(longest, config):
-        if run.first <= own and (px := row.largest(run, min(run.last, own))):
-            down[run.grid] = px
-        wanted = run.last > own and run.grid not in down and run.grid not in up
-        if wanted and (px := row.smallest(run, max(run.first, own + 1))):
-            up[run.grid] = px
+        grid, first, last = run
+        if first <= own and (px := row.largest(run, min(last, own))):
+            down[grid] = px
+        wanted = last > own and grid not in down and grid not in up
+        if wanted and (px := row.smallest(run, max(first, own + 1))):
+            up[grid] = px
     if own > longest and row.can_be_planned(own, grid := select_tiling(image, config)):
         down[grid] = own
     return {grid: row.size(px) for grid, px in {**up, **down}.items()}
@@ -66,6 +67,17 @@ def canvas_grids(config: CropConfig) -> Mapping[int, Mapping[Grid, Size]]:
         if _can_be_planned(canvas, grid, config):
             by_crops.setdefault(grid.crops, {})[grid] = canvas
     return MappingProxyType(by_crops)
+
+
+def aspect_distortion(canvas: Size, aspect: Size) -> float:
+    """Compute the stretch of one side, at least 1, that makes a canvas of an aspect."""
+    wide, high = canvas.width * aspect.height, canvas.height * aspect.width
+    return max(wide, high) / min(wide, high)
+
+
+def nearest_grid(canvases: Mapping[Grid, Size], aspect: Size) -> Grid:
+    """Return the grid whose canvas is nearest to the aspect, the first of equals."""
+    return min(canvases, key=lambda grid: aspect_distortion(canvases[grid], aspect))
 
 
 class _Row(AspectRow):

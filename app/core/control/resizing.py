@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
-from app.core.control.fitting import canvas_grids, fitting_sizes
+from app.core.control.fitting import canvas_grids, fitting_sizes, nearest_grid
 from app.core.errors import InvalidConfig, UnreachableTarget
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Box, Grid, Size
@@ -58,32 +58,20 @@ class ResizeDecision:
         return self.scale_x > 1 or self.scale_y > 1
 
 
+class LeastChange(NamedTuple):
+    """The size that gives an image a grid by the least change, and the mode of the resize."""
+
+    grid: Grid
+    size: Size
+    mode: DecidedMode
+
+
 @dataclass(frozen=True, slots=True)
 class Resizing:
     """The decision, and the other ways to reach the same target."""
 
     decision: ResizeDecision
     alternatives: tuple[ResizeDecision, ...]
-
-
-def aspect_distortion(canvas: Size, aspect: Size) -> float:
-    """Compute the stretch of one side, at least 1, that makes a canvas of an aspect."""
-    wide, high = canvas.width * aspect.height, canvas.height * aspect.width
-    return max(wide, high) / min(wide, high)
-
-
-def nearest_grid(crops: int, aspect: Size, config: CropConfig) -> Grid | None:
-    """Return the factorisation of ``crops`` with the canvas nearest to the aspect.
-
-    Fewer rows win a tie. None: no canvas of that count can be planned, with very small crops.
-    """
-    return _nearest(canvas_grids(config).get(crops, {}), aspect)
-
-
-def _nearest(canvases: Mapping[Grid, Size], aspect: Size) -> Grid | None:
-    if len(canvases) == 1:
-        return next(iter(canvases))
-    return min(canvases, key=lambda grid: aspect_distortion(canvases[grid], aspect), default=None)
 
 
 def decide_resize(
@@ -114,21 +102,21 @@ def decide_resize(
     return Resizing(decision, request.alternatives_to(decision))
 
 
-def least_changes(image: Size, config: CropConfig) -> tuple[ResizeDecision, ...]:
-    """Decide in ``auto`` for every count of crops that anything reaches, rising.
+def least_changes(image: Size, config: CropConfig) -> list[LeastChange]:
+    """List the resize that ``auto`` decides for every count of crops that has one, rising.
 
-    Keeping the aspect reaches at most one grid of a count, so nothing is left to rank.
+    If keeping the aspect reaches two grids of one count, the later fit stands for both: that is
+    rare, as it needs rounding at an aspect between them.
     """
-    request = _Request(image, config, Target())
-    fitting = {grid.crops: request.keeping_aspect(grid) for grid in request.fits}
-    padded = {
-        crops: option
-        for crops in canvas_grids(config)
-        if crops not in fitting
-        for option in request.filling("pad", crops)
+    by_crops = {
+        grid.crops: LeastChange(grid, size, "unchanged" if size == image else "fit")
+        for grid, size in fitting_sizes(image, config).items()
     }
-    by_crops = {**fitting, **padded}
-    return tuple(by_crops[crops] for crops in sorted(by_crops))
+    for crops, canvases in canvas_grids(config).items():
+        if crops not in by_crops:
+            grid = nearest_grid(canvases, image)
+            by_crops[crops] = LeastChange(grid, canvases[grid], "pad")
+    return [by_crops[crops] for crops in sorted(by_crops)]
 
 
 def ways_to_resize(
@@ -192,7 +180,9 @@ class _Request:
         crops = self.target.crops
         if mode in ("unchanged", "fit"):
             options = [
-                self.keeping_aspect(grid, mode) for grid in self.fits if crops in (None, grid.crops)
+                ResizeDecision(mode, grid, size, Box.of(self.image), Box.of(size))
+                for grid, size in self.fits.items()
+                if crops in (None, grid.crops)
             ]
             if mode == "unchanged":  # the best fit of the image's own grid is the image
                 options = [one for one in options if one.size == self.image and self.may_stay]
@@ -201,20 +191,13 @@ class _Request:
             options = [option for count in counts for option in self.filling(mode, count)]
         return [option for option in options if self.upscale == "allow" or not option.upscaled]
 
-    def keeping_aspect(self, grid: Grid, mode: DecidedMode | None = None) -> ResizeDecision:
-        """Keep the aspect; without a ``mode``, an image of the best size stays unchanged."""
-        size = self.fits[grid]
-        if mode is None:
-            mode = "unchanged" if size == self.image else "fit"
-        return ResizeDecision(mode, grid, size, Box.of(self.image), Box.of(size))
-
     def filling(self, mode: DecidedMode, crops: int) -> list[ResizeDecision]:
         """Fill a canvas of ``crops`` crops: the forced grid's, else the nearest to the aspect."""
-        canvases = canvas_grids(self.config).get(crops, {})
-        grid = self.target.grid
-        if grid is None:
-            grid = _nearest(canvases, self.image)
-        if grid is None or grid not in canvases:
+        canvases = canvas_grids(self.config).get(crops)
+        if canvases is None:
+            return []  # with very small crops, no canvas of some counts can be planned
+        grid = self.target.grid or nearest_grid(canvases, self.image)
+        if grid not in canvases:
             return []
         return [_FILL[mode](self.image, canvases[grid], grid, self.upscale)]
 

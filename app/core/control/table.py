@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.core.control.fitting import canvas_grids, fitting_sizes, sizes_within_canvas
-from app.core.control.resizing import aspect_distortion
+from app.core.control.fitting import (
+    aspect_distortion,
+    canvas_grids,
+    fitting_sizes,
+    sizes_within_canvas,
+)
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.overlap import Overlap, grid_overlap

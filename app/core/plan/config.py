@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from app.core.errors import InvalidConfig
 from app.core.plan.families import Family
@@ -29,10 +29,18 @@ class CropConfig:
     overlap_margins: tuple[int, int]
     crop_size_px: int
 
+    def __hash__(self) -> int:
+        """Hash once, as the tables of a configuration are looked up all the time."""
+        return self._hash
+
     def __post_init__(self) -> None:
         self._check_max_crops()
         self._check_crop_size()
         self._check_margins()
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.family, self.max_crops, self.overlap_margins, self.crop_size_px))
 
     @cached_property
     def patch_size_px(self) -> int:
@@ -128,6 +136,9 @@ class CropConfig:
             )
 
 
+_shared_config = lru_cache(maxsize=128)(CropConfig)
+
+
 def make_config(
     family: Family,
     *,
@@ -140,7 +151,7 @@ def make_config(
     Raises:
         InvalidConfig: as :class:`CropConfig` does.
     """
-    return CropConfig(
+    return _shared_config(
         family=family,
         max_crops=family.default_max_crops if max_crops is None else max_crops,
         overlap_margins=family.overlap_margins if overlap_margins is None else overlap_margins,

@@ -42,8 +42,7 @@ class Size:
         return f"{self.width}x{self.height}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Grid:
+class Grid(NamedTuple):
     """A tiling: ``rows`` × ``cols`` grid crops, written ``rows x cols``, as in ``2x3``."""
 
     rows: int

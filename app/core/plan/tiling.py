@@ -6,6 +6,7 @@ Source: ``select_tiling`` in allenai/molmo ``olmo/data/model_preprocessor.py``, 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -37,7 +38,7 @@ def required_scales(size: Size, config: CropConfig) -> tuple[float, ...]:
     by_rows = _axis_scales(size.height, config)
     by_cols = _axis_scales(size.width, config)
     return tuple(
-        [min(by_rows[rows], by_cols[cols]) for rows, cols in _rows_and_cols(config.max_crops)]
+        [min(by_rows[rows], by_cols[cols]) for rows, cols in candidate_grids(config.max_crops)]
     )
 
 
@@ -53,15 +54,15 @@ def select_by_rule(size: Size, config: CropConfig) -> Grid:
     return candidate_grids(config.max_crops)[scales.index(chosen)]
 
 
-def select_by_limit(size: Size, config: CropConfig) -> dict[int, Grid]:
-    """Choose the grid under every ``max_crops`` up to the one in force, by the rule in one pass.
+def select_by_limit(scales: Sequence[float], max_crops: int) -> dict[int, Grid]:
+    """Choose the grid under every limit up to ``max_crops``, by the rule in one pass.
 
-    A lower limit has the first of the candidates, as candidates rise by area.
+    A lower limit has the first of the candidates, as candidates rise by area. ``scales`` are the
+    :func:`required_scales` of all of them.
     """
     by_limit: dict[int, Grid] = {}
     best_scale = -inf
-    scales = required_scales(size, config)
-    for grid, scale in zip(candidate_grids(config.max_crops), scales, strict=True):
+    for grid, scale in zip(candidate_grids(max_crops), scales, strict=True):
         if scale > best_scale if best_scale < 1 else 1 <= scale < best_scale:
             best, best_scale = grid, scale
         by_limit[grid.crops] = best
@@ -130,7 +131,7 @@ def grids_by_aspect(max_crops: int) -> GridsByAspect:
 
     def largest(aspect: Fraction) -> Grid:
         width, height = aspect.numerator, aspect.denominator
-        scales = [min(rows * width, cols * height) for rows, cols in _rows_and_cols(max_crops)]
+        scales = [min(rows * width, cols * height) for rows, cols in grids]
         return grids[scales.index(max(scales))]
 
     changes, chosen = [], [largest(candidates[0] / 2)]
@@ -148,11 +149,6 @@ def grids_by_aspect(max_crops: int) -> GridsByAspect:
 
 def _next_float(aspect: Fraction) -> float:
     return nextafter(float(aspect), inf)
-
-
-@cache
-def _rows_and_cols(max_crops: int) -> tuple[tuple[int, int], ...]:
-    return tuple((grid.rows, grid.cols) for grid in candidate_grids(max_crops))
 
 
 def _axis_scales(side_px: int, config: CropConfig) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid
@@ -83,6 +84,7 @@ def axis_tokens(count: int, config: CropConfig) -> int:
     return -(-patches // config.pooling)
 
 
+@lru_cache(maxsize=4096)
 def count_tokens(grid: Grid, config: CropConfig) -> TokenCounts:
     """Count the prompt tokens of a grid: ``[start] global [end] [start] grid [end]``."""
     rows, cols = axis_tokens(grid.rows, config), axis_tokens(grid.cols, config)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from app.core.control.alternatives import max_crops_table, size_table
 from app.core.control.headroom import Headroom, height_headroom, width_headroom
-from app.core.control.resizing import DecidedMode
+from app.core.control.resizing import DecidedMode, least_changes
 from app.core.plan.overlap import Overlap
+from app.core.plan.tiling import required_scales, select_by_limit
+from app.core.plan.tokens import count_tokens
 from app.report.experiment import Examined
 from app.report.figures.averages import PredictLatency
 from app.report.html.elements import Cell, Embedded, Table
@@ -127,17 +128,19 @@ def _global_padding(one: Examined) -> str:
 
 def alternatives_table(one: Examined) -> Table:
     """List the results of each smaller ``max_crops``."""
+    config = one.plan.config
+    scales = required_scales(one.plan.image, config)
     return Table.of_values(
         "Other max_crops",
         (
-            ("max_crops>", lambda row: str(row.max_crops)),
-            ("Tiling", lambda row: str(row.grid)),
-            ("Grid crops>", lambda row: str(row.grid.crops)),
-            ("In all>", lambda row: str(row.grid.total_crops)),
-            ("Prompt tokens>", lambda row: count(row.tokens.prompt)),
+            ("max_crops>", lambda row: str(row[0])),
+            ("Tiling", lambda row: str(row[1])),
+            ("Grid crops>", lambda row: str(row[1].crops)),
+            ("In all>", lambda row: str(row[1].total_crops)),
+            ("Prompt tokens>", lambda row: count(count_tokens(row[1], config).prompt)),
         ),
-        max_crops_table(one.plan),
-        lambda row: row.max_crops == one.plan.config.max_crops,
+        select_by_limit(scales, config.max_crops).items(),
+        lambda row: row[0] == config.max_crops,
     )
 
 
@@ -152,7 +155,7 @@ def needed_sizes_table(one: Examined) -> Table:
             ("Size, px", lambda row: str(row.size)),
             ("By", lambda row: REACHED_BY[row.mode]),
         ),
-        size_table(one.plan),
+        least_changes(one.plan.image, one.plan.config),
     )
 
 

@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.strategies import configs, plan_or_reject, sizes
 
-from app.core.control.alternatives import alternatives, max_crops_table, size_table
-from app.core.control.fitting import fitting_sizes
-from app.core.control.resizing import Target, decide_resize, nearest_grid
+from app.core.control.fitting import canvas_grids, fitting_sizes, nearest_grid
+from app.core.control.resizing import Target, decide_resize, least_changes
 from app.core.control.table import lookup_table
 from app.core.errors import InvalidConfig, UnreachableTarget
 from app.core.plan.config import make_config
@@ -104,25 +103,22 @@ def test_a_collapsed_image_can_still_be_padded():
 
 
 def test_nearest_factorisation_follows_the_aspect():
-    assert nearest_grid(6, Size(640, 480), MOLMO1) == Grid(2, 3)
-    assert nearest_grid(6, Size(480, 640), MOLMO1) == Grid(3, 2)
-    assert nearest_grid(6, Size(2000, 300), MOLMO1) == Grid(1, 6)
+    canvases = canvas_grids(MOLMO1)[6]
+    assert nearest_grid(canvases, Size(640, 480)) == Grid(2, 3)
+    assert nearest_grid(canvases, Size(480, 640)) == Grid(3, 2)
+    assert nearest_grid(canvases, Size(2000, 300)) == Grid(1, 6)
 
 
 @given(sizes, configs(largest=12))
 def test_control_tables_agree_with_planning(image, config):
     """Every row is what planning that row gives, and every count has one."""
     plan = plan_or_reject(image, config)
-    chosen = [one for one in alternatives(plan) if one.selected]
-    assert [c.grid for c in chosen] == [plan.grid]
-    rows = max_crops_table(plan)
-    assert [row.max_crops for row in rows] == list(range(1, config.max_crops + 1))
-    assert (rows[-1].grid, rows[-1].tokens) == (plan.grid, plan.tokens)
-    table = size_table(plan)
+    table = least_changes(image, config)
     assert [row.grid.crops for row in table] == list(range(1, config.max_crops + 1))
     for row in table:
         assert make_plan(row.size, config).grid == row.grid
-        assert row == decide_resize(image, config, Target(crops=row.grid.crops)).decision
+        decision = decide_resize(image, config, Target(crops=row.grid.crops)).decision
+        assert row == (decision.grid, decision.size, decision.mode)
     assert table[plan.grid.crops - 1].mode == "unchanged"
 
 
@@ -134,9 +130,8 @@ def test_lookup_table_options_hold(config, size, as_aspect):
     assert [row.target_crops for row in table] == list(range(1, config.max_crops + 1))
     for row in table:
         assert len({option.grid for option in row.options}) == len(row.options)
-        assert row.options[row.best].grid == nearest_grid(
-            row.target_crops, size or Size(1, 1), config
-        )
+        canvases = canvas_grids(config)[row.target_crops]
+        assert row.options[row.best].grid == nearest_grid(canvases, size or Size(1, 1))
         for option in row.options:
             assert option.grid.crops == row.target_crops
             assert make_plan(option.size, config).grid == option.grid
@@ -150,8 +145,7 @@ def test_what_cannot_be_planned_is_not_promised():
     config = make_config(
         FAMILIES["molmo-7b-d-0924"], max_crops=24, crop_size_px=14, overlap_margins=(0, 0)
     )
-    plan = make_plan(Size(60, 40), config)
-    listed = {row.grid.crops for row in size_table(plan)}
+    listed = {row.grid.crops for row in least_changes(Size(60, 40), config)}
     assert 12 in listed
     assert listed.isdisjoint({17, 19, 23})
     for row in lookup_table(config):

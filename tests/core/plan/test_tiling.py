@@ -102,7 +102,7 @@ def test_float32_tells_all_scales_apart():
 @given(st.data(), configs(largest=MAX_CROPS_LIMIT))
 def test_one_pass_finds_the_choice_under_every_limit(data, config):
     size = data.draw(any_size(config))
-    found = select_by_limit(size, config)
+    found = select_by_limit(required_scales(size, config), config.max_crops)
     assert list(found) == list(range(1, config.max_crops + 1))
     for limit, grid in found.items():
         assert grid == select_by_rule(size, replace(config, max_crops=limit))
