@@ -22,6 +22,15 @@ from app.core.errors import TooManyPixels, UndecodableImage, UnsupportedImageTyp
 from app.core.plan.geometry import Size
 from app.imaging.read.png_chunks import SIGNATURE, in_order
 
+MEDIA_TYPES: dict[str, str] = {
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "bmp": "image/bmp",
+    "tiff": "image/tiff",
+}
+"""The media type of each format we take, by Pillow's name in lower case."""
 _JPEG = JpegImagePlugin.JpegImageFile.format  # the plugin also opens MPO, a phone's format
 _PNG = PngImagePlugin.PngImageFile.format
 _GIF = GifImagePlugin.GifImageFile.format
@@ -65,14 +74,7 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
     if form is None:
         raise UnsupportedImageType(
             "the bytes are not a JPEG, PNG, WebP, GIF, BMP or TIFF image",
-            accepted=[
-                "image/jpeg",
-                "image/png",
-                "image/webp",
-                "image/gif",
-                "image/bmp",
-                "image/tiff",
-            ],
+            accepted=list(MEDIA_TYPES.values()),
             actual=data[:12].hex(),
         )
     try:

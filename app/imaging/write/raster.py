@@ -65,7 +65,7 @@ class Raster:
 
     def _stored_box(self, part: Box) -> Box:
         """Map upright px of the full size to px of ``image``."""
-        x0, y0, x1, y1 = part.as_tuple()
+        x0, y0, x1, y1 = part
         if self.orientation in (2, 3, 6, 7):
             x0, x1 = self.size.width - x1, self.size.width - x0
         if self.orientation in (3, 4, 7, 8):
