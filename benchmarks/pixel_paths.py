@@ -20,7 +20,7 @@ from app.core.plan.geometry import Box, Size
 from app.core.plan.plan import make_plan
 from app.imaging.read.header import look
 from app.imaging.write.make import make_file
-from app.imaging.write.render import OutputFormat
+from app.imaging.write.render import Output, OutputFormat
 
 Path = Callable[[bytes, Size], Image.Image]
 """A path makes pixels of a size from a file."""
@@ -81,9 +81,7 @@ def ours(data: bytes, size: Size, form: OutputFormat = "jpeg") -> bytes:
         facts,
         ResizeDecision("stretch", grid, size, whole, placed),
         CONFIG,
-        form=form,
-        quality=QUALITY if form == "jpeg" else None,
-        resample="lanczos",
+        Output(form, QUALITY if form == "jpeg" else None),
         max_pixels=LIMIT_PX,
     )
 

@@ -10,9 +10,8 @@ import typer
 from app.cli.options import MadeImage
 from app.core.plan.geometry import Grid
 from app.files import write_whole
-from app.imaging.adapt import Output
 from app.imaging.pictures import PictureFormat
-from app.imaging.write.render import OutputFormat
+from app.imaging.write.render import Output, OutputFormat
 
 _FORMATS = {
     ".jpg": "jpeg",

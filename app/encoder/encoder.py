@@ -31,22 +31,18 @@ from app.encoder.network.preprocess import (
     padding_state,
     patches_shape,
 )
-from app.encoder.runtimes.base import Runtime
+from app.encoder.runtimes.base import Runtime, Sample
 from app.encoder.runtimes.fidelity import StageAgreement
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PreparedCrops:
+class PreparedCrops(Sample):
     """Hold the inputs of one pass, on the encoder's device.
 
-    ``patches`` [C, P, 588] in the encoder's dtype, global crop first; ``pool_index`` int64 [N, W]
-    and ``padding_state`` int64 [C, P] as in :meth:`VisionBackbone.connect`; ``positions`` int64
-    [N] on the host, the place of each token in the image's prompt tokens.
+    The patches are in the encoder's dtype, global crop first. ``positions`` int64 [N] lies on the
+    host: the place of each token in the image's prompt tokens.
     """
 
-    patches: Tensor
-    pool_index: Tensor
-    padding_state: Tensor
     positions: Tensor
 
     @property

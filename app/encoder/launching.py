@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -109,28 +110,21 @@ def _positions(encoder: Encoder, image: HostImage) -> Tensor:
     return token_layout(image.plan.grid, image.plan.config, encoder.device)[1]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CopyStreams:
-    """Hold one stream for each direction: downloads wait for a pass, uploads do not."""
+@lru_cache(maxsize=16)
+def copy_stream(device: torch.device, direction: Literal["up", "down"]) -> torch.cuda.Stream:
+    """Return the shared stream of a GPU for copies in one direction.
 
-    up: torch.cuda.Stream
-    down: torch.cuda.Stream
-
-
-@lru_cache(maxsize=8)
-def copy_streams(device: torch.device) -> CopyStreams:
-    """Return the two shared copy streams of a GPU. Calls come from one thread at a time."""
-    up = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch
-    down = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch
-    return CopyStreams(up, down)
+    Downloads wait for a pass, and uploads do not. Calls come from one thread at a time.
+    """
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch
 
 
 def upload(memory: Tensor, device: torch.device) -> Tensor:
     """Copy pinned memory to the device beside its current stream, which then waits for the copy."""
-    streams, current = copy_streams(device), torch.cuda.current_stream(device)
-    with torch.cuda.stream(streams.up):
+    up, current = copy_stream(device, "up"), torch.cuda.current_stream(device)
+    with torch.cuda.stream(up):
         copy = memory.to(device, non_blocking=True)
-    current.wait_stream(streams.up)
+    current.wait_stream(up)
     copy.record_stream(current)  # needed if the pass fails, and nobody holds the copy
     return copy
 
@@ -155,7 +149,7 @@ class Download:
 
 def download(source: Tensor) -> Download:
     """Copy a result of the current stream to pinned memory, beside the stream's later work."""
-    down = copy_streams(source.device).down
+    down = copy_stream(source.device, "down")
     host = torch.empty(source.shape, dtype=source.dtype, pin_memory=True)
     down.wait_stream(torch.cuda.current_stream(source.device))
     with torch.cuda.stream(down):
@@ -167,4 +161,4 @@ def download(source: Tensor) -> Download:
 
 def wait_for_downloads(device: torch.device) -> None:
     """Hold back the later work of the current stream until earlier results are copied."""
-    torch.cuda.current_stream(device).wait_stream(copy_streams(device).down)
+    torch.cuda.current_stream(device).wait_stream(copy_stream(device, "down"))

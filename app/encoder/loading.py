@@ -26,7 +26,7 @@ from app.encoder.network.checkpoint import load_checkpoint
 from app.encoder.network.preprocess import MaskOrder
 from app.encoder.runtimes.choose import COARSER, choose
 from app.encoder.runtimes.fidelity import Reference, plain_reference
-from app.encoder.synthetic import check_sample, noise_crops, random_backbone, sample_of
+from app.encoder.synthetic import check_sample, noise_crops, random_backbone
 
 log = logging.getLogger(__name__)
 
@@ -120,4 +120,4 @@ def reference_of(family: Family, backbone: VisionBackbone, total_crops: int = 1)
     """Run the plain network over noise with every state of padding."""
     weights = next(backbone.parameters())
     noise = noise_crops(family, weights.device, weights.dtype, total_crops)
-    return plain_reference(backbone, sample_of(noise))
+    return plain_reference(backbone, noise)

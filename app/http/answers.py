@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from app.core.plan.plan import CropPlan
 from app.http.negotiation import preferred
-from app.imaging.write.render import MEDIA_TYPES
+from app.imaging.read.opening import MEDIA_TYPES
 
 JSON = "application/json"
 

@@ -12,8 +12,7 @@ from app.core.errors import MalformedRequest
 from app.core.plan.config import CropConfig
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import MAX_SIDE_PX, Size
-from app.imaging.adapt import Output
-from app.imaging.write.render import OutputFormat
+from app.imaging.write.render import Output, OutputFormat
 from app.imaging.write.resample import Resample
 from app.notation import MARGINS, parse_margins
 from app.serving.service import Service

@@ -24,22 +24,9 @@ from app.imaging.quality import QualityMeter
 from app.imaging.read.decode import Picture, decode
 from app.imaging.read.header import look
 from app.imaging.write.make import check_result, make_file, may_stay
-from app.imaging.write.render import OutputFormat, output_format, output_quality
-from app.imaging.write.resample import Resample
+from app.imaging.write.render import Output, output_format, output_quality
 
 PredictLatency = Callable[[CropPlan], Latency]
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Choose format, quality and filter of a new image.
-
-    ``form`` None is the original's format, and ``quality`` None the format's default.
-    """
-
-    form: OutputFormat | None = None
-    quality: int | None = None
-    resample: Resample = "lanczos"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +85,7 @@ def adapt_file(
     def picture() -> Picture:
         return decode(data, max_pixels=max_pixels)
 
-    adaptation = adapt(
+    adaptation = _adapt(
         facts.size,
         config,
         wish,
@@ -108,7 +95,7 @@ def adapt_file(
         all_known=all_known,
         before_each=before_each,
     )
-    if not may_stay(facts, output.form, output.quality):
+    if not may_stay(facts, output):
         adaptation = _written_anew(adaptation)
     candidate = adaptation.chosen.candidate
     form = output.form or output_format(facts.format)
@@ -120,9 +107,7 @@ def adapt_file(
             facts,
             candidate.decision,
             candidate.plan.config,
-            form=form,
-            quality=output.quality,
-            resample=output.resample,
+            output,
             max_pixels=max_pixels,
             picture=None if adaptation.compared_px is None else picture(),
         )
@@ -131,7 +116,7 @@ def adapt_file(
     return AdaptedFile(adaptation, made, form, output_quality(form, output.quality))
 
 
-def adapt(
+def _adapt(
     image: Size,
     config: CropConfig,
     wish: Wish,
@@ -144,13 +129,8 @@ def adapt(
 ) -> Adaptation:
     """Find the candidate within the budget that loses least.
 
-    Args:
-        image: the size of the upright original.
-        meter: decodes the picture; called only if the pixels decide.
-        config, wish, latency, measure_all, all_known, before_each: as for :func:`adapt_file`.
-
-    Raises:
-        BudgetUnreachable, LatencyUnknown: as :func:`adapt_file` does.
+    ``image`` is the size of the upright original. ``meter`` decodes the picture, and is called only
+    if the pixels decide.
     """
     budget = wish.budget
     latency_of = _priced(latency, wish)

@@ -66,7 +66,7 @@ class QualityMeter:
         self._filter = Image.Resampling[resample.upper()]
         self.size = Size(pixels.width, pixels.height)
         self._luma = pixels.convert("L")
-        self._whole = Box(0, 0, pixels.width, pixels.height)
+        self._whole = Box.of(self.size)
         self._most_px = most_px
         self._known: dict[tuple[Size, Box], ImageQuality] = {}
 
@@ -105,7 +105,7 @@ class QualityMeter:
         for part in _parts(self._whole, retained):
             share = part.area / self._whole.area
             tiles = self._tiles(part)
-            before = [np.asarray(self._luma.crop(_whole_px(tile))) for tile in tiles]
+            before = [np.asarray(self._luma.crop(tile)) for tile in tiles]
             if part == retained:
                 after = self._brought_back(tiles, size, source)
             else:
@@ -119,7 +119,7 @@ class QualityMeter:
 
         A part narrower than a window costs as much as a window, so its share is smaller.
         """
-        narrowest = min(part.x1 - part.x0, part.y1 - part.y0)
+        narrowest = min(part.width, part.height)
         share = part.area / self._whole.area * min(1.0, narrowest / _WINDOW_PX)
         return spread_tiles(part, round(share * self._most_px))
 
@@ -132,11 +132,11 @@ class QualityMeter:
         needed = [_needed(tile, size, source) for tile in tiles]
         whole: Image.Image | None = None
         if sum(around.area for _, around in needed) >= size.pixels:
-            whole = self._resized(Box(0, 0, size.width, size.height), size, source)
+            whole = self._resized(Box.of(size), size, source)
         after = []
         for tile, (place, around) in zip(tiles, needed, strict=True):
             if whole is not None:
-                resized = whole.crop(_whole_px(around))
+                resized = whole.crop(around)
             else:
                 resized = self._resized(around, size, source)
             box = (
@@ -145,7 +145,7 @@ class QualityMeter:
                 min(place.x1 - around.x0, resized.width),
                 min(place.y1 - around.y0, resized.height),
             )
-            side = (int(tile.x1 - tile.x0), int(tile.y1 - tile.y0))
+            side = (int(tile.width), int(tile.height))
             after.append(np.asarray(resized.resize(side, _BACK, box=box)))
         return after
 
@@ -154,15 +154,14 @@ class QualityMeter:
 
         Pillow filters across the edges of a box, so the part has the same pixels as in the whole.
         """
-        px_wide = (source.x1 - source.x0) / size.width
-        px_high = (source.y1 - source.y0) / size.height
+        px_wide, px_high = source.width / size.width, source.height / size.height
         box = (
             source.x0 + part.x0 * px_wide,
             source.y0 + part.y0 * px_high,
             min(source.x0 + part.x1 * px_wide, self.size.width),
             min(source.y0 + part.y1 * px_high, self.size.height),
         )
-        side = (int(part.x1 - part.x0), int(part.y1 - part.y0))
+        side = (int(part.width), int(part.height))
         return self._luma.resize(side, self._filter, box=box)
 
 
@@ -196,10 +195,6 @@ def _parts(whole: Box, inner: Box) -> tuple[Box, ...]:
     return (inner, *(part for part in around if part.area))
 
 
-def _whole_px(box: Box) -> tuple[int, int, int, int]:
-    return int(box.x0), int(box.y0), int(box.x1), int(box.y1)
-
-
 def _ssim(before: Luma, after: Luma) -> float:
     """Return the mean SSIM over the windows inside of a tile.
 
@@ -220,17 +215,17 @@ def _mean_squared_error(before: Luma, after: Luma) -> float:
     return float(mean_squared_error(before, after))
 
 
-def spread_tiles(region: Box, most_px: int, tile_px: int = TILE_PX) -> tuple[Box, ...]:
+def spread_tiles(region: Box, most_px: int) -> tuple[Box, ...]:
     """Spread equal tiles evenly over a region, in rows and columns, ``most_px`` pixels in all.
 
     A region of at most ``most_px`` is one tile. There is at least one tile, even if it has more
     pixels. A tile spans a side that is shorter than a tile. All coordinates are whole, and the
     tiles lie within the region and do not overlap.
     """
-    width, height = int(region.x1 - region.x0), int(region.y1 - region.y0)
+    width, height = int(region.width), int(region.height)
     if width * height <= most_px:
         return (region,)
-    tile_width, tile_height = min(tile_px, width), min(tile_px, height)
+    tile_width, tile_height = min(TILE_PX, width), min(TILE_PX, height)
     in_all = most_px // (tile_width * tile_height)
     share_of_side = sqrt(most_px / (width * height))
     if width <= height:

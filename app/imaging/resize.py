@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from app.core.control.resizing import ResizeMode, Resizing, Target, Upscale, decide_resize
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan, make_plan
-from app.imaging.adapt import Output
 from app.imaging.read.header import look
 from app.imaging.write.make import check_result, make_file, may_stay
-from app.imaging.write.render import output_format, output_quality
-
-_AS_GIVEN = Output()
+from app.imaging.write.render import Output, output_format, output_quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +17,9 @@ class ResizeWish:
     """Name a target and the ways to it."""
 
     target: Target
-    mode: ResizeMode = "auto"
-    upscale: Upscale = "allow"
-    output: Output = _AS_GIVEN
+    mode: ResizeMode
+    upscale: Upscale
+    output: Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +61,14 @@ def resize_file(
         wish.target,
         mode=wish.mode,
         upscale=wish.upscale,
-        may_stay=may_stay(facts, output.form, output.quality),
+        may_stay=may_stay(facts, output),
     )
     decision = resizing.decision
     form = output.form or output_format(facts.format)
     check_result(decision, form, max_pixels=max_pixels)
     made = None
     if make:
-        made = make_file(
-            data,
-            facts,
-            decision,
-            config,
-            form=form,
-            quality=output.quality,
-            resample=output.resample,
-            max_pixels=max_pixels,
-        )
+        made = make_file(data, facts, decision, config, output, max_pixels=max_pixels)
     unchanged = decision.mode == "unchanged"
     return ResizedFile(
         resizing,

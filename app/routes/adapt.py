@@ -21,7 +21,7 @@ from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import OutputParameters, ServiceDependency
 from app.http.problems import responses
 from app.imaging.adapt import AdaptedFile
-from app.imaging.write.render import MEDIA_TYPES
+from app.imaging.read.opening import MEDIA_TYPES
 from app.notation import parse_modes
 from app.schemas.adapt import AdaptAnswer
 from app.serving.admission import is_brief

@@ -14,8 +14,8 @@ from app.http.answers import image_headers, image_or, json_answer, wants_json
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import OutputParameters, ServiceDependency
 from app.http.problems import responses
+from app.imaging.read.opening import MEDIA_TYPES
 from app.imaging.resize import ResizedFile, ResizeWish
-from app.imaging.write.render import MEDIA_TYPES
 from app.notation import GRID, parse_grid
 from app.schemas.resize import ResizeAnswer
 from app.serving.admission import is_brief

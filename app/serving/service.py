@@ -22,11 +22,12 @@ from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan, make_plan
-from app.imaging.adapt import AdaptedFile, Output, adapt_file
+from app.imaging.adapt import AdaptedFile, adapt_file
 from app.imaging.pictures import Kind, PictureFormat, draw, draw_upload
 from app.imaging.read.decode import Picture, decode
 from app.imaging.read.header import glance, look
 from app.imaging.resize import ResizedFile, ResizeWish, resize_file
+from app.imaging.write.render import Output
 from app.serving.admission import ImageWorkers, Planning
 from app.serving.encode.encoding import EncodedImage, Encoding, StagedImage
 from app.serving.latency.encoder_service import EncoderService

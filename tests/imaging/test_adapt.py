@@ -11,7 +11,8 @@ from app.core.control.budget import Budget
 from app.core.latency.latency import Latency
 from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
-from app.imaging.adapt import Output, adapt_file
+from app.imaging.adapt import adapt_file
+from app.imaging.write.render import Output
 
 CONFIG = make_config(FAMILIES["molmo-7b-d-0924"])
 TOKENS = 700

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -120,18 +121,15 @@ def gpu_state(device: torch.device) -> MachineState:
         import pynvml  # late: a CPU does without
     except ImportError:
         return MachineState()
-    try:
+    with suppress(pynvml.NVMLError):
         pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return MachineState()
-    try:
-        # By UUID: NVML's indices ignore CUDA_VISIBLE_DEVICES.
-        uuid = torch.cuda.get_device_properties(device).uuid
-        return _nvml_state(pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
-    except pynvml.NVMLError:
-        return MachineState()
-    finally:
-        pynvml.nvmlShutdown()
+        try:
+            # By UUID: NVML's indices ignore CUDA_VISIBLE_DEVICES.
+            uuid = torch.cuda.get_device_properties(device).uuid
+            return _nvml_state(pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
+        finally:
+            pynvml.nvmlShutdown()
+    return MachineState()
 
 
 def _nvml_state(nvml: Any, handle: Any) -> MachineState:

@@ -84,18 +84,18 @@ def _passes(entries: Entries, plan: ProfilePlan) -> int:
 def profile_key(encoder: Encoder, config: CropConfig | None = None) -> ProfileKey:
     """Return the present conditions for a profile of this encoder."""
     margins = (config or make_config(encoder.family)).overlap_margins
-    on_cuda = encoder.device.type == "cuda"
+    on_cuda, runtime = encoder.device.type == "cuda", encoder.runtime.name
     return ProfileKey(
         model=encoder.family.name,
         device=device_name(encoder.device),
         device_type="cuda" if on_cuda else "cpu",
         dtype=dtype_name(encoder.dtype),
-        runtime=encoder.runtime.name,
+        runtime=runtime,
         weights=encoder.weights,
         overlap_margins=margins,
         threads=None if on_cuda else torch.get_num_threads(),
         torch_version=torch.__version__,
-        openvino_version=version("openvino") if _runs_openvino(encoder.runtime.name) else None,
+        openvino_version=version("openvino") if runtime.startswith("openvino") else None,
     )
 
 
@@ -142,10 +142,6 @@ def versions_of(key: ProfileKey) -> dict[str, str]:
         "crop_planner": __version__,
     }
     return known if key.openvino_version is None else known | {"openvino": key.openvino_version}
-
-
-def _runs_openvino(runtime: str) -> bool:
-    return runtime.startswith("openvino")
 
 
 def fidelity_of(encoder: Encoder) -> Fidelity | None:

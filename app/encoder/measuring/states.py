@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from app.core.latency.profile import StateEntry
-from app.core.plan.config import CropConfig, make_config
+from app.core.plan.config import make_config
 from app.core.plan.families import family_named
 from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
 from app.encoder.device.device import dtype_name
@@ -30,14 +30,13 @@ def measure_idle(
     encoder: Encoder,
     counts: Sequence[int],
     *,
-    config: CropConfig | None = None,
     silences_s: Sequence[float] = SILENCES_S,
     repeats: int = REPEATS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[StateEntry, ...]:
     """Time passes of a warm encoder, each after a silence, for each number of crops."""
     entries: list[StateEntry] = []
-    for plan in profile_plans(config or make_config(encoder.family), counts):
+    for plan in profile_plans(make_config(encoder.family), counts):
         subject = subject_of(encoder, plan, ("vision",))
         subject.vision()  # warm
         for silence_s in silences_s:
@@ -78,13 +77,13 @@ def cold_start_of(encoder: Encoder, total_crops: int, checkpoint: Path | None) -
     )
 
 
-def measure_cold(start: ColdStart, repeats: int = REPEATS) -> StateEntry:
+def measure_cold(start: ColdStart) -> StateEntry:
     """Time first calls, each in a process of its own.
 
     Raises:
         RuntimeError: a process failed. The error has the end of its output.
     """
-    runs = [_in_a_fresh_process(start) for _ in range(repeats)]
+    runs = [_in_a_fresh_process(start) for _ in range(REPEATS)]
     return StateEntry.of(
         "cold",
         tuple(first_ms for _, first_ms in runs),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -117,26 +116,8 @@ def some_of(names: Iterable[str]) -> str:
 
 GENERATIONS = {"molmo": 1, "molmo2": 2}
 """Generation by ``model_type``. A configuration of another type is not judged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """Hold the facts in a configuration about its model; None for a missing fact."""
-
-    generation: int
-    llm_width: int | None
-    projector_hidden: int | None
-
-    def contradicts(self, family: Family) -> bool:
-        """Return True if the model is surely of another family."""
-        connector = family.connector
-        return self.generation != family.generation or any(
-            said not in (None, known)
-            for said, known in (
-                (self.llm_width, connector.llm_width),
-                (self.projector_hidden, connector.projector_hidden),
-            )
-        )
+Described = tuple[int, int | None, int | None]
+"""Generation, width of the LLM and hidden width of the projector; None for a missing fact."""
 
 
 def check_config(file: Path, family: Family) -> None:
@@ -145,10 +126,10 @@ def check_config(file: Path, family: Family) -> None:
     Raises:
         CheckpointError: the family does not fit. The error names the fitting families.
     """
-    described = read_config(file)
-    if described is None or not described.contradicts(family):
+    described = _read_config(file)
+    if described is None or _may_describe(described, family):
         return
-    fitting = [name for name, known in FAMILIES.items() if not described.contradicts(known)]
+    fitting = [name for name, known in FAMILIES.items() if _may_describe(described, known)]
     raise CheckpointError(
         f"{file.name} in {file.parent.name} is not that of {family.name}; "
         + (f"model {' or '.join(fitting)} would fit" if fitting else "no known model fits it"),
@@ -158,7 +139,14 @@ def check_config(file: Path, family: Family) -> None:
     )
 
 
-def read_config(file: Path) -> Described | None:
+def _may_describe(described: Described, family: Family) -> bool:
+    """Return False if the model is surely of another family."""
+    connector = family.connector
+    known = (family.generation, connector.llm_width, connector.projector_hidden)
+    return all(said in (None, fact) for said, fact in zip(described, known, strict=True))
+
+
+def _read_config(file: Path) -> Described | None:
     """Read the facts about a model; None without a readable configuration of a known type."""
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
@@ -170,10 +158,10 @@ def read_config(file: Path) -> Described | None:
     if generation is None:
         return None
     if generation == 1:
-        return Described(1, _whole(config, "hidden_size"), None)
+        return 1, _whole(config, "hidden_size"), None
     adapter, text = config.get("adapter_config"), config.get("text_config")
     width = _whole(text, "hidden_size") or _whole(adapter, "text_hidden_size")
-    return Described(2, width, _whole(adapter, "intermediate_size"))
+    return 2, width, _whole(adapter, "intermediate_size")
 
 
 def _whole(values: Any, name: str) -> int | None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from app.encoder.network.backbone import VisionBackbone, VisionTransformer
+from app.encoder.network.backbone import Block, VisionBackbone
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,8 +91,24 @@ def even_parts(patches: Tensor, features: Tensor, most: int) -> Iterator[tuple[T
     return zip(patches.tensor_split(parts), features.tensor_split(parts), strict=True)
 
 
-def keep_features(vit: VisionTransformer, index: int, x: Tensor, into: Tensor) -> None:
-    """Copy the output [C, P, D] of a feature layer to its place in the features [C, P, F]."""
-    if index in vit.feature_layers:
-        at = vit.feature_layers.index(index) * x.shape[-1]
-        into[..., at : at + x.shape[-1]] = x
+def run_blocks(
+    backbone: VisionBackbone,
+    patches: Tensor,
+    into: Tensor,
+    run: Callable[[Block, Tensor], Tensor],
+) -> None:
+    """Run the vision transformer block by block, with the sum over the blocks in float32.
+
+    Args:
+        patches: [C, P, 588] in the dtype of the weights.
+        into: memory for the features [C, P, F].
+        run: runs one block on the sum [C, T, D] and returns the new sum.
+    """
+    vit, first_patch = backbone.vit, 1 if backbone.class_token else 0
+    x = vit.embed(patches).float()
+    for index, block in enumerate(vit.blocks):
+        assert isinstance(block, Block)
+        x = run(block, x)
+        if index in vit.feature_layers:
+            at = vit.feature_layers.index(index) * x.shape[-1]
+            into[..., at : at + x.shape[-1]] = x[:, first_patch:]

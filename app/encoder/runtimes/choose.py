@@ -194,8 +194,6 @@ class _Trials:
         """Log the reason against a runtime, and free its memory."""
         log.warning("runtime %s is not used: %s", name, self._reasons[name])
         give_back()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def nearer_than_plain(self) -> tuple[str, ...]:
         """List the tried runtimes nearer to float32 than the plain network in the same dtype."""

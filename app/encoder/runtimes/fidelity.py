@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -187,7 +188,7 @@ def _in_float32(backbone: VisionBackbone) -> Iterator[None]:
         own = next(module.parameters(recurse=False), None)
         if own is not None and isinstance(module, nn.Linear | nn.LayerNorm):
             hooks.append(module.register_forward_pre_hook(_widen))
-            hooks.append(module.register_forward_hook(_Narrow(own.dtype)))
+            hooks.append(module.register_forward_hook(partial(_narrow, own.dtype)))
     try:
         yield
     finally:
@@ -199,9 +200,5 @@ def _widen(module: nn.Module, _: Any) -> None:
     module.float()
 
 
-class _Narrow:
-    def __init__(self, dtype: torch.dtype) -> None:
-        self._dtype = dtype
-
-    def __call__(self, module: nn.Module, *_: Any) -> None:
-        module.to(self._dtype)
+def _narrow(dtype: torch.dtype, module: nn.Module, *_: Any) -> None:
+    module.to(dtype)

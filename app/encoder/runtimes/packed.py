@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from app.core.plan.families import Activation
 from app.encoder.network.backbone import QUICK_GELU, Block, VisionBackbone
-from app.encoder.runtimes.base import FreshInput, even_parts, keep_features
+from app.encoder.runtimes.base import FreshInput, even_parts, run_blocks
 
 CROPS_AT_ONCE = 4
 """The most crops in one run through the blocks. More crops at once gain nothing."""
@@ -82,29 +82,28 @@ class Packed:
         self.input_for = FreshInput(backbone)
         with torch.inference_mode():
             pack_linears(backbone)
-        self._vit = backbone.vit
-        self._first_patch = 1 if backbone.class_token else 0
+        self._backbone = backbone
         self.connect = backbone.connect
 
     def encode_patches(self, patches: Tensor) -> Tensor:
         """Encode [C, P, 588] → features [C, P, F], a few crops at a time."""
-        patches = patches.to(self._vit.positional_embedding.dtype)
-        layers, width = self._vit.feature_layers, self._vit.positional_embedding.shape[-1]
-        features = patches.new_empty(*patches.shape[:2], width * len(layers))
+        vit = self._backbone.vit
+        patches = patches.to(vit.positional_embedding.dtype)
+        width = vit.positional_embedding.shape[-1] * len(vit.feature_layers)
+        features = patches.new_empty(*patches.shape[:2], width)
         for some, into in even_parts(patches, features, CROPS_AT_ONCE):
-            self._encode(some, into)
+            run_blocks(self._backbone, some, into, add_block)
         return features
 
-    def _encode(self, patches: Tensor, features: Tensor) -> None:
-        x = self._vit.embed(patches).float()
-        for index, block in enumerate(self._vit.blocks):
-            assert isinstance(block, Block)
-            attention, mlp = block.attention, block.mlp
-            qkv = attention.qkv(block.attention_norm(x))
-            x += attention.out(attend(qkv, attention.heads))
-            up = mlp.up(block.mlp_norm(x))
-            x += mlp.down(activate_in_place(up, mlp.activation))
-            keep_features(self._vit, index, x[:, self._first_patch :], features)
+
+def add_block(block: Block, x: Tensor) -> Tensor:
+    """Add a block's output to the sum x [C, T, D] in place, and return the sum."""
+    attention, mlp = block.attention, block.mlp
+    qkv = attention.qkv(block.attention_norm(x))
+    x += attention.out(attend(qkv, attention.heads))
+    up = mlp.up(block.mlp_norm(x))
+    x += mlp.down(activate_in_place(up, mlp.activation))
+    return x
 
 
 def attend(qkv: Tensor, heads: int) -> Tensor:

@@ -25,7 +25,7 @@ from app.encoder.network.backbone import (
     VisionBackbone,
     VisionTransformer,
 )
-from app.encoder.runtimes.base import keep_features
+from app.encoder.runtimes.base import run_blocks
 from app.encoder.runtimes.parts import Parts
 
 
@@ -48,9 +48,8 @@ class PartsPass:
     """
 
     def __init__(self, backbone: VisionBackbone, parts: Parts) -> None:
-        vit = backbone.vit
         self.name = parts.label
-        self._vit, self._add_product = vit, parts.add_product
+        self._vit = vit = backbone.vit
         self._first_patch = 1 if backbone.class_token else 0
         shift = torch.zeros_like(vit.positional_embedding[0], dtype=torch.float32)
         self._blocks: list[_BlockPass] = []
@@ -111,18 +110,18 @@ class CompiledPass:
     name = "compiled"
 
     def __init__(self, backbone: VisionBackbone, backend: str = "inductor") -> None:
-        self._vit = backbone.vit
-        self._first_patch = 1 if backbone.class_token else 0
+        self._backbone = backbone
         # torch counts compilations per code object, so every pass needs its own function.
-        self._run_block = torch.compile(lambda block, x: block(x), backend=backend)
+        self._compiled = torch.compile(lambda block, x: block(x), backend=backend)
 
     def __call__(self, patches: Tensor, into: Tensor) -> None:
-        x = self._vit.embed(patches).float()
-        for index, block in enumerate(self._vit.blocks):
-            if len(x) > 1:
-                torch._dynamo.mark_dynamic(x, 0)
-            x = self._run_block(block, x)
-            keep_features(self._vit, index, x[:, self._first_patch :], into)
+        run_blocks(self._backbone, patches, into, self._run)
+
+    def _run(self, block: Block, x: Tensor) -> Tensor:
+        if len(x) > 1:
+            torch._dynamo.mark_dynamic(x, 0)
+        out: Tensor = self._compiled(block, x)
+        return out
 
 
 def _blocks(vit: VisionTransformer) -> Sequence[Block]:
@@ -168,18 +167,13 @@ class Fp8Pass:
     name = "float8 products"
 
     def __init__(self, backbone: VisionBackbone) -> None:
-        self._vit = backbone.vit
-        self._first_patch = 1 if backbone.class_token else 0
+        self._backbone = backbone
         with torch.inference_mode():
-            for block in backbone.vit.blocks:
-                assert isinstance(block, Block)
+            for block in _blocks(backbone.vit):
                 for part in (block.attention, block.mlp):
                     for name, layer in part.named_children():
                         assert isinstance(layer, nn.Linear)
                         setattr(part, name, Fp8Linear(layer))
 
     def __call__(self, patches: Tensor, into: Tensor) -> None:
-        x = self._vit.embed(patches).float()
-        for index, block in enumerate(self._vit.blocks):
-            x = block(x)
-            keep_features(self._vit, index, x[:, self._first_patch :], into)
+        run_blocks(self._backbone, patches, into, lambda block, x: block(x))

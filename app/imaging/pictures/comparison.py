@@ -19,7 +19,7 @@ from app.imaging.pictures.engine import PAPER
 from app.imaging.pictures.ground import cut_out
 from app.imaging.pictures.layout import Entry, Page, base_size
 from app.imaging.pictures.shading import mark_padding
-from app.imaging.pictures.sheet import INK, Segment, Sheet, chip_size
+from app.imaging.pictures.sheet import INK, Segment, Sheet, chip_size, horizontal, vertical
 from app.imaging.pictures.view import (
     PromptPatches,
     around,
@@ -27,6 +27,8 @@ from app.imaging.pictures.view import (
     padding_of,
     prompt_patches,
 )
+
+Pair = tuple[float, float]
 
 _GAP = 0.11
 """Two tiles are so far apart, in sides of a tile."""
@@ -43,47 +45,16 @@ _SMALLEST = 6.0
 _SAMPLE = "#57606a"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Measure sizes and places in sides of a tile, from the picture's corner.
-
-    Attributes:
-        picture: size of the picture.
-        tiles: corner of the global crop's tile. The grid crops are right of the tile.
-        whole: size of the drawing.
-    """
-
-    picture: tuple[float, float]
-    tiles: tuple[float, float]
-    whole: tuple[float, float]
-
-    @classmethod
-    def of(cls, plan: CropPlan) -> Layout:
-        """Make the picture as high or as wide as the crops."""
-        aspect, grid = drawn_aspect(plan), plan.grid
-        wide = 1 + _APART + _spread(grid.cols)
-        high = _spread(grid.rows)
-        if aspect < _STACKED_FROM:
-            left = aspect * high + _APART
-            return cls((aspect * high, high), (left, 0), (left + wide, high))
-        top = wide / aspect + _APART
-        return cls((wide, wide / aspect), (0, top), (wide, top + high))
-
-
-def _spread(tiles: int) -> float:
-    return tiles + (tiles - 1) * _GAP
-
-
 def draw_comparison(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet:
     """Draw a plan on a sheet."""
-    layout = Layout.of(plan)
-    tile = max(1, int(side_px / max(layout.whole)))
-    width, height = (tile * length for length in layout.whole)
+    picture, corner, whole = _layout(plan)
+    tile = max(1, int(side_px / max(whole)))
+    width, height = (tile * length for length in whole)
     page = Page.begin(plan, side_px, width)
-    drawn = Size(*(max(1, round(tile * length)) for length in layout.picture))
+    drawn = Size(*(max(1, round(tile * length)) for length in picture))
     size = max(base_size(max(drawn.width, drawn.height)), 0.6 * page.size)
     draw_canvas(page.sheet, plan, image, page.place(plan, drawn), size)
-    left, top = (tile * length for length in layout.tiles)
+    left, top = (tile * length for length in corner)
 
     def square(x: float, y: float) -> Tile:
         at = page.x + round(left + x * tile), page.y + round(top + y * tile)
@@ -95,6 +66,26 @@ def draw_comparison(plan: CropPlan, image: Image.Image | None, side_px: int) -> 
         square(x, y).draw_crop(crop, style)
     entries = [*mark_entries(plan, page.size), *tile_entries(plan, page.size)]
     return page.end(width, height, entries)
+
+
+def _layout(plan: CropPlan) -> tuple[Pair, Pair, Pair]:
+    """Make the picture as high or as wide as the crops. All lengths are in sides of a tile.
+
+    Returns:
+        The size of the picture, the corner of the global crop's tile from the picture's corner, and
+        the size of the drawing. The grid crops are right of the global crop.
+    """
+    aspect = drawn_aspect(plan)
+    wide, high = 1 + _APART + _spread(plan.grid.cols), _spread(plan.grid.rows)
+    if aspect < _STACKED_FROM:
+        left = aspect * high + _APART
+        return (aspect * high, high), (left, 0), (left + wide, high)
+    top = wide / aspect + _APART
+    return (wide, wide / aspect), (0, top), (wide, top + high)
+
+
+def _spread(tiles: int) -> float:
+    return tiles + (tiles - 1) * _GAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +129,11 @@ class Tile:
         self.sheet.photo(
             cut_out(self.image, canvas, box, Size(self.side, self.side)), self.x, self.y
         )
-        scale = self.side / (box.x1 - box.x0)
+        scale = self.side / box.width
         for padding in padding_of(canvas):
             if part := padding.intersect(box):
-                x0, y0, x1, y1 = part.as_tuple()
-                placed = ((x0 - box.x0), (y0 - box.y0), (x1 - box.x0), (y1 - box.y0))
+                x0, y0, x1, y1 = part
+                placed = (x0 - box.x0, y0 - box.y0, x1 - box.x0, y1 - box.y0)
                 mark_padding(self.sheet, self._box(*(at * scale for at in placed)), self.size)
 
     def _draw_tokens(self, rows: PromptPatches, cols: PromptPatches) -> None:
@@ -154,8 +145,8 @@ class Tile:
         for box in dropped:
             self.sheet.box(box, fill=PAPER, alpha=_FADED)
         if patch * self.plan.config.pooling >= _NARROWEST_PX:
-            down = [_vertical(self.x + at * patch, used) for at in cols.cuts]
-            across = [_horizontal(self.y + at * patch, used) for at in rows.cuts]
+            down = [vertical(self.x + at * patch, used) for at in cols.cuts]
+            across = [horizontal(self.y + at * patch, used) for at in rows.cuts]
             _draw_grid(self.sheet, [*down, *across], self.size)
         if dropped:
             self.sheet.box(used, edge=INK, width=1.0, alpha=0.8)
@@ -185,16 +176,16 @@ def tile_entries(plan: CropPlan, size: float) -> list[Entry]:
 
 def _sample_tokens(size: float, sheet: Sheet, box: Box) -> None:
     sheet.box(box, fill=_SAMPLE)
-    third = (box.x1 - box.x0) / 3
-    lines = [_vertical(box.x0 + n * third, box) for n in (1, 2)]
-    _draw_grid(sheet, [*lines, _horizontal((box.y0 + box.y1) / 2, box)], size)
+    third = box.width / 3
+    lines = [vertical(box.x0 + n * third, box) for n in (1, 2)]
+    _draw_grid(sheet, [*lines, horizontal((box.y0 + box.y1) / 2, box)], size)
 
 
 def _sample_faded(sheet: Sheet, box: Box) -> None:
     sheet.box(box, fill=_SAMPLE)
     middle = (box.x0 + box.x1) / 2
     sheet.box(Box(middle, box.y0, box.x1, box.y1), fill=PAPER, alpha=_FADED)
-    sheet.lines([_vertical(middle, box)], colour=INK, width=1.0, alpha=0.8)
+    sheet.lines([vertical(middle, box)], colour=INK, width=1.0, alpha=0.8)
 
 
 def _draw_grid(sheet: Sheet, lines: list[Segment], size: float) -> None:
@@ -202,11 +193,3 @@ def _draw_grid(sheet: Sheet, lines: list[Segment], size: float) -> None:
     width = max(0.5, size / 36)
     sheet.lines(lines, colour=INK, width=2 * width, alpha=0.35)
     sheet.lines(lines, colour=PAPER, width=width, alpha=0.55)
-
-
-def _vertical(x: float, within: Box) -> Segment:
-    return (x, within.y0), (x, within.y1)
-
-
-def _horizontal(y: float, within: Box) -> Segment:
-    return (within.x0, y), (within.x1, y)

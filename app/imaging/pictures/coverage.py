@@ -10,14 +10,14 @@ from PIL.ImageOps import autocontrast
 from app.core.plan.geometry import Box, Size
 from app.core.plan.plan import CropPlan
 from app.imaging.pictures.ground import cut_out
-from app.imaging.pictures.layout import Entry, Page
+from app.imaging.pictures.layout import Entry, Page, counted
 from app.imaging.pictures.shading import (
     CoverageClass,
     coverage_classes,
     mark_padding,
     padding_entry,
 )
-from app.imaging.pictures.sheet import INK, Segment, Sheet
+from app.imaging.pictures.sheet import INK, Segment, Sheet, horizontal, vertical
 from app.imaging.pictures.view import View, Zone, coverage_zones, drawn_size, padding_of
 
 _OPACITY = 0.5
@@ -79,19 +79,17 @@ def _draw_patches(sheet: Sheet, plan: CropPlan, view: View) -> None:
     lines: list[Segment] = []
     box = view.box(canvas.box)
     if patch * view.across >= _NARROWEST_PX:
-        for at in range(patch, canvas.width, patch):
-            x = view.x0 + at * view.across
-            lines.append(((x, box.y0), (x, box.y1)))
+        xs = range(patch, canvas.width, patch)
+        lines += [vertical(view.x0 + at * view.across, box) for at in xs]
     if patch * view.down >= _NARROWEST_PX:
-        for at in range(patch, canvas.height, patch):
-            y = view.y0 + at * view.down
-            lines.append(((box.x0, y), (box.x1, y)))
+        ys = range(patch, canvas.height, patch)
+        lines += [horizontal(view.y0 + at * view.down, box) for at in ys]
     sheet.lines(lines, colour=INK, width=0.5, alpha=0.35)
 
 
 def _draw_count(sheet: Sheet, box: Box, zone: Zone, size: float) -> None:
     """Write the count into the middle of its zone, if it fits."""
-    room = min((box.x1 - box.x0) / (0.9 * len(str(zone.count))), (box.y1 - box.y0) / 1.3)
+    room = min(box.width / (0.9 * len(str(zone.count))), box.height / 1.3)
     if room < _SMALLEST:
         return
     x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
@@ -109,8 +107,8 @@ def _entries(
     distinct = plan.overlap().distinct_patches
     entries = [
         Entry(
-            f"in {each.label} crop{'' if each.last == 1 else 's'}: {count:,} patches, "
-            f"{count / distinct:.1%}",
+            f"in {counted(each.first, each.last)} crop{'' if each.last == 1 else 's'}: "
+            f"{count:,} patches, {count / distinct:.1%}",
             partial(_sample, each),
         )
         for each, count in patches.items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from math import ceil
 
@@ -10,7 +9,7 @@ from PIL import Image
 
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Box
-from app.core.plan.plan import Crop, CropPlan
+from app.core.plan.plan import CropPlan
 from app.imaging.pictures.colours import Style, crop_styles
 from app.imaging.pictures.ground import cut_out
 from app.imaging.pictures.layout import Entry, Page, counted
@@ -45,8 +44,7 @@ def draw_canvas(
         mark_padding(sheet, view.box(padding), size, gid=f"padding-{number}")
     for zone in overlaps(plan):
         mark_overlap(sheet, view.box(zone.box), zone.count, size)
-    for boundary in boundaries(plan, view, size):
-        boundary.draw(sheet)
+    draw_boundaries(sheet, plan, view, size)
     draw_numbers(sheet, plan, view, size)
 
 
@@ -67,7 +65,7 @@ def mark_entries(plan: CropPlan, size: float) -> list[Entry]:
     for alike in ([n for n in counts if n == 2], [n for n in counts if n > 2]):
         if alike:
             mark = partial(_sample_overlap, alike[0], size)
-            entries.append(Entry(f"in {counted(alike)} crops", mark))
+            entries.append(Entry(f"in {counted(alike[0], alike[-1])} crops", mark))
     return entries + padding_entry(plan, size)
 
 
@@ -82,22 +80,8 @@ def _sample_overlap(count: int, size: float, sheet: Sheet, box: Box) -> None:
     mark_overlap(sheet, box, count, size)
 
 
-@dataclass(frozen=True, slots=True)
-class Boundary:
-    """Draw a crop's boundary, a line of ``width`` along ``box``."""
-
-    crop: Crop
-    box: Box
-    style: Style
-    width: float
-
-    def draw(self, sheet: Sheet) -> None:
-        """Draw the boundary over the sheet."""
-        draw_line(sheet, self.box, self.style, self.width, gid=f"crop-{self.crop.index}")
-
-
-def boundaries(plan: CropPlan, view: View, size: float) -> tuple[Boundary, ...]:
-    """Place the boundary of each grid crop, moved inwards so that none lies on another.
+def draw_boundaries(sheet: Sheet, plan: CropPlan, view: View, size: float) -> None:
+    """Draw the boundary of each grid crop, moved inwards so that none lies on another.
 
     Crops of a row share their top and bottom edges, and crops of a column their left and right
     edges. So each boundary moves by its crop's number among the crops that overlap.
@@ -108,19 +92,16 @@ def boundaries(plan: CropPlan, view: View, size: float) -> tuple[Boundary, ...]:
     window = config.window_px * min(view.across, view.down)
     width = min(line_width(size), max(0.8, window / 12))
     step = min(_CASED * width, window / max(rows, cols) / 2)
-    styles = crop_styles(grid)
-    made = []
-    for crop in plan.crops():
+    for crop, style in zip(plan.crops(), crop_styles(grid), strict=True):
         # The casing stays within the crop, too.
         x, y = (_CASED * width / 2 + step * n for n in (crop.row % rows, crop.col % cols))
         box = _inset(view.box(crop.canvas_box), x, y)
-        made.append(Boundary(crop, box, styles[crop.index], width))
-    return tuple(made)
+        draw_line(sheet, box, style, width, gid=f"crop-{crop.index}")
 
 
 def _inset(box: Box, x: float, y: float) -> Box:
     """Move a box's edges inwards, by at most two fifths of its sides."""
-    x, y = min(x, (box.x1 - box.x0) / 2.5), min(y, (box.y1 - box.y0) / 2.5)
+    x, y = min(x, box.width / 2.5), min(y, box.height / 2.5)
     return Box(box.x0 + x, box.y0 + y, box.x1 - x, box.y1 - y)
 
 

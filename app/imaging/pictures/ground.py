@@ -46,7 +46,7 @@ def cut_out(image: Image.Image | None, canvas: Canvas, box: Box, drawn: Size) ->
     source, visible = canvas.to_image(box), box.intersect(canvas.content)
     if source is None or visible is None:
         return Image.new("RGB", (drawn.width, drawn.height), BLACK)
-    across, down = drawn.width / (box.x1 - box.x0), drawn.height / (box.y1 - box.y0)
+    across, down = drawn.width / box.width, drawn.height / box.height
     x0, x1 = _span((visible.x0 - box.x0) * across, (visible.x1 - box.x0) * across, drawn.width)
     y0, y1 = _span((visible.y0 - box.y0) * down, (visible.y1 - box.y0) * down, drawn.height)
     content = _scaled(image, canvas.image, source, Size(x1 - x0, y1 - y0))

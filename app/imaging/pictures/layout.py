@@ -59,8 +59,8 @@ class Page:
 
     def end(self, width: float, height: float, entries: Sequence[Entry]) -> Sheet:
         """Put a legend under a drawing of this size, and return the sheet."""
-        legend = Legend.of(entries, self.size, self.width)
-        bottom = legend.draw(self.sheet, self.x, self.y + height + 0.5 * self.size)
+        top = self.y + height + 0.5 * self.size
+        bottom = _draw_legend(self.sheet, entries, self.x, top, self.size, self.width)
         return self.sheet.cut(2 * self.x + max(width, self.width), bottom + 0.8 * self.size)
 
 
@@ -93,9 +93,9 @@ def _overridden(config: CropConfig) -> list[str]:
     ]
 
 
-def counted(counts: Sequence[int]) -> str:
+def counted(first: int, last: int) -> str:
     """Name one count, or the first and the last of several."""
-    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def broken(
@@ -154,40 +154,37 @@ class Entry:
     sample: Callable[[Sheet, Box], None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Legend:
-    """Set entries in lines. A long entry goes on in the next line."""
+def _draw_legend(
+    sheet: Sheet, entries: Sequence[Entry], x: float, y: float, size: float, width: float
+) -> float:
+    """Draw a legend of this width with its corner at ``(x, y)``, and return the y of its bottom.
 
-    lines: tuple[tuple[Entry, ...], ...]
-    size: float
+    A long entry goes on in the next line.
+    """
+    lines = _legend_lines(entries, size, width)
+    for number, line in enumerate(lines):
+        top, at = y + number * _LINE * size, x
+        for entry in line:
+            if entry.sample:
+                box = Box(at, top + 0.3 * size, at + _SAMPLE * size, top + 1.45 * size)
+                entry.sample(sheet, box)
+            text_at = at + _indent(entry, size)
+            sheet.text(text_at, top + 1.24 * size, entry.text, size, colour=QUIET)
+            at += _width(entry, size) + 1.4 * size
+    return y + len(lines) * _LINE * size
 
-    @classmethod
-    def of(cls, entries: Sequence[Entry], size: float, width: float) -> Legend:
-        """Set entries in lines of this width."""
-        lines: list[list[Entry]] = []
-        left = 0.0
-        for part in (part for entry in entries for part in _fitting(entry, size, width)):
-            needed = _width(part, size)
-            if not lines or needed > left:
-                lines.append([])
-                left = width
-            lines[-1].append(part)
-            left -= needed + 1.4 * size
-        return cls(tuple(tuple(line) for line in lines), size)
 
-    def draw(self, sheet: Sheet, x: float, y: float) -> float:
-        """Draw the legend with its corner at ``(x, y)``, and return the y of its bottom."""
-        size = self.size
-        for number, line in enumerate(self.lines):
-            top, at = y + number * _LINE * size, x
-            for entry in line:
-                if entry.sample:
-                    box = Box(at, top + 0.3 * size, at + _SAMPLE * size, top + 1.45 * size)
-                    entry.sample(sheet, box)
-                text_at = at + _indent(entry, size)
-                sheet.text(text_at, top + 1.24 * size, entry.text, size, colour=QUIET)
-                at += _width(entry, size) + 1.4 * size
-        return y + len(self.lines) * _LINE * size
+def _legend_lines(entries: Sequence[Entry], size: float, width: float) -> list[list[Entry]]:
+    lines: list[list[Entry]] = []
+    left = 0.0
+    for part in (part for entry in entries for part in _fitting(entry, size, width)):
+        needed = _width(part, size)
+        if not lines or needed > left:
+            lines.append([])
+            left = width
+        lines[-1].append(part)
+        left -= needed + 1.4 * size
+    return lines
 
 
 def _indent(entry: Entry, size: float) -> float:

@@ -86,11 +86,6 @@ class CoverageClass:
     last: int
     colour: str
 
-    @property
-    def label(self) -> str:
-        """Put the counts in words."""
-        return str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
-
 
 def coverage_classes(counts: Sequence[int]) -> tuple[CoverageClass, ...]:
     """Give each count a class, or put many counts into classes of doubling width.

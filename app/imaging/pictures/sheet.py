@@ -72,8 +72,8 @@ class Sheet:
         """Draw a rectangle. ``dash`` is in line widths."""
         made = Rectangle(
             (box.x0, box.y0),
-            box.x1 - box.x0,
-            box.y1 - box.y0,
+            box.width,
+            box.height,
             facecolor=fill or "none",
             edgecolor=edge or "none",
             linewidth=width if edge else 0,
@@ -184,6 +184,16 @@ class Sheet:
         if gid is not None:
             artist.set_gid(gid)
         self._artists.append(artist)
+
+
+def vertical(x: float, within: Box) -> Segment:
+    """Return the line at ``x`` from the top of a box to the bottom."""
+    return (x, within.y0), (x, within.y1)
+
+
+def horizontal(y: float, within: Box) -> Segment:
+    """Return the line at ``y`` from the left of a box to the right."""
+    return (within.x0, y), (within.x1, y)
 
 
 def _outline(box: Box) -> Path:

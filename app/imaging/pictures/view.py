@@ -110,7 +110,7 @@ def around(inner: Box, outer: Box) -> list[Box]:
         Box(outer.x0, inner.y0, inner.x0, inner.y1),
         Box(inner.x1, inner.y0, outer.x1, inner.y1),
     )
-    return [box for box in boxes if box.x1 - box.x0 > _ROUNDING and box.y1 - box.y0 > _ROUNDING]
+    return [box for box in boxes if box.width > _ROUNDING and box.height > _ROUNDING]
 
 
 @dataclass(frozen=True, slots=True)

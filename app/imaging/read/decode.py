@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -17,8 +17,8 @@ from PIL import Image, ImageOps
 from app.core.errors import UndecodableImage
 from app.core.image import ImageFacts
 from app.core.plan.geometry import Size
-from app.imaging.read.facts import facts_of
-from app.imaging.read.opening import colour_profile, header_of, open_image, reason
+from app.imaging.read.facts import colour_profile, facts_of
+from app.imaging.read.opening import open_image, reason
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +53,9 @@ def decode(data: bytes, *, max_pixels: int) -> Picture:
         UndecodableImage: a format we take, but damaged, truncated or empty.
     """
     image = open_image(data, max_pixels)
-    header = header_of(image)
-    icc_profile = colour_profile(image)
+    facts, icc_profile = facts_of(image, data), colour_profile(image)
     pixels = load_rgb(image)
-    facts = facts_of(data, header, Size(pixels.width, pixels.height))
-    return Picture(pixels, icc_profile, facts)
+    return Picture(pixels, icc_profile, replace(facts, size=Size(*pixels.size)))
 
 
 def load_rgb(image: Image.Image, *, turn: bool = True) -> Image.Image:

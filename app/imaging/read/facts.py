@@ -1,61 +1,56 @@
-"""Derive the facts and notes about an image file from its header."""
+"""Read the facts and notes about an image file, and its colour profile, from the opened header."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+
+from PIL import Image, TiffImagePlugin
 
 from app.core.image import ImageFacts
 from app.core.plan.geometry import Size
 
+_ORIENTATION_TAG = 0x0112
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Describe a file as Pillow opened it, before its pixels.
 
-    Attributes:
-        format: Pillow's name.
-        size: the size as stored.
-        mode: Pillow's mode.
-        orientation: EXIF's, 1 to 8.
-        animated: the file has more frames than the one we read. An MPO's pictures are no frames.
-        transparent: one colour is transparent. An alpha channel shows in ``mode`` instead.
-        drops_profile: the colour profile does not describe RGB pixels.
+def facts_of(image: Image.Image, data: bytes) -> ImageFacts:
+    """Collect the facts about the file ``data``, which Pillow opened as ``image``.
+
+    Decoding changes ``image``, so read the facts before. An MPO of a phone is a JPEG.
     """
-
-    format: str
-    size: Size
-    mode: str
-    orientation: int
-    animated: bool
-    transparent: bool
-    drops_profile: bool
-
-    @property
-    def upright(self) -> Size:
-        """Return the size of the upright image; orientations 5 to 8 swap the sides."""
-        return self.size if self.orientation < 5 else Size(self.size.height, self.size.width)
-
-
-def facts_of(data: bytes, header: Header, upright: Size) -> ImageFacts:
-    """Collect the facts about the file ``data`` with an upright image of ``upright`` px."""
+    orientation = _orientation(image)
     return ImageFacts(
-        size=upright,
-        format="jpeg" if header.format == "MPO" else header.format.lower(),
+        size=_upright_size(image, orientation),
+        format="jpeg" if image.format == "MPO" else (image.format or "").lower(),
         byte_count=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
-        orientation=header.orientation,
-        notes=_notes(header),
+        orientation=orientation,
+        notes=_notes(image, orientation),
     )
 
 
-def _notes(header: Header) -> tuple[str, ...]:
-    mode, notes = header.mode, []
-    if header.animated:
+def colour_profile(image: Image.Image) -> bytes | None:
+    """Return the ICC profile of an opened image, if it describes the RGB pixels we make of it."""
+    profile = image.info.get("icc_profile")
+    if image.mode not in ("RGB", "RGBA") or _is_foreign(profile):
+        return None
+    return profile or None
+
+
+def _is_foreign(profile: object) -> bool:
+    """Return True for a profile of CMYK, grey or anything but RGB. Source: ICC.1:2022, 7.2.8.
+
+    A damaged TIFF may have text or numbers for a profile.
+    """
+    return bool(profile) and not (isinstance(profile, bytes) and profile[16:20] == b"RGB ")
+
+
+def _notes(image: Image.Image, orientation: int) -> tuple[str, ...]:
+    mode, notes = image.mode, []
+    if _is_animated(image):
         notes.append("only the first frame of several is read")
-    if header.orientation != 1:
-        notes.append(f"turned upright by EXIF orientation {header.orientation}")
-    if header.transparent or mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+    if orientation != 1:
+        notes.append(f"turned upright by EXIF orientation {orientation}")
+    if "transparency" in image.info or mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         notes.append("transparency is dropped, as Molmo's loader does")
     if mode.startswith("I;16"):
         notes.append(
@@ -65,6 +60,33 @@ def _notes(header: Header) -> tuple[str, ...]:
         notes.append("32-bit grey is cut to 0…255, as Molmo's loader does")
     elif mode not in ("RGB", "RGBA"):
         notes.append(f"converted from {mode} to RGB")
-    if header.drops_profile:
+    if _is_foreign(image.info.get("icc_profile")):
         notes.append("the colour profile is dropped, as it does not describe RGB pixels")
     return tuple(notes)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        # The method of PngImageFile would decode all pixels to look behind them.
+        value = Image.Image.getexif(image).get(_ORIENTATION_TAG, 1)
+    except Exception:  # damaged EXIF does not make the pixels unreadable
+        return 1
+    # By equality, as Pillow looks it up when it turns the pixels: 6.0 and 6/1 are 6.
+    return int(value) if value in range(1, 9) else 1
+
+
+def _upright_size(image: Image.Image, orientation: int) -> Size:
+    # Pillow gives a TIFF's upright size where the tag, not XMP, says that it lies on its side.
+    is_upright = isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(
+        _ORIENTATION_TAG
+    ) in range(5, 9)
+    lies = orientation >= 5
+    return Size(image.height, image.width) if lies != is_upright else Size(*image.size)
+
+
+def _is_animated(image: Image.Image) -> bool:
+    """Return True for a file with more frames than the one we read; an MPO's are no frames."""
+    try:
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    except Exception:  # a GIF that is damaged behind its first frame, which is the one we read
+        return False

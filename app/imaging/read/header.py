@@ -13,7 +13,7 @@ from app.core.image import ImageFacts
 from app.imaging.read.complete import START_OF_SCAN, is_whole, jpeg_segments
 from app.imaging.read.decode import decode
 from app.imaging.read.facts import facts_of
-from app.imaging.read.opening import header_of, open_image
+from app.imaging.read.opening import open_image
 from app.imaging.read.png_chunks import IDAT, IEND, SIGNATURE, chunks
 
 _MOST_PARTS = 256
@@ -49,10 +49,7 @@ def look(data: bytes, *, max_pixels: int) -> ImageFacts:
 def _facts(data: bytes, max_pixels: int) -> ImageFacts | None:
     """Return the facts in the header of a file that is whole; None if only decoding can tell."""
     image = open_image(data, max_pixels)
-    if not is_whole(image, data):
-        return None
-    header = header_of(image)
-    return facts_of(data, header, header.upright)
+    return facts_of(image, data) if is_whole(image, data) else None
 
 
 def _is_quick(data: bytes) -> bool:

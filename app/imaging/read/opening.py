@@ -20,9 +20,17 @@ from PIL import (
 
 from app.core.errors import TooManyPixels, UndecodableImage, UnsupportedImageType
 from app.core.plan.geometry import Size
-from app.imaging.read.facts import Header
 from app.imaging.read.png_chunks import SIGNATURE, in_order
 
+MEDIA_TYPES: dict[str, str] = {
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "bmp": "image/bmp",
+    "tiff": "image/tiff",
+}
+"""The media type of each format we take, by Pillow's name in lower case."""
 _JPEG = JpegImagePlugin.JpegImageFile.format  # the plugin also opens MPO, a phone's format
 _PNG = PngImagePlugin.PngImageFile.format
 _GIF = GifImagePlugin.GifImageFile.format
@@ -42,7 +50,6 @@ _FORMATS = {
 
 The names come from the plugins: Pillow knows a format only after its plugin is imported.
 """
-_ORIENTATION_TAG = 0x0112
 
 
 def format_of(data: bytes) -> str | None:
@@ -67,14 +74,7 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
     if form is None:
         raise UnsupportedImageType(
             "the bytes are not a JPEG, PNG, WebP, GIF, BMP or TIFF image",
-            accepted=[
-                "image/jpeg",
-                "image/png",
-                "image/webp",
-                "image/gif",
-                "image/bmp",
-                "image/tiff",
-            ],
+            accepted=list(MEDIA_TYPES.values()),
             actual=data[:12].hex(),
         )
     try:
@@ -92,35 +92,6 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def header_of(image: Image.Image) -> Header:
-    """Return the header that Pillow read from a file."""
-    return Header(
-        format=image.format or "",
-        size=_stored_size(image),
-        mode=image.mode,
-        orientation=_orientation(image),
-        animated=image.format != "MPO" and _is_animated(image),
-        transparent="transparency" in image.info,
-        drops_profile=_is_foreign(image.info.get("icc_profile")),
-    )
-
-
-def colour_profile(image: Image.Image) -> bytes | None:
-    """Return the ICC profile of an opened image, if it describes the RGB pixels we make of it."""
-    profile = image.info.get("icc_profile")
-    if image.mode not in ("RGB", "RGBA") or _is_foreign(profile):
-        return None
-    return profile or None
-
-
-def _is_foreign(profile: object) -> bool:
-    """Return True for a profile of CMYK, grey or anything but RGB. Source: ICC.1:2022, 7.2.8.
-
-    A damaged TIFF may have text or numbers for a profile.
-    """
-    return bool(profile) and not (isinstance(profile, bytes) and profile[16:20] == b"RGB ")
-
-
 def reason(error: Exception) -> str:
     """Put an error in one line for the caller, without file handles and addresses."""
     return re.sub(r"\s*<[^>]*>", "", str(error)).strip() or type(error).__name__
@@ -133,28 +104,3 @@ def _too_many(pixels: int | None, max_pixels: int, size: Size | None = None) -> 
         limit=max_pixels,
         actual=pixels,
     )
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        # The method of PngImageFile would decode all pixels to look behind them.
-        value = Image.Image.getexif(image).get(_ORIENTATION_TAG, 1)
-    except Exception:  # damaged EXIF does not make the pixels unreadable
-        return 1
-    # By equality, as Pillow looks it up when it turns the pixels: 6.0 and 6/1 are 6.
-    return int(value) if value in range(1, 9) else 1
-
-
-def _stored_size(image: Image.Image) -> Size:
-    # Pillow gives a TIFF's upright size where the tag, not XMP, says that it lies on its side.
-    swapped = isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(
-        _ORIENTATION_TAG
-    ) in range(5, 9)
-    return Size(image.height, image.width) if swapped else Size(image.width, image.height)
-
-
-def _is_animated(image: Image.Image) -> bool:
-    try:
-        return bool(getattr(image, "is_animated", False))
-    except Exception:  # a GIF that is damaged behind its first frame, which is the one we read
-        return False

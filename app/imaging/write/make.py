@@ -15,21 +15,29 @@ from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.imaging.read.decode import Picture
 from app.imaging.write.raster import as_raster, load_raster
-from app.imaging.write.render import OutputFormat, output_format, output_quality, render, write
+from app.imaging.write.render import (
+    Output,
+    OutputFormat,
+    output_format,
+    output_quality,
+    render,
+    write,
+)
 from app.imaging.write.resample import Resample
 
 _LONGEST_SIDE_PX: dict[OutputFormat, int] = {"jpeg": 65_535, "webp": 16_383, "png": 2**31 - 1}
 """No format can hold a longer side."""
 
 
-def may_stay(facts: ImageFacts, form: OutputFormat | None, quality: int | None) -> bool:
+def may_stay(facts: ImageFacts, output: Output) -> bool:
     """Return True if the upload itself could be the answer.
 
     A new file is made for another format, for a quality in a lossy format, and for pixels that are
     stored turned: answers are upright.
     """
+    quality = output.quality
     same_quality = quality is None or output_quality(output_format(facts.format), quality) is None
-    return facts.orientation == 1 and same_quality and form in (None, facts.format)
+    return facts.orientation == 1 and same_quality and output.form in (None, facts.format)
 
 
 def check_result(decision: ResizeDecision, form: OutputFormat, *, max_pixels: int) -> None:
@@ -62,10 +70,8 @@ def make_file(
     facts: ImageFacts,
     decision: ResizeDecision,
     config: CropConfig,
+    output: Output,
     *,
-    form: OutputFormat,
-    quality: int | None,
-    resample: Resample,
     max_pixels: int,
     picture: Picture | None = None,
 ) -> bytes:
@@ -79,9 +85,7 @@ def make_file(
         facts: the facts about the upload.
         decision: the decided size, tiling and place of the content.
         config: the configuration that plans the result.
-        form: the format of a new file.
-        quality: the quality in a lossy format, 1 to 100; None for the default.
-        resample: the filter of the resize.
+        output: format, quality and filter of a new file.
         max_pixels: the most pixels of the upload and of the result.
         picture: the decoded upload, if there is one already.
 
@@ -90,16 +94,18 @@ def make_file(
         TooManyPixels, InvalidConfig: as :func:`check_result` does.
         UnreachableTarget: the new file gets another tiling than the decided one.
     """
+    form = output.form or output_format(facts.format)
     check_result(decision, form, max_pixels=max_pixels)
     unchanged = decision.mode == "unchanged"
     if picture is not None:
         raster = as_raster(picture)
     else:
-        reduction = inf if unchanged else _reduction(decision, resample)
+        reduction = inf if unchanged else _reduction(decision, output.resample)
         raster = load_raster(data, facts, max_pixels=max_pixels, reduction=reduction)
     if unchanged:
         return data
-    made = write(render(raster, decision, resample), form, quality, raster.icc_profile)
+    pixels = render(raster, decision, output.resample)
+    made = write(pixels, form, output.quality, raster.icc_profile)
     _verify(made, decision, config, form)
     return made
 

@@ -13,7 +13,8 @@ from PIL import Image
 from app.core.image import ImageFacts
 from app.core.plan.geometry import Box, Size
 from app.imaging.read.decode import Picture, load_rgb
-from app.imaging.read.opening import colour_profile, open_image
+from app.imaging.read.facts import colour_profile
+from app.imaging.read.opening import open_image
 from app.imaging.write.resample import Resample, resize
 
 HALF_FROM, QUARTER_FROM = 5.0, 20.0
@@ -64,7 +65,7 @@ class Raster:
 
     def _stored_box(self, part: Box) -> Box:
         """Map upright px of the full size to px of ``image``."""
-        x0, y0, x1, y1 = part.as_tuple()
+        x0, y0, x1, y1 = part
         if self.orientation in (2, 3, 6, 7):
             x0, x1 = self.size.width - x1, self.size.width - x0
         if self.orientation in (3, 4, 7, 8):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from PIL import Image
@@ -15,14 +16,6 @@ from app.imaging.write.resample import Resample
 
 OutputFormat = Literal["jpeg", "png", "webp"]
 
-MEDIA_TYPES: dict[str, str] = {
-    "jpeg": "image/jpeg",
-    "png": "image/png",
-    "webp": "image/webp",
-    "gif": "image/gif",
-    "bmp": "image/bmp",
-    "tiff": "image/tiff",
-}
 DEFAULT_QUALITY = 95
 _LOSSY = ("jpeg", "webp")
 _PNG_OPTIONS = {"compress_level": 1, "compress_type": zlib.Z_RLE}
@@ -31,6 +24,18 @@ _PNG_OPTIONS = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 This takes a fifth of the time of level 6. Photos are no larger, and flat graphics by a fifth
 (docs/method/pixels.md).
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Choose format, quality and filter of a new image.
+
+    ``form`` None is the original's format, and ``quality`` None the format's default.
+    """
+
+    form: OutputFormat | None = None
+    quality: int | None = None
+    resample: Resample = "lanczos"
 
 
 def output_format(source_format: str) -> OutputFormat:
@@ -48,7 +53,7 @@ def output_quality(form: OutputFormat, quality: int | None) -> int | None:
 def render(raster: Raster, decision: ResizeDecision, resample: Resample) -> Image.Image:
     """Render the decided image: RGB and upright, with black padding."""
     placed = decision.placed
-    target = Size(int(placed.x1 - placed.x0), int(placed.y1 - placed.y0))
+    target = Size(int(placed.width), int(placed.height))
     content = raster.resized(decision.source, target, resample)
     if target == decision.size:
         return content

@@ -59,7 +59,7 @@ def resize(
 
 def _is_mixed(size: Size, box: Box) -> bool:
     """Return True if one way is enlarged and the other is not."""
-    return (size.height > box.y1 - box.y0) != (size.width > box.x1 - box.x0)
+    return (size.height > box.height) != (size.width > box.width)
 
 
 def _in_two_passes(
@@ -77,7 +77,7 @@ def _in_two_passes(
     """
     if _is_mixed(size, box):
         # The reduced way goes first, or the image in between could be larger than any limit.
-        vertical_first = size.height <= box.y1 - box.y0
+        vertical_first = size.height <= box.height
     if vertical_first:
         start, end = _needed(box.x0, box.x1, size.width, image.width)
         between = Size(end - start, size.height)
@@ -99,7 +99,7 @@ def _needed(start: float, end: float, made: int, length: int) -> tuple[int, int]
 
 def _by_pillow(image: Image.Image, size: Size, box: Box, resample: Resample) -> Image.Image:
     filter_ = Image.Resampling[resample.upper()]
-    return image.resize((size.width, size.height), filter_, box=box.as_tuple())
+    return image.resize((size.width, size.height), filter_, box=box)
 
 
 def _by_library(

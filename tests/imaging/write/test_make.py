@@ -20,7 +20,7 @@ from app.core.plan.plan import make_plan
 from app.imaging.read.decode import decode
 from app.imaging.read.header import look
 from app.imaging.write.make import check_result, make_file, may_stay
-from app.imaging.write.render import write
+from app.imaging.write.render import Output, write
 
 CONFIG = make_config(FAMILIES["molmo-7b-d-0924"])
 LIMIT = 10**8
@@ -29,13 +29,11 @@ LIMIT = 10**8
 def made_from(data: bytes, form="png", resample="lanczos", **wanted):
     """The decision and the file."""
     facts = look(data, max_pixels=LIMIT)
-    mode = wanted.pop("mode", "auto")
+    mode, output = wanted.pop("mode", "auto"), Output(form, resample=resample)
     decision = decide_resize(
-        facts.size, CONFIG, Target(**wanted), mode=mode, may_stay=may_stay(facts, form, None)
+        facts.size, CONFIG, Target(**wanted), mode=mode, may_stay=may_stay(facts, output)
     ).decision
-    made = make_file(
-        data, facts, decision, CONFIG, form=form, quality=None, resample=resample, max_pixels=LIMIT
-    )
+    made = make_file(data, facts, decision, CONFIG, output, max_pixels=LIMIT)
     return decision, made
 
 
@@ -83,7 +81,7 @@ def test_what_may_stay_comes_back_byte_for_byte(photo_bytes):
 def test_an_upload_may_stay_unless_its_answer_differs(came_as, orientation, form, quality, stays):
     """Upright, in the wanted format, and of no other quality."""
     data = with_orientation(Image.new("RGB", (60, 40)), came_as, orientation)
-    assert may_stay(look(data, max_pixels=LIMIT), form, quality) == stays
+    assert may_stay(look(data, max_pixels=LIMIT), Output(form, quality)) == stays
 
 
 def stretched_to(size: Size) -> ResizeDecision:
@@ -103,9 +101,7 @@ def test_a_jpeg_retains_the_pixels_of_the_side_that_is_reduced_less(photo):
         look(data, max_pixels=LIMIT),
         decision,
         CONFIG,
-        form="png",
-        quality=None,
-        resample="lanczos",
+        Output("png"),
         max_pixels=LIMIT,
     )
     with Image.open(io.BytesIO(data)) as image, Image.open(io.BytesIO(made)) as got:
@@ -137,9 +133,7 @@ def test_a_file_with_another_tiling_than_decided_is_refused(photo_bytes):
             facts,
             replace(decision, grid=Grid(1, 3)),
             CONFIG,
-            form="jpeg",
-            quality=None,
-            resample="lanczos",
+            Output("jpeg"),
             max_pixels=LIMIT,
         )
 
@@ -157,9 +151,7 @@ def test_a_file_that_ends_early_is_refused_made_anew_or_not(photo, form, crops):
             facts,
             decision,
             CONFIG,
-            form="png",
-            quality=None,
-            resample="lanczos",
+            Output("png"),
             max_pixels=LIMIT,
         )
 
@@ -190,9 +182,7 @@ def test_the_colour_profile_of_a_file_describes_its_pixels(photo, form, mode, is
         facts,
         decide_resize(facts.size, CONFIG, Target(crops=4)).decision,
         CONFIG,
-        form=form,
-        quality=None,
-        resample="lanczos",
+        Output(form),
         max_pixels=LIMIT,
         picture=decode(data, max_pixels=LIMIT) if is_decoded else None,
     )
