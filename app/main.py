@@ -8,14 +8,15 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from operator import attrgetter
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.core.plan.families import family_named
-from app.http import openapi, problems
-from app.http.conditional import HeadAsGet
+from app.http import problems
+from app.http.answers import HeadAsGet
 from app.profiles import load_profile
 from app.routes import (
     adapt,
@@ -103,7 +104,7 @@ def create_app(
         lifespan=lifespan,
         openapi_tags=[{"name": name} for name in TAGS],
         redoc_url=None,
-        generate_unique_id_function=openapi.operation_id,
+        generate_unique_id_function=attrgetter("name"),  # generated clients name functions by it
     )
     app.state.service = service
     problems.install(app)
@@ -111,7 +112,6 @@ def create_app(
     for resource in RESOURCES:
         app.include_router(resource.router)
     page.install(app)
-    openapi.install(app)
     return app
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app import options
+from app import descriptions
 from app.cli.inputs import parse_margins, parse_size
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import family_named
@@ -38,7 +38,7 @@ MaxCropsOption = Annotated[
     typer.Option(
         "--max-crops",
         metavar="N",
-        help=options.MAX_CROPS,
+        help=descriptions.MAX_CROPS,
         rich_help_panel=_CONFIGURATION,
     ),
 ]
@@ -48,7 +48,7 @@ MarginsOption = Annotated[
     typer.Option(
         "--overlap-margins",
         metavar="LEFT,RIGHT",
-        help=options.OVERLAP_MARGINS,
+        help=descriptions.OVERLAP_MARGINS,
         rich_help_panel=_CONFIGURATION,
     ),
 ]
@@ -57,7 +57,7 @@ CropSizeOption = Annotated[
     typer.Option(
         "--crop-size-px",
         metavar="PX",
-        help=options.CROP_SIZE_PX,
+        help=descriptions.CROP_SIZE_PX,
         rich_help_panel=_CONFIGURATION,
     ),
 ]
@@ -95,9 +95,9 @@ class MadeImage:
     ] = None
     quality: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help=options.QUALITY),
+        typer.Option(min=1, max=100, help=descriptions.QUALITY),
     ] = None
-    resample: Annotated[Resample, typer.Option(help=options.RESAMPLE)] = "lanczos"
+    resample: Annotated[Resample, typer.Option(help=descriptions.RESAMPLE)] = "lanczos"
     out: Annotated[
         Path | None,
         typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from app import options
+from app import descriptions
 from app.core.errors import MalformedRequest
 from app.core.plan.config import CropConfig
 from app.core.plan.families import FAMILIES
@@ -34,11 +34,11 @@ class PlanParameters(NoParameters):
     model: ModelName | None = Field(
         None, description="Family; by default the service's. See /models."
     )
-    max_crops: int | None = Field(None, examples=[12], description=options.MAX_CROPS)
+    max_crops: int | None = Field(None, examples=[12], description=descriptions.MAX_CROPS)
     overlap_margins: str | None = Field(
-        None, pattern=MARGINS, examples=["4,4"], description=options.OVERLAP_MARGINS
+        None, pattern=MARGINS, examples=["4,4"], description=descriptions.OVERLAP_MARGINS
     )
-    crop_size_px: int | None = Field(None, examples=[336], description=options.CROP_SIZE_PX)
+    crop_size_px: int | None = Field(None, examples=[336], description=descriptions.CROP_SIZE_PX)
 
     def config(self, service: Service) -> CropConfig:
         """Return the effective configuration."""
@@ -66,9 +66,9 @@ class SizeParameters(PlanParameters):
 class OutputParameters(PlanParameters):
     """Say the form of a made image."""
 
-    format: OutputFormat | None = Field(None, description=options.FORMAT)
-    quality: int | None = Field(None, ge=1, le=100, description=options.QUALITY)
-    resample: Resample = Field("lanczos", description=options.RESAMPLE)
+    format: OutputFormat | None = Field(None, description=descriptions.FORMAT)
+    quality: int | None = Field(None, ge=1, le=100, description=descriptions.QUALITY)
+    resample: Resample = Field("lanczos", description=descriptions.RESAMPLE)
 
     def output(self) -> Output:
         """Return the three as one value."""

@@ -13,9 +13,7 @@ from app.core.errors import InvalidConfig
 from app.core.latency.predictions import Predictions
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
-from app.http.answers import JSON
-from app.http.conditional import Tagged
-from app.http.negotiation import preferred
+from app.http.answers import JSON, Tagged, preferred
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
 from app.notation import ASPECT, parse_aspect
