@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from app.core.latency.profile import Profile, ProfileEntry
 from app.core.statistics import Line
-from app.schemas.answer import THIS_DEVICE, Mirror, Rounded
+from app.schemas.answer import THIS_DEVICE, Mirror, Rounded, mirrored
 
 
 class PercentilesMs(Mirror):
@@ -50,14 +50,14 @@ class ProfileEntryAnswer(BaseModel):
 
     @classmethod
     def of(cls, entry: ProfileEntry, matmul_gflop_per_s: float | None) -> ProfileEntryAnswer:
-        computed = {
-            "crops": entry.total_crops - 1,
-            "gflop": entry.flops / 1e9,
-            "matmul_fraction": entry.fraction_of_floor(matmul_gflop_per_s),
-            "floor_ms": entry.floor_ms(matmul_gflop_per_s),
-        }
-        shown = {name: getattr(entry, name) for name in cls.model_fields if name not in computed}
-        return cls(**shown, **computed)
+        return mirrored(
+            cls,
+            entry,
+            crops=entry.total_crops - 1,
+            gflop=entry.flops / 1e9,
+            matmul_fraction=entry.fraction_of_floor(matmul_gflop_per_s),
+            floor_ms=entry.floor_ms(matmul_gflop_per_s),
+        )
 
 
 class StateEntryAnswer(Mirror):
@@ -132,12 +132,9 @@ class ProfileAnswer(BaseModel):
     @classmethod
     def of(cls, profile: Profile) -> ProfileAnswer:
         rate = profile.matmul_gflop_per_s
-        computed = {
-            "line": LineAnswer.of(profile.line) if profile.line else None,
-            "entries": [ProfileEntryAnswer.of(entry, rate) for entry in profile.entries],
-        }
-        shown = {name: getattr(profile, name) for name in cls.model_fields if name not in computed}
-        return cls(**shown, **computed)
+        line = LineAnswer.of(profile.line) if profile.line else None
+        entries = [ProfileEntryAnswer.of(entry, rate) for entry in profile.entries]
+        return mirrored(cls, profile, line=line, entries=entries)
 
 
 class ProfileSummary(Mirror):

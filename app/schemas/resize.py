@@ -12,6 +12,7 @@ from app.core.latency.latency import Latency
 from app.core.latency.profile import Profile
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan, plan_with_grid
+from app.schemas.answer import mirrored
 from app.schemas.latency import LatencyAnswer
 from app.schemas.plan import ConfigAnswer, PlanAnswer, TilingAnswer, TokensAnswer
 from app.schemas.profile import TableProfile
@@ -31,14 +32,12 @@ class DecisionAnswer(BaseModel):
 
     @classmethod
     def of(cls, decision: ResizeDecision, quality: int | None = None) -> DecisionAnswer:
-        return cls(
-            mode=decision.mode,
+        return mirrored(
+            cls,
+            decision,
             tiling=TilingAnswer.of(decision.grid),
             width=decision.size.width,
             height=decision.size.height,
-            scale_x=decision.scale_x,
-            scale_y=decision.scale_y,
-            upscaled=decision.upscaled,
             quality=quality,
         )
 
@@ -128,9 +127,7 @@ class LutAnswer(BaseModel):
         def option_latency(option: LutOption) -> Latency:
             return latency_of(plan_with_grid(option.size, option.grid, config))
 
-        told = TableProfile.of(profile) if profile else None
-        if told:
-            told.this_device = this_device
+        told = mirrored(TableProfile, profile, this_device=this_device) if profile else None
         return cls(
             model=config.family.name,
             config=ConfigAnswer.of(config),
