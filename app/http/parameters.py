@@ -23,7 +23,7 @@ ModelName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FAMILI
 
 
 class NoParameters(BaseModel):
-    """Take no parameter."""
+    """Accept no parameter."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,14 +64,14 @@ class SizeParameters(PlanParameters):
 
 
 class OutputParameters(PlanParameters):
-    """Say the form of a made image."""
+    """Choose the format, quality and filter of a made image."""
 
     format: OutputFormat | None = Field(None, description=descriptions.FORMAT)
     quality: int | None = Field(None, ge=1, le=100, description=descriptions.QUALITY)
     resample: Resample = Field("lanczos", description=descriptions.RESAMPLE)
 
     def output(self) -> Output:
-        """Return the three as one value."""
+        """Return the format, the quality and the filter as one value."""
         return Output(self.format, self.quality, self.resample)
 
 

@@ -187,9 +187,21 @@ class Service:
             EncoderUnavailable: a latency is unknown as long as the profile is measured.
         """
         known, still_measured = self.encoder.predictions(), self.encoder.profile_is_coming
-        adapting = partial(
-            self._adapt, data, config, wish, known, output, make=make, all_known=still_measured
-        )
+
+        def adapting() -> AdaptedFile:
+            return adapt_file(
+                data,
+                config,
+                wish,
+                known.latency,
+                output,
+                max_pixels=self.limits.max_pixels,
+                measure_all=not make,
+                make=make,
+                all_known=still_measured,
+                before_each=_deadline(self.limits.adapt_timeout_s),  # begins in the worker
+            )
+
         try:
             return await self.images.run(adapting), known
         except LatencyUnknown as error:
@@ -197,30 +209,6 @@ class Service:
                 raise
             detail = f"{error.detail}; the profile is still being measured"
             raise EncoderUnavailable(detail, state=self.encoder.status().state) from None
-
-    def _adapt(
-        self,
-        data: bytes,
-        config: CropConfig,
-        wish: Wish,
-        known: Predictions,
-        output: Output,
-        *,
-        make: bool,
-        all_known: bool,
-    ) -> AdaptedFile:
-        return adapt_file(
-            data,
-            config,
-            wish,
-            known.latency,
-            output,
-            max_pixels=self.limits.max_pixels,
-            measure_all=not make,
-            make=make,
-            all_known=all_known,
-            before_each=_deadline(self.limits.adapt_timeout_s),
-        )
 
     async def draw(
         self, image: bytes | Size, config: CropConfig, drawing: Drawing
