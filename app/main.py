@@ -87,7 +87,7 @@ def create_app(
     """
     family_named(settings.model)  # a wrong name should fail here and not at the first request
     if settings.encoder and load_encoder is None:
-        load_encoder = _torch_loader(settings)
+        load_encoder = partial(_load_encoder, settings)
     service = _service(settings, load_encoder if settings.encoder else None)
 
     @asynccontextmanager
@@ -147,28 +147,25 @@ def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Se
     )
 
 
-def _torch_loader(settings: Settings) -> Callable[[], ServedEncoder]:
-    def load() -> ServedEncoder:
-        # torch takes seconds to import, and planning must not wait for it.
-        from app.serving.device.torch_encoder import ProfileOptions, load_torch_encoder
+def _load_encoder(settings: Settings) -> ServedEncoder:
+    # torch takes seconds to import, and planning must not wait for it.
+    from app.serving.device.torch_encoder import ProfileOptions, load_torch_encoder
 
-        return load_torch_encoder(
-            family_named(settings.model),
-            checkpoint=settings.checkpoint,
-            device=settings.device,
-            dtype=settings.dtype,
-            runtime=settings.runtime,
-            threads=settings.threads,
-            seed=settings.seed,
-            profile=ProfileOptions(
-                folder=settings.profile_folder,
-                crops=settings.profile_crops,
-                repeats=settings.profile_repeats,
-                budget_s=settings.profile_budget_s,
-            ),
-        )
-
-    return load
+    return load_torch_encoder(
+        family_named(settings.model),
+        checkpoint=settings.checkpoint,
+        device=settings.device,
+        dtype=settings.dtype,
+        runtime=settings.runtime,
+        threads=settings.threads,
+        seed=settings.seed,
+        profile=ProfileOptions(
+            folder=settings.profile_folder,
+            crops=settings.profile_crops,
+            repeats=settings.profile_repeats,
+            budget_s=settings.profile_budget_s,
+        ),
+    )
 
 
 def serve(settings: Settings) -> None:

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app import descriptions
 from app.core.errors import MalformedRequest
-from app.core.plan.config import CropConfig
-from app.core.plan.families import FAMILIES
+from app.core.plan.config import CropConfig, make_config
+from app.core.plan.families import FAMILIES, family_named
 from app.core.plan.geometry import MAX_SIDE_PX, Size
 from app.imaging.adapt import Output
 from app.imaging.write.render import OutputFormat
@@ -41,10 +41,14 @@ class PlanParameters(NoParameters):
     crop_size_px: int | None = Field(None, examples=[336], description=descriptions.CROP_SIZE_PX)
 
     def config(self, service: Service) -> CropConfig:
-        """Return the effective configuration."""
+        """Return the effective configuration.
+
+        Raises:
+            UnknownModel, InvalidConfig: see :func:`app.core.plan.config.make_config`.
+        """
         margins = parse_margins(self.overlap_margins) if self.overlap_margins else None
-        return service.config(
-            self.model,
+        return make_config(
+            family_named(service.default_model if self.model is None else self.model),
             max_crops=self.max_crops,
             overlap_margins=margins,
             crop_size_px=self.crop_size_px,

@@ -18,8 +18,7 @@ from app.core.latency.latency import Latency
 from app.core.latency.predictions import Predictions
 from app.core.latency.prefill import PrefillCost
 from app.core.latency.status import Preparation
-from app.core.plan.config import CropConfig, make_config
-from app.core.plan.families import family_named
+from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan, make_plan
 from app.imaging.adapt import AdaptedFile, Output, adapt_file
@@ -93,7 +92,8 @@ class Drawing:
 class Service:
     """Serve images and sizes.
 
-    ``prefill`` is the cost of the language model's prefill, None if not configured.
+    ``default_model`` is the family of a request that names none. ``prefill`` is the cost of the
+    language model's prefill, None if not configured.
     """
 
     default_model: str
@@ -103,26 +103,6 @@ class Service:
     images: ImageWorkers
     encoder: EncoderService
     encoding: Encoding
-
-    def config(
-        self,
-        model: str | None,
-        *,
-        max_crops: int | None,
-        overlap_margins: tuple[int, int] | None,
-        crop_size_px: int | None,
-    ) -> CropConfig:
-        """Make the configuration of a request.
-
-        Raises:
-            UnknownModel, InvalidConfig: see :func:`app.core.plan.config.make_config`.
-        """
-        return make_config(
-            family_named(self.default_model if model is None else model),
-            max_crops=max_crops,
-            overlap_margins=overlap_margins,
-            crop_size_px=crop_size_px,
-        )
 
     def decode(self, data: bytes) -> Picture:
         """Decode an upload within the limits, in a worker's thread."""

@@ -73,8 +73,8 @@ def service(served) -> Iterator[EncoderService]:
 def measured(service: EncoderService, **asked) -> MeasurementState:
     profiling = service.device_profile
     started = profiling.start(service.ready_encoder(), **asked)
-    until(lambda: profiling.measurement(started.id).status != "running", seconds=60)
-    return profiling.measurement(started.id)
+    until(lambda: profiling.measurements.state(started.id).status != "running", seconds=60)
+    return profiling.measurements.state(started.id)
 
 
 def picture(width: int, height: int) -> Picture:

@@ -8,8 +8,13 @@ import pytest
 from support.fakes import FakeEncoder, fake_profile
 from support.profiles import profile
 
-from app.core.latency.drift import FEWEST_TO_CORRECT, MAX_AGE_S
-from app.core.latency.latency import Distribution, Latency, VisionLatency
+from app.core.latency.latency import (
+    FEWEST_TO_CORRECT,
+    MAX_AGE_S,
+    Distribution,
+    Latency,
+    VisionLatency,
+)
 from app.core.latency.predictions import Predictions
 from app.core.latency.profile import Profile
 from app.core.plan.config import make_config

@@ -11,8 +11,7 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
 from app.core.errors import CropPlannerError, DeadlineExceeded, EncoderUnavailable
-from app.core.latency.drift import Drift
-from app.core.latency.latency import Latency
+from app.core.latency.latency import Drift, Latency
 from app.core.latency.model import LatencyModel
 from app.core.latency.predictions import Predictions
 from app.core.latency.profile import Profile
@@ -96,7 +95,7 @@ class EncoderService:
             profile=self.device_profile.state,
             profiled=profiled,
             to_profile=to_profile,
-            measurement=self.device_profile.running,
+            measurement=self.device_profile.measurements.running,
         )
 
     def from_profile(self, plan: CropPlan) -> Latency:
