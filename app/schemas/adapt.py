@@ -12,7 +12,7 @@ from app.core.control.choice import Judged
 from app.core.latency.predictions import Predictions
 from app.schemas.answer import Mirror, Rounded, mirrored
 from app.schemas.plan import PlanAnswer, TilingAnswer
-from app.schemas.profile_use import ProfileInUseSummary
+from app.schemas.profile import ProfileInUseSummary
 
 
 class PrefillCostAnswer(Mirror):

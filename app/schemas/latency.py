@@ -8,7 +8,7 @@ from app.core.latency.latency import Basis, Latency, LatencySource
 from app.core.latency.status import EncoderState, Preparation, ProfileState, WorkerState
 from app.schemas.answer import THIS_DEVICE, Mirror, Rounded, mirrored
 from app.schemas.measurement import RunningMeasurement
-from app.schemas.profile_use import ProfileInUseAnswer
+from app.schemas.profile import ProfileInUseAnswer
 
 
 class VisionMs(Mirror):

@@ -38,7 +38,7 @@ _AT_ONCE_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bound the requests of strangers; the values come from the settings."""
+    """Limit the requests of clients; the values come from the settings."""
 
     max_upload_bytes: int
     max_pixels: int

@@ -139,7 +139,7 @@ def _shape(entry: ProfileEntry) -> str:
 
 
 class LatencyCurve:
-    """Draw latency over crops and tokens through measured entries.
+    """Interpolate latency over crops and tokens between measured entries.
 
     Args:
         entries: by rising ``total_crops``.

@@ -147,7 +147,7 @@ class TorchEncoder(ServedEncoder):
         except InvalidProfile as error:
             log.warning("measuring anew: %s", error.detail)
             return None
-        return profile if profile.matches(self._key) else None
+        return profile if profile.key == self._key else None
 
     def save_profile(self, profile: Profile) -> None:
         folder = self._options.folder
