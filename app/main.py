@@ -8,14 +8,15 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from operator import attrgetter
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app import __version__
 from app.core.plan.families import family_named
-from app.http import openapi, problems
-from app.http.conditional import HeadAsGet
+from app.http import problems
+from app.http.answers import HeadAsGet
 from app.profiles import load_profile
 from app.routes import (
     adapt,
@@ -86,7 +87,7 @@ def create_app(
     """
     family_named(settings.model)  # a wrong name should fail here and not at the first request
     if settings.encoder and load_encoder is None:
-        load_encoder = _torch_loader(settings)
+        load_encoder = partial(_load_encoder, settings)
     service = _service(settings, load_encoder if settings.encoder else None)
 
     @asynccontextmanager
@@ -103,7 +104,7 @@ def create_app(
         lifespan=lifespan,
         openapi_tags=[{"name": name} for name in TAGS],
         redoc_url=None,
-        generate_unique_id_function=openapi.operation_id,
+        generate_unique_id_function=attrgetter("name"),  # generated clients name functions by it
     )
     app.state.service = service
     problems.install(app)
@@ -111,7 +112,6 @@ def create_app(
     for resource in RESOURCES:
         app.include_router(resource.router)
     page.install(app)
-    openapi.install(app)
     return app
 
 
@@ -147,28 +147,25 @@ def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Se
     )
 
 
-def _torch_loader(settings: Settings) -> Callable[[], ServedEncoder]:
-    def load() -> ServedEncoder:
-        # torch takes seconds to import, and planning must not wait for it.
-        from app.serving.device.torch_encoder import ProfileOptions, load_torch_encoder
+def _load_encoder(settings: Settings) -> ServedEncoder:
+    # torch takes seconds to import, and planning must not wait for it.
+    from app.serving.device.torch_encoder import ProfileOptions, load_torch_encoder
 
-        return load_torch_encoder(
-            family_named(settings.model),
-            checkpoint=settings.checkpoint,
-            device=settings.device,
-            dtype=settings.dtype,
-            runtime=settings.runtime,
-            threads=settings.threads,
-            seed=settings.seed,
-            profile=ProfileOptions(
-                folder=settings.profile_folder,
-                crops=settings.profile_crops,
-                repeats=settings.profile_repeats,
-                budget_s=settings.profile_budget_s,
-            ),
-        )
-
-    return load
+    return load_torch_encoder(
+        family_named(settings.model),
+        checkpoint=settings.checkpoint,
+        device=settings.device,
+        dtype=settings.dtype,
+        runtime=settings.runtime,
+        threads=settings.threads,
+        seed=settings.seed,
+        profile=ProfileOptions(
+            folder=settings.profile_folder,
+            crops=settings.profile_crops,
+            repeats=settings.profile_repeats,
+            budget_s=settings.profile_budget_s,
+        ),
+    )
 
 
 def serve(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app import options
+from app import descriptions
 from app.cli.inputs import parse_margins, parse_size
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import family_named
@@ -36,7 +36,7 @@ ModelOption = Annotated[
 MaxCropsOption = Annotated[
     int | None,
     typer.Option(
-        "--max-crops", metavar="N", help=options.MAX_CROPS, rich_help_panel=_CONFIGURATION
+        "--max-crops", metavar="N", help=descriptions.MAX_CROPS, rich_help_panel=_CONFIGURATION
     ),
 ]
 # Text: Typer would read a tuple as an option of two arguments.
@@ -45,14 +45,17 @@ MarginsOption = Annotated[
     typer.Option(
         "--overlap-margins",
         metavar="LEFT,RIGHT",
-        help=options.OVERLAP_MARGINS,
+        help=descriptions.OVERLAP_MARGINS,
         rich_help_panel=_CONFIGURATION,
     ),
 ]
 CropSizeOption = Annotated[
     int | None,
     typer.Option(
-        "--crop-size-px", metavar="PX", help=options.CROP_SIZE_PX, rich_help_panel=_CONFIGURATION
+        "--crop-size-px",
+        metavar="PX",
+        help=descriptions.CROP_SIZE_PX,
+        rich_help_panel=_CONFIGURATION,
     ),
 ]
 
@@ -87,8 +90,8 @@ class MadeImage:
         OutputFormat | None,
         typer.Option("--format", help="By default what OUT ends in, else the image's own or PNG."),
     ] = None
-    quality: Annotated[int | None, typer.Option(min=1, max=100, help=options.QUALITY)] = None
-    resample: Annotated[Resample, typer.Option(help=options.RESAMPLE)] = "lanczos"
+    quality: Annotated[int | None, typer.Option(min=1, max=100, help=descriptions.QUALITY)] = None
+    resample: Annotated[Resample, typer.Option(help=descriptions.RESAMPLE)] = "lanczos"
     out: Annotated[
         Path | None,
         typer.Option(

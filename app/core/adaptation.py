@@ -12,12 +12,12 @@ from app.core.latency.prefill import PrefillCost
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Say a budget and the ways to it.
+    """Describe a budget and the allowed ways to meet it.
 
     Attributes:
         budget: the limits on latency and tokens.
-        strategy: the ways to a lower cost.
-        modes: the ways to resize.
+        strategy: the kinds of change that may lower the cost.
+        modes: the allowed ways to resize.
         upscale: ``allow`` adds candidates with enlarged pixels.
         quality_threshold: the least SSIM of a made image.
         prefill: the language model's part of the latency.

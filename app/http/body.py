@@ -133,14 +133,7 @@ async def _in_time(reading: Awaitable[bytes], timeout_s: float) -> bytes:
 
 async def _from_body(request: Request, limit: int) -> bytes:
     _check_announced(request, limit, limit)
-    receive, data, more = _counting(request.receive, limit, limit), bytearray(), True
-    while more:  # as Request.stream does, without its generator
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        data += message.get("body", b"")
-        more = message.get("more_body", False)
-    return bytes(data)
+    return await Request(request.scope, _counting(request.receive, limit, limit)).body()
 
 
 async def _from_form(request: Request, limit: int) -> bytes:

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from app import options
+from app import descriptions
 from app.core.errors import MalformedRequest
-from app.core.plan.config import CropConfig
-from app.core.plan.families import FAMILIES
+from app.core.plan.config import CropConfig, make_config
+from app.core.plan.families import FAMILIES, family_named
 from app.core.plan.geometry import MAX_SIDE_PX, Size
 from app.imaging.write.render import Output, OutputFormat
 from app.imaging.write.resample import Resample
@@ -22,7 +22,7 @@ ModelName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FAMILI
 
 
 class NoParameters(BaseModel):
-    """Take no parameter."""
+    """Accept no parameter."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,17 +33,21 @@ class PlanParameters(NoParameters):
     model: ModelName | None = Field(
         None, description="Family; by default the service's. See /models."
     )
-    max_crops: int | None = Field(None, examples=[12], description=options.MAX_CROPS)
+    max_crops: int | None = Field(None, examples=[12], description=descriptions.MAX_CROPS)
     overlap_margins: str | None = Field(
-        None, pattern=MARGINS, examples=["4,4"], description=options.OVERLAP_MARGINS
+        None, pattern=MARGINS, examples=["4,4"], description=descriptions.OVERLAP_MARGINS
     )
-    crop_size_px: int | None = Field(None, examples=[336], description=options.CROP_SIZE_PX)
+    crop_size_px: int | None = Field(None, examples=[336], description=descriptions.CROP_SIZE_PX)
 
     def config(self, service: Service) -> CropConfig:
-        """Return the effective configuration."""
+        """Return the effective configuration.
+
+        Raises:
+            UnknownModel, InvalidConfig: see :func:`app.core.plan.config.make_config`.
+        """
         margins = parse_margins(self.overlap_margins) if self.overlap_margins else None
-        return service.config(
-            self.model,
+        return make_config(
+            family_named(service.default_model if self.model is None else self.model),
             max_crops=self.max_crops,
             overlap_margins=margins,
             crop_size_px=self.crop_size_px,
@@ -63,14 +67,14 @@ class SizeParameters(PlanParameters):
 
 
 class OutputParameters(PlanParameters):
-    """Say the form of a made image."""
+    """Choose the format, quality and filter of a made image."""
 
-    format: OutputFormat | None = Field(None, description=options.FORMAT)
-    quality: int | None = Field(None, ge=1, le=100, description=options.QUALITY)
-    resample: Resample = Field("lanczos", description=options.RESAMPLE)
+    format: OutputFormat | None = Field(None, description=descriptions.FORMAT)
+    quality: int | None = Field(None, ge=1, le=100, description=descriptions.QUALITY)
+    resample: Resample = Field("lanczos", description=descriptions.RESAMPLE)
 
     def output(self) -> Output:
-        """Return the three as one value."""
+        """Return the format, the quality and the filter as one value."""
         return Output(self.format, self.quality, self.resample)
 
 

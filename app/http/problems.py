@@ -1,8 +1,10 @@
-"""Errors as RFC 9457 problem details, and the table of their statuses."""
+"""Errors as RFC 9457 problem details, the table of their statuses, and their OpenAPI schema."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from app.core import errors
 from app.schemas.answer import problem_type
+from app.schemas.service import Problem
 
 log = logging.getLogger(__name__)
 
@@ -80,10 +83,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _disconnect)
     app.add_exception_handler(Exception, _unexpected)
+    app.openapi = partial(_with_problem, app.openapi)  # type: ignore[method-assign]
+
+
+def _with_problem(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Make the OpenAPI document with the schema of problems; every operation refers to it."""
+    document = generate()
+    document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+    return document
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI entries of a route's problems. :mod:`app.http.openapi` adds the schema."""
+    """Return the OpenAPI entries of a route's problems."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app import options
+from app import descriptions
 from app.core.adaptation import Wish
 from app.core.control.budget import Budget, Strategy
 from app.core.control.resizing import Upscale
@@ -35,16 +35,18 @@ class AdaptParameters(OutputParameters):
         gt=0,
         allow_inf_nan=False,
         examples=[500],
-        description=options.LATENCY_BUDGET_MS,
+        description=descriptions.LATENCY_BUDGET_MS,
     )
-    max_tokens: int | None = Field(None, ge=1, examples=[600], description=options.MAX_TOKENS)
-    percentile: float = Field(95, gt=0, lt=100, description=options.PERCENTILE)
-    quality_threshold: float | None = Field(None, ge=0, le=1, description=options.QUALITY_THRESHOLD)
-    modes: str = Field("fit,pad", examples=["fit", "fit,pad,crop"], description=options.MODES)
-    strategy: Strategy = Field("best", description=options.STRATEGY)
-    upscale: Upscale = Field("never", description=options.ADAPT_UPSCALE)
-    prefill_ms_per_token: float | None = Field(None, description=options.PREFILL_MS_PER_TOKEN)
-    prefill_base_ms: float | None = Field(None, description=options.PREFILL_BASE_MS)
+    max_tokens: int | None = Field(None, ge=1, examples=[600], description=descriptions.MAX_TOKENS)
+    percentile: float = Field(95, gt=0, lt=100, description=descriptions.PERCENTILE)
+    quality_threshold: float | None = Field(
+        None, ge=0, le=1, description=descriptions.QUALITY_THRESHOLD
+    )
+    modes: str = Field("fit,pad", examples=["fit", "fit,pad,crop"], description=descriptions.MODES)
+    strategy: Strategy = Field("best", description=descriptions.STRATEGY)
+    upscale: Upscale = Field("never", description=descriptions.ADAPT_UPSCALE)
+    prefill_ms_per_token: float | None = Field(None, description=descriptions.PREFILL_MS_PER_TOKEN)
+    prefill_base_ms: float | None = Field(None, description=descriptions.PREFILL_BASE_MS)
 
     def wish(self, prefill: PrefillCost | None) -> Wish:
         """Return the budget and the ways to it as one value; ``prefill`` is the service's."""

@@ -40,7 +40,7 @@ class AnalyzeParameters(PlanParameters):
     )
 
     def wish(self, service: Service) -> AnalysisWish:
-        """Return the four as one value. Raises InvalidConfig."""
+        """Return the wanted parts as one value. Raises InvalidConfig."""
         decode = self.decode == "full" or self.latency == "measure"
         repeats = self._repeats(service.limits.max_repeats)
         return AnalysisWish(self.config(service), self.latency, repeats, decode)

@@ -11,7 +11,7 @@ from app.http.answers import json_answer
 from app.http.parameters import NoParameters, ServiceDependency
 from app.http.problems import responses
 from app.schemas.latency import EncoderAnswer, LatencyProfileAnswer
-from app.schemas.profile_use import ProfileInUseAnswer
+from app.schemas.profile import ProfileInUseAnswer
 
 router = APIRouter(tags=["latency"])
 

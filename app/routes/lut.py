@@ -13,14 +13,11 @@ from app.core.errors import InvalidConfig
 from app.core.latency.predictions import Predictions
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
-from app.http.answers import JSON
-from app.http.conditional import Tagged
-from app.http.negotiation import preferred
+from app.http.answers import JSON, Tagged, preferred
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
 from app.notation import ASPECT, parse_aspect
-from app.schemas.lut_csv import CSV_MEDIA_TYPE, lut_csv
-from app.schemas.resize import LutAnswer
+from app.schemas.resize import CSV_MEDIA_TYPE, LutAnswer, lut_csv
 from app.serving.admission import is_brief
 
 router = APIRouter(tags=["control"])

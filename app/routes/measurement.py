@@ -48,13 +48,8 @@ async def start_measurement(
     Its counts then replace those of the profile in use. A measurement in another dtype does not.
     """
     body = await read_json(request, MeasurementBody, service.limits)
-    state = service.encoder.device_profile.start(
-        service.encoder.ready_encoder(),
-        counts=body.counts,
-        dtype=body.dtype,
-        repeats=body.repeats,
-        full=body.full,
-    )
+    encoder = service.encoder.ready_encoder()
+    state = service.encoder.device_profile.start(encoder, **body.model_dump())
     answer = json_answer(MeasurementAnswer.of_state(state), 202)
     answer.headers["Location"] = f"{router.prefix}/{state.id}"
     return answer
@@ -72,9 +67,8 @@ def measurement(
     service: ServiceDependency,
 ) -> Response:
     """Tell the progress and the results of a measurement. The last eight can be asked for."""
-    return json_answer(
-        MeasurementAnswer.of_state(service.encoder.device_profile.measurement(measurement_id))
-    )
+    state = service.encoder.device_profile.measurements.state(measurement_id)
+    return json_answer(MeasurementAnswer.of_state(state))
 
 
 @router.delete(
@@ -93,6 +87,5 @@ def cancel_measurement(
     The results stay in the answer. The profile in use stays the same, except for the first one,
     measured at the start.
     """
-    return json_answer(
-        MeasurementAnswer.of_state(service.encoder.device_profile.cancel(measurement_id))
-    )
+    state = service.encoder.device_profile.measurements.cancel(measurement_id)
+    return json_answer(MeasurementAnswer.of_state(state))

@@ -7,11 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app import options
+from app import descriptions
 from app.core.plan.plan import CropPlan
-from app.http.answers import plan_headers
+from app.http.answers import plan_headers, preferred
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
-from app.http.negotiation import preferred
 from app.http.parameters import PlanParameters, ServiceDependency, SizeParameters
 from app.http.problems import responses
 from app.imaging.pictures import (
@@ -42,7 +41,7 @@ PICTURE: dict[int | str, dict[str, Any]] = {
 
 
 class OverlayParameters(PlanParameters):
-    kind: Kind = Field("crops", description=options.PICTURE_KIND)
+    kind: Kind = Field("crops", description=descriptions.PICTURE_KIND)
     format: PictureFormat | None = Field(
         None, description="By default what `Accept` prefers of the two, or else PNG."
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app import options
+from app import descriptions
 from app.core.control.resizing import ResizeMode, Target, Upscale
 from app.http.answers import image_headers, image_or, json_answer, wants_json
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
@@ -25,11 +25,15 @@ router = APIRouter(tags=["control"])
 
 
 class ResizeParameters(OutputParameters):
-    target_crops: int | None = Field(None, ge=1, examples=[4], description=options.TARGET_CROPS)
-    target_tokens: int | None = Field(None, ge=1, description=options.TARGET_TOKENS)
-    tiling: str | None = Field(None, pattern=GRID, examples=["2x3"], description=options.TILING)
-    mode: ResizeMode = Field("auto", description=options.RESIZE_MODE)
-    upscale: Upscale = Field("allow", description=options.RESIZE_UPSCALE)
+    target_crops: int | None = Field(
+        None, ge=1, examples=[4], description=descriptions.TARGET_CROPS
+    )
+    target_tokens: int | None = Field(None, ge=1, description=descriptions.TARGET_TOKENS)
+    tiling: str | None = Field(
+        None, pattern=GRID, examples=["2x3"], description=descriptions.TILING
+    )
+    mode: ResizeMode = Field("auto", description=descriptions.RESIZE_MODE)
+    upscale: Upscale = Field("allow", description=descriptions.RESIZE_UPSCALE)
 
     def wish(self) -> ResizeWish:
         """Return the target, the ways to it and the form of the result as one value."""

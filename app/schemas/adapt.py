@@ -10,9 +10,9 @@ from app.core.adaptation import Adaptation, Wish
 from app.core.control.budget import AdaptMode, ResizingMode, Strategy
 from app.core.control.choice import Judged
 from app.core.latency.predictions import Predictions
-from app.schemas.answer import Mirror, Rounded
+from app.schemas.answer import Mirror, Rounded, mirrored
 from app.schemas.plan import PlanAnswer, TilingAnswer
-from app.schemas.profile_use import ProfileInUseSummary
+from app.schemas.profile import ProfileInUseSummary
 
 
 class PrefillCostAnswer(Mirror):
@@ -35,14 +35,13 @@ class BudgetAnswer(BaseModel):
 
     @classmethod
     def of(cls, wish: Wish) -> BudgetAnswer:
-        return cls(
-            latency_ms=wish.budget.latency_ms,
-            percentile=wish.budget.percentile,
-            max_tokens=wish.budget.tokens,
-            quality_threshold=wish.quality_threshold,
-            strategy=wish.strategy,
-            modes=list(wish.modes),
-            prefill=PrefillCostAnswer.of(wish.prefill) if wish.prefill else None,
+        budget = wish.budget
+        return mirrored(
+            cls,
+            wish,
+            latency_ms=budget.latency_ms,
+            percentile=budget.percentile,
+            max_tokens=budget.tokens,
         )
 
 

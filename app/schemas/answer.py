@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
+
+Answer = TypeVar("Answer", bound=BaseModel)
 
 Rounded = Annotated[float, AfterValidator(lambda value: round(value, 3))]
 """Times to the µs (or ns): further digits are noise, and JSON would show seventeen."""
@@ -31,3 +33,9 @@ class Mirror(BaseModel):
     def of(cls, value: object) -> Self:
         """Make the answer from ``value``."""
         return cls.model_validate(value)
+
+
+def mirrored(kind: type[Answer], value: object, **computed: Any) -> Answer:
+    """Make an answer from ``computed`` fields; the others are attributes of ``value``."""
+    shown = {name: getattr(value, name) for name in kind.model_fields if name not in computed}
+    return kind(**shown, **computed)

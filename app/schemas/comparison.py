@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from app.core.latency.comparison import ComparedCount, ProfileComparison
-from app.schemas.answer import Mirror, Rounded
+from app.schemas.answer import Mirror, Rounded, mirrored
 from app.schemas.profile import PercentilesMs, ProfileSummary
 
 
@@ -32,15 +32,12 @@ class ComparedCountAnswer(BaseModel):
     @classmethod
     def of(cls, count: ComparedCount) -> ComparedCountAnswer:
         found = count.comparison
-        return cls(
+        return mirrored(
+            cls,
+            found,
             total_crops=count.total_crops,
-            a=ComparedSide.of(count.a),
-            b=ComparedSide.of(count.b),
-            ratio=found.ratio,
-            low=found.low,
-            high=found.high,
-            samples=found.samples,
-            differs=found.differs,
+            a=count.a,
+            b=count.b,
             verdict=found.verdict(),
             same_work=count.same_work,
         )
@@ -62,9 +59,5 @@ class ProfileComparisonAnswer(BaseModel):
 
     @classmethod
     def of(cls, comparison: ProfileComparison) -> ProfileComparisonAnswer:
-        return cls(
-            a=ProfileSummary.of(comparison.a),
-            b=ProfileSummary.of(comparison.b),
-            differences=[DifferenceAnswer.of(one) for one in comparison.differences],
-            counts=[ComparedCountAnswer.of(count) for count in comparison.counts],
-        )
+        counts = [ComparedCountAnswer.of(count) for count in comparison.counts]
+        return mirrored(cls, comparison, counts=counts)

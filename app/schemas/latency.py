@@ -6,9 +6,9 @@ from pydantic import BaseModel, Field
 
 from app.core.latency.latency import Basis, Latency, LatencySource
 from app.core.latency.status import EncoderState, Preparation, ProfileState, WorkerState
-from app.schemas.answer import THIS_DEVICE, Mirror, Rounded
+from app.schemas.answer import THIS_DEVICE, Mirror, Rounded, mirrored
 from app.schemas.measurement import RunningMeasurement
-from app.schemas.profile_use import ProfileInUseAnswer
+from app.schemas.profile import ProfileInUseAnswer
 
 
 class VisionMs(Mirror):
@@ -74,17 +74,10 @@ class LatencyAnswer(BaseModel):
         if vision is not None:
             parts = {"vit": vision.vit_ms, "connector": vision.connector_ms}
             stages = StagesMs(**{**stages.model_dump(), **parts})
-        return cls(
-            source=latency.source,
-            reason=latency.reason,
-            basis=latency.basis,
-            this_device=latency.this_device,
-            drift=latency.drift,
-            device=latency.device,
-            dtype=latency.dtype,
-            runtime=latency.runtime,
-            weights=latency.weights,
-            vision_ms=VisionMs.of(vision.vision_ms) if vision else None,
+        return mirrored(
+            cls,
+            latency,
+            vision_ms=vision.vision_ms if vision else None,
             per_token_us=latency.per_token_us(patch_tokens),
             stages_ms=stages,
         )

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.latency.status import Failure, MeasurementState, MeasurementStatus
 from app.core.plan.config import MAX_CROPS_LIMIT
-from app.schemas.answer import Mirror, Rounded, problem_type
+from app.schemas.answer import Mirror, Rounded, mirrored, problem_type
 from app.schemas.profile import ProfileAnswer
 
 MOST_CROPS = MAX_CROPS_LIMIT + 1
@@ -74,16 +74,9 @@ class MeasurementAnswer(RunningMeasurement):
 
     @classmethod
     def of_state(cls, state: MeasurementState) -> MeasurementAnswer:
-        return cls(
-            id=state.id,
-            status=state.status,
-            progress=state.progress,
-            phase=state.phase,
-            total_crops=state.total_crops,
-            last_ms=state.last_ms,
-            started_at=state.started_at,
-            ended_at=state.ended_at,
-            request=MeasurementRequestAnswer.of(state.request),
+        return mirrored(
+            cls,
+            state,
             error=MeasurementFailure.of(state.failure) if state.failure else None,
             profile=ProfileAnswer.of(state.profile) if state.profile else None,
         )

@@ -11,6 +11,7 @@ from app.core.control.methods import NEEDS, Method, MethodComparison, MethodRow,
 from app.core.latency.latency import Latency
 from app.core.plan.families import Family
 from app.core.plan.plan import CropPlan
+from app.schemas.answer import mirrored
 from app.schemas.latency import LatencyAnswer
 from app.schemas.plan import ConfigAnswer, ImageAnswer, TilingAnswer, TokensAnswer
 
@@ -103,21 +104,13 @@ class MethodRowAnswer(BaseModel):
     @classmethod
     def of(cls, row: MethodRow, latency: Latency) -> MethodRowAnswer:
         plan = row.plan
-        return cls(
-            method=row.method,
-            setting=row.setting,
+        return mirrored(
+            cls,
+            row,
             current=row.is_current,
-            best=row.best,
-            needs=row.needs,
-            as_trained=row.as_trained,
             tiling=TilingAnswer.of(plan.grid),
             tokens=TokensAnswer.of(plan.tokens),
-            prompt_tokens_ratio=row.prompt_tokens_ratio,
-            gflop=row.gflop,
-            gflop_ratio=row.gflop_ratio,
             overlap_ratio=plan.overlap().overlap_ratio,
-            scale_x=row.scale_x,
-            scale_y=row.scale_y,
             latency=LatencyAnswer.of(latency, plan.tokens.patch),
             parameters=PlanParametersAnswer.of(plan),
         )
@@ -138,12 +131,12 @@ class MethodsAnswer(BaseModel):
     ) -> MethodsAnswer:
         current = comparison.current
         family = current.config.family
-        return cls(
+        return mirrored(
+            cls,
+            comparison,
             model=family.name,
             config=ConfigAnswer.of(current.config),
             image=ImageAnswer.of(current.image),
-            target_crops=comparison.target_crops,
-            target_tokens=comparison.target_tokens,
             methods=[MethodAnswer.of(method, family) for method in get_args(Method)],
             rows=[MethodRowAnswer.of(row, latency_of(row.plan)) for row in comparison.rows],
         )

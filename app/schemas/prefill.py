@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from app.core.latency.prefill import PrefillFit
-from app.schemas.answer import Mirror, Rounded
+from app.schemas.answer import Mirror, Rounded, mirrored
 from app.schemas.profile import PercentilesMs
 
 
@@ -45,22 +45,17 @@ class PrefillAnswer(BaseModel):
     def of(
         cls, fit: PrefillFit, *, url: str, path: str, model: str, cached_tokens: int
     ) -> PrefillAnswer:
-        return cls(
+        return mirrored(
+            cls,
+            fit,
             url=url,
             path=path,
             model=model,
             ms_per_token=fit.cost.ms_per_token,
-            ms_per_token_interval=fit.ms_per_token_interval,
             base_ms=fit.cost.base_ms,
-            base_ms_interval=fit.base_ms_interval,
-            r2=fit.r2,
-            leave_one_out=fit.leave_one_out,
-            doubt=fit.doubt,
             cached_tokens=cached_tokens,
             settings={
                 "CROP_PLANNER_PREFILL_MS_PER_TOKEN": f"{fit.cost.ms_per_token:.4g}",
                 "CROP_PLANNER_PREFILL_BASE_MS": f"{fit.cost.base_ms:.4g}",
             },
-            lengths=[PrefillLengthAnswer.of(length) for length in fit.lengths],
-            rounds=[[PrefillPointAnswer.of(point) for point in one] for one in fit.rounds],
         )

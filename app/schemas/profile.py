@@ -1,12 +1,14 @@
-"""The answers about a profile. They leave out the raw samples of its file."""
+"""The answers about a profile, without the raw samples of its file, and about its trust in use."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from app.core.latency.model import ErrorMethod
+from app.core.latency.predictions import ProfileInUse
 from app.core.latency.profile import Profile, ProfileEntry
 from app.core.statistics import Line
-from app.schemas.answer import THIS_DEVICE, Mirror, Rounded
+from app.schemas.answer import THIS_DEVICE, Mirror, Rounded, mirrored
 
 
 class PercentilesMs(Mirror):
@@ -50,14 +52,14 @@ class ProfileEntryAnswer(BaseModel):
 
     @classmethod
     def of(cls, entry: ProfileEntry, matmul_gflop_per_s: float | None) -> ProfileEntryAnswer:
-        computed = {
-            "crops": entry.total_crops - 1,
-            "gflop": entry.flops / 1e9,
-            "matmul_fraction": entry.fraction_of_floor(matmul_gflop_per_s),
-            "floor_ms": entry.floor_ms(matmul_gflop_per_s),
-        }
-        shown = {name: getattr(entry, name) for name in cls.model_fields if name not in computed}
-        return cls(**shown, **computed)
+        return mirrored(
+            cls,
+            entry,
+            crops=entry.total_crops - 1,
+            gflop=entry.flops / 1e9,
+            matmul_fraction=entry.fraction_of_floor(matmul_gflop_per_s),
+            floor_ms=entry.floor_ms(matmul_gflop_per_s),
+        )
 
 
 class StateEntryAnswer(Mirror):
@@ -132,12 +134,9 @@ class ProfileAnswer(BaseModel):
     @classmethod
     def of(cls, profile: Profile) -> ProfileAnswer:
         rate = profile.matmul_gflop_per_s
-        computed = {
-            "line": LineAnswer.of(profile.line) if profile.line else None,
-            "entries": [ProfileEntryAnswer.of(entry, rate) for entry in profile.entries],
-        }
-        shown = {name: getattr(profile, name) for name in cls.model_fields if name not in computed}
-        return cls(**shown, **computed)
+        line = LineAnswer.of(profile.line) if profile.line else None
+        entries = [ProfileEntryAnswer.of(entry, rate) for entry in profile.entries]
+        return mirrored(cls, profile, line=line, entries=entries)
 
 
 class ProfileSummary(Mirror):
@@ -158,3 +157,59 @@ class TableProfile(ProfileSummary):
     """Name the profile behind a table. Its age is left out: a client may cache the table."""
 
     this_device: bool | None = Field(None, description=THIS_DEVICE)
+
+
+class ErrorSpreadAnswer(Mirror):
+    """Summarise the relative errors over the counts, without their signs."""
+
+    median: float
+    max: float
+
+
+class ModelErrorAnswer(Mirror):
+    """Compare predictions with measurements outside of their own data."""
+
+    method: ErrorMethod = Field(
+        description="`leave-one-count-out`: each count between others, predicted from them. "
+        "`half-against-half`: half of a count's passes, predicted from the other half."
+    )
+    p50: ErrorSpreadAnswer
+    p95: ErrorSpreadAnswer
+    counts: int = Field(description="Counts that were predicted.")
+
+
+class DriftAnswer(Mirror):
+    """Compare live measurements (`latency=measure`) of the last minutes with the profile."""
+
+    ratio: float | None = Field(description="Median of measured over predicted p50.")
+    measurements: int
+    factor: float | None = Field(
+        description="By what predictions are multiplied; null: not corrected, too few measurements."
+    )
+
+
+class Trust(BaseModel):
+    """Tell the trust in a profile at the moment of the answer."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    age_s: Rounded = Field(description="Since it was measured.")
+    error: ModelErrorAnswer | None = Field(description="Of the profile's own predictions.")
+    drift: DriftAnswer
+    this_device: bool | None = Field(description=THIS_DEVICE)
+
+
+class ProfileInUseAnswer(ProfileAnswer, Trust):
+    """Give the whole profile in use."""
+
+    @classmethod
+    def of_use(cls, use: ProfileInUse) -> ProfileInUseAnswer:
+        return cls(**dict(ProfileAnswer.of(use.profile)), **dict(Trust.model_validate(use)))
+
+
+class ProfileInUseSummary(ProfileSummary, Trust):
+    """Name the profile in use, with its age at the moment of the answer."""
+
+    @classmethod
+    def of_use(cls, use: ProfileInUse) -> ProfileInUseSummary:
+        return cls(**dict(ProfileSummary.of(use.profile)), **dict(Trust.model_validate(use)))

@@ -1,7 +1,9 @@
-"""The answers about a resize, and the lookup table."""
+"""The answers about a resize, and the lookup table, as JSON or as CSV with one line an option."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 
 from pydantic import BaseModel, Field
@@ -12,9 +14,12 @@ from app.core.latency.latency import Latency
 from app.core.latency.profile import Profile
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan, plan_with_grid
+from app.schemas.answer import mirrored
 from app.schemas.latency import LatencyAnswer
 from app.schemas.plan import ConfigAnswer, PlanAnswer, TilingAnswer, TokensAnswer
 from app.schemas.profile import TableProfile
+
+CSV_MEDIA_TYPE = "text/csv"
 
 
 class DecisionAnswer(BaseModel):
@@ -31,14 +36,12 @@ class DecisionAnswer(BaseModel):
 
     @classmethod
     def of(cls, decision: ResizeDecision, quality: int | None = None) -> DecisionAnswer:
-        return cls(
-            mode=decision.mode,
+        return mirrored(
+            cls,
+            decision,
             tiling=TilingAnswer.of(decision.grid),
             width=decision.size.width,
             height=decision.size.height,
-            scale_x=decision.scale_x,
-            scale_y=decision.scale_y,
-            upscaled=decision.upscaled,
             quality=quality,
         )
 
@@ -128,12 +131,59 @@ class LutAnswer(BaseModel):
         def option_latency(option: LutOption) -> Latency:
             return latency_of(plan_with_grid(option.size, option.grid, config))
 
-        told = TableProfile.of(profile) if profile else None
-        if told:
-            told.this_device = this_device
+        told = mirrored(TableProfile, profile, this_device=this_device) if profile else None
         return cls(
             model=config.family.name,
             config=ConfigAnswer.of(config),
             profile=told,
             rows=[LutRowAnswer.of(row, option_latency) for row in table],
         )
+
+
+def lut_csv(answer: LutAnswer) -> str:
+    """Write a table by RFC 4180 with a line of names first; docs/reference/files.md has the names.
+
+    The conditions of a line have columns of their own, not comments. Every reader opens the file,
+    and tables can be put below one another.
+    """
+    lines = [_line(answer, row, index) for row in answer.rows for index in range(len(row.options))]
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, fieldnames=lines[0])  # one crop can always be had
+    writer.writeheader()
+    writer.writerows(lines)
+    return out.getvalue()
+
+
+def _line(answer: LutAnswer, row: LutRowAnswer, index: int) -> dict[str, str | float | None]:
+    option = row.options[index]
+    fit, latency, vision = option.fit, option.latency, option.latency.vision_ms
+    left, right = answer.config.overlap_margins
+    return {
+        "target_crops": row.target_crops,
+        "total_crops": row.total_crops,
+        "rows": option.rows,
+        "cols": option.cols,
+        "best": "true" if index == row.best else "false",
+        "width_px": option.width,
+        "height_px": option.height,
+        "patch_tokens": option.tokens.patch,
+        "prompt_tokens": option.tokens.prompt,
+        "overlap_ratio": option.overlap_ratio,
+        "redundancy_ratio": option.redundancy_ratio,
+        "vision_p50_ms": vision.p50 if vision else None,
+        "vision_p95_ms": vision.p95 if vision else None,
+        "latency_source": latency.source,
+        "fit_width_px": fit.width if fit else None,
+        "fit_height_px": fit.height if fit else None,
+        "fit_scale": fit.scale if fit else None,
+        "model": answer.model,
+        "max_crops": answer.config.max_crops,
+        "margin_left_patches": left,
+        "margin_right_patches": right,
+        "crop_size_px": answer.config.crop_size_px,
+        "device": latency.device,
+        "dtype": latency.dtype,
+        "runtime": latency.runtime,
+        "weights": latency.weights,
+        "latency_reason": latency.reason,
+    }

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.core.plan.config import make_config
 from app.core.plan.families import Family
 from app.core.plan.work import connector_flops, vit_flops
+from app.schemas.answer import mirrored
 from app.schemas.latency import EncoderAnswer
 from app.schemas.plan import ConfigAnswer
 
@@ -31,9 +32,9 @@ class FamilyAnswer(BaseModel):
 
     @classmethod
     def of(cls, family: Family, *, default: bool, encoder: bool) -> FamilyAnswer:
-        return cls(
-            name=family.name,
-            generation=family.generation,
+        return mirrored(
+            cls,
+            family,
             default=default,
             encoder=encoder,
             config=ConfigAnswer.of(make_config(family)),

@@ -20,11 +20,11 @@ BRIEF_CROPS = 12
 
 
 class Places:
-    """Count the work in the house, and refuse more than the limit.
+    """Count the work in progress, and refuse more than the limit.
 
     Args:
-        limit: the most work at a time.
-        busy: the refusal's words, with a place for the number of admitted work.
+        limit: the most jobs at a time.
+        busy: the text of a refusal, with a place for the number of admitted jobs.
     """
 
     def __init__(self, limit: int, busy: str) -> None:
@@ -105,7 +105,7 @@ class ImageWorkers:
 
 
 class Planning:
-    """Bound the planning for strangers, and keep long planning off the event loop.
+    """Limit the planning for clients, and keep long planning off the event loop.
 
     Long planning has a single thread: Python runs no two threads of pure Python at once.
 

@@ -18,8 +18,7 @@ from app.core.latency.latency import Latency
 from app.core.latency.predictions import Predictions
 from app.core.latency.prefill import PrefillCost
 from app.core.latency.status import Preparation
-from app.core.plan.config import CropConfig, make_config
-from app.core.plan.families import family_named
+from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan, make_plan
 from app.imaging.adapt import AdaptedFile, adapt_file
@@ -40,7 +39,7 @@ _AT_ONCE_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bound the requests of strangers; the values come from the settings."""
+    """Limit the requests of clients; the values come from the settings."""
 
     max_upload_bytes: int
     max_pixels: int
@@ -94,7 +93,8 @@ class Drawing:
 class Service:
     """Serve images and sizes.
 
-    ``prefill`` is the cost of the language model's prefill, None if not configured.
+    ``default_model`` is the family of a request that names none. ``prefill`` is the cost of the
+    language model's prefill, None if not configured.
     """
 
     default_model: str
@@ -104,26 +104,6 @@ class Service:
     images: ImageWorkers
     encoder: EncoderService
     encoding: Encoding
-
-    def config(
-        self,
-        model: str | None,
-        *,
-        max_crops: int | None,
-        overlap_margins: tuple[int, int] | None,
-        crop_size_px: int | None,
-    ) -> CropConfig:
-        """Make the configuration of a request.
-
-        Raises:
-            UnknownModel, InvalidConfig: see :func:`app.core.plan.config.make_config`.
-        """
-        return make_config(
-            family_named(self.default_model if model is None else model),
-            max_crops=max_crops,
-            overlap_margins=overlap_margins,
-            crop_size_px=crop_size_px,
-        )
 
     def decode(self, data: bytes) -> Picture:
         """Decode an upload within the limits, in a worker's thread."""
@@ -188,9 +168,21 @@ class Service:
             EncoderUnavailable: a latency is unknown as long as the profile is measured.
         """
         known, still_measured = self.encoder.predictions(), self.encoder.profile_is_coming
-        adapting = partial(
-            self._adapt, data, config, wish, known, output, make=make, all_known=still_measured
-        )
+
+        def adapting() -> AdaptedFile:
+            return adapt_file(
+                data,
+                config,
+                wish,
+                known.latency,
+                output,
+                max_pixels=self.limits.max_pixels,
+                measure_all=not make,
+                make=make,
+                all_known=still_measured,
+                before_each=_deadline(self.limits.adapt_timeout_s),  # begins in the worker
+            )
+
         try:
             return await self.images.run(adapting), known
         except LatencyUnknown as error:
@@ -198,30 +190,6 @@ class Service:
                 raise
             detail = f"{error.detail}; the profile is still being measured"
             raise EncoderUnavailable(detail, state=self.encoder.status().state) from None
-
-    def _adapt(
-        self,
-        data: bytes,
-        config: CropConfig,
-        wish: Wish,
-        known: Predictions,
-        output: Output,
-        *,
-        make: bool,
-        all_known: bool,
-    ) -> AdaptedFile:
-        return adapt_file(
-            data,
-            config,
-            wish,
-            known.latency,
-            output,
-            max_pixels=self.limits.max_pixels,
-            measure_all=not make,
-            make=make,
-            all_known=all_known,
-            before_each=_deadline(self.limits.adapt_timeout_s),
-        )
 
     async def draw(
         self, image: bytes | Size, config: CropConfig, drawing: Drawing

@@ -12,8 +12,7 @@ from support.profiles import entry, profile
 from app.cli.inputs import parse_aspect, parse_counts
 from app.core.latency.profile_file import profile_to_json
 from app.core.plan.geometry import Size
-from app.schemas.lut_csv import lut_csv
-from app.schemas.resize import LutAnswer
+from app.schemas.resize import LutAnswer, lut_csv
 from tests.cli.conftest import Run
 
 

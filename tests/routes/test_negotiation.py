@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import Request
 from support.http import JPEG
 
-from app.http.negotiation import preferred
+from app.http.answers import preferred
 
 pytestmark = pytest.mark.anyio
 JSON, CSV, PNG, SVG = "application/json", "text/csv", "image/png", "image/svg+xml"

@@ -11,8 +11,7 @@ from support.strategies import configs, sizes
 
 from app.core.control.table import lookup_table
 from app.core.latency.predictions import predict
-from app.schemas.lut_csv import lut_csv
-from app.schemas.resize import LutAnswer
+from app.schemas.resize import LutAnswer, lut_csv
 
 HEADER = (
     "target_crops,total_crops,rows,cols,best,width_px,height_px,patch_tokens,prompt_tokens,"

@@ -73,8 +73,8 @@ def service(served) -> Iterator[EncoderService]:
 def measured(service: EncoderService, **asked) -> MeasurementState:
     profiling = service.device_profile
     started = profiling.start(service.ready_encoder(), **asked)
-    until(lambda: profiling.measurement(started.id).status != "running", seconds=60)
-    return profiling.measurement(started.id)
+    until(lambda: profiling.measurements.state(started.id).status != "running", seconds=60)
+    return profiling.measurements.state(started.id)
 
 
 def picture(width: int, height: int) -> Picture:
@@ -163,7 +163,7 @@ def test_a_measurement_is_used_and_saved_and_adds_to_what_there_is(service, serv
     assert [entry.total_crops for entry in second.profile.entries] == [1, 3]
     assert second.profile.entry(3).full_ms is not None
     assert second.profile.entry(3).vision_ms.samples == 3
-    in_use = service.profile
+    in_use = service.predictions().profile
     assert in_use.entry(2) == first.profile.entry(2)
     assert in_use.entry(3) == second.profile.entry(3)
     assert served.saved_profile() == in_use
@@ -175,7 +175,7 @@ def test_another_dtype_is_measured_beside_the_encoder_in_use(service, served):
     other = measured(service, counts=[1], dtype="bfloat16")
     assert other.failure is None
     assert other.profile.dtype == "bfloat16"
-    assert service.profile == before
+    assert service.predictions().profile == before
     assert served.saved_profile() == before
     assert served.in_dtype("bfloat16").saved_profile() == other.profile
 
@@ -187,7 +187,7 @@ def test_what_would_not_fit_is_refused_before_it_is_tried(service, monkeypatch, 
     assert failed.status == "failed"
     assert failed.failure.slug == "out-of-device-memory"
     assert "MB are free" in failed.failure.detail
-    assert service.profile is None
+    assert service.predictions().profile is None
 
 
 @pytest.mark.parametrize(

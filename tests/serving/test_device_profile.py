@@ -34,8 +34,8 @@ def device_profile(worker, encoder) -> DeviceProfile:
 
 
 def ended(device_profile: DeviceProfile, state: MeasurementState) -> MeasurementState:
-    until(lambda: device_profile.measurement(state.id).status != "running")
-    return device_profile.measurement(state.id)
+    until(lambda: device_profile.measurements.state(state.id).status != "running")
+    return device_profile.measurements.state(state.id)
 
 
 def held(device_profile: DeviceProfile, encoder: FakeEncoder, **asked) -> MeasurementState:
@@ -86,10 +86,10 @@ def test_only_one_runs_at_a_time_and_the_other_is_told_which(device_profile, enc
     state = held(device_profile, encoder)
     with pytest.raises(MeasurementRunning) as caught:
         device_profile.start(encoder)
-    assert caught.value.facts["id"] == device_profile.running.id == state.id
+    assert caught.value.facts["id"] == device_profile.measurements.running.id == state.id
     encoder.gate.set()
     ended(device_profile, state)
-    assert device_profile.running is None
+    assert device_profile.measurements.running is None
     assert ended(device_profile, device_profile.start(encoder)).status == "done"
 
 
@@ -120,17 +120,17 @@ def test_that_of_the_start_is_one_of_them(worker):
     """Running from the moment the encoder is there, and cancelled like any."""
     encoder, device_profile = FakeEncoder(), DeviceProfile(worker)
     measure = device_profile.begin(encoder, measure=True)
-    running = device_profile.running
+    running = device_profile.measurements.running
     with pytest.raises(MeasurementRunning):
         device_profile.start(encoder)
     encoder.gate.clear()
     thread = threading.Thread(target=measure)
     thread.start()
     assert encoder.started.wait(5)
-    device_profile.cancel(running.id)
+    device_profile.measurements.cancel(running.id)
     encoder.gate.set()
     thread.join(5)
-    assert device_profile.measurement(running.id).status == "cancelled"
+    assert device_profile.measurements.state(running.id).status == "cancelled"
     assert device_profile.state == "partial"
     assert medians(device_profile.profile) == medians(encoder.saved) == {1: 10.5}
 
@@ -140,7 +140,9 @@ def test_cancelling_stops_before_the_next_pass_and_keeps_what_there_is(device_pr
     before = device_profile.profile
     encoder.ms_per_crop = 20.0
     state = held(device_profile, encoder)
-    assert device_profile.cancel(state.id).status == "running", "the pass under way is let finish"
+    assert device_profile.measurements.cancel(state.id).status == "running", (
+        "the pass under way is let finish"
+    )
     encoder.gate.set()
     cancelled = ended(device_profile, state)
     assert cancelled.status == "cancelled"
@@ -148,7 +150,7 @@ def test_cancelling_stops_before_the_next_pass_and_keeps_what_there_is(device_pr
     assert medians(cancelled.profile) == {1: 20.5}
     assert not cancelled.profile.complete
     assert device_profile.profile == encoder.saved == before
-    assert device_profile.cancel(state.id) == cancelled, "again does no harm"
+    assert device_profile.measurements.cancel(state.id) == cancelled, "again does no harm"
 
 
 def test_a_pass_that_waits_for_the_device_is_cancelled_at_once(device_profile, encoder, worker):
@@ -157,7 +159,7 @@ def test_a_pass_that_waits_for_the_device_is_cancelled_at_once(device_profile, e
     request = worker.submit(lambda: (busy.set(), release.wait(10)))
     assert busy.wait(5)
     state = device_profile.start(encoder)
-    device_profile.cancel(state.id)
+    device_profile.measurements.cancel(state.id)
     cancelled = ended(device_profile, state)
     assert (cancelled.status, cancelled.profile) == ("cancelled", None)
     release.set()
@@ -179,7 +181,7 @@ def test_work_that_is_queued_just_after_cancelling_is_cancelled_too():
 
 def test_cancelling_what_is_done_changes_nothing(device_profile, encoder):
     done = ended(device_profile, device_profile.start(encoder))
-    assert device_profile.cancel(done.id) == done
+    assert device_profile.measurements.cancel(done.id) == done
 
 
 def test_requests_come_between_two_passes(device_profile, encoder, worker):
@@ -260,9 +262,9 @@ def test_the_last_few_are_kept(device_profile, encoder):
         for _ in range(REMEMBERED + 1)
     ]
     with pytest.raises(UnknownMeasurement):
-        device_profile.measurement(states[0].id)
+        device_profile.measurements.state(states[0].id)
     for state in states[1:]:
-        assert device_profile.measurement(state.id) == state
+        assert device_profile.measurements.state(state.id) == state
     assert len({state.id for state in states}) == len(states)
 
 
@@ -302,7 +304,7 @@ def test_a_profile_of_nothing_takes_no_ones_place(worker):
     """Neither in use nor in the file, where the start was cancelled before its first pass."""
     encoder, device_profile = FakeEncoder(), DeviceProfile(worker)
     measure = device_profile.begin(encoder, measure=True)
-    device_profile.cancel(device_profile.running.id)
+    device_profile.measurements.cancel(device_profile.measurements.running.id)
     measure()
     assert device_profile.profile is None
     assert encoder.saved is None

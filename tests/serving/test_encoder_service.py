@@ -66,7 +66,7 @@ def test_a_partial_profile_is_taken_up_again():
     encoder = FakeEncoder(saved=fake_profile(2, complete=False))
     service = started(lambda: encoder)
     until(lambda: service.status().profile == "complete")
-    assert len(service.profile.entries) == 3
+    assert len(service.predictions().profile.entries) == 3
     service.stop()
 
 

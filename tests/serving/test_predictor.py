@@ -8,15 +8,20 @@ import pytest
 from support.fakes import FakeEncoder, fake_profile
 from support.profiles import profile
 
-from app.core.latency.drift import FEWEST_TO_CORRECT, MAX_AGE_S
-from app.core.latency.latency import Distribution, Latency, VisionLatency
+from app.core.latency.latency import (
+    FEWEST_TO_CORRECT,
+    MAX_AGE_S,
+    Distribution,
+    Latency,
+    VisionLatency,
+)
 from app.core.latency.predictions import Predictions
 from app.core.latency.profile import Profile
 from app.core.plan.config import make_config
 from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
-from app.serving.latency.predictor import Predictor
+from app.serving.latency.encoder_service import Predictor
 
 PLAN = make_plan(Size(300, 300), make_config(family_named(DEFAULT_FAMILY)))
 """Two crops in all: 20.5 ms by a fake profile."""

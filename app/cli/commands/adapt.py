@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app import options
+from app import descriptions
 from app.cli.inputs import NO_PROFILE, named_or_saved, read_bytes, read_settings
 from app.cli.options import (
     Configuration,
@@ -34,23 +34,24 @@ from app.settings import Settings
 def adapt(
     file: ImageArgument,
     latency_budget_ms: Annotated[
-        float | None, typer.Option(min=0, metavar="MS", help=options.LATENCY_BUDGET_MS)
+        float | None, typer.Option(min=0, metavar="MS", help=descriptions.LATENCY_BUDGET_MS)
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, metavar="T", help=options.MAX_TOKENS)
+        int | None, typer.Option(min=1, metavar="T", help=descriptions.MAX_TOKENS)
     ] = None,
-    percentile: Annotated[float, typer.Option(metavar="P", help=options.PERCENTILE)] = 95,
+    percentile: Annotated[float, typer.Option(metavar="P", help=descriptions.PERCENTILE)] = 95,
     quality_threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, metavar="SSIM", help=options.QUALITY_THRESHOLD)
+        float | None,
+        typer.Option(min=0, max=1, metavar="SSIM", help=descriptions.QUALITY_THRESHOLD),
     ] = None,
-    modes: Annotated[str, typer.Option(metavar="MODES", help=options.MODES)] = "fit,pad",
-    strategy: Annotated[Strategy, typer.Option(help=options.STRATEGY)] = "best",
-    upscale: Annotated[Upscale, typer.Option(help=options.ADAPT_UPSCALE)] = "never",
+    modes: Annotated[str, typer.Option(metavar="MODES", help=descriptions.MODES)] = "fit,pad",
+    strategy: Annotated[Strategy, typer.Option(help=descriptions.STRATEGY)] = "best",
+    upscale: Annotated[Upscale, typer.Option(help=descriptions.ADAPT_UPSCALE)] = "never",
     prefill_ms_per_token: Annotated[
-        float | None, typer.Option(metavar="MS", help=options.PREFILL_MS_PER_TOKEN)
+        float | None, typer.Option(metavar="MS", help=descriptions.PREFILL_MS_PER_TOKEN)
     ] = None,
     prefill_base_ms: Annotated[
-        float | None, typer.Option(metavar="MS", help=options.PREFILL_BASE_MS)
+        float | None, typer.Option(metavar="MS", help=descriptions.PREFILL_BASE_MS)
     ] = None,
     *,
     made: MadeImage,

@@ -57,7 +57,7 @@ def lut(
         print_json(answer)
         return
     if as_csv:
-        from app.schemas.lut_csv import lut_csv
+        from app.schemas.resize import lut_csv
 
         typer.echo(lut_csv(answer), nl=False)
         return

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app import options
+from app import descriptions
 from app.cli.inputs import parse_size, read_bytes, read_settings
 from app.cli.options import Configuration, ForceOption, grouped
 from app.cli.outputs import check_output, drawing_format, write_output
@@ -34,7 +34,7 @@ def overlay(
             help="The image file; or a size in px, which is drawn on a plain ground.",
         ),
     ],
-    kind: Annotated[Kind, typer.Option(help=options.PICTURE_KIND)] = "crops",
+    kind: Annotated[Kind, typer.Option(help=descriptions.PICTURE_KIND)] = "crops",
     out: Annotated[
         Path | None,
         typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app import options
+from app import descriptions
 from app.cli.inputs import given_latency, parse_grid, read_bytes, read_profile, read_settings
 from app.cli.options import (
     Configuration,
@@ -30,16 +30,16 @@ from app.imaging.resize import ResizeWish, resize_file
 def resize(
     file: ImageArgument,
     target_crops: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help=options.TARGET_CROPS)
+        int | None, typer.Option(min=1, metavar="N", help=descriptions.TARGET_CROPS)
     ] = None,
     target_tokens: Annotated[
-        int | None, typer.Option(min=1, metavar="T", help=options.TARGET_TOKENS)
+        int | None, typer.Option(min=1, metavar="T", help=descriptions.TARGET_TOKENS)
     ] = None,
     tiling: Annotated[
-        Grid | None, typer.Option(metavar="ROWSxCOLS", parser=parse_grid, help=options.TILING)
+        Grid | None, typer.Option(metavar="ROWSxCOLS", parser=parse_grid, help=descriptions.TILING)
     ] = None,
-    mode: Annotated[ResizeMode, typer.Option(help=options.RESIZE_MODE)] = "auto",
-    upscale: Annotated[Upscale, typer.Option(help=options.RESIZE_UPSCALE)] = "allow",
+    mode: Annotated[ResizeMode, typer.Option(help=descriptions.RESIZE_MODE)] = "auto",
+    upscale: Annotated[Upscale, typer.Option(help=descriptions.RESIZE_UPSCALE)] = "allow",
     *,
     made: MadeImage,
     configuration: Configuration,

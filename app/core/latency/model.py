@@ -15,8 +15,7 @@ from functools import cached_property
 from statistics import median
 from typing import Literal
 
-from app.core.latency.drift import DriftNow
-from app.core.latency.latency import Basis, Distribution, Latency, VisionLatency
+from app.core.latency.latency import Basis, Distribution, DriftNow, Latency, VisionLatency
 from app.core.latency.profile import FEWEST_FOR_A_LINE, Profile, ProfileEntry
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan
@@ -140,7 +139,7 @@ def _shape(entry: ProfileEntry) -> str:
 
 
 class LatencyCurve:
-    """Draw latency over crops and tokens through measured entries.
+    """Interpolate latency over crops and tokens between measured entries.
 
     Args:
         entries: by rising ``total_crops``.

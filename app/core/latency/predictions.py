@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.core.latency.drift import DriftNow
-from app.core.latency.latency import Latency
+from app.core.latency.latency import DriftNow, Latency
 from app.core.latency.model import NO_DRIFT, LatencyModel, ModelError
 from app.core.latency.profile import Profile
 from app.core.plan.plan import CropPlan

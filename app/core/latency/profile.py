@@ -233,6 +233,7 @@ class Profile:
 
     @property
     def key(self) -> ProfileKey:
+        """Return the conditions of the measurement; equal keys make profiles interchangeable."""
         return ProfileKey(
             model=self.model,
             device=self.device,
@@ -249,10 +250,6 @@ class Profile:
     def age_s(self, now: datetime) -> float:
         """Return the seconds since the measurement. ``now`` has a time zone; clocks may differ."""
         return max(0.0, (now - datetime.fromisoformat(self.measured_at)).total_seconds())
-
-    def matches(self, key: ProfileKey) -> bool:
-        """Return True if the profile was measured under these conditions."""
-        return self.key == key
 
     def entry(self, total_crops: int) -> ProfileEntry | None:
         """Find the entry of this count; never an interpolated one."""
@@ -274,7 +271,7 @@ def merged(older: Profile | None, newer: Profile) -> Profile:
     profile was cut short and has fewer passes of its count. Rates, machine and time are those of
     ``newer``. The result is complete only if both parts were, and contended if either was.
     """
-    if older is None or not older.matches(newer.key):
+    if older is None or older.key != newer.key:
         return newer
     staying = {e.total_crops: e for e in older.entries if not _replaces(newer, e)}
     added = {e.total_crops: e for e in newer.entries if e.total_crops not in staying}
@@ -299,9 +296,9 @@ def _replaces(newer: Profile, entry: ProfileEntry) -> bool:
 
 
 def continued(older: Profile, newer: Profile) -> Profile:
-    """Give a profile that goes on with older samples the older states, doubts and rates.
+    """Complete a continued profile with the states, doubts and rates of the older profile.
 
-    The older rates fill in only where ``newer`` has none yet.
+    An older rate is taken only if ``newer`` has none yet.
     """
     return replace(
         newer,

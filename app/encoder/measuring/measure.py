@@ -91,7 +91,7 @@ def measure_profile(
     plans = profile_plans(config, counts or range(1, config.max_crops + 2))
     key = profile_key(encoder, config)
     keeper = Timekeeper(Pace.of(encoder.device, rounds, budget_s), clock)
-    usable = resume if resume is not None and resume.matches(key) else None
+    usable = resume if resume is not None and resume.key == key else None
     aim = Aim(plans, keeper.pace, usable)
     if usable and not aim.lacking():
         yield aim.reached(usable)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from app.core.latency.profile import Profile
+from app.core.latency.profile import Profile, Weights
 from app.core.latency.status import MeasurementRequest, Progress
 from app.core.plan.plan import CropPlan
 
@@ -85,40 +85,42 @@ class ServedEncoder(Protocol):
 
     Calls on the device come from the worker's thread. ``app.serving.device.torch_encoder`` has the
     real encoder; tests pass their own.
+
+    Every call on the device may raise DeviceLost: the encoder is then unusable for good.
+
+    Attributes:
+        model: the family's name.
+        device: the device's own name.
+        dtype: the name of the dtype of the computation.
+        runtime: the name of the runtime.
+        weights: ``random`` or ``checkpoint``.
+        note: explains on /readyz a fallback to another dtype than the fastest; None without one.
     """
 
-    @property
-    def model(self) -> str:
-        """Return the family's name."""
-
-    @property
-    def device(self) -> str:
-        """Return the device's own name."""
-
-    @property
-    def dtype(self) -> str:
-        """Return the name of the dtype of the computation."""
-
-    @property
-    def runtime(self) -> str:
-        """Return the name of the runtime."""
-
-    @property
-    def weights(self) -> str:
-        """Return ``random`` or ``checkpoint``."""
-
-    @property
-    def note(self) -> str | None:
-        """Explain on /readyz a fallback to another dtype than the fastest; None without one."""
+    model: str
+    device: str
+    dtype: str
+    runtime: str
+    weights: Weights
+    note: str | None
 
     def check(self, plan: CropPlan) -> None:
         """Raise EncoderMismatch for a plan of another model or crop side."""
 
     def prepare(self, picture: Picture, plan: CropPlan) -> PreparedImage:
-        """Put the crops on the device, and wait for their arrival."""
+        """Put the crops on the device, and wait for their arrival.
+
+        Raises:
+            OutOfDeviceMemory: the crops do not fit.
+        """
 
     def stage(self, picture: Picture, plan: CropPlan) -> Staged:
-        """Prepare the crops as far as possible without the device, in any thread."""
+        """Prepare the crops as far as possible without the device, in any thread.
+
+        Raises:
+            OutOfDeviceMemory: the host's memory ran out.
+            DeviceLost: the device gives no pinned memory.
+        """
 
     def launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
         """Start one pass over staged images. Its results are their tokens, in order.
@@ -127,7 +129,7 @@ class ServedEncoder(Protocol):
 
         Raises:
             OutOfDeviceMemory: the pass did not fit; the encoder is still usable.
-            DeviceLost: the encoder is unusable for good. The pass's result may raise this too.
+            DeviceLost: the pass's result may raise this too.
         """
 
     @property
@@ -135,7 +137,7 @@ class ServedEncoder(Protocol):
         """Return the most total crops of a complete profile; its counts begin at 1."""
 
     def saved_profile(self) -> Profile | None:
-        """Load the saved profile of the same conditions, if there is one."""
+        """Load the profile of an earlier start under the same conditions; None without one."""
 
     def save_profile(self, profile: Profile) -> None:
         """Save a profile for the next start; a failure goes to the log."""
@@ -159,6 +161,7 @@ class ServedEncoder(Protocol):
 
         Raises:
             OutOfDeviceMemory: the inputs of all counts together do not fit.
+            DeviceLost: the device takes no call any more; ``run`` may raise this too.
         """
 
     def in_dtype(self, dtype: str) -> ServedEncoder:
@@ -168,6 +171,7 @@ class ServedEncoder(Protocol):
 
         Raises:
             OutOfDeviceMemory: the second encoder would not fit beside this one.
+            CheckpointError, EncoderUnavailable: see :func:`app.encoder.loading.load_encoder`.
         """
 
     def give_memory_back(self) -> None:

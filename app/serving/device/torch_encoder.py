@@ -40,6 +40,7 @@ from app.serving.device.protocol import (
     MeasuredPass,
     Pending,
     PreparedImage,
+    ServedEncoder,
     Staged,
 )
 
@@ -73,8 +74,8 @@ class _Pass:
         return [EncodedTokens(image.tokens, image.positions) for image in images]
 
 
-class TorchEncoder:
-    """Run an :class:`Encoder` for the service, with its own profile.
+class TorchEncoder(ServedEncoder):
+    """Run an :class:`Encoder` as a :class:`ServedEncoder`, which documents every method.
 
     Args:
         load: loads the same weights in another dtype, given by name.
@@ -100,16 +101,9 @@ class TorchEncoder:
         self.note = encoder.note
 
     def check(self, plan: CropPlan) -> None:
-        """Raise EncoderMismatch for a plan of another model or crop side."""
         self._encoder.check(plan)
 
     def prepare(self, picture: Picture, plan: CropPlan) -> PreparedImage:
-        """Put the crops on the device, and wait for their arrival.
-
-        Raises:
-            OutOfDeviceMemory: the crops do not fit.
-            DeviceLost: the device takes no call any more.
-        """
         pixels = np.asarray(picture.pixels)
 
         def prepare() -> tuple[PreparedCrops, float | None]:
@@ -125,22 +119,10 @@ class TorchEncoder:
         return PreparedImage(run_pass, transfer_ms)
 
     def stage(self, picture: Picture, plan: CropPlan) -> Staged:
-        """Prepare the crops as far as possible without the device, in any thread.
-
-        Raises:
-            OutOfDeviceMemory: the host's memory ran out.
-            DeviceLost: the device gives no pinned memory and takes no call any more.
-        """
         staged = self._on_device(lambda: self._encoder.stage(np.asarray(picture.pixels), plan))
         return Staged(staged.total_crops, staged)
 
     def launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
-        """Start one pass over some images, and copy their tokens to the host.
-
-        Raises:
-            OutOfDeviceMemory: the pass does not fit.
-            DeviceLost: the device takes no call any more.
-        """
         launched = self._on_device(lambda: self._launch([staged.crops for staged in batch]))
         return _Pass(self._encoder.device, launched)
 
@@ -155,11 +137,9 @@ class TorchEncoder:
 
     @property
     def profile_counts(self) -> int:
-        """Return the most total crops of a complete profile; its counts begin at 1."""
         return self._options.crops or make_config(self._encoder.family).max_crops + 1
 
     def saved_profile(self) -> Profile | None:
-        """Load the profile of an earlier start on this device, if usable."""
         if not self._file.is_file():
             return None
         try:
@@ -167,10 +147,9 @@ class TorchEncoder:
         except InvalidProfile as error:
             log.warning("measuring anew: %s", error.detail)
             return None
-        return profile if profile.matches(self._key) else None
+        return profile if profile.key == self._key else None
 
     def save_profile(self, profile: Profile) -> None:
-        """Save a profile for the next start; a failure goes to the log."""
         folder = self._options.folder
         try:
             save_profile(profile, folder)
@@ -186,12 +165,6 @@ class TorchEncoder:
         progress: Callable[[Progress], None],
         until: Callable[[], bool],
     ) -> Iterator[Profile]:
-        """Measure a profile within the budget of the options.
-
-        Raises:
-            OutOfDeviceMemory: the inputs of all counts, made beforehand, do not fit.
-            DeviceLost: the device takes no call any more; ``run`` may raise this too.
-        """
         encoder, options = self._encoder, self._options
 
         def run_there(work: Callable[[], T], /) -> T:
@@ -218,12 +191,6 @@ class TorchEncoder:
         return sum(counts) * patches * patch_values(family) * (self._encoder.dtype.itemsize + 1)
 
     def in_dtype(self, dtype: str) -> TorchEncoder:
-        """Load a second encoder of the same weights in the same way.
-
-        Raises:
-            OutOfDeviceMemory: its weights would not fit beside these.
-            CheckpointError, EncoderUnavailable: see :func:`app.encoder.loading.load_encoder`.
-        """
         encoder = self._encoder
 
         def load() -> Encoder:
@@ -234,7 +201,6 @@ class TorchEncoder:
         return TorchEncoder(self._on_device(load), self._options, self._load)
 
     def give_memory_back(self) -> None:
-        """Return the memory of an unreferenced second encoder to the system."""
         give_back()
 
 

@@ -29,11 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class HasCrops(Protocol):
-    """Have a size."""
+    """Describe an item by its number of crops in a pass."""
 
     @property
-    def total_crops(self) -> int:
-        """Return the number of crops in a pass."""
+    def total_crops(self) -> int: ...
 
 
 Item = TypeVar("Item", bound=HasCrops)

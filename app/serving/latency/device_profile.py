@@ -27,6 +27,7 @@ class DeviceProfile:
     """Hold the profile of this device, and measure it at the start and on request.
 
     Every pass of a measurement is a background job of its own: requests run between two passes.
+    ``measurements`` shows and cancels the last measurements.
 
     Args:
         worker: the owner of the device.
@@ -34,7 +35,7 @@ class DeviceProfile:
 
     def __init__(self, worker: DeviceWorker) -> None:
         self._worker = worker
-        self._measurements = Measurements()
+        self.measurements = Measurements()
         self._profile: Profile | None = None
         self._state: ProfileState = "off"
 
@@ -53,18 +54,13 @@ class DeviceProfile:
         """Return the state of the profile in use; other measurements do not change it."""
         return self._state
 
-    @property
-    def running(self) -> MeasurementState | None:
-        """Return the running measurement."""
-        return self._measurements.running
-
     def progress(self, encoder: ServedEncoder) -> tuple[int, int]:
         """Count the measured counts of a complete profile, and all of its counts."""
         return len(_wanted(encoder) & _found(self._profile)), encoder.profile_counts
 
     def why_none(self) -> str:
         """Explain the absence of a profile or of a part."""
-        if self._state == "off" and self.running is None:
+        if self._state == "off" and self.measurements.running is None:
             return "no profile was measured for this device, and none is being measured"
         if self._state == "failed":
             return "the profile could not be measured; see the log"
@@ -97,7 +93,7 @@ class DeviceProfile:
             self._state = "complete" if _is_whole(encoder, saved) else "partial"
         if not measure or self._state == "complete":
             return _nothing
-        measurement = self._measurements.add(_request(encoder))
+        measurement = self.measurements.add(_request(encoder))
         self._state = "measuring"
         return partial(self._carry_out, encoder, measurement, self._complete)
 
@@ -120,27 +116,9 @@ class DeviceProfile:
             raise EncoderUnavailable(
                 "the encoder's worker is not running", state=self._worker.state
             )
-        measurement = self._measurements.add(_request(encoder, counts, dtype, repeats, full))
+        measurement = self.measurements.add(_request(encoder, counts, dtype, repeats, full))
         work = partial(self._carry_out, encoder, measurement, self._renew)
         threading.Thread(target=work, name="measurement", daemon=True).start()
-        return measurement.state
-
-    def measurement(self, measurement_id: str) -> MeasurementState:
-        """Return the state of a remembered measurement.
-
-        Raises:
-            UnknownMeasurement: no remembered measurement has this id.
-        """
-        return self._measurements.find(measurement_id).state
-
-    def cancel(self, measurement_id: str) -> MeasurementState:
-        """Stop a measurement before its next pass; its state retains the measured counts.
-
-        Raises:
-            UnknownMeasurement: no remembered measurement has this id.
-        """
-        measurement = self._measurements.find(measurement_id)
-        measurement.cancel()
         return measurement.state
 
     def _carry_out(self, encoder: ServedEncoder, measurement: Measurement, work: Work) -> None:

@@ -1,4 +1,4 @@
-"""Load the encoder behind the answers, measure its profile, and measure images on request."""
+"""Load the encoder behind the answers, measure images on request, and hold the predictions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
 from app.core.errors import CropPlannerError, DeadlineExceeded, EncoderUnavailable
-from app.core.latency.latency import Latency
+from app.core.latency.latency import Drift, Latency
+from app.core.latency.model import LatencyModel
 from app.core.latency.predictions import Predictions
 from app.core.latency.profile import Profile
 from app.core.latency.status import EncoderState, EncoderStatus, Preparation
@@ -20,7 +21,6 @@ from app.serving.device.protocol import ServedEncoder
 from app.serving.device.worker import DeviceWorker
 from app.serving.latency.device_profile import DeviceProfile
 from app.serving.latency.on_request import run_passes
-from app.serving.latency.predictor import Predictor
 
 if TYPE_CHECKING:
     from app.imaging.read.decode import Picture
@@ -56,7 +56,6 @@ class EncoderService:
         self._state: EncoderState = "off" if load is None else "loading"
         self._reason: str | None = None
         self.device_profile = DeviceProfile(worker)
-        self._profile_is_given = given_profile is not None
         self._predictor = Predictor(given_profile, clock)
         self._background = threading.Thread(target=self._prepare, name="profiler", daemon=True)
 
@@ -73,11 +72,6 @@ class EncoderService:
         """Start no further work on the device, and fail the waiting work."""
         self._worker.stop()
 
-    @property
-    def profile(self) -> Profile | None:
-        """Return the profile in use; it grows with the measurement of the start."""
-        return self.predictions().profile
-
     def predictions(self) -> Predictions:
         """Return the predictions at this moment; take all latencies of an answer from one value."""
         return self._predictor.now(
@@ -88,7 +82,7 @@ class EncoderService:
     def profile_is_coming(self) -> bool:
         """Return True if the profile of the predictions is still to come or growing."""
         coming = self._state == "loading" or self.device_profile.state in ("waiting", "measuring")
-        return coming and not self._profile_is_given
+        return coming and self._predictor.given is None
 
     def status(self) -> EncoderStatus:
         profiled, to_profile = (
@@ -101,7 +95,7 @@ class EncoderService:
             profile=self.device_profile.state,
             profiled=profiled,
             to_profile=to_profile,
-            measurement=self.device_profile.running,
+            measurement=self.device_profile.measurements.running,
         )
 
     def from_profile(self, plan: CropPlan) -> Latency:
@@ -219,3 +213,76 @@ class EncoderService:
             encoder.weights,
         )
         return encoder
+
+
+class Predictor:
+    """Hold the model of the profile in use and its drift, for calls from any thread.
+
+    Args:
+        given: a profile from another place; None takes the profile of this device.
+        clock: returns rising seconds.
+    """
+
+    def __init__(self, given: Profile | None, clock: Callable[[], float]) -> None:
+        self.given = given
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._drift = Drift()
+        self._model = LatencyModel(given) if given else None
+
+    def now(
+        self, measured: Profile | None, encoder: ServedEncoder | None, missing: str
+    ) -> Predictions:
+        """Return the predictions at this moment.
+
+        Args:
+            measured: the profile of this device so far.
+            encoder: the encoder loaded here.
+            missing: the reason for the absence of a profile.
+        """
+        with self._lock:
+            self._use(self.given or measured)
+            if self._model is None:
+                return Predictions(None, missing)
+            here, provenance = self._where(encoder)
+            drift = self._drift.at(self._clock())
+            return Predictions(self._model, "", drift, here, provenance)
+
+    def note(self, measured: Latency, plan: CropPlan, predictions: Predictions) -> None:
+        """Note the ratio of a live latency to the prediction of the profile alone.
+
+        A latency of another device, dtype or runtime than the profile's is ignored.
+        """
+        if predictions.model is None or measured.vision is None:
+            return
+        predicted = predictions.model.latency(plan)
+        if predicted.vision is None or _conditions(predicted) != _conditions(measured):
+            return
+        ratio = measured.vision.vision_ms.p50 / predicted.vision.vision_ms.p50
+        log.info("measured %.3f times as long as the profile predicts", ratio)
+        with self._lock:
+            if predictions.model is self._model:
+                self._drift = self._drift.noted(ratio, self._clock())
+
+    def _use(self, profile: Profile | None) -> None:
+        """Make the model of a new profile, and forget the drift of the old one."""
+        if profile is not (self._model.profile if self._model else None):
+            self._drift = Drift()
+            self._model = LatencyModel(profile) if profile else None
+
+    def _where(self, encoder: ServedEncoder | None) -> tuple[bool | None, str]:
+        """Compare a given profile with the encoder here: True if the same, with a remark."""
+        given = self.given
+        if given is None:
+            return (True, "") if encoder else (None, "")
+        told = f"{given.device} ({given.dtype}, {given.runtime})"
+        if encoder is None:
+            return None, f"the profile given, of {told}; no encoder is loaded here to compare with"
+        if _conditions(given) == _conditions(encoder):
+            return True, ""
+        here = f"{encoder.device} ({encoder.dtype}, {encoder.runtime})"
+        return False, f"not this device: the profile given is of {told}, the encoder here on {here}"
+
+
+def _conditions(of: Latency | Profile | ServedEncoder) -> tuple[str | None, str | None, str | None]:
+    return of.device, of.dtype, of.runtime

@@ -100,14 +100,14 @@ class Measurements:
     """Remember the last measurements by id, the oldest first, for calls from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._by_id: dict[str, Measurement] = {}
 
     @property
     def running(self) -> MeasurementState | None:
         """Return the running measurement; there is at most one."""
         with self._lock:
-            return self._running()
+            return next((one.state for one in self._by_id.values() if one.running), None)
 
     def add(self, request: MeasurementRequest) -> Measurement:
         """Add a measurement, running from now on, and forget the oldest.
@@ -116,7 +116,7 @@ class Measurements:
             MeasurementRunning: another measurement runs; the error has its ``id``.
         """
         with self._lock:
-            other = self._running()
+            other = self.running
             if other is not None:
                 raise MeasurementRunning(
                     f"measurement {other.id} is running; wait for it, or cancel it", id=other.id
@@ -127,21 +127,31 @@ class Measurements:
             self._by_id[measurement.state.id] = measurement
         return measurement
 
-    def find(self, measurement_id: str) -> Measurement:
-        """Find a remembered measurement.
+    def state(self, measurement_id: str) -> MeasurementState:
+        """Return the state of a remembered measurement.
 
         Raises:
             UnknownMeasurement: no remembered measurement has this id.
         """
+        return self._find(measurement_id).state
+
+    def cancel(self, measurement_id: str) -> MeasurementState:
+        """Stop a measurement before its next pass; its state retains the measured counts.
+
+        Raises:
+            UnknownMeasurement: no remembered measurement has this id.
+        """
+        measurement = self._find(measurement_id)
+        measurement.cancel()
+        return measurement.state
+
+    def _find(self, measurement_id: str) -> Measurement:
         found = self._by_id.get(measurement_id)
         if found is None:
             raise UnknownMeasurement(
                 f"there is no measurement {measurement_id}, or no longer", actual=measurement_id
             )
         return found
-
-    def _running(self) -> MeasurementState | None:
-        return next((one.state for one in self._by_id.values() if one.running), None)
 
 
 def _now() -> str:

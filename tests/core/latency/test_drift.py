@@ -7,7 +7,7 @@ from statistics import median
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.latency.drift import FEWEST_TO_CORRECT, MAX_AGE_S, MOST_RATIOS, Drift
+from app.core.latency.latency import FEWEST_TO_CORRECT, MAX_AGE_S, MOST_RATIOS, Drift
 
 ratios = st.lists(st.floats(0.1, 10), min_size=1, max_size=2 * MOST_RATIOS)
 

@@ -12,8 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.profiles import entry, entry_of, full_profile, grid_tokens, profile
 
-from app.core.latency.drift import DriftNow
-from app.core.latency.latency import Distribution, Latency
+from app.core.latency.latency import Distribution, DriftNow, Latency
 from app.core.latency.model import (
     LatencyCurve,
     LatencyModel,

@@ -212,7 +212,6 @@ def test_what_is_no_profile_is_refused(text: str) -> None:
 
 def test_a_profile_matches_its_own_conditions_only() -> None:
     """Any condition that decides a latency keeps a profile from being reused; the rest do not."""
-    assert PROFILE.matches(PROFILE.key)
     changes: list[dict[str, Any]] = [
         {"model": "molmo-72b-0924"},
         {"device": "Another GPU"},
@@ -225,16 +224,16 @@ def test_a_profile_matches_its_own_conditions_only() -> None:
     ]
     keys = {replace(PROFILE, **change).key for change in changes}
     assert len(keys) == len(changes)
-    assert not any(PROFILE.matches(key) for key in keys)
-    assert PROFILE.matches(replace(PROFILE, measured_at="later", entries=()).key)
+    assert PROFILE.key not in keys
+    assert PROFILE.key == replace(PROFILE, measured_at="later", entries=()).key
 
 
 def test_threads_are_a_condition_on_a_cpu_only() -> None:
     """A container that is given other cores reuses what was measured of its GPU."""
     assert PROFILE.device_type == "cuda"
-    assert PROFILE.matches(replace(PROFILE, threads=7).key)
+    assert PROFILE.key == replace(PROFILE, threads=7).key
     on_cpu = replace(PROFILE, device_type="cpu")
-    assert not on_cpu.matches(replace(on_cpu, threads=7).key)
+    assert on_cpu.key != replace(on_cpu, threads=7).key
 
 
 def test_file_names_are_safe_and_distinct() -> None:

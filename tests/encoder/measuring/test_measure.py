@@ -361,7 +361,7 @@ def test_the_key_says_what_decides_a_latency(tiny_encoder: Encoder) -> None:
     assert key.overlap_margins == (2, 2)
     assert profile_key(tiny_encoder, narrow) != key
     profile = last(measure_profile(tiny_encoder, [1], 1, ONCE, config=narrow))
-    assert profile.matches(profile_key(tiny_encoder, narrow))
+    assert profile.key == profile_key(tiny_encoder, narrow)
 
 
 def test_an_image_of_noise_is_cut_into_the_counts_grid() -> None:
