@@ -21,7 +21,7 @@ PILLOW_MAX_PIXELS = 178_956_970
 """Pillow itself refuses larger images. The limit is twice Pillow's ``MAX_IMAGE_PIXELS``."""
 
 MOST_DEFAULT_WORKERS = 4
-"""Memory grows with the workers on any machine; docs/guide/operations.md has the memory for four workers."""
+"""Each worker takes memory; docs/guide/operations.md has the memory for four workers."""
 
 
 def _cache_folder() -> Path:
@@ -102,7 +102,9 @@ class Settings(BaseSettings):
         description="Threads of the encoder on a CPU; by default the number that runs fastest.",
     )
     seed: int = Field(0, description="Seed of the random weights used without a checkpoint.")
-    encoder_queue: int = Field(8, ge=0, description="`latency=measure`: most waiting requests; then 429.")
+    encoder_queue: int = Field(
+        8, ge=0, description="`latency=measure`: most waiting requests; then 429."
+    )
     encoder_stall_s: float = Field(
         120,
         gt=0,
@@ -129,7 +131,9 @@ class Settings(BaseSettings):
     measure_timeout_s: float = Field(
         120, gt=0, description="`latency=measure`: time to wait and run; then 504."
     )
-    max_repeats: int = Field(50, ge=1, description="`latency=measure`: most timed passes of a request.")
+    max_repeats: int = Field(
+        50, ge=1, description="`latency=measure`: most timed passes of a request."
+    )
 
     profile: Path | None = Field(
         None,
