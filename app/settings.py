@@ -1,4 +1,4 @@
-"""The settings of the service, read from the environment in one place.
+"""Read the settings of the service from the environment.
 
 Only the composition roots (the callers of ``create_app``, and the command line) read them.
 """
@@ -18,10 +18,10 @@ from app.cores import available_cores
 from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
 
 PILLOW_MAX_PIXELS = 178_956_970
-"""Pillow itself refuses larger images, twice ``MAX_IMAGE_PIXELS``; its guard stays on."""
+"""Pillow itself refuses larger images. The limit is twice Pillow's ``MAX_IMAGE_PIXELS``."""
 
 MOST_DEFAULT_WORKERS = 4
-"""Memory grows with the workers on any machine; docs/guide/operations.md has what four can take."""
+"""Each worker takes memory; docs/guide/operations.md has the memory for four workers."""
 
 
 def _cache_folder() -> Path:
@@ -54,8 +54,9 @@ class Settings(BaseSettings):
         64_000_000,
         ge=1,
         le=PILLOW_MAX_PIXELS,
-        description="Most pixels of an upload, checked in its header, and of a made image. 64 MP, "
-        "which take 256 MB decoded, hold any phone photo except those of 100 MP modes.",
+        description="Most pixels of an upload, checked in its header, and of an image that the "
+        "service makes. 64 MP, which take 256 MB decoded, hold any phone photo except those of "
+        "100 MP modes.",
     )
     upload_timeout_s: float = Field(
         60, gt=0, description="Time for a client to send its image; then 504."
@@ -101,7 +102,9 @@ class Settings(BaseSettings):
         description="Threads of the encoder on a CPU; by default the number that runs fastest.",
     )
     seed: int = Field(0, description="Seed of the random weights used without a checkpoint.")
-    encoder_queue: int = Field(8, ge=0, description="Measurements that may wait; then 429.")
+    encoder_queue: int = Field(
+        8, ge=0, description="`latency=measure`: most waiting requests; then 429."
+    )
     encoder_stall_s: float = Field(
         120,
         gt=0,
@@ -126,9 +129,11 @@ class Settings(BaseSettings):
         30, gt=0, description="Time for `/adapt` to measure the quality of candidates; then 504."
     )
     measure_timeout_s: float = Field(
-        120, gt=0, description="Time for a measurement to wait and run; then 504."
+        120, gt=0, description="`latency=measure`: time to wait and run; then 504."
     )
-    max_repeats: int = Field(50, ge=1, description="Most timed passes of one measurement.")
+    max_repeats: int = Field(
+        50, ge=1, description="`latency=measure`: most timed passes of a request."
+    )
 
     profile: Path | None = Field(
         None,

@@ -76,7 +76,7 @@ def test_the_token_rule_of_the_page_gives_the_tokens_of_the_sample():
     }
     along = ", ".join(str(axis_tokens(count, CONFIG)) for count in (1, 2, 3, 4))
     assert along == ", ".join(str(8 * n + 4) for n in (1, 2, 3, 4))
-    assert f"8 · n + 4 tokens along it: {along}." in " ".join(PAGE.split())
+    assert f"8 · n + 4 tokens along the row: {along}." in " ".join(PAGE.split())
 
 
 def test_lengths_scales_and_shares_of_the_text_are_those_of_the_code():
