@@ -22,10 +22,10 @@ def test_exit_codes_follow_the_statuses(kind: type[CropPlannerError]) -> None:
 
 @pytest.mark.parametrize("kind", DatasetError.__subclasses__())
 def test_errors_of_data_sets_are_usage_errors_and_documented(kind: type[CropPlannerError]) -> None:
-    """The service never raises them, so the status is the command line's own."""
+    """The service never raises these errors, so the page gives no status of HTTP."""
     assert (exit_code(kind("")), status_of(kind(""))) == (2, 422)
     rows = (Path(__file__).parents[2] / "docs/reference/errors.md").read_text().splitlines()
-    assert any(f"`{kind.slug}` | 422 |" in row for row in rows)
+    assert any(f"`{kind.slug}` | none |" in row for row in rows)
 
 
 def test_an_unknown_model_is_told_with_the_known_ones(run: Run) -> None:
