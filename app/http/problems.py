@@ -50,7 +50,7 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.QueueFull: 429,
     errors.DeadlineExceeded: 504,
 }
-"""Every error has its row, by test."""
+"""Every error of ``app.core.errors`` has its row, by test."""
 
 _RETRY_AFTER_S = {429: 1, 503: 5}
 _CLIENT_CLOSED_REQUEST = 499

@@ -103,10 +103,10 @@ class Candidate:
 
     @property
     def retained(self) -> tuple[Size, Box]:
-        """Return the size of the original on the canvas, never enlarged, and the part it shows.
+        """Return the size of the original on the canvas, never enlarged, and the part shown.
 
-        Quality is measured by these px, not by those of the file: the model's own resize takes
-        from a large image, too.
+        Quality is measured by these px, not by those of the file: the model's own resize shrinks a
+        large image, too.
         """
         placed, canvas = self.decision.placed, self.plan.canvas
         return Size(
@@ -125,8 +125,8 @@ def as_it_is(
 ) -> Candidate | None:
     """Leave the image alone; None if Molmo cannot plan it.
 
-    Under ``hybrid`` it is planned with the limit for all images. It counts as unchanged only if
-    that limit takes nothing from it.
+    Under ``hybrid`` it is planned with the limit for all images. The image counts as unchanged only
+    if that limit does not change its tiling.
     """
     return _left_alone(image, config, _config(config, budget, latency_of, strategy), latency_of)
 
@@ -147,7 +147,7 @@ def candidates(
     model's own limit. ``best`` has both. ``hybrid`` lowers the limit until no image of any shape
     breaks the budget, and resizes within it.
 
-    The image as it is comes along, for comparison. A candidate saves crops or tokens against the
+    The unchanged image is listed too, for comparison. A candidate saves crops or tokens against the
     plan of the image under ``config``.
     """
     limited = _config(config, budget, latency_of, strategy)

@@ -1,4 +1,4 @@
-"""The headroom of a plan to the next cliff: one px can turn 1 crop into 4."""
+"""Measure the headroom of a plan to the next cliff: one px can add a row or a column of crops."""
 
 from __future__ import annotations
 

@@ -26,11 +26,12 @@ NEEDS: Mapping[Method, Needs] = {
     "overlap_margins": "processor",
     "crop_size_px": "model",
 }
-"""The change for another setting: of the image, of an argument of the server's image processor, or
-of the model as well."""
+"""Another setting needs another image, another argument of the server's image processor, or another
+model."""
 
 _MOST_MARGINS = 14
-"""Every sum that pooling allows at the families' own sides; only larger crops take wider steps."""
+"""At most this many sums of margins are listed: all sums that pooling allows at the families' own
+crop sides."""
 _SIDE_STEP_PATCHES = 4
 """Twice the pooling, so that crops keep whole tokens: 56 px."""
 
@@ -172,9 +173,9 @@ def _best(
 
 
 def method_plans(method: Method, current: CropPlan) -> Iterable[CropPlan]:
-    """Plan a method's settings, rising, with all else as in ``current``, itself one of the plans.
+    """Plan every setting of a method, rising, with all else as in ``current``.
 
-    A setting that collapses the image has no plan.
+    ``current`` is one of the plans. A setting that collapses the image has no plan.
     """
     image, config = current.image, current.config
     match method:

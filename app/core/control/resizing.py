@@ -23,7 +23,7 @@ Upscale = Literal["allow", "never"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A request for grid crops, for at most so many prompt tokens, or for one grid."""
+    """Ask for a number of grid crops, for a limit of prompt tokens, or for one grid."""
 
     crops: int | None = None
     tokens: int | None = None
@@ -85,10 +85,11 @@ def decide_resize(
 ) -> Resizing:
     """Choose a way for an image to meet the target.
 
-    ``auto`` leaves an image alone that already meets the target (unless not ``may_stay``), else
-    keeps the aspect, else pads. A token target gets the most tokens not above it. In ``auto`` they
-    are those of the grids that keeping the aspect reaches, as a strip of padding has more tokens
-    and shows less. Pad, crop and stretch have one grid a count: the nearest to the image's aspect.
+    ``auto`` leaves an image alone if it has the wanted crops or tiling and ``may_stay``. Else it
+    fits the image without a change of aspect, else it pads. A target of tokens takes the plan with
+    the most tokens within the target, so it may enlarge an image. ``auto`` takes this plan from the
+    plans of the image's own aspect, if there are any: a strip with padding would have more tokens
+    and show less. Pad, crop and stretch have one grid for each count, the nearest to the aspect.
 
     Raises:
         InvalidConfig: no target, or targets that contradict each other.

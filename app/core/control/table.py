@@ -51,8 +51,9 @@ def lookup_table(
     """Make a row for every count of grid crops up to ``max_crops`` that has a canvas.
 
     With ``image`` the fits are sizes of that image: the largest not above it, else the smallest
-    upscale. With ``aspect`` they are the largest sizes of that aspect inside the canvas. With
-    neither there are no fits, and the best option is the most nearly square.
+    upscale. With ``aspect`` they are the largest sizes of that aspect inside the canvas, else the
+    smallest that get the grid. With neither there are no fits, and the best option is the most
+    nearly square.
     """
     fits = _fits(config, image, aspect)
     wanted = image or aspect or Size(1, 1)

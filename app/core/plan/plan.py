@@ -1,6 +1,6 @@
 """The plan: everything that follows from an image's size and a configuration.
 
-The plan is the waist of the project. It is made once, frozen, and read by everything else.
+Everything passes through the plan. The plan is made once and then frozen.
 """
 
 from __future__ import annotations
