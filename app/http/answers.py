@@ -1,4 +1,4 @@
-"""The forms of answers: JSON, images with their facts in headers, and answers without a body."""
+"""Make the forms of answers: JSON, images with facts in headers, and answers without a body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The query parameters of several calls. An unknown or repeated parameter is refused."""
+"""Define the query parameters of several calls. An unknown or repeated parameter is refused."""
 
 from __future__ import annotations
 

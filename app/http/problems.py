@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details, the table of their statuses, and their OpenAPI schema."""
+"""Answer errors as RFC 9457 problem details, by one table of statuses; describe them in OpenAPI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The candidates of a budget: every way to make an image cheaper, with its cost.
+"""List the candidates of a budget: every way to make an image cheaper, with its cost.
 
 No pixel is touched here. ``app.core.control.choice`` takes one of them, by measured quality.
 """
@@ -75,7 +75,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One way to make an image cheaper.
+    """Hold one way to make an image cheaper.
 
     ``plan`` is the model's plan of the image that ``decision`` makes. It holds under the
     ``max_crops`` of its own configuration, perhaps lower than the ``max_crops`` asked about.

@@ -1,4 +1,4 @@
-"""The choice of a candidate: the best quality within the budget, or an error with the nearest."""
+"""Choose a candidate: the best quality within the budget, or an error with the nearest one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes of the image's own aspect, and the tiling of each."""
+"""Find sizes of the image's own aspect for each tiling."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def nearest_grid(canvases: Mapping[Grid, Size], aspect: Size) -> Grid:
 
 
 class _Row(AspectRow):
-    """A row of sizes, some of which the letterbox may scale to 0 px, so that no plan exists."""
+    """Search a row of sizes. The letterbox may scale some of them to 0 px; these have no plan."""
 
     def __init__(self, image: Size, config: CropConfig) -> None:
         super().__init__(image)

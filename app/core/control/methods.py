@@ -1,4 +1,4 @@
-"""The four ways to change the cost of one image, in one table: every row is a plan of its own.
+"""Compare the four ways to change the cost of one image. Every row of the table is a plan.
 
 The needs of each are read from the image processors and vision towers of allenai's Molmo 1 code,
 transformers' molmo2 and vLLM (docs/guide/recipes.md).
@@ -52,7 +52,7 @@ def is_as_trained(plan: CropPlan) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class MethodRow:
-    """One setting of one method; all else is as in ``current``, the plan in force.
+    """Hold one setting of one method; all else is as in ``current``, the plan in force.
 
     ``best`` marks the method's answer to a target, see :func:`compare_methods`.
     """
@@ -118,7 +118,7 @@ class MethodRow:
 
 @dataclass(frozen=True, slots=True)
 class MethodComparison:
-    """The current plan, the target if there is one, and the settings of every method."""
+    """Hold the current plan, the target if there is one, and the settings of every method."""
 
     current: CropPlan
     target_crops: int | None

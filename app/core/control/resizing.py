@@ -1,4 +1,4 @@
-"""Decisions to resize an image, so that it gets exactly the crops or tokens of a target.
+"""Decide the resize of an image that meets a target of crops, tokens or a tiling.
 
 No pixel is touched here: ``app.imaging`` carries a :class:`ResizeDecision` out.
 """
@@ -32,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ResizeDecision:
-    """A decision to make an image that gets ``grid``.
+    """Hold the decision to make an image that gets ``grid``.
 
     ``source`` (px of the original) is resized to fill ``placed`` (px of the output); the rest of
     ``size`` is black.
@@ -59,7 +59,7 @@ class ResizeDecision:
 
 
 class LeastChange(NamedTuple):
-    """The size that gives an image a grid by the least change, and the mode of the resize."""
+    """Hold the size that gives an image a grid by the least change, and the mode of the resize."""
 
     grid: Grid
     size: Size
@@ -68,7 +68,7 @@ class LeastChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resizing:
-    """The decision, and the other ways to reach the same target."""
+    """Hold the decision, and the other ways to reach the same target."""
 
     decision: ResizeDecision
     alternatives: tuple[ResizeDecision, ...]

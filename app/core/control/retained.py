@@ -1,4 +1,4 @@
-"""The retained pixels of an original, and their share for each patch of the encoder."""
+"""Count the retained pixels of an original, and their share for each patch of the encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The effective configuration of a plan: a family and the values that a request overrides."""
+"""Define the effective configuration of a plan: a family, and the values a request overrides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_CROP_SIZE_PX = 4096
 
 @dataclass(frozen=True)
 class CropConfig:
-    """The values that decide a plan, besides the image size.
+    """Hold the values that decide a plan, besides the image size.
 
     ``overlap_margins`` are in patches: (left and top, right and bottom).
 

@@ -1,4 +1,4 @@
-"""The overlap of the crops of a plan, on the patch grid of the canvas.
+"""Compute the overlap of the crops of a plan, on the patch grid of the canvas.
 
 A crop covers an interval of patches along each axis, so the coverage of a patch is the product of
 two axis coverages and every sum below is a product of two sums.

@@ -1,4 +1,4 @@
-"""The grid of crops that Molmo chooses for an image size.
+"""Choose the grid of crops for an image size, as Molmo does.
 
 Source: ``select_tiling`` in allenai/molmo ``olmo/data/model_preprocessor.py``, shared by Molmo 2.
 """
