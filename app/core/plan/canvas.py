@@ -15,7 +15,7 @@ from app.core.plan.geometry import Box, Grid, Size
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """Hold a canvas and the place of the scaled image on it, in px. Odd padding is larger at the end."""
+    """Hold a canvas and the scaled image on it, all in px. Odd padding is larger at the end."""
 
     width: int
     height: int
