@@ -31,7 +31,7 @@ LatencyOf = Callable[[CropPlan], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Upper limits on latency and tokens; at least one is set.
+    """Limit the latency and the tokens; at least one limit is set.
 
     Attributes:
         latency_ms: of the vision tokens, and of prefill if its cost is known.

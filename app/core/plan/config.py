@@ -61,12 +61,12 @@ class CropConfig:
 
     @cached_property
     def margin_px(self) -> int:
-        """Total margin of a side: the px that two neighbours share."""
+        """Return the total margin of a side: the px that two neighbours share."""
         return self.margin_patches * self.patch_size_px
 
     @cached_property
     def crop_patches(self) -> int:
-        """Patches along one side of a crop."""
+        """Return the patches along one side of a crop."""
         return self.crop_size_px // self.patch_size_px
 
     @cached_property
@@ -80,7 +80,7 @@ class CropConfig:
 
     @cached_property
     def crop_tokens(self) -> int:
-        """Pooled tokens along one side of a crop; an odd side is padded up."""
+        """Return the pooled tokens along one side of a crop; an odd side is padded up."""
         return -(-self.crop_patches // self.pooling)
 
     @property

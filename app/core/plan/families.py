@@ -59,7 +59,7 @@ class Vit:
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """Attention pooling over ``pooling``² patches, then a SwiGLU projector to the LLM's width."""
+    """Describe the attention pooling of ``pooling``² patches, and then the SwiGLU projector."""
 
     projector_hidden: int
     llm_width: int

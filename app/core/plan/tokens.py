@@ -1,4 +1,4 @@
-"""Vision tokens: their number, their order, and the patches that each is pooled from.
+"""Count and order the vision tokens, and find the patches that each token is pooled from.
 
 Both families lay tokens out as rows × columns, so one axis at a time is enough. Along an axis a
 token is a *window* of ``pooling`` patches, and a patch is (crop along the axis, patch in it).
