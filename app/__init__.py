@@ -1,3 +1,3 @@
-"""Molmo crop planner: what an image costs a Molmo model, planned, measured and controlled."""
+"""Plan, measure and control the cost of an image for a Molmo model."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The descriptions of options, said once for HTTP and the command line."""
+"""Describe each option once for HTTP and the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The composition root of the service: an application is made from settings, and served."""
+"""Compose the service: make an application from settings, and serve it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notation of grids, margins, aspects and modes, for HTTP and the command line alike."""
+"""Read grids, margins, aspects and modes, for HTTP and the command line alike."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Measurements of our own work, each beside what a user would use instead, as ratios in one run."""
+"""Measure our own work beside its alternatives, as ratios in one run."""

@@ -1,4 +1,4 @@
-"""The encoder's result read against what it was meant to reach on an H200.
+"""Compare the encoder's result with its aims on an H200.
 
 ``python -m benchmarks.aims FILE.json`` reads a saved result of :mod:`benchmarks.encoder` again.
 """
@@ -43,7 +43,7 @@ def against_aims(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _nearest_rival(rows: Sequence[Row], crops: int) -> str:
-    """The variant with the least ratio to ours; what the ratio is over is named."""
+    """Return the variant with the least ratio to ours, and name the base of the ratio."""
     rivals = [row for row in rows if row["total_crops"] == crops and row["ratio"] is not None]
     if not rivals:
         return "no rival"

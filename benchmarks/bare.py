@@ -1,4 +1,4 @@
-"""Plain FastAPI endpoints on uvicorn: the yardsticks of ``benchmarks/http.py``."""
+"""Serve plain FastAPI endpoints on uvicorn: the yardsticks of ``benchmarks/http.py``."""
 
 from __future__ import annotations
 

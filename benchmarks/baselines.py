@@ -177,7 +177,7 @@ class Released:
         self.input_for = FreshInput(self._backbone)
 
     def encode_patches(self, patches: Tensor) -> Tensor:
-        """[C, P, 588] → features [C, P, F]."""
+        """Compute features [C, P, F] from patches [C, P, 588]."""
         vit = self._backbone.vit
         with self._autocast():
             x = vit.embed(patches.float())

@@ -1,4 +1,4 @@
-"""Clients that load a server over HTTP, in this process or in several.
+"""Load a server by HTTP clients, in this process or in several.
 
 As a program (``python -m benchmarks.clients``) it is one process of several: it reads its work from
 its input, says that it is ready, waits for a line, and writes what it got.
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer of ``/encode``; ``seconds`` from sending the image to having its tokens."""
+    """Hold one answer of ``/encode``; ``seconds`` from sending the image to having its tokens."""
 
     seconds: float
     total_crops: int
@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The answers to some clients, and the seconds from the first request to the last answer.
+    """Hold the answers to some clients, and the seconds from first request to last answer.
 
     ``cpu_s`` is the server's CPU time in them, where it is known.
     """
@@ -62,7 +62,7 @@ class Load:
 
 
 def ask_alone(server: Server, image: bytes) -> Answer:
-    """One client, one request."""
+    """Send one request as one client."""
 
     async def client() -> Answer:
         async with httpx.AsyncClient(base_url=server.url, timeout=ANSWER_TIMEOUT_S) as http:
@@ -74,7 +74,7 @@ def ask_alone(server: Server, image: bytes) -> Answer:
 def ask_together(
     server: Server, images: Sequence[bytes], clients: int, seconds: float, *, processes: int = 1
 ) -> Load:
-    """A closed loop: each client sends its next image when it has its answer.
+    """Run a closed loop: each client sends its next image after its answer.
 
     None sends any more after ``seconds``, and all answers are waited for. So the filling of the
     queue at the start and its emptying at the end are in the figures, which are a little low.
@@ -98,7 +98,7 @@ def ask_together(
 
 @dataclass(frozen=True, slots=True)
 class Got:
-    """The answers of one process, and when it began and ended by ``time.monotonic``.
+    """Hold the answers of one process, and its begin and end by ``time.monotonic``.
 
     On Linux that clock is the same in all processes.
     """
@@ -110,7 +110,7 @@ class Got:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The work of the clients of one process; the first of them begins with image ``first``."""
+    """Describe the work of one process's clients; the first one begins with image ``first``."""
 
     url: str
     images: Sequence[bytes]
@@ -140,7 +140,7 @@ class Work:
 
 
 def _in_processes(work: Sequence[Work]) -> list[Got]:
-    """Not by multiprocessing, whose processes would import torch as the benchmark does."""
+    """Start clients without multiprocessing, because its processes would import torch."""
     command = [sys.executable, "-m", "benchmarks.clients"]
     processes = [
         subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -185,7 +185,7 @@ async def _ask(http: httpx.AsyncClient, image: bytes) -> Answer:
 
 
 def _stages(answer: httpx.Response) -> dict[str, float]:
-    """``Server-Timing: decode;dur=1.9, …`` as ms by name."""
+    """Read ``Server-Timing: decode;dur=1.9, …`` as ms by name."""
     entries = (entry.split(";") for entry in answer.headers["Server-Timing"].split(", "))
     return {name: float(duration.removeprefix("dur=")) for name, duration, *_ in entries}
 

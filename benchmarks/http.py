@@ -1,4 +1,4 @@
-"""CPU time of a request, beside bare FastAPI endpoints in the same run.
+"""Measure the CPU time of a request, beside bare FastAPI endpoints in the same run.
 
 Each figure is the CPU time of the server's process (user and kernel, from /proc) over its answered
 requests. ``wrk`` loads one row after the other, in shuffled rounds. The service runs with its

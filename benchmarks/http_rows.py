@@ -1,4 +1,4 @@
-"""The rows of ``benchmarks/http.py``: its servers, its requests and its comparisons."""
+"""Define the rows of ``benchmarks/http.py``: servers, requests and comparisons."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ RATIOS = (
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The two servers; ``etag`` is of the service's /lut."""
+    """Hold the two servers; ``etag`` is of the service's /lut."""
 
     bare: Server
     service: Server
@@ -58,7 +58,7 @@ class Servers:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Requests to one server; a function makes any number of requests, each with a new size."""
+    """Hold requests to one server; a function makes any number of requests, each of a new size."""
 
     server: Server
     requests: Requests | Callable[[int], Requests]

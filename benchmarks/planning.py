@@ -1,4 +1,4 @@
-"""The cost of a plan by part, for sizes never seen, beside the reference's way to tile.
+"""Measure the cost of a plan by part, for new sizes, beside the reference's way to tile.
 
 Nothing is remembered from one size to the next. Only the configuration's tables are made before.
 """

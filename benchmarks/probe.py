@@ -1,4 +1,4 @@
-"""The parts of a pass by themselves: what the device can do, and which way of doing each is faster.
+"""Time the parts of a pass alone, each in several ways, beside the device's own rates.
 
 ``python -m benchmarks.probe [SECTION …]`` needs torch alone; ``--dry`` tries the code on a CPU.
 Every line is printed and saved at once, and a section or a candidate that fails stops no other.
@@ -46,7 +46,7 @@ Candidates = Mapping[str, Work]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Ways to do one thing. ``flops`` or ``moved_bytes`` says what the thing itself needs."""
+    """Hold ways to do one thing; the thing itself needs ``flops`` or ``moved_bytes``."""
 
     what: str
     ways: Candidates
@@ -57,7 +57,7 @@ class Line:
 
 @dataclass(slots=True)
 class Bench:
-    """The device and dtype that are probed, and the shapes of one family."""
+    """Hold the probed device and dtype, and the shapes of one family."""
 
     device: torch.device
     dtype: torch.dtype
@@ -67,14 +67,14 @@ class Bench:
     found: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def noise(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-        """Normal noise: zeros would run faster."""
+        """Make normal noise, because zeros would run faster."""
         return torch.randn(shape, device=self.device).to(dtype or self.dtype)
 
     def counts(self) -> tuple[int, ...]:
         return (1,) if self.dry else COUNTS
 
     def rows(self, crops: int) -> int:
-        """Tokens of the vision transformer, as rows of a product."""
+        """Count the tokens of the vision transformer, as rows of a product."""
         patches = (self.family.crop_size_px // self.family.patch_size_px) ** 2
         return crops * (patches + self.family.vit.class_token)
 
@@ -84,7 +84,7 @@ class Bench:
         return {} if kernel is None else {"ours": partial(kernel, *arguments, **options)}
 
     def ms(self, work: Work, *, in_graph: bool) -> float:
-        """The median ms of one call: of a CUDA graph of ten, so that launches are not timed."""
+        """Return the median ms of one call; on a GPU in a graph of ten, to exclude launches."""
         if self.device.type != "cuda":
             return self._median(work, 1, repeats=2)
         if not in_graph:
@@ -104,7 +104,7 @@ class Bench:
 
 
 def _captured(work: Work) -> Work:
-    """The same calls as a CUDA graph, which keeps what it read alive."""
+    """Capture the same calls as a CUDA graph that keeps its inputs alive."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -123,7 +123,7 @@ def _captured(work: Work) -> Work:
 
 
 def ceilings(bench: Bench) -> Iterator[Line]:
-    """The rate of a large product, and that of copying the device's memory and over the bus."""
+    """Time a large product, and copies in the device's memory and over the bus."""
     side = 256 if bench.dry else 8192
     a, b = bench.noise(side, side), bench.noise(side, side)
     yield Line(
@@ -152,7 +152,7 @@ def ceilings(bench: Bench) -> Iterator[Line]:
 
 
 def products(bench: Bench) -> Iterator[Line]:
-    """Each product of a block: by itself, and with what could be part of it."""
+    """Time each product of a block by itself, and with the operations it could include."""
     vit = bench.family.vit
     for crops in bench.counts():
         rows = bench.rows(crops)
@@ -211,7 +211,7 @@ def _product_then_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def attention(bench: Bench) -> Iterator[Line]:
-    """The vision transformer's attention by each of torch's backends, for both generations."""
+    """Time the vision transformer's attention by each of torch's backends, for both generations."""
     for family in _generations(bench):
         vit = family.vit
         tokens = (family.crop_size_px // family.patch_size_px) ** 2 + vit.class_token
@@ -244,7 +244,7 @@ def _attend(backend: SDPBackend, query: Tensor, key: Tensor, value: Tensor) -> T
 
 
 def between(bench: Bench) -> Iterator[Line]:
-    """The operations between two products of a block: memory is all they need."""
+    """Time the operations between two products of a block: only memory bounds them."""
     vit = bench.family.vit
     width, values = vit.width, bench.dtype.itemsize
     norm = nn.LayerNorm(width, eps=vit.norm_eps, device=bench.device, dtype=bench.dtype)
@@ -279,7 +279,7 @@ def between(bench: Bench) -> Iterator[Line]:
 
 
 def connector(bench: Bench) -> Iterator[Line]:
-    """The connector as a whole, then its pooling attention and what the projector begins with."""
+    """Time the connector as a whole, then its pooling attention and the projector's first part."""
     backbone = random_backbone(bench.family, bench.device, bench.dtype)
     vit, hidden = bench.family.vit, bench.family.connector.projector_hidden
     gate, up = bench.noise(hidden, vit.width), bench.noise(hidden, vit.width)
@@ -313,7 +313,7 @@ def connector(bench: Bench) -> Iterator[Line]:
 
 
 def _whole_connector(bench: Bench, backbone: VisionBackbone, crops: int) -> Line:
-    """Plainly and with our kernels. Not in a graph, as it is not captured."""
+    """Time the plain operations and our kernels, outside of a graph, as in the service."""
     (plan,) = profile_plans(make_config(bench.family), [crops])
     inputs = synthetic_crops(plan, bench.device, bench.dtype)
     width = backbone.pooling.query.in_features
@@ -327,7 +327,7 @@ def _whole_connector(bench: Bench, backbone: VisionBackbone, crops: int) -> Line
 
 
 def _new_counts(bench: Bench, tokens: int) -> Line:
-    """The first call at numbers of tokens that were never seen, which some backends plan anew."""
+    """Time the first call at new numbers of tokens, because some backends plan them anew."""
     vit = bench.family.vit
     more = iter(range(tokens + 1, tokens + 100))
 
@@ -428,7 +428,7 @@ def probe(bench: Bench, section: str, budget: Budget) -> Iterator[str]:
 
 
 def _try(bench: Bench, line: Line, way: Work) -> dict[str, Any]:
-    """Ms and the rate of what is needed, or why the way does not work here."""
+    """Return the ms and the rate of the needed work, or the reason why a way fails here."""
     try:
         ms = bench.ms(way, in_graph=line.in_graph)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The real server as a process; its clients are :mod:`benchmarks.clients`."""
+"""Run the real server as a process; its clients are :mod:`benchmarks.clients`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import httpx
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that is ready for every call."""
+    """Describe a server that is ready for every call."""
 
     url: str
     process_id: int
@@ -30,12 +30,12 @@ class Server:
         return None if stat is None else (stat[13] + stat[14]) / os.sysconf("SC_CLK_TCK")
 
     def page_faults(self) -> int | None:
-        """Pages of memory that the kernel has given it so far; None where there is no /proc."""
+        """Count the pages of memory that the kernel has given so far; None without /proc."""
         stat = self._stat()
         return None if stat is None else stat[9]
 
     def _stat(self) -> list[int] | None:
-        """The fields of proc(5)'s ``stat``, from 0; those before the fourth, no numbers, are 0."""
+        """Read the fields of proc(5)'s ``stat`` from 0. The first three are no numbers, but 0."""
         stat = Path(f"/proc/{self.process_id}/stat")
         if not stat.exists():
             return None
@@ -43,7 +43,7 @@ class Server:
         return [0, 0, 0, *map(int, after_state)]
 
     def wait_for_profile(self, timeout_s: float) -> dict[str, Any]:
-        """The profile that is measured from the start, once it is done."""
+        """Wait for the profile of the start, and return it."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             told = httpx.get(f"{self.url}/latency").json()
@@ -62,7 +62,7 @@ def serving(
     start_s: float = 300,
     logged: bool = True,
 ) -> Iterator[Server]:
-    """``crop-planner serve`` as a process of its own, on a free port.
+    """Run ``crop-planner serve`` as a process of its own, on a free port.
 
     Args:
         module: the command line.
@@ -85,7 +85,7 @@ def running(
     start_s: float,
     logged: bool,
 ) -> Iterator[Server]:
-    """Python with these arguments and ``--port``, once ``ready_path`` answers with 200."""
+    """Start Python with these arguments and ``--port``; wait until ``ready_path`` answers 200."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

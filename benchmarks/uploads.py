@@ -1,4 +1,4 @@
-"""Peak memory and throughput of the real server under many large uploads at once (Linux)."""
+"""Measure peak memory and throughput of the real server under large uploads (Linux)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CALL = "/resize?tiling=3x4&mode=stretch&quality=90"
 
 
 def measure_uploads(photos: Photos, count: int) -> list[dict[str, Any]]:
-    """45 uploads of 12 MP at once, with 40 workers and with the default; a new server each time."""
+    """Send 45 uploads of 12 MP at once, to 40 workers and to the default; each to a new server."""
     image = photos.single(Size(4032, 3024))
     rows = [
         _measure(image, workers)
@@ -74,7 +74,7 @@ async def _upload_together(server: Server, image: bytes, count: int) -> None:
 
 
 def _peak_mb(server: Server) -> float:
-    """The most memory the process has had so far."""
+    """Return the most memory of the process so far."""
     lines = Path(f"/proc/{server.process_id}/status").read_text(encoding="ascii").splitlines()
     high_water = next(line for line in lines if line.startswith("VmHWM"))
     return int(high_water.split()[1]) * 1024 / 1e6

@@ -45,7 +45,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What to send: these paths in turn, again and again; with ``body``, as POSTs.
+    """Send these paths in turn, again and again; with ``body``, as POSTs.
 
     With ``changes`` to the first path alone, each body with other bytes from ``at_byte`` on.
     """
@@ -57,13 +57,13 @@ class Requests:
     changes: Sequence[bytes] = ()
 
     def __len__(self) -> int:
-        """How many are sent before the first comes again."""
+        """Count the requests before the first comes again."""
         return len(self.changes or self.paths)
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came back; ``p50_us`` is the median time to an answer."""
+    """Hold the result of a run; ``p50_us`` is the median time to an answer."""
 
     requests: int
     seconds: float
@@ -71,7 +71,7 @@ class Answered:
 
 
 def is_installed() -> bool:
-    """Whether there is a wrk on PATH."""
+    """Return True if a wrk is on PATH."""
     return shutil.which("wrk") is not None
 
 

@@ -1,4 +1,4 @@
-"""The values of an adaptation: a wish for a budget, and the candidates that were weighed."""
+"""Define the values of an adaptation: a wish for a budget, and the compared candidates."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@
     │   ├── PayloadTooLarge      the upload has more bytes than the limit
     │   ├── UnsupportedImageType the file has no type of image we take
     │   ├── UndecodableImage     the file is damaged
-    │   ├── TooManyPixels        the header announces more pixels than the limit
+    │   ├── TooManyPixels        the image, or the result, has more pixels than the limit
     │   └── CollapsedImage       the letterbox would scale one side to 0 px
     ├── Busy                     the service has no room or no time; a later attempt may succeed
     │   ├── QueueFull            the waiting work has reached its limit

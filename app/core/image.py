@@ -1,4 +1,4 @@
-"""The facts about an image file."""
+"""Define the facts about an image file."""
 
 from __future__ import annotations
 

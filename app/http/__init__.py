@@ -1,1 +1,1 @@
-"""HTTP shared by the routes: bodies, parameters, problems, and forms of answers."""
+"""Share bodies, parameters, problems and forms of answers among the routes."""

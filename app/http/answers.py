@@ -1,4 +1,4 @@
-"""The forms of answers: JSON, images with their facts in headers, and answers without a body."""
+"""Make the forms of answers: JSON, images with facts in headers, and answers without a body."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def plan_headers(plan: CropPlan) -> dict[str, str]:
 
 
 def image_headers(plan: CropPlan, mode: str) -> dict[str, str]:
-    """Return the cost of the image in an answer, its size and the way of its resize."""
+    """Return the cost of the image in an answer, its size and its resize mode."""
     return {
         **plan_headers(plan),
         "X-Resize-Mode": mode,
@@ -94,7 +94,7 @@ def _media_range(text: str) -> MediaRange | None:
 class Tagged(Response):
     """Answer with an ``ETag``, or with 304 to a request whose ``If-None-Match`` names the tag.
 
-    The answer may be sent any number of times.
+    One object may answer many requests: ``/lut`` caches it.
     """
 
     def __init__(self, content: str, media_type: str, headers: Mapping[str, str]) -> None:

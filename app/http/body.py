@@ -1,4 +1,4 @@
-"""The bodies of requests: images and small JSON, counted as they arrive; and lost clients."""
+"""Read the bodies of requests, counted as they arrive, and cancel the work for lost clients."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def read_upload(request: Request, limits: Limits) -> bytes:
     else:
         raise UnsupportedImageType(
             f"the body is {kind or 'of no stated type'}; send {FORM} with a file field "
-            f"'{FIELD}', or the image itself with an image/* Content-Type",
+            f"'{FIELD}', or the image itself with Content-Type {' or '.join(RAW)}",
             accepted=[FORM, *RAW],
             actual=kind,
         )
@@ -100,8 +100,8 @@ async def read_json(request: Request, model: type[Model], limits: Limits) -> Mod
 async def while_connected(request: Request, work: Awaitable[T]) -> T:
     """Await ``work``, and cancel it at a disconnect. The body must be read before.
 
-    Servers do not cancel the handler of a client that has left. They tell of it to a handler that
-    asks for more of the body.
+    Servers do not cancel the handler of a client that has left. They report the disconnect to a
+    handler that asks for more of the body.
 
     Raises:
         ClientDisconnect: the client has left.
@@ -172,7 +172,7 @@ def _counting(receive: Receive, most: int, limit: int) -> Receive:
 
 
 def _check_announced(request: Request, most: int, limit: int) -> None:
-    """Refuse by Content-Length before a byte is read; then the client need not send the body."""
+    """Refuse by Content-Length before 100-continue, so that the client need not send the body."""
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > most:
         raise _too_large(limit, int(announced))

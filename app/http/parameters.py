@@ -1,4 +1,4 @@
-"""The query parameters of several calls. An unknown or repeated parameter is refused."""
+"""Define the query parameters of several calls. An unknown or repeated parameter is refused."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ from app.notation import MARGINS, parse_margins
 from app.serving.service import Service
 
 ModelName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FAMILIES)})]
-"""A family's name. The core refuses an unknown one, with the known ones in the problem."""
+"""A family's name. The core refuses an unknown name, and the error lists the known names."""
 
 
-class NoParameters(BaseModel):
-    """Accept no parameter."""
+class StrictParameters(BaseModel):
+    """Refuse unknown parameters."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PlanParameters(NoParameters):
+class NoParameters(StrictParameters):
+    """Accept no parameter."""
+
+
+class PlanParameters(StrictParameters):
     """Override the family's own configuration."""
 
     model: ModelName | None = Field(
@@ -105,7 +109,8 @@ async def the_service_without_repeats(request: Request) -> Service:
     return await the_service(request)
 
 
-# Coroutines, because FastAPI runs a plain function in a thread: that takes a ms.
+# Both are coroutines, because FastAPI runs a plain function in a thread, which takes a ms.
 ServiceDependency = Annotated[Service, Depends(the_service_without_repeats)]
+"""The service, for a query without repeated parameters."""
 ProbedService = Annotated[Service, Depends(the_service)]
-"""For health: machines add parameters of their own, and some of them twice."""
+"""The service, for the routes of health: probes add parameters of their own, and some twice."""

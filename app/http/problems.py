@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details, the table of their statuses, and their OpenAPI schema."""
+"""Answer errors as RFC 9457 problem details, by one table of statuses; describe them in OpenAPI."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ STATUS: dict[type[errors.CropPlannerError], int] = {
     errors.QueueFull: 429,
     errors.DeadlineExceeded: 504,
 }
-"""Every error has its row, by test."""
+"""Every error of ``app.core.errors`` has its row, by test."""
 
 _RETRY_AFTER_S = {429: 1, 503: 5}
 _CLIENT_CLOSED_REQUEST = 499

@@ -22,7 +22,7 @@ Luma = NDArray[np.uint8]
 """An array holds the luma of a rectangle, shape (height, width), 0 to 255."""
 
 COMPARED_PX = 500_000
-"""A comparison takes at most so many pixels; see docs/method/quality.md."""
+"""A comparison takes at most this many pixels (docs/method/quality.md)."""
 
 TILE_PX = 64
 """Tiles have this side. Smaller tiles lie closer together and miss less, but have more edge: at

@@ -1,1 +1,1 @@
-"""The routes of the service, one file a resource."""
+"""Define the routes of the service, one file for each resource."""

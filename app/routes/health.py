@@ -21,7 +21,7 @@ router = APIRouter(tags=["service"])
     responses={503: {"model": HealthAnswer}},
 )
 async def healthz(service: ProbedService) -> Response:
-    """Answer 503 only for a stalled or dead encoder: a restart is the cure."""
+    """Answer 503 only for a stalled or dead encoder, because only a restart helps then."""
     status = service.encoder.status()
     broken = status.worker if status.worker in ("stalled", "dead") else None
     alive: HealthStatus = broken or "ok"

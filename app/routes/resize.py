@@ -1,4 +1,4 @@
-"""``POST /resize``: an image of exactly the asked cost."""
+"""``POST /resize``: an image at a target of crops or tokens."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The answers of the service and of the command line, as JSON schemas. Imports core alone."""
+"""Define the answers of the service and of the command line. The package imports core alone."""

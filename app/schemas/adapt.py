@@ -1,4 +1,4 @@
-"""The answer to a budget: the chosen image and its alternatives."""
+"""Define the answer to a budget: the chosen image and its alternatives."""
 
 from __future__ import annotations
 

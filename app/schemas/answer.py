@@ -1,4 +1,4 @@
-"""The base of answers that mirror a value of the core, rounded numbers, and problem types."""
+"""Define the base of answers that mirror a value of the core, rounded numbers, and problems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer to a comparison of two profiles."""
+"""Define the answer to a comparison of two profiles."""
 
 from __future__ import annotations
 

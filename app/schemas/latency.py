@@ -1,4 +1,4 @@
-"""The answers about latency and the encoder."""
+"""Define the answers about latency and the encoder."""
 
 from __future__ import annotations
 

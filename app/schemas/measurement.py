@@ -1,4 +1,4 @@
-"""The request for a measurement, and the answers about it."""
+"""Define the request for a measurement, and the answers about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer to a comparison of the four ways to another cost."""
+"""Define the answer to a comparison of the four ways to another cost."""
 
 from __future__ import annotations
 

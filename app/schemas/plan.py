@@ -1,4 +1,4 @@
-"""A plan as an answer."""
+"""Define the answer with a plan."""
 
 from __future__ import annotations
 

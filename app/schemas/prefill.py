@@ -1,4 +1,4 @@
-"""The answer about a measured prefill."""
+"""Define the answer about a measured prefill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answers about a profile, without the raw samples of its file, and about its trust in use."""
+"""Define the answers about a profile, without its raw samples, and about the trust in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of profile files, made from the types that read them.
+"""Make the JSON Schema of profile files from the types that read them.
 
 ``python -m app.schemas.profile_schema > docs/reference/profile.schema.json`` writes it anew.
 """

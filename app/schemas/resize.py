@@ -1,4 +1,4 @@
-"""The answers about a resize, and the lookup table, as JSON or as CSV with one line an option."""
+"""Define the answers about a resize, and the lookup table as JSON or as CSV."""
 
 from __future__ import annotations
 

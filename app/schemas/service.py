@@ -1,4 +1,4 @@
-"""The answers about families and health, and problems."""
+"""Define the answers about families and health, and problems."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class Service:
 
         Raises:
             DeadlineExceeded: the qualities were not measured in time.
-            EncoderUnavailable: a latency is unknown as long as the profile is measured.
+            EncoderUnavailable: a latency is unknown, and the profile is still being measured.
         """
         known, still_measured = self.encoder.predictions(), self.encoder.profile_is_coming
 

@@ -309,3 +309,4 @@ def test_a_profile_of_nothing_takes_no_ones_place(worker):
     assert device_profile.profile is None
     assert encoder.saved is None
     assert device_profile.state == "partial"
+    assert device_profile.why_none().endswith("none is being measured")

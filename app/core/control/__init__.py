@@ -1,1 +1,1 @@
-"""Control of the cost of an image: the sizes, settings and budgets that change its plan."""
+"""Control the cost of an image by the sizes, settings and budgets that change its plan."""

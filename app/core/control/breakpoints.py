@@ -1,4 +1,4 @@
-"""The sizes at which the tiling changes, along a side of an image and along an aspect.
+"""Find the sizes at which the tiling changes, along a side of an image and along an aspect.
 
 Between two breakpoints nothing changes, so a search looks at each stretch once. The arithmetic is
 derived in docs/decisions/quick-plans.md.
@@ -39,7 +39,7 @@ def side_breakpoints(fixed_px: int, *, fixed_is_height: bool, config: CropConfig
 
 
 class Run(NamedTuple):
-    """Sizes of an aspect that get one grid: longer sides from ``first`` to ``last`` px."""
+    """Hold the sizes of an aspect that get one grid: longer sides from ``first`` to ``last`` px."""
 
     grid: Grid
     first: int
@@ -47,7 +47,7 @@ class Run(NamedTuple):
 
 
 class AspectRow:
-    """All sizes of one aspect: for each longer side, the shorter side rounded to nearest.
+    """Compute the sizes of one aspect: for each longer side, the shorter side rounded to nearest.
 
     The longer side is the finer ruler; steps along the shorter side would miss sizes (a 21:9 image
     gives 4 crops at 785x336 only).

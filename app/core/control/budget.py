@@ -1,4 +1,4 @@
-"""The candidates of a budget: every way to make an image cheaper, with its cost.
+"""List the candidates of a budget: every way to make an image cheaper, with its cost.
 
 No pixel is touched here. ``app.core.control.choice`` takes one of them, by measured quality.
 """
@@ -31,7 +31,7 @@ LatencyOf = Callable[[CropPlan], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Upper limits on latency and tokens; at least one is set.
+    """Limit the latency and the tokens; at least one limit is set.
 
     Attributes:
         latency_ms: of the vision tokens, and of prefill if its cost is known.
@@ -75,7 +75,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One way to make an image cheaper.
+    """Hold one way to make an image cheaper.
 
     ``plan`` is the model's plan of the image that ``decision`` makes. It holds under the
     ``max_crops`` of its own configuration, perhaps lower than the ``max_crops`` asked about.
@@ -103,10 +103,10 @@ class Candidate:
 
     @property
     def retained(self) -> tuple[Size, Box]:
-        """Return the size of the original on the canvas, never enlarged, and the part it shows.
+        """Return the size of the original on the canvas, never enlarged, and the part shown.
 
-        Quality is measured by these px, not by those of the file: the model's own resize takes
-        from a large image, too.
+        Quality is measured by these px, not by those of the file: the model's own resize shrinks a
+        large image, too.
         """
         placed, canvas = self.decision.placed, self.plan.canvas
         return Size(
@@ -125,8 +125,8 @@ def as_it_is(
 ) -> Candidate | None:
     """Leave the image alone; None if Molmo cannot plan it.
 
-    Under ``hybrid`` it is planned with the limit for all images. It counts as unchanged only if
-    that limit takes nothing from it.
+    Under ``hybrid`` it is planned with the limit for all images. The image counts as unchanged only
+    if that limit does not change its tiling.
     """
     return _left_alone(image, config, _config(config, budget, latency_of, strategy), latency_of)
 
@@ -147,7 +147,7 @@ def candidates(
     model's own limit. ``best`` has both. ``hybrid`` lowers the limit until no image of any shape
     breaks the budget, and resizes within it.
 
-    The image as it is comes along, for comparison. A candidate saves crops or tokens against the
+    The unchanged image is listed too, for comparison. A candidate saves crops or tokens against the
     plan of the image under ``config``.
     """
     limited = _config(config, budget, latency_of, strategy)

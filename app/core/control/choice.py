@@ -1,4 +1,4 @@
-"""The choice of a candidate: the best quality within the budget, or an error with the nearest."""
+"""Choose a candidate: the best quality within the budget, or an error with the nearest one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SSIM_DIGITS = 3
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A candidate with its judgement.
+    """Hold a candidate, its quality, and its place among all candidates.
 
     ``quality`` is None if it was not measured. A candidate is on the ``pareto`` front unless
     another equals it in latency, tokens and quality and is better in one of them.
@@ -35,11 +35,11 @@ class Judged:
 
     @property
     def is_made(self) -> bool:
-        """Return True if the image sent is another than the image that came."""
+        """Return True if a new image is made."""
         return self.candidate.mode not in ("unchanged", "max_crops")
 
     def passes(self, quality_threshold: float | None) -> bool:
-        """Return True if a threshold lets it pass, as any untouched image does."""
+        """Return True if the quality reaches the threshold; an untouched image always passes."""
         if quality_threshold is None or not self.is_made:
             return True
         return self.quality is not None and self.quality.ssim >= quality_threshold
@@ -51,7 +51,7 @@ def choose(
     """Mark the candidate to take and the Pareto front, and return all candidates.
 
     The best quality within the budget is taken; of equals the least change, then the least cost.
-    No image below the threshold is made; a limit on ``max_crops`` remains.
+    No image below the threshold is made; lowering ``max_crops`` stays allowed.
 
     Raises:
         BudgetUnreachable: nothing is left; the error names the nearest.

@@ -1,4 +1,4 @@
-"""Sizes of the image's own aspect, and the tiling of each."""
+"""Find sizes of the image's own aspect for each tiling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.core.plan.tiling import candidate_grids, select_tiling
 
 
 def fitting_sizes(image: Size, config: CropConfig) -> dict[Grid, Size]:
-    """Find the best size of every grid that keeping the aspect reaches.
+    """Find the best size of every grid reachable without a change of aspect.
 
     Best is the largest size not above the original, else the smallest upscale. All sizes can be
     planned. The search for upscales ends at the longest canvas: beyond it no candidate enlarges.
@@ -57,7 +57,7 @@ def sizes_within_canvas(aspect: Size, config: CropConfig) -> dict[Grid, Size]:
 
 @lru_cache(maxsize=128)
 def canvas_grids(config: CropConfig) -> Mapping[int, Mapping[Grid, Size]]:
-    """Group the candidate grids by crops, each with its canvas, if that can be planned itself.
+    """Group the candidate grids by crops, if an image of the canvas's size has a plan.
 
     Only with a very small crop side, a strip collapses in the global crop.
     """
@@ -70,7 +70,7 @@ def canvas_grids(config: CropConfig) -> Mapping[int, Mapping[Grid, Size]]:
 
 
 def aspect_distortion(canvas: Size, aspect: Size) -> float:
-    """Compute the stretch of one side, at least 1, that makes a canvas of an aspect."""
+    """Compute the factor, at least 1, between the two aspects."""
     wide, high = canvas.width * aspect.height, canvas.height * aspect.width
     return max(wide, high) / min(wide, high)
 
@@ -81,12 +81,12 @@ def nearest_grid(canvases: Mapping[Grid, Size], aspect: Size) -> Grid:
 
 
 class _Row(AspectRow):
-    """A row of sizes, some of which the letterbox may scale to 0 px, so that no plan exists."""
+    """Search a row of sizes. The letterbox may scale some of them to 0 px; these have no plan."""
 
     def __init__(self, image: Size, config: CropConfig) -> None:
         super().__init__(image)
         self._config = config
-        # Rounding the shorter side makes an aspect at most half as long again.
+        # Rounding the shorter side can lengthen the aspect by at most half.
         self._may_collapse = self.long_px * 2 > self.short_px * config.crop_size_px
 
     def can_be_planned(self, long_px: int, grid: Grid) -> bool:

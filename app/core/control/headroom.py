@@ -1,4 +1,4 @@
-"""The headroom of a plan to the next cliff: one px can turn 1 crop into 4."""
+"""Measure the headroom of a plan to the next cliff: one px can add a row or a column of crops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.core.plan.tiling import select_tiling
 
 @dataclass(frozen=True, slots=True)
 class Headroom:
-    """Px that one side alone can shrink or grow before the tiling changes; None: it never does."""
+    """Hold the px by which one side can shrink or grow before the tiling changes; None: no end."""
 
     down: int | None
     up: int | None

@@ -1,4 +1,4 @@
-"""The four ways to change the cost of one image, in one table: every row is a plan of its own.
+"""Compare the four ways to change the cost of one image. Every row of the table is a plan.
 
 The needs of each are read from the image processors and vision towers of allenai's Molmo 1 code,
 transformers' molmo2 and vLLM (docs/guide/recipes.md).
@@ -26,11 +26,12 @@ NEEDS: Mapping[Method, Needs] = {
     "overlap_margins": "processor",
     "crop_size_px": "model",
 }
-"""The change for another setting: of the image, of an argument of the server's image processor, or
-of the model as well."""
+"""Another setting needs another image, another argument of the server's image processor, or another
+model."""
 
 _MOST_MARGINS = 14
-"""Every sum that pooling allows at the families' own sides; only larger crops take wider steps."""
+"""At most this many sums of margins are listed: all sums that pooling allows at the families' own
+crop sides."""
 _SIDE_STEP_PATCHES = 4
 """Twice the pooling, so that crops keep whole tokens: 56 px."""
 
@@ -51,7 +52,7 @@ def is_as_trained(plan: CropPlan) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class MethodRow:
-    """One setting of one method; all else is as in ``current``, the plan in force.
+    """Hold one setting of one method; all else is as in ``current``, the plan in force.
 
     ``best`` marks the method's answer to a target, see :func:`compare_methods`.
     """
@@ -117,7 +118,7 @@ class MethodRow:
 
 @dataclass(frozen=True, slots=True)
 class MethodComparison:
-    """The current plan, the target if there is one, and the settings of every method."""
+    """Hold the current plan, the target if there is one, and the settings of every method."""
 
     current: CropPlan
     target_crops: int | None
@@ -172,9 +173,9 @@ def _best(
 
 
 def method_plans(method: Method, current: CropPlan) -> Iterable[CropPlan]:
-    """Plan a method's settings, rising, with all else as in ``current``, itself one of the plans.
+    """Plan every setting of a method, rising, with all else as in ``current``.
 
-    A setting that collapses the image has no plan.
+    ``current`` is one of the plans. A setting that collapses the image has no plan.
     """
     image, config = current.image, current.config
     match method:

@@ -1,4 +1,4 @@
-"""Decisions to resize an image, so that it gets exactly the crops or tokens of a target.
+"""Decide the resize of an image that meets a target of crops, tokens or a tiling.
 
 No pixel is touched here: ``app.imaging`` carries a :class:`ResizeDecision` out.
 """
@@ -23,7 +23,7 @@ Upscale = Literal["allow", "never"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A request for grid crops, for at most so many prompt tokens, or for one grid."""
+    """Ask for a number of grid crops, for a limit of prompt tokens, or for one grid."""
 
     crops: int | None = None
     tokens: int | None = None
@@ -32,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ResizeDecision:
-    """A decision to make an image that gets ``grid``.
+    """Hold the decision to make an image that gets ``grid``.
 
     ``source`` (px of the original) is resized to fill ``placed`` (px of the output); the rest of
     ``size`` is black.
@@ -59,7 +59,7 @@ class ResizeDecision:
 
 
 class LeastChange(NamedTuple):
-    """The size that gives an image a grid by the least change, and the mode of the resize."""
+    """Hold the size that gives an image a grid by the least change, and the mode of the resize."""
 
     grid: Grid
     size: Size
@@ -68,7 +68,7 @@ class LeastChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resizing:
-    """The decision, and the other ways to reach the same target."""
+    """Hold the decision, and the other ways to reach the same target."""
 
     decision: ResizeDecision
     alternatives: tuple[ResizeDecision, ...]
@@ -85,10 +85,11 @@ def decide_resize(
 ) -> Resizing:
     """Choose a way for an image to meet the target.
 
-    ``auto`` leaves an image alone that already meets the target (unless not ``may_stay``), else
-    keeps the aspect, else pads. A token target gets the most tokens not above it. In ``auto`` they
-    are those of the grids that keeping the aspect reaches, as a strip of padding has more tokens
-    and shows less. Pad, crop and stretch have one grid a count: the nearest to the image's aspect.
+    ``auto`` leaves an image alone if it has the wanted crops or tiling and ``may_stay``. Else it
+    fits the image without a change of aspect, else it pads. A target of tokens takes the plan with
+    the most tokens within the target, so it may enlarge an image. ``auto`` takes this plan from the
+    plans of the image's own aspect, if there are any: a strip with padding would have more tokens
+    and show less. Pad, crop and stretch have one grid for each count, the nearest to the aspect.
 
     Raises:
         InvalidConfig: no target, or targets that contradict each other.

@@ -1,4 +1,4 @@
-"""The retained pixels of an original, and their share for each patch of the encoder."""
+"""Count the retained pixels of an original, and their share for each patch of the encoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from app.core.plan.plan import CropPlan
 
 @dataclass(frozen=True, slots=True)
 class ImageQuality:
-    """``ssim``: -1 to 1, 1 if nothing was lost. ``psnr_db``: None if no compared pixel differs."""
+    """Hold the quality of a resized image.
+
+    ``ssim`` is from -1 to 1, and 1 if nothing was lost. ``psnr_db`` is None if no compared pixel
+    differs.
+    """
 
     ssim: float
     psnr_db: float | None
@@ -34,7 +38,7 @@ def retained_pixels(plan: CropPlan, decision: ResizeDecision | None = None) -> f
         decision: the making of that image; None if it is the original.
 
     Returns:
-        px of the original; a fraction if the canvas scales a decision's content to one.
+        px of the original; the number may be fractional.
 
     Raises:
         ValueError: the plan is of another size than the decision makes.

@@ -1,4 +1,4 @@
-"""The lookup table: from a number of crops to sizes, tokens and overlap."""
+"""Make the lookup table from a number of crops to sizes, tokens and overlap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.core.plan.tokens import TokenCounts, count_tokens
 
 @dataclass(frozen=True, slots=True)
 class LutFit:
-    """A size of the asked aspect that gets the grid; ``scale`` is None if no image was given."""
+    """Hold a size of the asked aspect that gets the grid; ``scale`` is None without an image."""
 
     size: Size
     scale: float | None
@@ -27,7 +27,7 @@ class LutFit:
 
 @dataclass(frozen=True, slots=True)
 class LutOption:
-    """One factorisation; an image of ``size``, the canvas, gets this very grid."""
+    """Hold one factorisation; an image of ``size``, the canvas, gets this very grid."""
 
     grid: Grid
     size: Size
@@ -38,7 +38,7 @@ class LutOption:
 
 @dataclass(frozen=True, slots=True)
 class LutRow:
-    """All ways to ``target_crops`` grid crops; ``best`` indexes the nearest to the aspect."""
+    """Hold all ways to ``target_crops`` grid crops; ``best`` indexes the nearest to the aspect."""
 
     target_crops: int
     best: int
@@ -51,8 +51,9 @@ def lookup_table(
     """Make a row for every count of grid crops up to ``max_crops`` that has a canvas.
 
     With ``image`` the fits are sizes of that image: the largest not above it, else the smallest
-    upscale. With ``aspect`` they are the largest sizes of that aspect inside the canvas. With
-    neither there are no fits, and the best option is the most nearly square.
+    upscale. With ``aspect`` they are the largest sizes of that aspect inside the canvas, else the
+    smallest that get the grid. With neither there are no fits, and the best option is the most
+    nearly square.
     """
     fits = _fits(config, image, aspect)
     wanted = image or aspect or Size(1, 1)

@@ -78,7 +78,7 @@ class LatencyModel:
         )
 
     def _other_conditions(self, config: CropConfig) -> str | None:
-        """Explain a profile of another model or crop side; None for a fitting profile."""
+        """Explain why the profile does not fit; None if the profile fits."""
         profile, family = self.profile, config.family
         if family.name != profile.model:
             return f"the profile is of {profile.model}, not {family.name}"
@@ -111,7 +111,7 @@ class LatencyModel:
                 reasons.append(f"measured counts that were left out were predicted to {worst}")
         if plan.config.overlap_margins != profile.overlap_margins:
             reasons.append(
-                f"overlap margins other than its {profile.overlap_margins} change tokens"
+                f"overlap margins other than the profile's {profile.overlap_margins} change tokens"
             )
         if drift.factor is not None:
             by = f"the median of {drift.measurements} live measurements"

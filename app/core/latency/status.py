@@ -1,4 +1,4 @@
-"""The states of an encoder, of its profile and of a measurement, as frozen values."""
+"""Define the states of an encoder, of its profile and of a measurement, as frozen values."""
 
 from __future__ import annotations
 

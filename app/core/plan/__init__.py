@@ -1,1 +1,1 @@
-"""The plan of an image: its tiling, canvas, crops, tokens and overlap."""
+"""Plan an image: its tiling, canvas, crops, tokens and overlap."""

@@ -1,4 +1,4 @@
-"""The canvas that is cut into crops, and the place of the image on it.
+"""Compute the canvas that is cut into crops, and the place of the image on it.
 
 Source: ``resize_and_pad`` (letterbox) in allenai/molmo; Molmo 2 stretches to the canvas.
 """
@@ -15,7 +15,7 @@ from app.core.plan.geometry import Box, Grid, Size
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """A canvas and the scaled image on it, all in px. Padding that is odd is larger at the end."""
+    """Hold a canvas and the scaled image on it, all in px. Odd padding is larger at the end."""
 
     width: int
     height: int

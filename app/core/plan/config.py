@@ -1,4 +1,4 @@
-"""The effective configuration of a plan: a family and the values that a request overrides."""
+"""Define the effective configuration of a plan: a family, and the values a request overrides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_CROP_SIZE_PX = 4096
 
 @dataclass(frozen=True)
 class CropConfig:
-    """The values that decide a plan, besides the image size.
+    """Hold the values that decide a plan, besides the image size.
 
     ``overlap_margins`` are in patches: (left and top, right and bottom).
 
@@ -61,12 +61,12 @@ class CropConfig:
 
     @cached_property
     def margin_px(self) -> int:
-        """Total margin of a side: the px that two neighbours share."""
+        """Return the total margin of a side: the px that two neighbours share."""
         return self.margin_patches * self.patch_size_px
 
     @cached_property
     def crop_patches(self) -> int:
-        """Patches along one side of a crop."""
+        """Return the patches along one side of a crop."""
         return self.crop_size_px // self.patch_size_px
 
     @cached_property
@@ -80,7 +80,7 @@ class CropConfig:
 
     @cached_property
     def crop_tokens(self) -> int:
-        """Pooled tokens along one side of a crop; an odd side is padded up."""
+        """Return the pooled tokens along one side of a crop; an odd side is padded up."""
         return -(-self.crop_patches // self.pooling)
 
     @property

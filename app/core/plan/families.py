@@ -1,4 +1,4 @@
-"""The Molmo families, as data: a family is a row, there is no subclass per model.
+"""Describe the Molmo families as data: a family is a row, and no model has a subclass.
 
 Sources: Molmo 1 from allenai/molmo (``olmo/config.py``, ``olmo/data/model_preprocessor.py``) and
 the configurations released with the checkpoints; Molmo 2 from transformers' ``molmo2``.
@@ -19,7 +19,7 @@ Activation = Literal["quick_gelu", "gelu_tanh"]
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """The steps from an image to normalised crops.
+    """Describe the steps from an image to normalised crops.
 
     ``letterbox`` keeps the aspect, antialiases in float32 and pads with 0 before normalisation;
     ``stretch`` fills the canvas without antialiasing and rounds back to uint8.
@@ -32,7 +32,10 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Vit:
-    """The vision transformer; ``feature_layers`` index blocks from 0, in the order concatenated."""
+    """Describe the vision transformer.
+
+    ``feature_layers`` index blocks from 0, in the order of concatenation.
+    """
 
     width: int
     heads: int
@@ -56,7 +59,7 @@ class Vit:
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """Attention pooling over ``pooling``² patches, then a SwiGLU projector to the LLM's width."""
+    """Describe the attention pooling of ``pooling``² patches, and then the SwiGLU projector."""
 
     projector_hidden: int
     llm_width: int
@@ -70,7 +73,7 @@ class Connector:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One released model: all its facts for planning and encoding."""
+    """Describe one released model: all its facts for planning and encoding."""
 
     name: str
     generation: Literal[1, 2]

@@ -1,4 +1,4 @@
-"""IEEE 754 single precision with the standard library.
+"""Compute in IEEE 754 single precision with the standard library.
 
 The reference computes scales in float32; float64 would give another size for about 1 image in 8.
 One ``+ - * /`` of float32 operands in float64, rounded once, is exactly the float32 result: 53 bits

@@ -1,4 +1,4 @@
-"""Sizes, grids and boxes, so that height and width are never in doubt."""
+"""Define sizes, grids and boxes, so that height and width are never in doubt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_SIDE_PX = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """An image size in px.
+    """Hold an image size in px.
 
     Raises:
         InvalidSize: a side below 1 or above ``MAX_SIDE_PX``.
@@ -43,7 +43,7 @@ class Size:
 
 
 class Grid(NamedTuple):
-    """A tiling: ``rows`` × ``cols`` grid crops, written ``rows x cols``, as in ``2x3``."""
+    """Hold a tiling: ``rows`` × ``cols`` grid crops, written as in ``2x3``."""
 
     rows: int
     cols: int
@@ -62,7 +62,7 @@ class Grid(NamedTuple):
 
 
 class Box(NamedTuple):
-    """A half-open rectangle ``[x0, x1) × [y0, y1)`` in px, ``x`` to the right and ``y`` down."""
+    """Hold a half-open rectangle ``[x0, x1) × [y0, y1)`` in px; x rises to the right, y down."""
 
     x0: float
     y0: float

@@ -1,4 +1,4 @@
-"""The overlap of the crops of a plan, on the patch grid of the canvas.
+"""Compute the overlap of the crops of a plan, on the patch grid of the canvas.
 
 A crop covers an interval of patches along each axis, so the coverage of a patch is the product of
 two axis coverages and every sum below is a product of two sums.
@@ -16,11 +16,12 @@ from app.core.plan.geometry import Grid
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Coverage statistics over a set of patches; ``total_patches`` counts a patch once a crop.
+    """Hold coverage statistics over a set of patches.
 
-    ``overlap_ratio`` is the share of distinct patches in more than one crop. ``redundancy_ratio``
-    is the mean coverage, also called ``average_overlap_count``. ``average_overlapped_count`` is
-    the mean over overlapped patches alone, and 0 if there are none.
+    ``total_patches`` counts a patch once for each crop holding it. ``overlap_ratio`` is the share
+    of distinct patches in more than one crop. ``redundancy_ratio`` is the mean coverage, also
+    called ``average_overlap_count``. ``average_overlapped_count`` is the mean over overlapped
+    patches alone, and 0 if there are none.
     """
 
     total_patches: int
@@ -50,7 +51,7 @@ def _axis_coverage(count: int, crop_patches: int, window_patches: int) -> tuple[
 
 
 def grid_overlap(grid: Grid, config: CropConfig) -> Overlap:
-    """Compute the overlap over the whole canvas, padding included: it depends on the grid alone."""
+    """Compute the overlap over the whole canvas, padding included."""
     return _from_axes(axis_coverage(grid.rows, config), axis_coverage(grid.cols, config))
 
 

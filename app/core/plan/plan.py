@@ -1,6 +1,6 @@
-"""The plan: everything that follows from an image's size and a configuration.
+"""Make the plan: everything that follows from an image's size and a configuration.
 
-The plan is the waist of the project. It is made once, frozen, and read by everything else.
+Everything passes through the plan. The plan is made once and then frozen.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.core.plan.tokens import TokenCounts, count_tokens
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One grid crop.
+    """Describe one grid crop.
 
     ``index`` counts grid crops from 0 in row order. The encoder's batch holds the global crop
     first, so this crop is at ``index + 1`` there.
@@ -39,7 +39,7 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class CropPlan:
-    """The crops and tokens that Molmo makes of one image size under one configuration."""
+    """Hold the crops and tokens that Molmo makes of one image size under one configuration."""
 
     config: CropConfig
     image: Size
@@ -114,7 +114,7 @@ def plan_with_grid(image: Size, grid: Grid, config: CropConfig) -> CropPlan:
 
 
 class _Span(NamedTuple):
-    """One axis of a crop: its px on the canvas, those that show the image, and those of the image.
+    """Hold one axis of a crop: its px on the canvas, the px with content, and those of the image.
 
     The px of the image mean nothing if ``shown_px`` is 0.
     """

@@ -1,4 +1,4 @@
-"""The grid of crops that Molmo chooses for an image size.
+"""Choose the grid of crops for an image size, as Molmo does.
 
 Source: ``select_tiling`` in allenai/molmo ``olmo/data/model_preprocessor.py``, shared by Molmo 2.
 """
@@ -32,8 +32,8 @@ def candidate_grids(max_crops: int) -> tuple[Grid, ...]:
 def required_scales(size: Size, config: CropConfig) -> tuple[float, ...]:
     """Compute the float32 scale at which the image fills each of ``candidate_grids``.
 
-    The scale is the smaller one of both axes. Rounding keeps order, so the smaller of two rounded
-    quotients is the rounded smaller quotient.
+    The scale is the smaller of the two axes' scales. Rounding each of them first gives the same
+    result.
     """
     by_rows = _axis_scales(size.height, config)
     by_cols = _axis_scales(size.width, config)
@@ -55,15 +55,16 @@ def select_by_rule(size: Size, config: CropConfig) -> Grid:
 
 
 def select_by_limit(scales: Sequence[float], max_crops: int) -> dict[int, Grid]:
-    """Choose the grid under every limit up to ``max_crops``, by the rule in one pass.
+    """Return the grid that the rule chooses under each limit up to ``max_crops``.
 
-    A lower limit has the first of the candidates, as candidates rise by area. ``scales`` are the
-    :func:`required_scales` of all of them.
+    ``scales`` are the :func:`required_scales` of all candidates. Candidates rise by area, so the
+    first of them are the candidates of a lower limit.
     """
     by_limit: dict[int, Grid] = {}
     best_scale = -inf
     for grid, scale in zip(candidate_grids(max_crops), scales, strict=True):
-        if scale > best_scale if best_scale < 1 else 1 <= scale < best_scale:
+        is_better = (1 <= scale < best_scale) if best_scale >= 1 else (scale > best_scale)
+        if is_better:
             best, best_scale = grid, scale
         by_limit[grid.crops] = best
     return by_limit
@@ -83,9 +84,9 @@ def select_tiling(size: Size, config: CropConfig) -> Grid:
 
 
 def spanning_grid(size: Size, config: CropConfig) -> Grid:
-    """Return the fewest rows and columns whose canvas is not smaller than the image.
+    """Return the fewest rows and columns whose canvas spans the image.
 
-    An image with a side below the margin gets one crop, as every scale is negative there.
+    An image with a side below the margin gets one crop, because all of its scales are negative.
     """
     width, height = size.width - config.margin_px, size.height - config.margin_px
     if width < 0 or height < 0:
@@ -96,12 +97,12 @@ def spanning_grid(size: Size, config: CropConfig) -> Grid:
 
 @dataclass(frozen=True, slots=True)
 class GridsByAspect:
-    """The grids of images that no candidate spans, by the aspect of the sides less the margins.
+    """Hold the grids of images that no candidate spans, by the aspect of their sides less margins.
 
-    ``aspects`` are those at which the choice changes, as (width, height) and rising. ``grids``
-    holds the grid below the first aspect, at the first aspect, between the first and the second,
-    and so on. ``edges`` are the quotients from which on the next grid is chosen: of every aspect
-    its own and the next float.
+    The choice changes at each of ``aspects``: (width, height), rising. ``grids`` holds the grid
+    below the first aspect, at the first aspect, between the first and the second, and so on.
+    ``edges`` has two floats for each aspect: the aspect, and the next float above it. A bisection
+    of ``edges`` then finds the place below, at or above an aspect.
     """
 
     aspects: tuple[tuple[int, int], ...]
@@ -121,8 +122,8 @@ class GridsByAspect:
 def grids_by_aspect(max_crops: int) -> GridsByAspect:
     """Find the grid of every aspect by the rule: the largest scale, the first of equals.
 
-    Two scales only swap at the aspect of a candidate, so one aspect between two neighbours stands
-    for all.
+    The order of two scales changes only at the aspect of a candidate, so one aspect between two
+    neighbours is enough.
     """
     grids = candidate_grids(max_crops)
     candidates = sorted({Fraction(grid.cols, grid.rows) for grid in grids})

@@ -1,4 +1,4 @@
-"""Vision tokens: their number, their order, and the patches that each is pooled from.
+"""Count and order the vision tokens, and find the patches that each token is pooled from.
 
 Both families lay tokens out as rows × columns, so one axis at a time is enough. Along an axis a
 token is a *window* of ``pooling`` patches, and a patch is (crop along the axis, patch in it).
@@ -29,7 +29,10 @@ class TokenKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """Prompt tokens of one image by kind; ``computed`` counts the pooled ones before any drop."""
+    """Count the prompt tokens of one image by kind.
+
+    ``computed`` counts the pooled tokens before the tokens of margins are dropped.
+    """
 
     patch: int
     column: int
@@ -43,7 +46,10 @@ class TokenCounts:
 
 
 def _chunks(patches: list[tuple[int, int]], pooling: int) -> tuple[AxisWindow, ...]:
-    """Divide patches into windows; the padding of an odd count is split, the rest at the end."""
+    """Divide patches into windows.
+
+    Half of the padding comes before the patches and half after; an odd one comes after.
+    """
     missing = -len(patches) % pooling
     padded: list[AxisPatch] = [None] * (missing // 2) + patches + [None] * (missing - missing // 2)
     return tuple(tuple(padded[i : i + pooling]) for i in range(0, len(padded), pooling))
@@ -114,7 +120,8 @@ def pooling_windows(grid: Grid, config: CropConfig) -> list[tuple[int, ...]]:
 
     A flat patch index is ``crop · crop_patches² + row · crop_patches + column`` with the global
     crop as crop 0, or -1 for the padding of an odd side. The list has ``count_tokens(...).patch``
-    entries of ``pooling``² each. It is Molmo 2's ``image_token_pooling``, and its like for Molmo 1.
+    entries of ``pooling``² each. It is Molmo 2's ``image_token_pooling``, and the equivalent for
+    Molmo 1.
     """
     low = axis_windows(1, config)  # the global crop is a grid of one
     windows = _product(low, low, 1, 0, config)

@@ -1,4 +1,4 @@
-"""The arithmetic for vision tokens, and the bytes of weights and passes.
+"""Count the arithmetic for vision tokens, and the bytes of weights and passes.
 
 Matrix products count, at 2 FLOPs per multiply-add, of blocks and tokens that reach the output.
 Norms, activations and softmax (under 1 %) do not count, nor does work in vain.

@@ -1,7 +1,7 @@
 """Measure the profile of an encoder: its latency per number of crops.
 
 docs/method/measuring.md explains the method. Each count is timed once at the end of its warm-up, so
-a profile exists at any end of time. After the warm-up of all counts, rounds visit each (count,
+a profile exists whenever time runs out. After the warm-up of all counts, rounds visit each (count,
 scope) once, in shuffled order, with a large product among them. Every time is measured directly,
 never by subtraction.
 """
@@ -39,14 +39,17 @@ from app.encoder.synthetic import ProfilePlan, profile_plans
 log = logging.getLogger(__name__)
 
 MOST_SHARE = 0.99
-"""The most progress by spent time alone: only the last pass makes the measurement done."""
+"""Elapsed time alone never shows more progress than this."""
 
 YIELD_S = 2.0
-"""The least seconds between two profiles on the way, as each is also written to disk."""
+"""Profiles on the way come every 2 s at most, because each is also written to disk."""
 
 
 def default_scopes(device: torch.device) -> tuple[Scope, ...]:
-    """Return all scopes for a GPU. A CPU has no bus, and ``full`` would double the time."""
+    """Return all scopes for a GPU, and only ``vision`` for a CPU.
+
+    A CPU has no bus, and ``full`` would double the time.
+    """
     return SCOPES if device.type == "cuda" else ("vision",)
 
 
@@ -74,8 +77,8 @@ def measure_profile(
         counts: total crops; by default all up to the configuration's ``max_crops`` + 1.
         rounds: the most timed passes of each count; by default :func:`default_rounds`.
         warmup: by default :func:`default_warmup`.
-        budget_s: no pass starts after so many seconds. The last profile is not complete if fewer
-            than the least rounds fit. None sets no limit.
+        budget_s: no pass starts after this time, except the first timed pass of a warm count. The
+            last profile is not complete if fewer than the least rounds fit. None sets no limit.
         resume: an earlier profile. Under the same conditions its lacking passes are added, else the
             profile is ignored.
         config: the margins; by default the family's.
@@ -248,7 +251,7 @@ class _Session:
             longest_s = max(longest_s, clock() - started)
 
     def _time(self, key: tuple[Series, Scope] | None) -> None:
-        """Time one pass, or for None the large product, once a round, for a rate of the minute."""
+        """Time one pass, or the large product if ``key`` is None."""
         if key is None:
             device, dtype = self._encoder.device, self._encoder.dtype
             rate = partial(matmul_gflop_per_s, device, dtype)

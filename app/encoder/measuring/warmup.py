@@ -20,7 +20,7 @@ class WarmupRule:
 
     Attributes:
         at_least_s: the least seconds of calls.
-        at_most_s: no further call starts after so many seconds, settled or not.
+        at_most_s: no further call starts after this time, settled or not.
     """
 
     at_least_s: float = 0.5
@@ -75,7 +75,7 @@ class Pace:
         most: the rounds of a full measurement.
         least: the rounds to make even beyond ``rounds_s``.
         rounds_s: the seconds for rounds beyond the least; None sets no limit.
-        budget_s: no pass starts after so many seconds, except the first timed pass of a warm count;
+        budget_s: no pass starts after this time, except the first timed pass of a warm count;
             None sets no limit.
     """
 

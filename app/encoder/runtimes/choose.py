@@ -43,11 +43,11 @@ COARSER: Mapping[str, torch.dtype] = {
     "openvino-int8": torch.int8,
     "cuda-graphs-fp8": torch.float8_e4m3fn,
 }
-"""Runtimes as exact as this dtype, for any dtype of weights. They are used only by their name."""
+"""Runtimes that are held to the error limits of this dtype, and used only by their name."""
 
 CHECKED_COUNTS: Mapping[str, tuple[int, ...]] = {"cuda": (13, 7, 4, 2, 1), "cpu": (1,)}
-"""Numbers of crops in the passes of the check, by kind of device: on CUDA the counts with a choice
-of their own, the largest captured count first; on a CPU the sample's one crop."""
+"""Crops in the passes of the check, by kind of device. CUDA: every count with its own choice of
+parts, the largest captured count first. CPU: the one crop of the sample."""
 
 log = logging.getLogger(__name__)
 
@@ -91,15 +91,15 @@ def choose(
     *,
     check: bool = True,
 ) -> tuple[Runtime, StageAgreement | None]:
-    """Make the fastest runtime that agrees with the plain float32 network, or the named runtime.
+    """Make the fastest runtime that agrees with the plain float32 network.
 
-    If no runtime keeps the limits of ``dtype``, the first runtime nearer to float32 than the plain
-    network in ``dtype`` is taken.
+    With a name, only the named runtime is tried. If no runtime keeps the limits of ``dtype``, the
+    first runtime nearer to float32 than the plain network in ``dtype`` is taken.
 
     Args:
         make_backbone: makes the weights, again for every further trial.
         sample: the crops of the comparison.
-        check: compare the runtimes at all.
+        check: if False, no runtime is compared.
 
     Raises:
         EncoderUnavailable: the named runtime cannot work here.

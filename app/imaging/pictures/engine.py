@@ -76,7 +76,7 @@ class Photo:
 
 
 def new_figure(size: Size) -> Figure:
-    """Make a transparent figure of exactly so many px."""
+    """Make a transparent figure of exactly this size in px."""
     figure = Figure(figsize=(_inches(size.width), _inches(size.height)), dpi=_DPI)
     figure.patch.set_visible(False)
     return figure

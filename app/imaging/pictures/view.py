@@ -16,7 +16,7 @@ from app.core.plan.tokens import axis_windows
 _NARROWEST = 1 / 24
 """A stretched canvas is drawn no narrower; its crops would be lines."""
 _ROUNDING = 1e-6
-"""Rounding may leave so many px between equal edges."""
+"""Rounding may leave at most this many px between equal edges."""
 
 
 @dataclass(frozen=True, slots=True)

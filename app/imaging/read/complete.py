@@ -31,7 +31,7 @@ _LARGEST_PALETTE_BYTES = 256 * 4
 
 
 def is_whole(image: Image.Image, data: bytes) -> bool:
-    """Return True if ``data``, which Pillow opened as ``image``, is surely not cut off.
+    """Return True if ``data``, which Pillow opened as ``image``, is certainly complete.
 
     False means that only decoding can tell.
     """
@@ -69,7 +69,8 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def _jpeg_scan_ends(image: Image.Image, data: bytes) -> bool:
     """Return True if an end-of-image marker follows the first scan's header.
 
-    In a scan 0xff is followed by 0 or a restart marker, so the marker is never there by chance.
+    In a scan 0xff is followed by 0 or a restart marker, so the marker is never part of a scan. A
+    comment between two scans may contain it.
     """
     marker, end = b"", 0
     for marker, _, end in jpeg_segments(data):  # noqa: B007  # the last is wanted

@@ -76,7 +76,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright_size(image: Image.Image, orientation: int) -> Size:
-    # Pillow gives a TIFF's upright size where the tag, not XMP, says that it lies on its side.
+    # Pillow gives a TIFF's upright size if the orientation tag (not XMP) rotates it.
     is_upright = isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(
         _ORIENTATION_TAG
     ) in range(5, 9)

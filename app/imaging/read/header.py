@@ -1,8 +1,8 @@
 """Read the facts of an upload without decoding its pixels.
 
-Pillow's lazy opening reads the header, and the structure shows that the file is not cut off. Full
-decoding is for unusual files: it alone refuses a damaged file, so nothing is refused here that
-decoding takes. Only decoding finds damage inside of compressed pixels: such a file passes here.
+Pillow's lazy opening reads the header, and the structure shows that the file is not cut off. Other
+files are decoded in full. Only decoding refuses a damaged file with a readable header, so no file
+is refused here if decoding accepts it. Damage inside of compressed pixels is not found here.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from app.imaging.read.opening import open_image
 from app.imaging.read.png_chunks import IDAT, IEND, SIGNATURE, chunks
 
 _MOST_PARTS = 256
-"""A glance takes so many segments of a JPEG, or chunks of a PNG with 8 KB of pixels each."""
+"""A glance reads at most this many segments of a JPEG, or chunks of a PNG (8 KB of pixels each)."""
 
 _MOST_METADATA_BYTES = 2**12
-"""A glance takes so many bytes besides the pixels: a colour profile, or some 300 EXIF tags."""
+"""A glance reads at most this many bytes besides the pixels: a profile, or some 300 EXIF tags."""
 
 _SLOW_CHUNKS = (b"zTXt", b"iTXt")
 """Text in these chunks may inflate to a thousand times its size."""

@@ -47,8 +47,9 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def in_order(data: bytes) -> bytes:
     """Return a PNG with the same pixels, and its metadata in front of them.
 
-    The result contains the chunks for pixels, colours, frames and orientation, each once: the last
-    of several counts, as in Pillow. Damaged and oversized metadata is dropped.
+    The result contains the chunks for pixels, colours, frames and orientation. Of several chunks of
+    metadata of one kind it contains the last, like Pillow. Damaged and oversized metadata is
+    dropped.
     """
     taken: dict[bytes, bytes] = {}
     first = last = 0
@@ -85,7 +86,7 @@ def _keyword(data: bytes, start: int) -> bytes | None:
 
 
 def _is_sound(kind: bytes, chunk: bytes) -> bool:
-    """Return False for an ancillary chunk that Pillow would refuse a file for."""
+    """Return False for an ancillary chunk that makes Pillow refuse the file."""
     is_critical = not kind[0] & 0x20
     if is_critical:
         return True

@@ -39,7 +39,7 @@ _TURNS = {
 
 @dataclass(frozen=True, slots=True)
 class Raster:
-    """Decoded pixels, with their scale and orientation in the picture.
+    """Hold decoded pixels, with their scale and orientation in the picture.
 
     Attributes:
         image: 8-bit RGB, as stored, ``scale`` times smaller than in the file, rounded up.

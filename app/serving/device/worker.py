@@ -41,7 +41,9 @@ class _Job:
 
 
 class DeviceWorker:
-    """Run jobs one at a time, in order, requests before background work.
+    """Run jobs one at a time, requests before background work.
+
+    Requests run in the order of arrival. Landed flights and jobs with ``first`` go before them.
 
     Args:
         queue_limit: the most waiting requests; background and unbounded work does not count.

@@ -144,7 +144,7 @@ class Batcher(Generic[Item, Result]):
                 self._entries = [entry for entry in self._entries if entry.future is not done]
 
     def _free(self, entry: _Entry[Item, Result]) -> Future[Batched[Result]]:
-        """Give a running entry's room back, before its result is known."""
+        """Give an entry's room back, before its result is known."""
         with self._lock:
             self._held_crops -= entry.item.total_crops
         return entry.future

@@ -1,4 +1,7 @@
-"""Turn uploads into vision tokens: staged beside the device, encoded in shared passes."""
+"""Turn uploads into vision tokens.
+
+Images are staged in threads beside the device, and encoded in shared passes.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ LENGTH_BYTES = 8
 def token_file(encoded: EncodedImage) -> bytes:
     """Write ``tokens`` [N, L] and ``positions`` int64 [N], with their origin as metadata.
 
-    Equal tokens of equal images make equal bytes.
+    N is the number of patch tokens, and L the width of the language model. Equal tokens of equal
+    images make equal bytes.
     """
     plan, image = encoded.plan, encoded.image
     config = plan.config

@@ -51,16 +51,16 @@ class DeviceProfile:
 
     @property
     def state(self) -> ProfileState:
-        """Return the state of the profile in use; other measurements do not change it."""
+        """Return the state of the profile in use."""
         return self._state
 
     def progress(self, encoder: ServedEncoder) -> tuple[int, int]:
-        """Count the measured counts of a complete profile, and all of its counts."""
+        """Return how many of the profile's counts are measured, and how many there are."""
         return len(_wanted(encoder) & _found(self._profile)), encoder.profile_counts
 
     def why_none(self) -> str:
-        """Explain the absence of a profile or of a part."""
-        if self._state == "off" and self.measurements.running is None:
+        """Explain the absence of a profile."""
+        if self._state in ("off", "partial") and self.measurements.running is None:
             return "no profile was measured for this device, and none is being measured"
         if self._state == "failed":
             return "the profile could not be measured; see the log"
@@ -75,7 +75,7 @@ class DeviceProfile:
         self._state = "off"
 
     def begin(self, encoder: ServedEncoder, *, measure: bool) -> Callable[[], None]:
-        """Take the saved profile into use, and prepare the measurement of missing counts.
+        """Use the saved profile, and prepare the measurement of missing counts.
 
         Returns:
             A function to measure in the calling thread. The measurement counts as running from now

@@ -1,4 +1,4 @@
-"""Load the encoder behind the answers, measure images on request, and hold the predictions."""
+"""Load the encoder in the background, measure images on request, and hold the predictions."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ log = logging.getLogger(__name__)
 
 
 class EncoderService:
-    """Own the worker's thread and all work in it.
+    """Load the encoder, and measure by it in the worker's thread.
 
     Args:
         load: loads the encoder, in the worker's thread: importing torch and making weights take
             long. None leaves the service without an encoder.
         profile_on_start: measure a profile in the background.
         worker: the owner of the device.
-        given_profile: the source of all predictions; measured profiles are then only saved.
+        given_profile: the source of all predictions; measured profiles are then saved, and only
+            size the passes.
         clock: returns seconds, for the age of live latencies.
     """
 
@@ -219,7 +220,7 @@ class Predictor:
     """Hold the model of the profile in use and its drift, for calls from any thread.
 
     Args:
-        given: a profile from another place; None takes the profile of this device.
+        given: a profile given by the user; None takes the profile of this device.
         clock: returns rising seconds.
     """
 
@@ -271,7 +272,7 @@ class Predictor:
             self._model = LatencyModel(profile) if profile else None
 
     def _where(self, encoder: ServedEncoder | None) -> tuple[bool | None, str]:
-        """Compare a given profile with the encoder here: True if the same, with a remark."""
+        """Return True if a given profile is of the encoder here, and a remark about its origin."""
         given = self.given
         if given is None:
             return (True, "") if encoder else (None, "")

@@ -110,7 +110,7 @@ class Measurements:
             return next((one.state for one in self._by_id.values() if one.running), None)
 
     def add(self, request: MeasurementRequest) -> Measurement:
-        """Add a measurement, running from now on, and forget the oldest.
+        """Add a measurement, running from now on, and forget the oldest beyond ``REMEMBERED``.
 
         Raises:
             MeasurementRunning: another measurement runs; the error has its ``id``.

@@ -230,7 +230,7 @@ def test_other_margins_change_only_the_tokens() -> None:
     latency = model.latency(plan)
     assert latency.at(50) == pytest.approx(72 + 0.1 * plan.tokens.patch)
     assert latency.basis == "adjusted"
-    assert "overlap margins other than its (4, 4)" in latency.reason
+    assert "overlap margins other than the profile's (4, 4)" in latency.reason
 
 
 def test_without_differing_tokens_the_connector_is_proportional() -> None:
