@@ -1,8 +1,8 @@
-"""What a user would run instead of our encoder, over the same patches.
+"""Make the rivals of our encoder over the same patches: the released way, transformers, and timm.
 
 The released way makes the same vision tokens from the same weights. The others are the vision
-transformer alone, with random weights of their own: CLIP ViT-L/14-336 with all its 24 blocks, of
-which Molmo reads 22. So they are held against our ViT alone, and the work that counts is ours.
+transformer alone, with random weights of their own: CLIP ViT-L/14-336 with all its 24 blocks. Molmo
+reads 22 of the blocks. So the others are compared with our ViT alone, and only our work counts.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ TIMM_NAMES = ("vit_large_patch14_clip_quickgelu_336", "vit_large_patch14_clip_33
 def rivals(
     family: Family, device: torch.device, dtype: torch.dtype
 ) -> Mapping[str, Callable[[], Variant]]:
-    """How each is made, by name; making one raises whatever its packages raise.
+    """Return the makers of the rivals by name. Errors of their packages pass through.
 
     Args:
-        dtype: of the weights of those that are not the released way.
+        dtype: the dtype of the weights, except for the released way.
     """
     makers: dict[str, Callable[[], Variant]] = {
         "released": partial(released_way, family, device, float32_attention=False)
     }
-    if device.type == "cuda":  # without autocast the two are one
+    if device.type == "cuda":  # a CPU has no autocast here, and the two ways are equal
         makers["released, float32 attention"] = partial(
             released_way, family, device, float32_attention=True
         )
@@ -53,9 +53,9 @@ def rivals(
 def compiled_rivals(
     family: Family, device: torch.device, dtype: torch.dtype
 ) -> Mapping[str, Callable[[], Variant]]:
-    """Those that torch.compile makes, as :func:`rivals`; the first pass of each takes long.
+    """Return the makers of the compiled rivals by name. The first pass of each takes long.
 
-    ``reduce-overhead`` captures CUDA graphs, as our own runtime does; on a CPU it changes nothing.
+    ``reduce-overhead`` captures CUDA graphs, like our own runtime, and changes nothing on a CPU.
     """
     modes: dict[str, Mode] = {
         "transformers, compiled": "default",
@@ -68,7 +68,7 @@ def compiled_rivals(
 
 
 def released_way(family: Family, device: torch.device, *, float32_attention: bool) -> Variant:
-    """Float32 weights; under bfloat16 autocast on CUDA, so judged by the limits of bfloat16."""
+    """Make the released way. On CUDA it runs under bfloat16 autocast, with bfloat16's limits."""
     runtime = Released(family, device, float32_attention=float32_attention)
     precision = torch.bfloat16 if device.type == "cuda" else torch.float32
     unread = family.vit.blocks_stored - family.vit.blocks_run
@@ -84,10 +84,10 @@ def transformers_clip(
     name: str = "transformers",
     mode: Mode | None = None,
 ) -> Variant:
-    """Transformers' CLIP vision model, made from a configuration: nothing is downloaded.
+    """Make transformers' CLIP vision model from a configuration, without a download.
 
     Args:
-        mode: of torch.compile; None leaves the model as it is.
+        mode: the mode of torch.compile; None does not compile.
     """
     _check_clip(family)
     transformers = import_module("transformers")
@@ -107,7 +107,7 @@ def transformers_clip(
 
     def encode(patches: Tensor) -> Tensor:
         if mode is not None:
-            # A result lies in a graph's memory until the next pass, which may then overwrite it.
+            # The next pass may overwrite a result in a graph's memory.
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # torch
         states: Tensor = run(pixel_values=as_images(patches, family)).last_hidden_state
         return states
@@ -116,7 +116,7 @@ def transformers_clip(
 
 
 def timm_clip(family: Family, device: torch.device, dtype: torch.dtype) -> Variant:
-    """Timm's model of the same shape."""
+    """Make timm's model of the same shape."""
     _check_clip(family)
     timm = import_module("timm")
     known = set(timm.list_models("vit_large_patch14_clip*"))
@@ -134,9 +134,9 @@ def timm_clip(family: Family, device: torch.device, dtype: torch.dtype) -> Varia
 
 
 def as_images(patches: Tensor, family: Family) -> Tensor:
-    """Patches [C, P, 588] → the crops they were cut from, [C, 3, side, side].
+    """Join patches [C, P, 588] to crops again, [C, 3, side, side].
 
-    Part of what is timed, as a patch is what all variants start from: 3 MB a crop, under 1 %.
+    The join is timed with a rival, as all variants start from patches: 3 MB a crop, under 1 %.
     """
     patch, side = family.patch_size_px, family.crop_size_px
     across = side // patch
@@ -150,11 +150,16 @@ def _check_clip(family: Family) -> None:
 
 
 class Released:
-    """A runtime (:mod:`app.encoder.runtimes.base`) with float32 weights.
+    """Run the vision backbone as the code released with Molmo does, by its description.
+
+    The released code does more than ours: it runs the last stored block, though nothing reads the
+    block; query, key and value are separate products; query and key are widened to float32; weights
+    stay in float32, and autocast rounds them at every product; all windows of a crop are pooled and
+    projected, also the windows outside the prompt.
 
     Args:
-        float32_attention: keep attention itself in float32. With torch's fused attention autocast
-            rounds query and key again, so that widening them costs time and changes nothing.
+        float32_attention: compute attention itself in float32. With torch's fused attention,
+            autocast rounds query and key again, and the wider dtype costs time for nothing.
     """
 
     def __init__(
@@ -164,7 +169,7 @@ class Released:
         self._backbone = random_backbone(family, device, torch.float32)
         blocks = [block for block in self._backbone.vit.blocks if isinstance(block, Block)]
         unread = family.vit.blocks_stored - family.vit.blocks_run
-        # What they hold does not matter, as nothing reads them; that they run does.
+        # Their weights do not matter, as nothing reads their output. Their time does.
         self._blocks = [*blocks, *blocks[:unread]]
         self._pools_crops = family.connector.pooling_domain == "crop"
         self._pooling = family.connector.pooling
@@ -185,7 +190,7 @@ class Released:
             return self._backbone.features(tuple(read[layer] for layer in vit.feature_layers))
 
     def connect(self, features: Tensor, pool_index: Tensor, padding_state: Tensor) -> Tensor:
-        """All windows are pooled and projected, then those of ``pool_index`` are taken."""
+        """Pool and project all windows, then take those of ``pool_index``."""
         with self._autocast():
             if not self._pools_crops:
                 return self._backbone.connect(features, pool_index, padding_state)
@@ -227,7 +232,7 @@ def _apply(layer: nn.Module, x: Tensor) -> Tensor:
 def _all_windows(
     crops: int, patches: int, pooling: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Every window of every crop [windows, W], and for each flat patch which window holds it."""
+    """Return every window of every crop [windows, W], and the window of each flat patch."""
     windows = every_window(crops, patches, pooling).to(device)
     window_of = torch.empty(crops * patches, dtype=torch.int64, device=device)
     numbers = torch.arange(len(windows), device=device)

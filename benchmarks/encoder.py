@@ -1,8 +1,8 @@
-"""The encoder beside what a user would run instead: crops × variants, in one run.
+"""Time the encoder beside its rivals: crops × variants, in one run.
 
 ``python -m benchmarks encoder`` needs torch alone. Every variant is checked against the plain
-network in float32 at every number of crops; one that fails shows its error and no latency. The
-result is saved after every cell and every round, so that a run that is killed leaves what it had.
+network in float32 at every number of crops. A failed check shows its error and no latency. The
+result is saved after every cell and every round, so a killed run leaves its results so far.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from app.encoder.device.choices import DtypeChoice
 from app.encoder.device.device import choose_device, choose_dtype, device_name
 from app.encoder.measuring.machine import MachineWatch, contention
 from app.encoder.runtimes.choose import available, on_request
+from benchmarks.aims import against_aims
 from benchmarks.baselines import compiled_rivals, rivals
 from benchmarks.conditions import add_model, conditions, family_of, result_name, show_log
 from benchmarks.encoder_rows import HEADING, line
@@ -29,7 +30,7 @@ from benchmarks.variants import Variant, ours
 
 COUNTS = {"cuda": (1, 4, 7, 9, 12, 13), "cpu": (1, 4)}
 STAIRCASE = {"cuda": (*COUNTS["cuda"], 2, 3, 5, 6, 8, 10, 11), "cpu": COUNTS["cpu"]}
-"""Of the runtime that ``auto`` tries first; those that rivals are held against come first."""
+"""Numbers of crops for the first runtime of ``auto``: the rivals' numbers, then the others."""
 ROUNDS = {"cuda": 500, "cpu": 7}
 BUDGET_S = {"cuda": 180.0, "cpu": 420.0}
 
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def our_names(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
-    """Our own runtimes, in the order that ``auto`` tries them, then those used by name alone."""
+    """List our runtimes in the order of ``auto``, then the runtimes used only by name."""
     return (*available(device, dtype), *on_request(device))
 
 
@@ -91,12 +92,12 @@ def makers_of(
     *,
     compiled: bool = True,
 ) -> Makers:
-    """All variants by name: ours first, then rivals, and what torch.compile makes at the end."""
+    """Return the makers by name: our runtimes, then rivals, then the compiled variants."""
     names = our_names(device, dtype)
     makers: dict[str, Callable[[], Variant]] = {
         name: partial(ours, name, family, device, dtype) for name in names
     }
-    # A compilation may take the rest of the time.
+    # Compiled variants come last, as a compilation may take the rest of the time.
     ours_compiled = {name: makers.pop(name) for name in names if name == "compiled"}
     makers.update(rivals(family, device, dtype))
     if compiled:
@@ -121,7 +122,7 @@ def _counts_of(options: argparse.Namespace, device: torch.device) -> Counts:
 
 
 def _known(table: Table) -> dict[str, Any]:
-    """All that the table holds so far, for the saved result."""
+    """Return the table so far, for the saved result."""
     return {
         "ours": table.our_name,
         "missing": table.missing,
@@ -137,6 +138,8 @@ def _show(result: dict[str, Any], table: Table) -> None:
         print(f"       {name} could not be run: {why}")
     if result["contended"]:
         print(f"in doubt: {result['contended']}")
+    for said in against_aims(result):
+        print(said)
 
 
 if __name__ == "__main__":

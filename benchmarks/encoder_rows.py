@@ -1,4 +1,4 @@
-"""What the encoder's benchmark says of one variant at one number of crops: numbers and a line."""
+"""Make the row of one variant at one number of crops: its numbers, and a printed line."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ HEADING = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One variant at one number of crops; what was not measured is None.
+    """Hold one variant at one number of crops. An unmeasured value is None.
 
-    ``flops`` is the needed work of ``scope``, whatever the variant computes beside it.
-    ``fraction`` is the floor over the p50: the share of the matrix rate, the median of all rounds.
-    ``ratio`` is how many times as long it takes as ours, over the same scope and rounds.
+    Attributes:
+        flops: the needed work of ``scope``, without a variant's additional work.
+        fraction: the floor over the p50, a share of the median matrix rate of all rounds.
+        ratio: the variant's time over our time, for the same scope and rounds.
     """
 
     total_crops: int
@@ -58,7 +59,7 @@ def rows_of(
     ours: str | None,
     peak_bytes: int | None,
 ) -> list[Row]:
-    """A row a scope. A variant that failed its check gets its error and no latency at all."""
+    """Make a row for each scope. A failed check gives the error and no latency."""
     failed = agreement is not None and not agreement.holds(variant.precision)
     scopes: tuple[Scope, ...] = ("vit",) if variant.scope == "vit" else ("vision", "vit")
     rows = []
@@ -79,7 +80,7 @@ def rows_of(
 
 
 def needed_flops(plan: ProfilePlan, scope: Scope) -> int:
-    """Of Molmo's blocks that are read and tokens that are kept."""
+    """Count the FLOPs for Molmo's blocks up to the last feature layer, and for its tokens."""
     family = plan.config.family
     vit = vit_flops(family, plan.total_crops)
     return vit if scope == "vit" else vit + connector_flops(family, plan.patch_tokens)
@@ -97,7 +98,7 @@ def _timed(
     ratio = None
     if ours is not None and variant.name != ours:
         our_times = times_ms(samples.passes.get((ours, plan.total_crops), []), row.scope)
-        both = min(len(times), len(our_times))  # one of them may not have had its last round
+        both = min(len(times), len(our_times))  # the budget may end between the two
         ratio = Comparison.paired(times[:both], our_times[:both]) if both else None
     return replace(
         row,
@@ -112,14 +113,14 @@ def _timed(
 
 
 def times_ms(passes: list[Pass], scope: Scope) -> list[float]:
-    """The times of a scope, round by round."""
+    """Return the times of a scope in ms, round by round."""
     if scope == "vit":
         return [one.vit_ms for one in passes]
     return [one.vision_ms for one in passes if one.vision_ms is not None]
 
 
 def line(row: Row) -> str:
-    """The row as a line of the table under ``HEADING``."""
+    """Print the row as a line of the table under ``HEADING``."""
     start = f"{row.total_crops:>5}  {row.variant:<29}{row.dtype:<10}{row.scope:<7}"
     error = cosine = "-"
     if row.fidelity is not None:

@@ -1,9 +1,9 @@
-"""How near every runtime comes to a reference, stage by stage; exit code 1 if one is too far.
+"""Compare every runtime with a reference, stage by stage; exit code 1 if a runtime is too far.
 
 ``python -m benchmarks.fidelity FILE.safetensors`` compares with a reference backbone's own outputs
-(the layout is in :mod:`benchmarks.reference_file`). Without a file, random weights at full size are
-compared with the plain network in float32, a family of each generation at several numbers of
-crops. The result is saved after every one of them.
+(:mod:`benchmarks.reference_file` has the layout). Without a file, the runtimes are compared with
+the plain network in float32, with random weights at full size, for a family of each generation at
+several numbers of crops. The result is saved after every number of crops.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from benchmarks.timing import Budget, save
 MODELS = ("molmo-7b-d-0924", "molmo2-4b")
 COUNTS = {"cuda": (1, 4, 13), "cpu": (1,)}
 TAKES_LONG = "compiled"
-"""The runtime that is only compared where it is asked for by name."""
+"""The runtime to compare only by its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one runtime came to; ``error`` where it does not work here."""
+    """Hold the agreement of one runtime, or the ``error`` of a runtime that does not work."""
 
     runtime: str
     total_crops: int
@@ -56,7 +56,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One runtime of one family in one dtype, against what was made of the same weights."""
+    """Compare one runtime of one family in one dtype with references of the same weights."""
 
     model: str
     runtime: str
@@ -68,7 +68,7 @@ class Case:
         return exact_as(self.runtime, self.dtype)
 
     def to_json(self, found: Found) -> dict[str, Any]:
-        """The agreement that was found, and whether it is near enough."""
+        """Return the agreement, with ``holds`` for an error within the limits."""
         case = {"model": self.model, "dtype": dtype_name(self.dtype)}
         return {**case, **asdict(found), "holds": found.holds(self.precision)}
 
@@ -85,7 +85,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print a line a runtime and stage; leaves by ``sys.exit(1)`` if one is too far."""
+    """Print a line for each runtime and stage; exit with code 1 if a runtime is too far."""
     options = options_of(arguments)
     show_log()
     budget, device = Budget(options.budget_s), choose_device()
@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _cases(options: argparse.Namespace, device: torch.device) -> Iterator[Case]:
-    """Every runtime of every family that is asked for."""
+    """List every wished runtime of every wished family."""
     choices = options.dtype or (["float32"] if options.file else ["auto"])
     for model in [options.model] if options.model or options.file else MODELS:
         shown = options.file.name if options.file else family_of(options, model).name
@@ -154,18 +154,18 @@ def compare_runtime(
     references: list[Reference],
     dtype: torch.dtype,
 ) -> Iterator[Found]:
-    """One runtime against references, which were made before: it takes the backbone over."""
+    """Compare one runtime with references made before, as the runtime takes the backbone over."""
     crops = [len(reference.patches) for reference in references]
     try:
         runtime = MAKERS[name](make_backbone(), references[0])
         for count, reference in zip(crops, references, strict=True):
             yield Found(name, count, compare(runtime, reference, dtype))
-    except Exception as error:  # one that fails is a line, not the end of the others
+    except Exception as error:  # a failure is a line of the table, and the others go on
         yield Found(name, crops[0], None, f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def print_found(found: Found, dtype: torch.dtype) -> None:
-    """A line a stage; both stages in a row have no limit of their own."""
+    """Print a line for each stage. Both stages in a row have no limit."""
     start = f"  {found.runtime:<18}{found.total_crops:>3} crops  "
     if found.agreement is None:
         print(f"{start}does not work here: {found.error}", flush=True)

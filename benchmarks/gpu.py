@@ -1,8 +1,11 @@
-"""Everything that needs a GPU, step by step: what ``benchmarks/gpu.sh`` runs.
+"""Run everything that needs a GPU, step by step, for ``benchmarks/gpu.sh``.
 
-Every step is told its budget and keeps it, saving as it goes; its limit is the last resort. A step
-that fails or takes too long is told at the end and stops no other. Needs Python and torch alone,
-but for the serving step: that takes what it lacks from ``wheels/`` (``benchmarks/wheels.sh``).
+Every step gets a budget, keeps to the budget, and saves its results on the way. The limit of a
+step is the last resort. A failed or killed step is listed at the end and stops no other step.
+Python and torch suffice for all steps but serving. Serving takes its packages from ``wheels/``,
+filled by ``benchmarks/wheels.sh``, and the profile takes nvidia-ml-py and psutil from there.
+Without these two the profile records neither the GPU's clocks, power and temperature nor stolen CPU
+time.
 """
 
 from __future__ import annotations
@@ -26,26 +29,27 @@ WHEELS = ROOT / "wheels"
 KEPT = ROOT / "benchmarks" / "results"
 MOST_ARCHIVE_BYTES = 16 * 2**20
 MOST_S = 540
-"""The whole, where a run on the machine ends after 600 s."""
+"""The limit of all steps together. A run on the machine ends after 600 s."""
 OVERHEAD_S = 20
-"""Of it for what is no step: unpacking wheels, and packing the archive."""
+"""The part for unpacking wheels and packing the archive."""
 GRACE_S = 8
-"""From a step's budget to its limit: importing torch, and the pass under way at the end."""
+"""The time from a step's budget to its limit, for importing torch and for the last pass."""
 TIMES_LONGER = 6
-"""On a CPU, where all of this is but tried."""
+"""The factor of all limits in a dry run on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command.
+    """Hold one command.
 
     Attributes:
-        limit_s: it is killed after this.
+        limit_s: the command is killed after so many seconds.
         command: arguments of Python, or a program.
         quick: further arguments in a dry run.
-        told: it takes ``--budget-s``.
-        carried: it may use what ``wheels/`` holds, and is left out without these modules.
-        by_name: it is only run where it is asked for.
+        told: the command takes ``--budget-s``.
+        carried: the step uses ``wheels/``, and is left out without these modules.
+        helped: the step uses ``wheels/`` if they are there.
+        by_name: the step runs only by its name.
     """
 
     name: str
@@ -54,10 +58,11 @@ class Step:
     quick: tuple[str, ...] = ()
     told: bool = True
     carried: tuple[str, ...] = ()
+    helped: bool = False
     by_name: bool = False
 
     def arguments(self, *, quick: bool, slower: int, results: Path) -> list[str]:
-        """The whole command line."""
+        """Return the whole command line."""
         words = [word.replace("{results}", str(results)) for word in self.command]
         if self.told:
             words += ["--budget-s", str((self.limit_s - GRACE_S) * slower)]
@@ -65,27 +70,28 @@ class Step:
 
 
 def benchmark(name: str, *arguments: str) -> tuple[str, ...]:
-    """A module of this package as a command."""
+    """Return the command of a module in this package."""
     return (sys.executable, "-m", f"benchmarks.{name}", *arguments)
 
 
 MACHINE = (
     f"nvidia-smi; nproc; {sys.executable} -m pip list 2>/dev/null"
     " | grep -iE '^(torch|triton|transformers|timm|numpy|pillow|safetensors) '"
-    # Also so that no later step is the first to read gigabytes of libraries.
+    # So that no later step is the first to read gigabytes of libraries.
     f"; {sys.executable} -c 'import torch; print(torch.zeros(1, device=\"cuda\"))'"
 )
 ALL_COUNTS = ("1", "4", "7", "9", "12", "13")
-# torch.compile is made for the first count alone, and for all numbers of crops at the second.
+# torch compiles for the first count alone, then at the second count for all numbers of crops.
 COMPILED = ("--counts", *reversed(ALL_COUNTS), "--only", "ours")
 TINY = ("--tiny", "--counts", "1", "2")
 
 STEPS = (
     Step("machine", 25, ("bash", "-c", MACHINE), told=False),
+    Step("probe", 80, benchmark("probe"), ("--dry",)),
     Step(
         "tests",
         80,
-        # Not the project's configuration and fixtures, which need more than pytest.
+        # The project's configuration and fixtures would need more than pytest.
         (
             *(sys.executable, "-m", "pytest", "-v", "-c", os.devnull, "--rootdir", "."),
             *("--noconftest", "-p", "no:cacheprovider", "tests/encoder/test_cuda.py"),
@@ -119,6 +125,7 @@ STEPS = (
         36,
         benchmark("profile", "--out", "{results}"),
         (*TINY, "--repeats", "2"),
+        helped=True,
     ),
     Step(
         "serving",
@@ -140,7 +147,7 @@ STEPS = (
 
 
 def main() -> None:
-    """Run the steps that the environment asks for; exit code 1 if one of them failed."""
+    """Run the steps named in the environment; exit with code 1 if a step failed."""
     on_cpu, quick = os.environ.get("DEVICE") == "cpu", bool(os.environ.get("QUICK"))
     steps = chosen(os.environ.get("STEPS", "").split())
     out = Path(os.environ["OUT"]) if os.environ.get("OUT") else None
@@ -154,7 +161,7 @@ def main() -> None:
 
 
 def chosen(names: Sequence[str], steps: Sequence[Step] = STEPS) -> list[Step]:
-    """The steps of these names in their own order, or those of an ordinary run."""
+    """Return the steps of these names in their own order, or those of an ordinary run."""
     unknown = set(names) - {step.name for step in steps}
     if unknown:
         there = ", ".join(step.name for step in steps)
@@ -163,12 +170,12 @@ def chosen(names: Sequence[str], steps: Sequence[Step] = STEPS) -> list[Step]:
 
 
 class Run:
-    """Steps under way, and what they leave.
+    """Run steps, and collect their results and logs.
 
     Args:
-        folder: results and logs of this run go there, and nothing else is in it.
-        out: gets ``results.tar.gz``, renewed after each step; None: no archive.
-        kept: gets the results too; None: they are only in the archive.
+        folder: an empty folder for the results and logs of this run.
+        out: the folder for ``results.tar.gz``, renewed after each step; None makes no archive.
+        kept: a second folder for the results; None leaves them to the archive.
     """
 
     def __init__(
@@ -198,7 +205,7 @@ class Run:
         self._carried = self._environment
 
     def install(self, wheels: Path) -> None:
-        """Unpack the wheels that were carried along, for the steps that may use them."""
+        """Unpack the wheels for the steps with a use for them."""
         found = sorted(str(wheel) for wheel in wheels.glob("*.whl"))
         if not found:
             print("no wheels are carried along", flush=True)
@@ -216,8 +223,9 @@ class Run:
             print("the wheels do not fit this Python: benchmarks/wheels.sh fetches others")
 
     def take(self, step: Step) -> None:
-        """Run a step to its end or its limit, and keep what it left."""
-        environment = self._carried if step.carried else self._environment
+        """Run a step to its end or its limit, and collect its results."""
+        wheels = step.carried or step.helped
+        environment = self._carried if wheels else self._environment
         if step.carried and not _can_import(step.carried, environment):
             packages = ", ".join(step.carried)
             self._note(step, f"LEFT OUT, needs {packages}: benchmarks/wheels.sh fetches them")
@@ -234,7 +242,7 @@ class Run:
         self._note(step, f"{ended}, {spent}")
 
     def tell(self) -> None:
-        """Print how each step ended."""
+        """Print the end of each step."""
         print("\n".join(["== steps", *self.told]), flush=True)
 
     def _note(self, step: Step, what: str) -> None:
@@ -257,7 +265,7 @@ class Run:
 def run_logged(
     arguments: Sequence[str], environment: Mapping[str, str], log: Path, limit_s: float
 ) -> int | None:
-    """Run a command, showing and keeping what it prints; its exit code, None if it was killed."""
+    """Run a command with its output printed and logged; return its exit code, None if killed."""
     try:
         process = subprocess.Popen(
             arguments,
@@ -265,7 +273,7 @@ def run_logged(
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that a server that it started ends with it
+            start_new_session=True,  # so that a server of the command ends with it
         )
     except FileNotFoundError as error:
         print(error)
@@ -299,9 +307,9 @@ def run_logged(
 def pack(
     folders: Sequence[Path], archive: Path, most_bytes: int = MOST_ARCHIVE_BYTES
 ) -> list[Path]:
-    """Write all files into an archive, or all but the largest that do not fit: those come back.
+    """Write all files into an archive, and return the largest files beyond its limit.
 
-    The archive is never there half written: the one before stays until it is whole.
+    The previous archive stays until the new archive is whole.
     """
     archive.parent.mkdir(parents=True, exist_ok=True)
     found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]

@@ -1,8 +1,7 @@
-"""Variants side by side at numbers of crops: each checked and warmed up, then timed in rounds.
+"""Check and warm up variants at numbers of crops, then time them side by side in rounds.
 
-Every round visits each (variant, crops) once, shuffled. So a machine that drifts slows all of them
-alike, and ratios are taken within a round. The rate of a large product is measured in every round
-too.
+Every round visits each (variant, crops) once, shuffled. A drift of the machine slows all variants
+alike, and ratios are taken within a round. Every round also measures the rate of a large product.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from benchmarks.variants import Built, Cell, Samples, Variant, build, timed_pass
 
 Makers = Mapping[str, Callable[[], Variant]]
 WARMUP_SHARE = 0.6
-"""No variant is made after this share of the budget, and none is tried at further counts."""
+"""The share of the budget for making and warming up variants."""
 PROBE_S = {"cpu": 0.25, "cuda": 0.05}
 NO_TIME = "no time was left"
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Total crops, in the order to begin with: of the staircase, and of all other variants."""
+    """Hold total crops in order: for our first runtime, and for all other variants."""
 
     ours: Sequence[int]
     others: Sequence[int]
@@ -45,11 +44,11 @@ class Counts:
 
 
 class Table:
-    """All that is known of all variants so far.
+    """Fill and hold the table of all variants.
 
     Args:
-        ours: the names of our own runtimes, in the order that ``auto`` tries them. The first one
-            is timed at every number of crops, and ratios are to the first that passes its checks.
+        ours: the names of our runtimes in the order of ``auto``. The first runtime is timed at
+            every number of crops. Ratios are to the first runtime with passed checks.
     """
 
     def __init__(
@@ -73,17 +72,16 @@ class Table:
         self._samples = Samples()
 
     def fill(self, makers: Makers, rounds: int) -> Iterator[str]:
-        """Check, warm up and time all variants; a line after every cell and after every round.
+        """Check, warm up and time all variants; yield a line after every cell and every round.
 
-        No round starts after the budget but the first, and none of them is left unfinished but the
-        last one.
+        Only the first round may start after the budget, and only the last may stay unfinished.
         """
         for name, make in makers.items():
             yield from self._take_in(name, make)
         yield from self._time(rounds)
 
     def rows(self) -> list[Row]:
-        """The rows so far by crops, in the order of the variants."""
+        """Return the rows so far by crops, in the order of the variants."""
         return [
             row
             for crops in sorted(self._plans)
@@ -101,7 +99,7 @@ class Table:
 
     @property
     def our_name(self) -> str | None:
-        """The first of our runtimes that passes every check, as ``auto`` would choose."""
+        """Name the first of our runtimes with every check passed, like the choice of ``auto``."""
         for name in self._ours:
             found = [agreed for cell, agreed in self._agreements.items() if cell[0] == name]
             if found and all(_passes(agreed, self._variants[name]) for agreed in found):
@@ -119,13 +117,13 @@ class Table:
             built = build(make, self._device)
             self._variants[name] = built.variant
             for crops in counts:
-                # The first is taken in: it costs less than what making the variant has cost.
+                # The first number costs less than making the variant did, and is always run.
                 if crops != counts[0] and self._budget.spent(WARMUP_SHARE):
                     yield self._miss(_cell_name(name, crops), NO_TIME)
                 else:
                     yield self._admit(name, built, crops)
         except Exception as error:
-            # Other people's packages fail in every way there is; the table says so and goes on.
+            # Other packages fail with errors of any class; the table records them and goes on.
             yield self._miss(name if crops is None else _cell_name(name, crops), _reason(error))
 
     def _admit(self, name: str, built: Built, crops: int) -> str:
@@ -145,7 +143,7 @@ class Table:
         return f"{start}warm at {warm.last.vision_ms or warm.last.vit_ms:.2f} ms{error}"
 
     def _time(self, rounds: int) -> Iterator[str]:
-        # The rates come first in the first round, so that whatever is timed has one beside it.
+        # The rates come first in the first round, so that every time has a rate beside it.
         for dtype in self._samples.gflop_per_s:
             self._probe(dtype)
             yield f"a large product in {dtype_name(dtype)}: {self._rate(dtype):.0f} GFLOP/s"
@@ -167,7 +165,7 @@ class Table:
             yield f"round {number + 1} of {rounds}, {self._budget.left_s:.0f} s left"
 
     def _visit(self, cell: Cell) -> str:
-        """One more pass. A variant that fails is not tried again, and the line says why."""
+        """Time one more pass. A failed variant is not tried again; the line has its reason."""
         name, crops = cell
         if _cell_name(*cell) in self.missing:
             return ""
@@ -197,9 +195,9 @@ class Table:
 
 
 class _Inputs:
-    """The inputs that are checked and then timed: noise, and the plain network's results of it.
+    """Make the inputs of checks and passes: noise, and its results by the plain network.
 
-    The weights of a reference are rounded as those of the variants it is for.
+    The weights of a reference are rounded like the weights of its variants.
     """
 
     def __init__(self, family: Family, device: torch.device, counts: Sequence[int]) -> None:
@@ -207,7 +205,7 @@ class _Inputs:
         self._made: dict[torch.dtype, dict[int, tuple[Reference, PreparedCrops]]] = {}
 
     def of(self, dtype: torch.dtype) -> Mapping[int, tuple[Reference, PreparedCrops]]:
-        """By total crops; made when first asked for."""
+        """Return references and inputs by total crops, made at the first call for a dtype."""
         if dtype not in self._made:
             backbone = random_backbone(self._family, self._device, dtype)
             plans = profile_plans(make_config(self._family), self._counts)
@@ -222,7 +220,7 @@ class _Inputs:
 
 
 def _passes(agreement: StageAgreement | None, variant: Variant) -> bool:
-    """A variant whose weights are not ours has nothing to fail."""
+    """Return True if the check holds. A variant with other weights has no check."""
     return agreement is None or agreement.holds(variant.precision)
 
 

@@ -1,11 +1,11 @@
-"""Batching across requests: the real server under real clients, beside the encoder by itself.
+"""Measure batching across requests: the real server under clients, beside the encoder by itself.
 
-Two figures with two names, in alternating rounds of one run:
+Two figures are measured in alternating rounds of one run:
 
 - *single-request latency*: one client alone over HTTP, beside one direct pass over its crops;
-- *throughput under batching*: crops/s of many clients in a closed loop, beside those of the best
-  fixed batch of the same images. Direct passes start from prepared crops, while the server also
-  decodes, prepares, and answers on the same machine; so the ratio holds all of that.
+- *throughput under batching*: crops/s of many clients in a closed loop, beside the crops/s of the
+  best fixed batch of the same images. Direct passes start from prepared crops. The server also
+  decodes, prepares and answers on the same machine, and the ratio includes all this work.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from benchmarks.serving import Server, serving
 from benchmarks.timing import Budget, save
 
 SIZES = ("336x224", "504x336")
-"""One and two grid crops: a server of many small images, where batching has most to do."""
+"""One and two grid crops: batching gains most for many small images."""
 ROUND_SHARE = 0.9
-"""No round starts where one as long as the last would not end within this share of the budget."""
+"""A round starts only if it would end within this share of the budget, like the last round."""
 PROCESSES = {"cpu": 1, "cuda": 6}
-"""Of clients. On a GPU one process would be slower at reading the answers than the server is."""
+"""Processes of clients. One process would read the answers of a GPU slower than they come."""
 RATIOS = ("latency_ratio", "throughput_ratio", "cpu_time_ratio")
 
 
@@ -97,13 +97,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _time_for_a_round(budget: Budget, rounds: Sequence[dict[str, Any]]) -> bool:
-    """Tell whether another round would end within the budget; the first needs that some is left."""
+    """Return True if another round would end in time; the first round needs any time left."""
     needed_s = rounds[-1]["seconds"] if rounds else 0.0
     return needed_s < budget.left_s - budget.seconds * (1 - ROUND_SHARE)
 
 
 def _ratios(rounds: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """The ratios that are known, over all rounds so far."""
+    """Return the known ratios over all rounds so far."""
     known = [name for name in RATIOS if rounds[0][name] is not None]
     return {name: _spread([one[name] for one in rounds]) for name in known}
 
@@ -150,7 +150,7 @@ def _prepare(encoder: Encoder, image: bytes, family: Family) -> PreparedCrops:
 def _chosen_limit(
     encoder: Encoder, prepared: Sequence[PreparedCrops], options: argparse.Namespace
 ) -> int:
-    """The limit that the service's own rule chooses; a profile would take longer to measure."""
+    """Choose the limit by the service's rule, from few passes instead of a whole profile."""
     fixed = [FixedBatch(encoder, in_turn(prepared, size)) for size in options.batches]
     FixedBatch(encoder, prepared).run()  # the very first pass is slower
     run_all(fixed, options.passes)
@@ -164,7 +164,7 @@ def _measure_round(
     prepared: Sequence[PreparedCrops],
     options: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Both figures once. Direct passes come before and after the load: the machine drifts."""
+    """Measure both figures once, with direct passes before and after the load against drift."""
     on_cpu = encoder.device.type == "cpu"
     single = FixedBatch(encoder, prepared[:1])
     fixed = [FixedBatch(encoder, in_turn(prepared, size)) for size in options.batches]
@@ -192,7 +192,7 @@ def _measure_round(
 
 
 def _cpu_time_ratio(fixed: Sequence[FixedBatch], load: Load) -> float | None:
-    """The throughput ratio in crops per second of CPU time, which others' work disturbs less."""
+    """Return the ratio of crops per second of CPU time, less sensitive to other work."""
     if load.cpu_s_per_crop is None:
         return None
     return min(batch.cpu_s_per_crop for batch in fixed) / load.cpu_s_per_crop
@@ -260,7 +260,7 @@ if __name__ == "__main__":
 
 
 class FixedBatch:
-    """Direct passes over always the same images."""
+    """Time direct passes over the same images."""
 
     def __init__(self, encoder: Encoder, batch: Sequence[PreparedCrops]) -> None:
         self._encoder, self._batch = encoder, batch
@@ -269,7 +269,7 @@ class FixedBatch:
         self.cpu_s: list[float] = []
 
     def run(self) -> None:
-        """One more pass."""
+        """Time one more pass."""
         began, cpu_before = time.perf_counter(), time.process_time()
         self._encoder.encode(self._batch)  # waits until the tokens are there
         self.samples_s.append(time.perf_counter() - began)
@@ -288,7 +288,7 @@ class FixedBatch:
         return statistics.median(self.cpu_s) / self.crops
 
     def as_row(self) -> dict[str, Any]:
-        """For the saved result."""
+        """Return the row for the saved result."""
         return {
             "images": len(self._batch),
             "crops": self.crops,
@@ -299,12 +299,12 @@ class FixedBatch:
 
 
 def in_turn(prepared: Sequence[PreparedCrops], images: int) -> list[PreparedCrops]:
-    """The images in turn, as the clients send them."""
+    """Return ``images`` images in turn, in the order of the clients."""
     return [prepared[number % len(prepared)] for number in range(images)]
 
 
 def run_all(batches: Sequence[FixedBatch], passes: int) -> None:
-    """So many passes of each, taking turns."""
+    """Run ``passes`` passes of each batch, in turn."""
     for _ in range(passes):
         for batch in batches:
             batch.run()

@@ -29,15 +29,15 @@ Scope = Literal["vision", "vit"]
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to do the work.
+    """Encode crops in one way.
 
     Attributes:
-        dtype: of the patches it takes, and of the weights its reference has.
-        precision: the dtype whose limits its outputs must keep.
-        note: what it does more, or otherwise, than what is compared.
-        encode: patches on the device → features, whatever their layout.
-        runtime: does ``encode`` and the rest; None where ``scope`` is ``vit``: there is no rest,
-            and as its weights are not ours, nothing to compare it with.
+        dtype: the dtype of the patches, and of the reference's weights.
+        precision: the dtype for the error limits of the outputs.
+        note: the additional or different work of the variant.
+        encode: patches on the device → features in any layout.
+        runtime: encodes and connects. None stands for a vision transformer alone with weights of
+            its own, without a reference.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Variant:
 
     @property
     def rated_in(self) -> torch.dtype:
-        """The dtype of the product that its rate is held against; 8 bits against ``dtype``."""
+        """Return the dtype of the matrix rate for the variant: ``dtype`` for 8-bit products."""
         return self.precision if self.precision.itemsize > 1 else self.dtype
 
     @property
@@ -57,25 +57,25 @@ class Variant:
         return "vit" if self.runtime is None else "vision"
 
     def connect(self, features: Tensor, crops: PreparedCrops) -> Tensor | None:
-        """The vision tokens, if it makes them."""
+        """Return the vision tokens, or None without a connector."""
         if self.runtime is None:
             return None
         return self.runtime.connect(features, crops.pool_index, crops.padding_state)
 
     def check(self, reference: Reference) -> StageAgreement | None:
-        """How near its outputs are to the plain float32 network's; None if its weights differ."""
+        """Compare with the plain float32 network; None with other weights."""
         return None if self.runtime is None else compare(self.runtime, reference, self.dtype)
 
 
 def of_runtime(
     runtime: Runtime, dtype: torch.dtype, precision: torch.dtype, note: str = ""
 ) -> Variant:
-    """The variant that a runtime is."""
+    """Make the variant of a runtime."""
     return Variant(runtime.name, dtype, precision, note, runtime.encode_patches, runtime)
 
 
 def ours(name: str, family: Family, device: torch.device, dtype: torch.dtype) -> Variant:
-    """One of our runtimes, with seeded random weights."""
+    """Make the variant of one of our runtimes, with seeded random weights."""
     precision = exact_as(name, dtype)
     note = "" if precision is dtype else f"{dtype_name(precision)} products, only on request"
     runtime = MAKERS[name](
@@ -86,14 +86,14 @@ def ours(name: str, family: Family, device: torch.device, dtype: torch.dtype) ->
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A variant, and the device memory that it holds while it does nothing (None on a CPU)."""
+    """Hold a variant, and its device memory between passes in bytes (None on a CPU)."""
 
     variant: Variant
     held_bytes: int | None
 
 
 def build(make: Callable[[], Variant], device: torch.device) -> Built:
-    """The variant, made now; raises whatever its packages raise."""
+    """Make a variant now. Errors of its packages pass through."""
     before = _reserved_bytes(device)
     variant = make()
     after = _reserved_bytes(device)
@@ -101,7 +101,7 @@ def build(make: Callable[[], Variant], device: torch.device) -> Built:
 
 
 def _reserved_bytes(device: torch.device) -> int | None:
-    """Device memory in use; a graph's own pool is no tensor, but it is reserved."""
+    """Return the reserved device memory in bytes: a graph's pool is reserved, but no tensor."""
     if device.type != "cuda":
         return None
     gc.collect()
@@ -114,12 +114,12 @@ Cell = tuple[str, int]
 """A variant by name, and total crops."""
 Inputs = Mapping[tuple[torch.dtype, int], PreparedCrops]
 WARMUP = WarmupRule(at_least_s=0.2, at_most_s=1.0)
-"""Of each variant and number of crops on a GPU, where a table has dozens of them."""
+"""The warm-up of each variant and number of crops on a GPU: short, for dozens of cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Ms of one pass: the vision transformer, and with the connector (None if it has none)."""
+    """Hold the ms of one pass: of the vision transformer, and with the connector (or None)."""
 
     vit_ms: float
     vision_ms: float | None
@@ -127,7 +127,7 @@ class Pass:
 
 @dataclass(slots=True)
 class Samples:
-    """Every pass in the order of the rounds, and the matrix rate of each round by dtype."""
+    """Hold all passes in the order of the rounds, and the matrix rate of each round by dtype."""
 
     passes: dict[Cell, list[Pass]] = field(default_factory=dict)
     gflop_per_s: dict[torch.dtype, list[float]] = field(default_factory=dict)
@@ -135,7 +135,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """The last pass of a warm-up, and the most bytes that one took on a GPU beside what is held."""
+    """Hold the last pass of a warm-up, and the peak bytes of a pass on a GPU beyond those held."""
 
     last: Pass
     peak_bytes: int
@@ -143,7 +143,7 @@ class Warm:
 
 @torch.inference_mode()
 def timed_pass(variant: Variant, crops: PreparedCrops, device: torch.device) -> Pass:
-    """One pass, timed on the device by events, or on a CPU by the clock."""
+    """Time one pass by events of the device, or on a CPU by the clock."""
     synchronise(device)
     start = mark(device)
     features = variant.encode(crops.patches)
@@ -156,7 +156,7 @@ def timed_pass(variant: Variant, crops: PreparedCrops, device: torch.device) -> 
 
 
 def warm_up(variant: Variant, crops: PreparedCrops, device: torch.device) -> Warm:
-    """Passes until their time has settled, on a GPU; two on a CPU, where a pass takes seconds."""
+    """Run passes until their times settle, or two passes on a CPU, as each takes seconds."""
     last = timed_pass(variant, crops, device)
     if device.type != "cuda":
         return Warm(timed_pass(variant, crops, device), 0)

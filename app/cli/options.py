@@ -1,77 +1,27 @@
-"""Define the options of several commands, and read their text."""
+"""Define the options of several commands, one frozen value for each group."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app import notation, options
-from app.core.errors import InvalidConfig
-from app.core.plan.config import MAX_CROPS_LIMIT, CropConfig, make_config
+from app import options
+from app.cli.inputs import parse_margins, parse_size
+from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import family_named
-from app.core.plan.geometry import Grid, Size
+from app.core.plan.geometry import Size
 from app.encoder.device.choices import DeviceChoice, DtypeChoice
 from app.imaging.write.render import OutputFormat
 from app.imaging.write.resample import Resample
 
 if TYPE_CHECKING:
     from app.settings import Settings
-
-T = TypeVar("T")
-
-
-def parse_size(text: str) -> Size:
-    """Read ``640x480`` as a width of 640 and a height of 480 px."""
-    match = re.fullmatch(r"(\d{1,7})x(\d{1,7})", text.strip(), re.ASCII)
-    if match is None:
-        raise typer.BadParameter("a size is WIDTHxHEIGHT in px, for example 640x480")
-    return Size(int(match[1]), int(match[2]))
-
-
-def parse_grid(text: str) -> Grid:
-    """Read ``2x3`` as 2 rows and 3 columns."""
-    return _parsed(notation.parse_grid, text)
-
-
-def parse_margins(text: str) -> tuple[int, int]:
-    """Read ``4,4`` as patches at (left and top, right and bottom)."""
-    return _parsed(notation.parse_margins, text, hint="--overlap-margins")
-
-
-def parse_aspect(text: str) -> Size:
-    """Read ``4:3`` or ``1.5`` as a size in lowest terms."""
-    return _parsed(notation.parse_aspect, text)
-
-
-def parse_counts(text: str) -> tuple[int, ...]:
-    """Read ``1-4,8`` as 1, 2, 3, 4 and 8 total crops."""
-    counts: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part.strip(), re.ASCII)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-        if not 1 <= first <= last <= MAX_CROPS_LIMIT + 1:
-            raise typer.BadParameter(
-                f"these are total crops from 1 to {MAX_CROPS_LIMIT + 1}, as in 1-13 or 1,5,9",
-                param_hint="--counts",
-            )
-        counts |= set(range(first, last + 1))
-    return tuple(sorted(counts))
-
-
-def _parsed(parse: Callable[[str], T], text: str, *, hint: str | None = None) -> T:
-    """Read text by the notation of HTTP; a refusal becomes a usage error."""
-    try:
-        return parse(text.strip())
-    except InvalidConfig as error:
-        raise typer.BadParameter(error.detail, param_hint=hint) from None
-
 
 _CONFIGURATION = "Configuration"
 

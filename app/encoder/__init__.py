@@ -1,4 +1,4 @@
-"""The vision encoder: device, network, runtimes, and measuring.
+"""Encode images into vision tokens: device, network, runtimes, and measuring.
 
 The package needs torch and no web stack. Start at :func:`app.encoder.loading.load_encoder`.
 """

@@ -69,7 +69,7 @@ class TilingAnswer(Mirror):
 
 
 class CanvasAnswer(Mirror):
-    """Where the scaled image lies on the canvas, px."""
+    """The place of the scaled image on the canvas, px."""
 
     width: int
     height: int
@@ -183,7 +183,7 @@ class SizeAnswer:
 
 
 class ControlAnswer(BaseModel):
-    """What else could be had for the same image."""
+    """The alternatives for the same image."""
 
     candidates: list[CandidateAnswer]
     max_crops: list[MaxCropsAnswer]

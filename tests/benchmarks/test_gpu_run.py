@@ -42,7 +42,7 @@ def test_the_whole_fits_into_a_run_on_the_machine() -> None:
 def test_what_decides_comes_first() -> None:
     """And what torch.compile makes is in steps of its own."""
     names = [step.name for step in ORDINARY]
-    first = ["machine", "tests", "fidelity", "encoder"]
+    first = ["machine", "probe", "tests", "fidelity", "encoder"]
     assert names == [*first, "compiled", "reduce-overhead", "profile", "serving"]
     commands = {step.name: " ".join(step.command) for step in ORDINARY}
     assert "--not-compiled" in commands["encoder"]
@@ -55,8 +55,8 @@ def test_steps_can_be_chosen() -> None:
     """In their own order; one that is not there ends it, and says what there is."""
     assert [step.name for step in chosen(["serving", "encoder"])] == ["encoder", "serving"]
     assert [step.name for step in chosen(["our-compiled"])] == ["our-compiled"]
-    with pytest.raises(SystemExit, match="no step tables; there are machine, tests"):
-        chosen(["tables"])
+    with pytest.raises(SystemExit, match="no step probes; there are machine, probe"):
+        chosen(["probes"])
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS if step.told], ids=lambda step: step.name)

@@ -99,7 +99,7 @@ def test_a_folder_that_cannot_be_written_to_is_an_error(
 
 
 HELD = """
-import sys, time
+import signal, time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from app.report import drawing
@@ -121,6 +121,7 @@ class Pool(ProcessPoolExecutor):
 
 drawing.draw, drawing.ProcessPoolExecutor = draw, Pool
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     from app.cli import main
     main()
 """
@@ -128,9 +129,11 @@ if __name__ == "__main__":
 
 
 def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
-    """However long that takes, while the process runs."""
+    """As long as the process runs; the limit is for one that hangs."""
+    limit = time.monotonic() + 300
     while not file.exists():
         assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit, f"{file.name} never came"
         time.sleep(0.01)
 
 

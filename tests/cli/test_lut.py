@@ -9,7 +9,7 @@ import pytest
 import typer
 from support.profiles import entry, profile
 
-from app.cli.options import parse_aspect, parse_counts
+from app.cli.inputs import parse_aspect, parse_counts
 from app.core.latency.profile_file import profile_to_json
 from app.core.plan.geometry import Size
 from app.schemas.lut_csv import lut_csv
@@ -99,6 +99,7 @@ def test_what_is_no_aspect(text: str) -> None:
 def test_counts() -> None:
     """Numbers and ranges, each once; from the global crop alone up."""
     assert parse_counts("1-3, 8,2") == (1, 2, 3, 8)
+    assert parse_counts("64-65") == (64, 65)  # 64 grid crops and the global one
     for text in ("0-3", "3-1", "", "x", "66"):
         with pytest.raises(typer.BadParameter):
             parse_counts(text)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.problems import exit_code
+from app.cli.problems import exit_code, status_of
 from app.cli.terminal import printable
 from app.core.errors import CropPlannerError
 from app.http.problems import STATUS
+from app.report.errors import DatasetError
 from tests.cli.conftest import Run
 
 
@@ -17,6 +18,14 @@ def test_exit_codes_follow_the_statuses(kind: type[CropPlannerError]) -> None:
     """2 is for what the caller can put right: 4xx, but for a queue that was full."""
     by_caller = STATUS[kind] < 500 and STATUS[kind] != 429
     assert exit_code(kind("")) == (2 if by_caller else 1)
+
+
+@pytest.mark.parametrize("kind", DatasetError.__subclasses__())
+def test_errors_of_data_sets_are_usage_errors_and_documented(kind: type[CropPlannerError]) -> None:
+    """The service never raises them, so the status is the command line's own."""
+    assert (exit_code(kind("")), status_of(kind(""))) == (2, 422)
+    rows = (Path(__file__).parents[2] / "docs/reference/errors.md").read_text().splitlines()
+    assert any(f"`{kind.slug}` | 422 |" in row for row in rows)
 
 
 def test_an_unknown_model_is_told_with_the_known_ones(run: Run) -> None:

@@ -135,7 +135,16 @@ def test_imports_point_one_way(package):
         # skimage: SSIM, matplotlib: pictures of plans; both imported at their first use
         "imaging": {"PIL", "numpy", "cykooz_resizer", "skimage", "matplotlib"},
         # PIL: reads the photo that runtimes are checked on, when an encoder is loaded
-        "encoder": {"torch", "numpy", "safetensors", "openvino", "triton", "PIL"},
+        "encoder": {
+            "torch",
+            "numpy",
+            "safetensors",
+            "openvino",
+            "triton",
+            "PIL",
+            "psutil",
+            "pynvml",
+        },
         "prefill": {"httpx"},
     }
     for file in (ROOT / "app" / package).rglob("*.py"):

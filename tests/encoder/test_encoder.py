@@ -14,8 +14,10 @@ from app.core.plan.families import family_named
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import CropPlan, make_plan
 from app.core.plan.tokens import TokenKind, token_sequence
+from app.cores import available_cores
 from app.encoder.device import device as devices
 from app.encoder.encoder import Encoder
+from app.encoder.loading import load_encoder
 from app.encoder.synthetic import profile_plans, synthetic_crops
 from tests.encoder.reference import CPU, Vectors, load_tiny, pattern_image, write_checkpoint
 
@@ -118,7 +120,7 @@ def test_random_weights_follow_the_seed(molmo1: Vectors) -> None:
 def test_full_dimensions_run() -> None:
     """Molmo-7B-D with random weights turns one crop into finite tokens of a sane size."""
     family = family_named("molmo-7b-d-0924")
-    encoder = load_tiny(family, dtype="auto")
+    encoder = load_encoder(family, device="cpu", threads=available_cores())
     (plan,) = profile_plans(make_config(family), [1])
     tokens = encoder.run(synthetic_crops(plan, encoder.device, encoder.dtype)).tokens
     assert tokens.shape == (144, 3584)
@@ -176,7 +178,8 @@ def test_the_encoder_needs_no_web_stack() -> None:
     safetensors only to read a checkpoint."""
     script = (
         "import sys; "
-        "sys.modules.update(dict.fromkeys(('fastapi', 'pydantic', 'PIL', 'safetensors'))); "
+        "missing = ('fastapi', 'pydantic', 'PIL', 'safetensors', 'psutil', 'pynvml'); "
+        "sys.modules.update(dict.fromkeys(missing)); "
         "import app.encoder.loading, app.encoder.measuring.measure; "
         "outside = [m for m in sys.modules if m.startswith('app.') "
         "and m.split('.')[1] not in ('core', 'cores', 'encoder')]; "

@@ -133,7 +133,7 @@ def test_a_sample_is_a_part_of_the_whole(large, size):
 
 @pytest.mark.parametrize("most_px", [10**9, 100_000])
 def test_what_is_cut_away_is_lost(photo, most_px):
-    """The part kept is measured as ever, the rest as black; each counts by its share."""
+    """The retained part is measured as ever, the rest as black; each counts by its share."""
     meter = QualityMeter(photo, most_px=most_px)
     source = Box(106.5, 0, 533.5, 427)
     size = Size(336, 336)

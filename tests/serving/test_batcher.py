@@ -5,7 +5,7 @@ import time
 from concurrent.futures import CancelledError
 
 import pytest
-from support.devices import Image, results
+from support.devices import Done, Image, results
 from support.waiting import until
 
 from app.core.errors import (
@@ -15,7 +15,6 @@ from app.core.errors import (
     OutOfDeviceMemory,
     QueueFull,
 )
-from app.serving.device.protocol import Done
 from app.serving.encode.batcher import Batcher
 
 

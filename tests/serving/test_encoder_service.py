@@ -1,5 +1,7 @@
 """The encoder service: loaded and profiled behind the answers, honest about where it is."""
 
+import asyncio
+import threading
 from math import inf
 from types import SimpleNamespace
 
@@ -7,7 +9,7 @@ import pytest
 from support.fakes import FakeEncoder, fake_profile
 from support.waiting import until
 
-from app.core.errors import CheckpointError
+from app.core.errors import CheckpointError, DeviceLost
 from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
@@ -130,6 +132,56 @@ async def measure(service: EncoderService, plan) -> None:
 
 
 @pytest.mark.anyio
+async def test_who_has_gone_is_not_measured_further():
+    """The pass under way is the last, and the worker is free for others."""
+    encoder = FakeEncoder(saved=fake_profile(3))
+    service = started(lambda: encoder)
+    until(lambda: service.status().profile == "complete")
+    encoder.gate.clear()
+    picture = SimpleNamespace(size=SMALL.image)
+    leaving = asyncio.create_task(service.measure(lambda: picture, SMALL, repeats=5, timeout_s=60))
+    await asyncio.to_thread(encoder.started.wait, 10)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    encoder.gate.set()
+    await measure(service, SMALL)
+    assert encoder.passes == 1 + 2, "one of those who left, and a warm-up and a pass of the next"
+    service.stop()
+
+
+def test_a_lost_device_is_the_reason_whatever_was_told_before():
+    """As what /readyz shows is what keeps the service from working now."""
+    encoder = FakeEncoder(saved=fake_profile(3))
+    encoder.note = "it computes in float32"
+    service = started(lambda: encoder)
+    until(lambda: service.status().state == "ready")
+    service._worker.end(DeviceLost("an illegal memory access"))
+    until(lambda: service.status().worker == "dead")
+    assert service.status().reason == "an illegal memory access"
+
+
+def test_a_given_profile_is_there_from_the_start():
+    """While the encoder loads; the device's own is still to come."""
+    gate = threading.Event()
+
+    def load() -> FakeEncoder:
+        gate.wait(10)
+        return FakeEncoder(saved=fake_profile(3))
+
+    for given, coming in ((None, True), (fake_profile(3), False)):
+        worker = DeviceWorker(queue_limit=1, stall_s=5)
+        service = EncoderService(load, profile_on_start=True, worker=worker, given_profile=given)
+        service.start()
+        assert service.profile_is_coming is coming
+        gate.set()
+        until(lambda service=service: service.status().profile == "complete")
+        assert not service.profile_is_coming
+        gate.clear()
+        service.stop()
+
+
+@pytest.mark.anyio
 async def test_live_measurements_correct_what_the_profile_predicts():
     """Three of them; the fake takes 20 ms where its profile says 20.5."""
     service = started(lambda: FakeEncoder(saved=fake_profile(3)))
@@ -139,22 +191,7 @@ async def test_live_measurements_correct_what_the_profile_predicts():
     for _ in range(3):
         await measure(service, SMALL)
     assert service.from_profile(SMALL).at(50) == pytest.approx(20)
-    assert service.revision == service.predictions().revision > before.revision
     assert before.latency(SMALL).at(50) == 20.5, "a value does not change"
-    service.stop()
-
-
-def test_the_revision_rises_as_the_profile_grows():
-    """With every count, from why there is none to the last of them; then it stays."""
-    encoder = FakeEncoder()
-    encoder.gate.clear()
-    service = started(lambda: encoder)
-    loading = service.revision
-    until(lambda: service.status().profile == "measuring")
-    measuring = service.revision
-    encoder.gate.set()
-    until(lambda: service.status().profile == "complete")
-    assert loading <= measuring < service.revision == service.revision
     service.stop()
 
 

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 from support.waiting import until
 
 from app.core.errors import OutOfDeviceMemory
-from app.serving.device.protocol import Done
 from app.serving.encode.batcher import Batched, Batcher
 
 
@@ -46,6 +46,22 @@ class Flight:
         return [name.upper() for name in self.names]
 
 
+@dataclass(frozen=True)
+class Done:
+    """A pass that was over when its launch returned, as on a CPU."""
+
+    results: Sequence[Any]
+
+    def is_done(self) -> bool:
+        return True
+
+    def wait(self) -> None:
+        return None
+
+    def result(self) -> Sequence[Any]:
+        return self.results
+
+
 class Device:
     """Runs passes in their launch, as a CPU does, or lets them fly until ``land``, as a GPU does.
 
@@ -65,7 +81,7 @@ class Device:
         self.memory_crops = 100
         self.failures: dict[str, BaseException] = {}
 
-    def __call__(self, batch: Sequence[Image]) -> Flight | Done[str]:
+    def __call__(self, batch: Sequence[Image]) -> Flight | Done:
         failures = (self.failures[image.name] for image in batch if image.name in self.failures)
         flight = Flight(batch, next(failures, None))
         self.passes.append(flight.names)

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
+from support.devices import Done
 from support.profiles import entry, profile
 
 from app.core.errors import EncoderMismatch, OutOfDeviceMemory
 from app.core.latency.profile import Profile, ProfileEntry
-from app.serving.device.protocol import Done, EncodedTokens, MeasuredPass, PreparedImage, Staged
+from app.serving.device.protocol import EncodedTokens, MeasuredPass, PreparedImage, Staged
 
 
 def fake_profile(counts: int, complete: bool = True) -> Profile:
@@ -89,7 +90,7 @@ class FakeEncoder:
             raise self.stage_failure
         return Staged(plan.total_crops, plan)
 
-    def launch(self, batch) -> Done[EncodedTokens]:
+    def launch(self, batch) -> Done:
         self.batches.append([staged.crops.image.width for staged in batch])
         self.started.set()
         self.gate.wait(10)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.cli.inputs import given_latency, read_profile, read_settings
-from app.cli.options import (
-    Configuration,
-    JsonOption,
-    ProfileOption,
-    grouped,
-    parse_aspect,
-    parse_size,
-)
+from app.cli.inputs import given_latency, parse_aspect, parse_size, read_profile, read_settings
+from app.cli.options import Configuration, JsonOption, ProfileOption, grouped
 from app.core.control.table import lookup_table
 from app.core.latency.profile import Profile
 from app.core.plan.config import CropConfig
@@ -25,6 +19,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from app.schemas.resize import LutAnswer, LutOptionAnswer, LutRowAnswer
+
+
+Column = tuple[str, Callable[[tuple["LutRowAnswer", "LutOptionAnswer"]], str]]
 
 
 @grouped
@@ -90,70 +87,59 @@ def _rich_table(
     answer: LutAnswer, size: Size | None, aspect: Size | None, every: bool, *, narrow: bool
 ) -> Table:
     """Make the table; a ``narrow`` one leaves out columns that follow from the tiling."""
-    from app.cli.tables.plan_table import columns
+    from app.cli.tables.plan_table import table_of
 
     about = f"a {size} image" if size else f"{aspect.width}:{aspect.height}" if aspect else "square"
-    asked = size is not None or aspect is not None
-    timed = answer.profile is not None
     which = f"Every tiling; bold: nearest {about}" if every else f"The tiling nearest {about}"
-    table = columns(
+    asked = size is not None or aspect is not None
+    best = [(row, row.options[row.best]) for row in answer.rows]
+    options = [(row, option) for row in answer.rows for option in row.options]
+    table = table_of(
         f"{which}, for each number of crops",
-        *("Crops>", "Tiling", "Canvas", "Patch\ntokens>", "Prompt\ntokens>"),
-        *(() if narrow else ("Total\ncrops>", "Overlap>", "Redun-\ndancy>")),
-        *(("Size",) if asked else ()),
-        *(("Scale>",) if size else ()),
-        *(("p50\nms>", "p95\nms>") if timed else ()),
+        _columns(asked=asked, scaled=size is not None, timed=bool(answer.profile), narrow=narrow),
+        options if every else best,
+        # In a list of every tiling the best must stand out.
+        lambda one: "bold" if every and one in best else None,
     )
-    interpolated = any(
-        option.latency.basis == "interpolated" for row in answer.rows for option in row.options
-    )
-    table.caption = "; ".join(
-        told
-        for told, shown in (
-            ("–: no size of that aspect gets it", asked),
-            ("~: between measured numbers of crops", interpolated),
-        )
-        if shown
-    )
-    for row in answer.rows:
-        for index, option in enumerate(row.options):
-            best = index == row.best
-            if best or every:
-                # One row of numbers is read along; with all of them the best must stand out.
-                style = "bold" if best and every else None
-                cells = _cells(row, option, narrow, size, aspect, timed)
-                table.add_row(*cells, style=style)
+    notes = {
+        "–: no size of that aspect gets it": asked,
+        "~: between measured numbers of crops": any(_between(option) for _, option in options),
+    }
+    table.caption = "; ".join(note for note, applies in notes.items() if applies)
     return table
 
 
-def _cells(
-    row: LutRowAnswer,
-    option: LutOptionAnswer,
-    narrow: bool,
-    size: Size | None,
-    aspect: Size | None,
-    timed: bool,
-) -> list[str]:
-    fit, vision = option.fit, option.latency.vision_ms
-    cells = [
-        str(row.target_crops),
-        f"{option.rows}x{option.cols}",
-        f"{option.width}x{option.height}",
-        f"{option.tokens.patch:,}",
-        f"{option.tokens.prompt:,}",
-    ]
+def _columns(*, asked: bool, scaled: bool, timed: bool, narrow: bool) -> Iterator[Column]:
+    """Yield headings with the text of their cells."""
+    yield "Crops>", lambda one: str(one[0].target_crops)
+    yield "Tiling", lambda one: f"{one[1].rows}x{one[1].cols}"
+    yield "Canvas", lambda one: f"{one[1].width}x{one[1].height}"
+    yield "Patch\ntokens>", lambda one: f"{one[1].tokens.patch:,}"
+    yield "Prompt\ntokens>", lambda one: f"{one[1].tokens.prompt:,}"
     if not narrow:
-        cells += [
-            str(row.total_crops),
-            f"{option.overlap_ratio:.1%}",
-            f"{option.redundancy_ratio:.2f}",
-        ]
-    if size or aspect:
-        cells.append(f"{fit.width}x{fit.height}" if fit else "–")
-    if size:
-        cells.append(f"×{fit.scale:.3f}" if fit and fit.scale is not None else "–")
+        yield "Total\ncrops>", lambda one: str(one[0].total_crops)
+        yield "Overlap>", lambda one: f"{one[1].overlap_ratio:.1%}"
+        yield "Redun-\ndancy>", lambda one: f"{one[1].redundancy_ratio:.2f}"
+    if asked:
+        yield "Size", lambda one: f"{fit.width}x{fit.height}" if (fit := one[1].fit) else "–"
+    if scaled:
+        yield "Scale>", _scale
     if timed:
-        about = "~" if option.latency.basis == "interpolated" else ""
-        times = [f"{about}{ms:.1f}" for ms in (vision.p50, vision.p95)] if vision else ["–", "–"]
-        cells += times
-    return cells
+        yield "p50\nms>", lambda one: _ms(one[1], 50)
+        yield "p95\nms>", lambda one: _ms(one[1], 95)
+
+
+def _scale(one: tuple[LutRowAnswer, LutOptionAnswer]) -> str:
+    fit = one[1].fit
+    return "–" if fit is None or fit.scale is None else f"×{fit.scale:.3f}"
+
+
+def _between(option: LutOptionAnswer) -> bool:
+    return option.latency.basis == "interpolated"
+
+
+def _ms(option: LutOptionAnswer, percentile: Literal[50, 95]) -> str:
+    vision = option.latency.vision_ms
+    if vision is None:
+        return "–"
+    return f"{'~' * _between(option)}{vision.p50 if percentile == 50 else vision.p95:.1f}"

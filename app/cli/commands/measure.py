@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.inputs import read_settings
+from app.cli.inputs import parse_counts, read_settings
 from app.cli.options import (
     CheckpointOption,
     Configuration,
@@ -17,7 +17,6 @@ from app.cli.options import (
     MarginsOption,
     ModelOption,
     WarmupOption,
-    parse_counts,
 )
 from app.cli.outputs import check_result, write_result
 from app.cli.terminal import console, print_json
@@ -80,7 +79,7 @@ def measure(
     overlap_margins: MarginsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the vision-token latency of this device; saves the device profile.
+    """Measure the vision-token latency of this device, and save the device profile.
 
     Without a checkpoint the weights are random: the latency is real, the features are not.
     """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import groupby
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from app.schemas.methods import MethodRowAnswer, MethodsAnswer
+
+
+Column = tuple[str, Callable[["MethodRowAnswer"], str]]
 
 
 @grouped
@@ -45,57 +49,53 @@ def methods(
     comparison = compare_methods(
         make_plan(size, config), target_crops=target_crops, target_tokens=target_tokens
     )
-    timings = read_profile(profile, settings)
-    answer = MethodsAnswer.of(comparison, partial(given_latency, timings))
+    named = read_profile(profile, settings)
+    answer = MethodsAnswer.of(comparison, partial(given_latency, named))
     if as_json:
         print_json(answer)
         return
     out = console()
     out.print(heading(answer.model, answer.config))
     out.print()
-    out.print(_table(answer, timed=timings is not None, wide=out.width >= 128))
+    out.print(_table(answer, timed=named is not None, wide=out.width >= 128))
     out.print()
     out.print(facts([(told.method, told.summary) for told in answer.methods]))
 
 
 def _table(answer: MethodsAnswer, *, timed: bool, wide: bool) -> Table:
     """List one setting a row; only a ``wide`` terminal has room for all columns."""
-    from app.cli.tables.plan_table import columns
+    from app.cli.tables.plan_table import table_of
 
-    table = columns(
+    table = table_of(
         f"Four ways to another cost for a {answer.image.width}x{answer.image.height} image",
-        *("Method", "Setting>", "Tiling"),
-        *(("Total\ncrops>", "Overlap>", "Scale>") if wide else ()),
-        "Prompt\ntokens>",
-        *(("Ratio>", "GFLOP>", "Ratio>") if wide else () if timed else ("GFLOP>",)),
-        *(("p50\nms>", "p95\nms>") if timed else ()),
-        *("Needs", ""),
+        _columns(timed=timed, wide=wide),
+        answer.rows,
+        lambda row: "bold green" if row.current else "bold" if row.best else None,
     )
     table.caption = "*: the released weights were not trained so, quality is unknown"
-    for _, rows in groupby(answer.rows, key=lambda row: row.method):
-        for row in rows:
-            style = "bold green" if row.current else "bold" if row.best else None
-            table.add_row(*_cells(row, timed, wide), style=style)
-        table.add_section()
+    for shown, (row, following) in zip(table.rows, pairwise(answer.rows), strict=False):
+        shown.end_section = row.method != following.method
     return table
 
 
-def _cells(row: MethodRowAnswer, timed: bool, wide: bool) -> list[str]:
-    vision = row.latency.vision_ms
-    cells = [
-        row.method,
-        row.setting if row.as_trained else f"{row.setting}*",
-        f"{row.tiling.rows}x{row.tiling.cols}",
-    ]
+def _columns(*, timed: bool, wide: bool) -> Iterator[Column]:
+    """Yield headings with the text of their cells."""
+    yield "Method", lambda row: row.method
+    yield "Setting>", lambda row: row.setting if row.as_trained else f"{row.setting}*"
+    yield "Tiling", lambda row: f"{row.tiling.rows}x{row.tiling.cols}"
     if wide:
-        scale = min(row.scale_x, row.scale_y)
-        cells += [str(row.tiling.total_crops), f"{row.overlap_ratio:.1%}", f"×{scale:.3f}"]
-    cells.append(f"{row.tokens.prompt:,}")
-    gflop = f"{row.gflop:,.0f}"
+        yield "Total\ncrops>", lambda row: str(row.tiling.total_crops)
+        yield "Overlap>", lambda row: f"{row.overlap_ratio:.1%}"
+        yield "Scale>", lambda row: f"×{min(row.scale_x, row.scale_y):.3f}"
+    yield "Prompt\ntokens>", lambda row: f"{row.tokens.prompt:,}"
     if wide:
-        cells += [f"{row.prompt_tokens_ratio:.2f}", gflop, f"{row.gflop_ratio:.2f}"]
-    elif not timed:
-        cells.append(gflop)
+        yield "Ratio>", lambda row: f"{row.prompt_tokens_ratio:.2f}"
+    if wide or not timed:
+        yield "GFLOP>", lambda row: f"{row.gflop:,.0f}"
+    if wide:
+        yield "Ratio>", lambda row: f"{row.gflop_ratio:.2f}"
     if timed:
-        cells += [f"{vision.p50:.1f}", f"{vision.p95:.1f}"] if vision else ["–", "–"]
-    return [*cells, row.needs, "best" if row.best else "current" if row.current else ""]
+        yield "p50\nms>", lambda row: f"{ms.p50:.1f}" if (ms := row.latency.vision_ms) else "–"
+        yield "p95\nms>", lambda row: f"{ms.p95:.1f}" if (ms := row.latency.vision_ms) else "–"
+    yield "Needs", lambda row: row.needs
+    yield "", lambda row: "best" if row.best else "current" if row.current else ""

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from app import options
-from app.cli.inputs import read_bytes, read_settings
-from app.cli.options import Configuration, ForceOption, grouped, parse_size
+from app.cli.inputs import parse_size, read_bytes, read_settings
+from app.cli.options import Configuration, ForceOption, grouped
 from app.cli.outputs import check_output, drawing_format, write_output
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan, make_plan

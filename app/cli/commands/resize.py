@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app import options
-from app.cli.inputs import given_latency, read_bytes, read_profile, read_settings
+from app.cli.inputs import given_latency, parse_grid, read_bytes, read_profile, read_settings
 from app.cli.options import (
     Configuration,
     ImageArgument,
@@ -15,7 +15,6 @@ from app.cli.options import (
     MadeImage,
     ProfileOption,
     grouped,
-    parse_grid,
 )
 from app.cli.outputs import output_of, output_path, write_output
 from app.core.control.resizing import ResizeMode, Target, Upscale

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         TokensAnswer,
     )
 
+T = TypeVar("T")
 Fact = tuple[str, RenderableType]
 
 
@@ -42,6 +44,25 @@ def columns(title: str, *headings: str) -> Table:
             heading.removesuffix(">"), justify="right" if right else "left", overflow="fold"
         )
     return table
+
+
+def table_of(
+    title: str,
+    shown: Iterable[tuple[str, Callable[[T], str]]],
+    rows: Iterable[T],
+    style: Callable[[T], str | None] = lambda _: None,
+) -> Table:
+    """Make a table with a row a value, from headings with the text of their cells."""
+    headings, cells = zip(*shown, strict=True)
+    table = columns(title, *headings)
+    for row in rows:
+        table.add_row(*(cell(row) for cell in cells), style=style(row))
+    return table
+
+
+def or_dash(value: float | None, form: str) -> str:
+    """Format a number; a missing one is a dash."""
+    return "–" if value is None else format(value, form)
 
 
 def facts(rows: list[Fact]) -> Table:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.tables.plan_table import columns
+from app.cli.tables.plan_table import columns, or_dash, table_of
 
 if TYPE_CHECKING:
     from app.schemas.profile import LineAnswer, PercentilesMs, ProfileAnswer, ProfileEntryAnswer
@@ -84,11 +84,8 @@ Column = tuple[str, Callable[["ProfileEntryAnswer"], str]]
 
 
 def _latencies(profile: ProfileAnswer, *, narrow: bool) -> Table:
-    shown = list(_columns(doubtful=profile.contended is not None, narrow=narrow))
-    table = columns("Vision-token latency, ms", *(heading for heading, _ in shown))
-    for entry in profile.entries:
-        table.add_row(*(cell(entry) for _, cell in shown))
-    return table
+    shown = _columns(doubtful=profile.contended is not None, narrow=narrow)
+    return table_of("Vision-token latency, ms", shown, profile.entries)
 
 
 def _columns(*, doubtful: bool, narrow: bool) -> Iterator[Column]:
@@ -106,20 +103,16 @@ def _columns(*, doubtful: bool, narrow: bool) -> Iterator[Column]:
     yield "ViT>", lambda entry: milliseconds(entry.vit_ms.p50)
     yield "Con-\nnector>", lambda entry: milliseconds(entry.connector_ms.p50)
     yield "GFLOP/s>", lambda entry: f"{entry.gflop_per_s:,.0f}"
-    yield "Of\nmatmul>", lambda entry: _or_dash(entry.matmul_fraction, ".0%")
+    yield "Of\nmatmul>", lambda entry: or_dash(entry.matmul_fraction, ".0%")
     if not narrow:
         yield "GFLOP>", lambda entry: f"{entry.gflop:,.0f}"
-        yield "Peak\nMB>", lambda entry: _or_dash(_megabytes(entry), ",.0f")
+        yield "Peak\nMB>", lambda entry: or_dash(_megabytes(entry), ",.0f")
         yield "Passes>", lambda entry: str(entry.vision_ms.samples)
 
 
 def _megabytes(entry: ProfileEntryAnswer) -> float | None:
     peak = entry.peak_memory_bytes
     return None if peak is None else peak / 1e6
-
-
-def _or_dash(value: float | None, form: str) -> str:
-    return "–" if value is None else format(value, form)
 
 
 def _fitted(line: LineAnswer) -> str:
@@ -137,8 +130,8 @@ def _states(profile: ProfileAnswer) -> Table:
     for state in profile.states:
         table.add_row(
             state.state,
-            _or_dash(state.silence_s, "g"),
-            _or_dash(state.load_s, ".1f"),
+            or_dash(state.silence_s, "g"),
+            or_dash(state.load_s, ".1f"),
             str(state.total_crops),
             milliseconds(state.vision_ms.p50),
             milliseconds(state.vision_ms.max),

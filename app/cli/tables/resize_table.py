@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ from app.cli.tables.plan_table import (
     facts,
     heading,
     latency,
+    or_dash,
     scale_text,
+    table_of,
     tiling,
     tokens,
 )
@@ -24,6 +27,9 @@ from app.core.plan.plan import CropPlan
 if TYPE_CHECKING:
     from app.schemas.adapt import AdaptAnswer, AdaptDecision, CandidateRow
     from app.schemas.resize import DecisionAnswer, ResizeAnswer
+
+
+Column = tuple[str, Callable[["CandidateRow"], str]]
 
 
 def print_resize(
@@ -128,34 +134,29 @@ def _latency(answer: AdaptAnswer) -> str:
 
 def _weighed(answer: AdaptAnswer, *, wide: bool) -> Table:
     """List all candidates; a ``wide`` table also has the pixels a patch."""
-    known = any(row.latency_ms is not None for row in answer.alternatives)
-    table = columns(
+    return table_of(
         "Everything that was weighed; bold: taken, *: on the Pareto front",
-        *("Mode", "Tiling", "Size", "Max\ncrops>", "Prompt\ntokens>"),
-        *((f"p{answer.budget.percentile:g}\nms>",) if known else ()),
-        *("SSIM>", "PSNR\ndB>"),
-        *(("Px a\npatch>",) if wide else ()),
-        "In\nbudget",
+        _columns(answer, wide=wide),
+        answer.alternatives,
+        lambda row: "bold" if row.chosen else None,
     )
-    for row in answer.alternatives:
-        table.add_row(*_cells(row, known, wide), style="bold" if row.chosen else None)
-    return table
 
 
-def _cells(row: CandidateRow, known: bool, wide: bool) -> list[str]:
-    quality = row.image_quality
-    cells = [
-        row.mode,
-        f"{row.tiling.rows}x{row.tiling.cols}",
-        f"{row.width}x{row.height}",
-        str(row.max_crops),
-        f"{row.prompt_tokens:,}",
-    ]
-    if known:
-        cells.append("–" if row.latency_ms is None else f"{row.latency_ms:.1f}")
-    cells.append(f"{quality.ssim:.3f}" if quality else "–")
-    cells.append(f"{quality.psnr_db:.1f}" if quality and quality.psnr_db is not None else "–")
+def _columns(answer: AdaptAnswer, *, wide: bool) -> Iterator[Column]:
+    yield "Mode", lambda row: row.mode
+    yield "Tiling", lambda row: f"{row.tiling.rows}x{row.tiling.cols}"
+    yield "Size", lambda row: f"{row.width}x{row.height}"
+    yield "Max\ncrops>", lambda row: str(row.max_crops)
+    yield "Prompt\ntokens>", lambda row: f"{row.prompt_tokens:,}"
+    if any(row.latency_ms is not None for row in answer.alternatives):
+        at = f"p{answer.budget.percentile:g}"
+        yield f"{at}\nms>", lambda row: or_dash(row.latency_ms, ".1f")
+    yield "SSIM>", lambda row: _quality(row, "ssim", ".3f")
+    yield "PSNR\ndB>", lambda row: _quality(row, "psnr_db", ".1f")
     if wide:
-        cells.append(f"{quality.pixels_per_patch:.1f}" if quality else "–")
-    cells.append(("yes" if row.within_budget else "no") + (" *" if row.pareto else ""))
-    return cells
+        yield "Px a\npatch>", lambda row: _quality(row, "pixels_per_patch", ".1f")
+    yield "In\nbudget", lambda row: ("yes" if row.within_budget else "no") + " *" * row.pareto
+
+
+def _quality(row: CandidateRow, figure: str, form: str) -> str:
+    return or_dash(getattr(row.image_quality, figure, None), form)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.tables.plan_table import columns
+from app.cli.tables.plan_table import table_of
 from app.cli.tables.profile_table import milliseconds
 from app.cli.terminal import console
 from app.report.timing.components import ComponentTiming, ImageComponents, median_ms
@@ -43,11 +43,9 @@ def _components(timing: ComponentTiming, *, doubtful: bool) -> Table:
     for image in timing.images:
         groups[image.subject.plan.total_crops].append(image)
     has_bus = median_ms(timing.images, "transfer") is not None
-    shown = list(_columns(has_bus=has_bus, doubtful=doubtful))
-    table = columns("Median of each component, ms", *(heading for heading, _ in shown))
-    for _, images in sorted(groups.items()):
-        table.add_row(*(cell(images) for _, cell in shown))
-    return table
+    shown = _columns(has_bus=has_bus, doubtful=doubtful)
+    rows = (images for _, images in sorted(groups.items()))
+    return table_of("Median of each component, ms", shown, rows)
 
 
 def _columns(*, has_bus: bool, doubtful: bool) -> Iterator[Column]:

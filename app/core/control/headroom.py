@@ -1,4 +1,4 @@
-"""How far a plan is from the next cliff: one px can be the difference between 1 and 4 crops."""
+"""The headroom of a plan to the next cliff: one px can turn 1 crop into 4."""
 
 from __future__ import annotations
 

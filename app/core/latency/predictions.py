@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.core.latency.drift import DriftNow
@@ -38,7 +38,6 @@ class Predictions:
         this_device: True if the profile has the device, dtype and runtime of the encoder loaded
             here; None without a loaded encoder.
         provenance: a remark on the profile's origin for every answer; "" is none.
-        revision: rises with every change of the other fields.
     """
 
     model: LatencyModel | None
@@ -46,7 +45,6 @@ class Predictions:
     drift: DriftNow = NO_DRIFT
     this_device: bool | None = None
     provenance: str = ""
-    revision: int = field(default=0, compare=False)
 
     @property
     def profile(self) -> Profile | None:

@@ -1,7 +1,7 @@
-"""The arithmetic that vision tokens need, and the weights it reads.
+"""The arithmetic for vision tokens, and the bytes of weights and passes.
 
-Counted: matrix products at 2 FLOPs per multiply-add, of blocks and tokens that reach the output.
-Not counted: norms, activations, softmax (under 1 %), and what an implementation does in vain.
+Matrix products count, at 2 FLOPs per multiply-add, of blocks and tokens that reach the output.
+Norms, activations and softmax (under 1 %) do not count, nor does work in vain.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ FLOAT32_BYTES = 4
 
 
 def vit_flops(family: Family, crops: int, *, crop_size_px: int | None = None) -> int:
-    """FLOPs of the vision transformer over ``crops`` crops, the global one counted like any other.
+    """Count the FLOPs of the vision transformer over ``crops`` crops, the global one included.
 
-    ``crop_size_px`` defaults to the side the family was trained with.
+    ``crop_size_px`` defaults to the side of the family's training.
     """
     side = crop_size_px if crop_size_px is not None else family.crop_size_px
     vit = family.vit
@@ -34,7 +34,7 @@ def vit_flops(family: Family, crops: int, *, crop_size_px: int | None = None) ->
 
 
 def connector_flops(family: Family, tokens: int) -> int:
-    """FLOPs of attention pooling and projector for ``tokens`` patch tokens.
+    """Count the FLOPs of attention pooling and projector for ``tokens`` patch tokens.
 
     Keys and values are counted once per token and patch: windows share no patch within a crop.
     """
@@ -51,43 +51,43 @@ def connector_flops(family: Family, tokens: int) -> int:
 
 
 def plan_flops(plan: CropPlan) -> int:
-    """FLOPs from the crops of a plan to the vision tokens its prompt holds."""
+    """Count the FLOPs from the crops of a plan to the vision tokens of its prompt."""
     family = plan.config.family
     vit = vit_flops(family, plan.total_crops, crop_size_px=plan.config.crop_size_px)
     return vit + connector_flops(family, plan.tokens.patch)
 
 
 def gflop_per_s(flops: int, ms: float) -> float:
-    """The rate at which work is done."""
+    """Return the rate of work done in a time."""
     return flops / ms / 1e6
 
 
 def matmul_rate(rates: Sequence[float]) -> float | None:
-    """The rate that floors and shares are taken of: the median over the rounds, as of the times.
+    """Return the median rate over the rounds, the base of floors and shares; None without rounds.
 
-    A round's own rate is the best of a few products. The best of all rounds would be a clock that
-    the device holds for a moment; times that it did not hold it for would seem too slow.
+    The rate of a round is the best of a few products. The best of all rounds would be a clock of
+    one moment, and all other times would seem too slow.
     """
     return median(rates) if rates else None
 
 
 def floor_ms(flops: int, rate_gflop_per_s: float) -> float:
-    """Ms that work takes at a rate: the floor, if the rate is a large product's on the device."""
+    """Return the ms of work at a rate: a floor, at the rate of a large product on the device."""
     return flops / rate_gflop_per_s / 1e6
 
 
 def weights_bytes(family: Family, bytes_per_value: int) -> int:
-    """Bytes of the weights that are needed; blocks stored after the last one read are not."""
+    """Count the bytes of the needed weights, without blocks stored after the last one read."""
     return bytes_per_value * (_vit_values(family) + _connector_values(family))
 
 
 def pass_bytes(family: Family, crops: int, bytes_per_value: int) -> int:
-    """Bytes that a pass takes at its peak besides the weights: an upper bound, for admission.
+    """Bound the bytes of a pass at its peak besides the weights, for admission.
 
-    Counted is what the plain network holds at its widest: in a block the residual sum, its norm,
-    the MLP four times over (input and output of the activation and what lies between) and the
-    layers read; or in the connector the features, the windows three times over and the projector's
-    hidden values four times over, with every token of every crop kept. Faster runtimes take less.
+    The plain network is counted at its widest. A block holds the residual sum, its norm, the MLP
+    four times over (input and output of the activation and two between) and the layers read. The
+    connector holds the features, the windows three times over and the projector's hidden values
+    four times over, for every token of every crop. Faster runtimes take less.
     """
     vit, connector = family.vit, family.connector
     patches = (family.crop_size_px // family.patch_size_px) ** 2
@@ -103,13 +103,12 @@ def pass_bytes(family: Family, crops: int, bytes_per_value: int) -> int:
 
 
 def cutting_bytes(plans: Sequence[CropPlan]) -> int:
-    """Bytes that images take until their crops are cut on the device: an upper bound, besides the
-    crops themselves.
+    """Bound the bytes of images on the device until their crops are cut, besides the crops.
 
-    Counted are the pixels of every image, as all may cross the bus before the first is cut, and of
-    one image, the largest, what cutting takes: the pixels in float32, once more in the order that
-    torch's resizing kernels on CUDA want (``contiguous`` in UpSampleBilinear2d.cu), and a canvas
-    before and after its padding.
+    The pixels of every image count, as all may cross the bus before the first is cut. The largest
+    image counts again for its cutting: the pixels in float32, once more in the order of torch's
+    resizing kernels on CUDA (``contiguous`` in UpSampleBilinear2d.cu), and a canvas before and
+    after its padding.
     """
     if not plans:
         return 0
@@ -127,7 +126,7 @@ def _float_bytes(plan: CropPlan) -> int:
 
 
 def patch_values(family: Family) -> int:
-    """Values in one patch: pixels times colours."""
+    """Count the values in one patch: pixels times colours."""
     return family.patch_size_px**2 * CHANNELS
 
 

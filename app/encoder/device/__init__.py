@@ -1,1 +1,1 @@
-"""The device of an encoder: its choice, clock, failures, memory and threads."""
+"""Choose the device of an encoder, and handle its clock, failures, memory and threads."""

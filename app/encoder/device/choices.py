@@ -1,4 +1,4 @@
-"""Choices of the settings and the command line. This file imports no torch."""
+"""List the choices of the settings and the command line, without an import of torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device of an encoder: its choice, name, clock and failures."""
+"""Choose and name the device of an encoder, mark its time, and name its failures."""
 
 from __future__ import annotations
 

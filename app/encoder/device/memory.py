@@ -1,4 +1,4 @@
-"""The memory of a device: free bytes, the peak of a pass, and refusals before memory ends."""
+"""Count the memory of a device, find the peak of a pass, and refuse work too large to fit."""
 
 from __future__ import annotations
 

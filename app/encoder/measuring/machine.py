@@ -1,4 +1,4 @@
-"""The state of the machine around a measurement, and the reasons to doubt its figures."""
+"""Read the state of the machine around a measurement, and find reasons to doubt its figures."""
 
 from __future__ import annotations
 

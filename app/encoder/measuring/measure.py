@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
@@ -26,7 +25,7 @@ from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder
 from app.encoder.measuring.calibration import copy_gb_per_s, matmul_gflop_per_s
 from app.encoder.measuring.machine import MachineWatch
-from app.encoder.measuring.record import Calibration, build_profile, profile_key
+from app.encoder.measuring.record import Aim, Calibration, Entries, build_profile, profile_key
 from app.encoder.measuring.series import SCOPES, Run, Scope, Series, Subject, run_here, subject_of
 from app.encoder.measuring.warmup import (
     Pace,
@@ -36,9 +35,6 @@ from app.encoder.measuring.warmup import (
     default_warmup,
 )
 from app.encoder.synthetic import ProfilePlan, profile_plans
-
-Entries = Mapping[int, ProfileEntry]
-"""Entries by total crops."""
 
 log = logging.getLogger(__name__)
 
@@ -91,58 +87,49 @@ def measure_profile(
     Raises:
         EncoderError: nothing was measured in time, or no count fits the memory.
     """
-    keeper = Timekeeper(Pace.of(encoder.device, rounds, budget_s), clock)
     config = config or make_config(encoder.family)
     plans = profile_plans(config, counts or range(1, config.max_crops + 2))
     key = profile_key(encoder, config)
-    kept = resume if resume is not None and resume.matches(key) else None
-    earlier = {entry.total_crops: entry for entry in kept.entries} if kept else {}
-    most = keeper.pace.most
-    waiting = [plan for plan in plans if _passes(earlier, plan) < most]
-    asked = {plan.total_crops for plan in plans}
-    others = [entry for crops, entry in earlier.items() if crops not in asked]
-    others_whole = (kept is not None and kept.complete) or all(
-        len(entry.samples_ms.vision) >= keeper.pace.least for entry in others
-    )
-    if kept and not waiting:
-        rounds = min(_passes(earlier, plan) for plan in plans)
-        yield replace(kept, complete=others_whole, rounds=min(rounds, most))
+    keeper = Timekeeper(Pace.of(encoder.device, rounds, budget_s), clock)
+    usable = resume if resume is not None and resume.matches(key) else None
+    aim = Aim(plans, keeper.pace, usable)
+    if usable and not aim.lacking():
+        yield aim.reached(usable)
         return
     session = _Session(
         encoder,
-        waiting,
-        earlier,
+        aim.lacking(),
+        aim.earlier(),
         keeper,
         scopes or default_scopes(encoder.device),
         run=run,
         progress=progress,
         cancelled=until,
     )
-    shown = clock()
 
     def profile(final: bool) -> Profile:
-        entries = {**earlier, **session.entries()}
-        fewest = min(_passes(entries, plan) for plan in plans)
-        enough = most if until() else keeper.pace.least
-        complete = final and others_whole and session.has_rounds(enough)
+        entries = aim.earlier() | session.entries()
+        enough = keeper.pace.most if until() else keeper.pace.least
+        complete = final and aim.others_complete() and session.has_rounds(enough)
         found = build_profile(
             encoder,
             key,
             list(entries.values()),
             session.calibration(final),
-            rounds=min(fewest, most) if complete else most,
+            rounds=aim.rounds(entries) if complete else keeper.pace.most,
             complete=complete,
         )
-        return continued(kept, found) if kept else found
+        return continued(usable, found) if usable else found
 
+    shown = clock()
     for _ in session.passes(warmup or default_warmup(encoder.device), clock):
-        if session.entries() and clock() - shown >= YIELD_S:
+        if session.begun and clock() - shown >= YIELD_S:
             yield profile(final=False)
             shown = clock()
-    if session.entries():
+    if session.begun:
         yield profile(final=True)
-    elif kept and kept.entries:
-        yield kept
+    elif usable and usable.entries:
+        yield usable
     elif not until():
         raise EncoderError(
             "nothing was measured: no number of crops fits the memory, or the time was up before "
@@ -175,6 +162,11 @@ class _Session:
         self._done = 0
         rounds = keeper.pace.most * len(scopes)
         self._work = sum(plan.total_crops for plan in plans) * (1 + rounds)
+
+    @property
+    def begun(self) -> bool:
+        """Return True if any count has a timed pass."""
+        return any(found.begun for found in self._series.values())
 
     def entries(self) -> dict[int, ProfileEntry]:
         """Return the entries of the counts with a timed pass, by total crops."""
@@ -277,8 +269,3 @@ class _Session:
 
 def _named(key: tuple[Series, Scope] | None) -> str:
     return "the product" if key is None else f"{key[1]} of {key[0].plan.total_crops} crops in all"
-
-
-def _passes(entries: Entries, plan: ProfilePlan) -> int:
-    entry = entries.get(plan.total_crops)
-    return len(entry.samples_ms.vision) if entry else 0

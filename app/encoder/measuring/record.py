@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -23,6 +23,11 @@ from app.core.plan.config import CropConfig, make_config
 from app.encoder.device.device import device_name, dtype_name
 from app.encoder.encoder import Encoder
 from app.encoder.measuring.machine import contention
+from app.encoder.measuring.warmup import Pace
+from app.encoder.synthetic import ProfilePlan
+
+Entries = Mapping[int, ProfileEntry]
+"""Entries by total crops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,47 @@ class Calibration:
     copy_gb_per_s: float | None
     machine_before: MachineState | None
     machine_after: MachineState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Compare the wished counts and rounds with a usable earlier profile."""
+
+    plans: Sequence[ProfilePlan]
+    pace: Pace
+    profile: Profile | None
+
+    def earlier(self) -> dict[int, ProfileEntry]:
+        """Return the entries of the earlier profile, by total crops."""
+        return {entry.total_crops: entry for entry in self.profile.entries} if self.profile else {}
+
+    def lacking(self) -> list[ProfilePlan]:
+        """List the plans with fewer passes than wished."""
+        earlier = self.earlier()
+        return [plan for plan in self.plans if _passes(earlier, plan) < self.pace.most]
+
+    def rounds(self, entries: Entries) -> int:
+        """Return the fewest passes of a wished count, at most the wished rounds."""
+        return min(self.pace.most, *(_passes(entries, plan) for plan in self.plans))
+
+    def others_complete(self) -> bool:
+        """Return True if every earlier count without a wish has passes enough."""
+        wished = {plan.total_crops for plan in self.plans}
+        return (self.profile is not None and self.profile.complete) or all(
+            len(entry.samples_ms.vision) >= self.pace.least
+            for crops, entry in self.earlier().items()
+            if crops not in wished
+        )
+
+    def reached(self, profile: Profile) -> Profile:
+        """Return an earlier profile without lacking passes, as the result of this measurement."""
+        rounds = self.rounds(self.earlier())
+        return replace(profile, complete=self.others_complete(), rounds=rounds)
+
+
+def _passes(entries: Entries, plan: ProfilePlan) -> int:
+    entry = entries.get(plan.total_crops)
+    return len(entry.samples_ms.vision) if entry else 0
 
 
 def profile_key(encoder: Encoder, config: CropConfig | None = None) -> ProfileKey:

@@ -1,1 +1,1 @@
-"""The network: backbone, weights, and the input that a plan gives it."""
+"""Define the network, load its weights, and prepare its input by a plan."""

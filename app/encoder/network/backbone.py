@@ -1,4 +1,4 @@
-"""Molmo's vision backbone: a vision transformer, then a connector, both read from a ``Family``.
+"""Define Molmo's vision backbone: a vision transformer and a connector, both of a ``Family``.
 
 Sources: Molmo, arXiv:2409.17146, section 2; CLIP, arXiv:2103.00020; SigLIP 2, arXiv:2502.14786.
 Two savings against the public implementations are exact: the blocks after the last feature layer
@@ -34,7 +34,7 @@ class Norm(nn.LayerNorm):
     """Apply LayerNorm in the dtype of the weights, to inputs of that dtype or float32."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[.., D] → [.., D]."""
+        """Norm x [.., D] → [.., D]."""
         dtype = self.weight.dtype
         if dtype == torch.float16 and x.dtype == torch.float32:
             # A sum over the blocks may overflow float16; bfloat16 has float32's range.
@@ -85,7 +85,7 @@ class Block(nn.Module):
         self.mlp = Mlp(vit)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[C, T, D] → [C, T, D]; x may have a wider dtype than the weights."""
+        """Run the block, [C, T, D] → [C, T, D]; x may have a wider dtype than the weights."""
         x = x + self.attention(self.attention_norm(x))
         out: Tensor = x + self.mlp(self.mlp_norm(x))
         return out
@@ -106,7 +106,7 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(vit) for _ in range(vit.blocks_run))
 
     def embed(self, patches: Tensor) -> Tensor:
-        """[C, P, 588] → the input of the first block, [C, T, D]."""
+        """Embed patches [C, P, 588] → the input of the first block, [C, T, D]."""
         x: Tensor = self.patch_embedding(patches)
         if self.class_embedding is not None:
             x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], dim=1)
@@ -116,7 +116,7 @@ class VisionTransformer(nn.Module):
         return x
 
     def forward(self, patches: Tensor) -> tuple[Tensor, ...]:
-        """[C, P, 588] → the outputs of the feature layers, in their order, each [C, T, D]."""
+        """Run patches [C, P, 588] → the outputs of the feature layers in order, each [C, T, D]."""
         x = self.embed(patches)
         narrow = x.dtype
         if narrow == torch.float16:
@@ -216,7 +216,7 @@ class VisionBackbone(nn.Module):
         self.projector = Projector(vit.width, connector)
 
     def encode_patches(self, patches: Tensor) -> Tensor:
-        """Normalised patches [C, P, 588] → features [C, P, F] in the dtype of the weights.
+        """Encode normalised patches [C, P, 588] → features [C, P, F], in the dtype of the weights.
 
         The reference multiplies a crop of only -1 by 0. Such crops fill up a batch of images in the
         reference, and are never made here.
@@ -229,7 +229,7 @@ class VisionBackbone(nn.Module):
         return torch.cat([layer[:, first_patch:] for layer in layers], dim=-1)
 
     def connect(self, features: Tensor, pool_index: Tensor, padding_state: Tensor) -> Tensor:
-        """Features [C, P, F] → vision tokens [N, L], in the order of ``pool_index``.
+        """Connect features [C, P, F] → vision tokens [N, L], in the order of ``pool_index``.
 
         Args:
             features: the result of :meth:`encode_patches`.

@@ -174,7 +174,7 @@ class CudaGraphs:
         return self._patches.new_empty(total_crops, *self._patches.shape[1:])
 
     def encode_patches(self, patches: Tensor) -> Tensor:
-        """[C, P, 588] → features [C, P, F], up to ``max_crops`` in the runtime's buffer."""
+        """Encode [C, P, 588] → features [C, P, F], up to ``max_crops`` in the runtime's buffer."""
         most = len(self._patches)
         if len(patches) <= most:
             return self._replay(patches)

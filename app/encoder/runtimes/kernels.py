@@ -1,4 +1,4 @@
-"""Triton kernels for the operations between and around the products of the network.
+"""Compute the operations between and around the products of the network by Triton kernels.
 
 Every sum is float32, and is rounded once, at its write. The import needs Triton. The first call
 compiles, and needs a C compiler and a cache folder with the right to execute.
@@ -40,7 +40,7 @@ def _norm_kernel(x, shift, weight, bias, out, width, eps, BLOCK: tl.constexpr):
 
 
 def norm(x: Tensor, shift: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """Norm ``x + shift``: x [M, D] and shift [D] in float32 → [M, D] in the weight's dtype."""
+    """Apply LayerNorm to ``x + shift``: x [M, D], shift [D] in float32 → [M, D] as the weight."""
     rows, width = x.shape
     out = torch.empty_like(x, dtype=weight.dtype)
     block = triton.next_power_of_2(width)

@@ -72,7 +72,7 @@ class VitGraph:
         self._type = in_place(vit.positional_embedding.detach()).element_type
 
     def model(self) -> Any:
-        """Patches [C, P, 588] → features [C, P, F], for any number of crops C."""
+        """Make the model: patches [C, P, 588] → features [C, P, F], for any number of crops C."""
         ops, vit = self.ops, self._vit
         tokens = len(vit.positional_embedding)
         class_tokens = 0 if vit.class_embedding is None else 1
@@ -194,7 +194,7 @@ class OpenVino:
         self.connect = backbone.connect
 
     def encode_patches(self, patches: Tensor) -> Tensor:
-        """[C, P, 588] → features [C, P, F], a few crops at a time."""
+        """Encode [C, P, 588] → features [C, P, F], a few crops at a time."""
         patches = patches.to(self._dtype).contiguous()
         features = patches.new_empty(*patches.shape[:2], self._width)
         for some, into in even_parts(patches, features, CROPS_AT_ONCE):

@@ -43,7 +43,7 @@ class PackedLinear(nn.Module):
         self._weight: Tensor = _onednn()._reorder_linear_weight(linear.weight, None)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[.., inputs] → [.., outputs]."""
+        """Multiply x [.., inputs] → [.., outputs]."""
         out: Tensor = _onednn()._linear_pointwise(x, self._weight, self.bias, "none", [], "")
         return out
 
@@ -87,7 +87,7 @@ class Packed:
         self.connect = backbone.connect
 
     def encode_patches(self, patches: Tensor) -> Tensor:
-        """[C, P, 588] → features [C, P, F], a few crops at a time."""
+        """Encode [C, P, 588] → features [C, P, F], a few crops at a time."""
         patches = patches.to(self._vit.positional_embedding.dtype)
         layers, width = self._vit.feature_layers, self._vit.positional_embedding.shape[-1]
         features = patches.new_empty(*patches.shape[:2], width * len(layers))

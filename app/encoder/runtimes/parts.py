@@ -1,4 +1,4 @@
-"""Ways to compute the operations around the products of a block, for a pass in a CUDA graph.
+"""Compute the operations around the products of a block in several ways, for CUDA graphs.
 
 On a GPU the products run near the matrix rate, and the rest of the time is memory traffic of the
 operations between them. :mod:`app.encoder.runtimes.fastest` finds the fastest working way.
@@ -35,7 +35,7 @@ class Up(Protocol):
         """Return the factor for the results; the next product applies it."""
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """[M, D] → [M, mlp width]."""
+        """Compute rows [M, D] → [M, mlp width]."""
 
 
 AddProduct = Callable[[Tensor, Tensor, Tensor, float], None]

@@ -1,4 +1,4 @@
-"""Passes of the vision transformer for CUDA graphs: of parts, compiled, and in float8.
+"""Run the vision transformer in passes for CUDA graphs: of parts, compiled, and in float8.
 
 In a pass of parts the products add to the sum over the blocks in float32 themselves, to save
 memory traffic. The sum lacks their biases: a norm takes all biases before it as a shift.
@@ -37,7 +37,7 @@ class VitPass(Protocol):
         """Name the way for logs and tables."""
 
     def __call__(self, patches: Tensor, into: Tensor) -> None:
-        """Patches [C, P, 588] in the dtype of the weights → features, written [C, P, F]."""
+        """Encode patches [C, P, 588] in the dtype of the weights into the features [C, P, F]."""
 
 
 class PartsPass:
@@ -145,7 +145,7 @@ class Fp8Linear(nn.Module):
         self._weight, self._scale = weight.t(), scale.t().contiguous()
 
     def forward(self, x: Tensor) -> Tensor:
-        """[.., inputs] → [.., outputs]."""
+        """Multiply x [.., inputs] → [.., outputs]."""
         rows, scale = quantise_rows(x.flatten(0, -2))
         out = torch._scaled_mm(
             rows, self._weight, scale, self._scale, bias=self.bias, out_dtype=x.dtype

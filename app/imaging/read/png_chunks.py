@@ -94,9 +94,11 @@ def _is_sound(kind: bytes, chunk: bytes) -> bool:
 
 
 def _is_short(kind: bytes, body: bytes) -> bool:
-    """Return True if a chunk's text or profile inflates to no more than Pillow takes."""
+    """Return True if a chunk's text or profile inflates, to no more than Pillow takes."""
     rest = body.partition(b"\0")[2]
     if kind in (b"iCCP", b"zTXt"):
+        if rest[:1] != b"\0":
+            return False  # a compression that PNG does not have
         stream = rest[1:]
     elif kind == b"iTXt" and rest[:1] != b"\0":
         stream = rest[2:].partition(b"\0")[2].partition(b"\0")[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from app.core.latency.profile import Profile
 from app.core.latency.status import MeasurementRequest, Progress
@@ -78,22 +78,6 @@ class Pending(Protocol[Result]):
 
     def result(self) -> Sequence[Result]:
         """Return the results of all images in order, and wait if needed."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Done(Generic[Result]):
-    """Represent a pass that ended within its launch, as on a CPU."""
-
-    results: Sequence[Result]
-
-    def is_done(self) -> bool:
-        return True
-
-    def wait(self) -> None:
-        return None
-
-    def result(self) -> Sequence[Result]:
-        return self.results
 
 
 class ServedEncoder(Protocol):

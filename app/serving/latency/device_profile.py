@@ -154,8 +154,8 @@ class DeviceProfile:
                 log.exception("measurement %s failed", measurement.state.id)
         measurement.end(failure)
         if measurement.request.dtype != encoder.dtype:
-            # A second encoder has no reference only here. The worker frees it: the worker itself
-            # holds its last job until the next.
+            # The second encoder lost its last reference just now. The worker gives the memory back:
+            # it holds the last job, and so the encoder, until its next one.
             with suppress(EncoderUnavailable):
                 self._worker.submit(encoder.give_memory_back, background=True)
         log.info("measurement %s: %s", measurement.state.id, measurement.state.status)

@@ -78,16 +78,8 @@ class EncoderService:
         """Return the profile in use; it grows with the measurement of the start."""
         return self.predictions().profile
 
-    @property
-    def revision(self) -> int:
-        """Return the revision of :meth:`predictions`; it rises with every change."""
-        return self.predictions().revision
-
     def predictions(self) -> Predictions:
-        """Return the predictions at this moment, the same value up to the next change.
-
-        Take all latencies of one answer from one value.
-        """
+        """Return the predictions at this moment; take all latencies of an answer from one value."""
         return self._predictor.now(
             self.device_profile.profile, self._encoder, self._why_no_profile()
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
 from app.core.latency.drift import Drift
 from app.core.latency.latency import Latency
@@ -31,12 +30,12 @@ class Predictor:
         self._clock = clock
         self._lock = threading.Lock()
         self._drift = Drift()
-        self._last = Predictions(LatencyModel(given) if given else None, missing="")
+        self._model = LatencyModel(given) if given else None
 
     def now(
         self, measured: Profile | None, encoder: ServedEncoder | None, missing: str
     ) -> Predictions:
-        """Return the predictions at this moment, the same value up to the next change.
+        """Return the predictions at this moment.
 
         Args:
             measured: the profile of this device so far.
@@ -44,18 +43,12 @@ class Predictor:
             missing: the reason for the absence of a profile.
         """
         with self._lock:
-            model = self._model(self._given or measured)
-            here, provenance = self._where(encoder) if model else (None, "")
-            found = Predictions(
-                model,
-                missing if model is None else "",
-                self._drift.at(self._clock()),
-                here,
-                provenance,
-            )
-            if found != self._last:
-                self._last = replace(found, revision=self._last.revision + 1)
-            return self._last
+            self._use(self._given or measured)
+            if self._model is None:
+                return Predictions(None, missing)
+            here, provenance = self._where(encoder)
+            drift = self._drift.at(self._clock())
+            return Predictions(self._model, "", drift, here, provenance)
 
     def note(self, measured: Latency, plan: CropPlan, predictions: Predictions) -> None:
         """Note the ratio of a live latency to the prediction of the profile alone.
@@ -70,16 +63,14 @@ class Predictor:
         ratio = measured.vision.vision_ms.p50 / predicted.vision.vision_ms.p50
         log.info("measured %.3f times as long as the profile predicts", ratio)
         with self._lock:
-            if predictions.model is self._last.model:
+            if predictions.model is self._model:
                 self._drift = self._drift.noted(ratio, self._clock())
 
-    def _model(self, profile: Profile | None) -> LatencyModel | None:
+    def _use(self, profile: Profile | None) -> None:
         """Make the model of a new profile, and forget the drift of the old one."""
-        known = self._last.model
-        if profile is (known.profile if known else None):
-            return known
-        self._drift = Drift()
-        return LatencyModel(profile) if profile else None
+        if profile is not (self._model.profile if self._model else None):
+            self._drift = Drift()
+            self._model = LatencyModel(profile) if profile else None
 
     def _where(self, encoder: ServedEncoder | None) -> tuple[bool | None, str]:
         """Compare a given profile with the encoder here: True if the same, with a remark."""

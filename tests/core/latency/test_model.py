@@ -242,6 +242,20 @@ def test_without_differing_tokens_the_connector_is_proportional() -> None:
     assert LatencyModel(profile()).latency(grid_plan(1, 1)).source == "none"
 
 
+def test_between_two_counts_there_are_as_many_samples_as_the_fewer() -> None:
+    """So that a p99 is not made of three passes; and a token costs its share of the median."""
+    few = [entry_of(*SHAPES[count], (10.0 * count, 11.0 * count, 90.0 * count)) for count in (1, 4)]
+    many = entry_of(*SHAPES[7], tuple(70.0 + n / 600 for n in range(600)))
+    model = LatencyModel(profile(*few, many))
+    between = model.latency(grid_plan(2, 2))
+    assert between.vision is not None
+    assert (between.basis, between.vision.vision_ms.samples) == ("interpolated", 3)
+    assert between.at(99) is None
+    measured = model.latency(grid_plan(1, 3))
+    assert measured.per_token_us(500) == measured.at(50) * 1e3 / 500
+    assert model.latency(grid_plan(3, 4)).per_token_us(500) is None
+
+
 def test_high_percentiles_need_samples() -> None:
     """Five beyond them; p95 and below are given for any number, as in the profile."""
     assert [samples_needed(p) for p in (0, 50, 95, 99, 99.9)] == [1, 1, 1, P99_SAMPLES, 5000]

@@ -47,6 +47,8 @@ def test_what_would_not_fit_is_refused_with_the_numbers(monkeypatch: pytest.Monk
     with pytest.raises(OutOfDeviceMemory, match=r"7 MB .* 4 MB are free; 4 crops") as refused:
         check_fits(CPU, 7, lambda crops: crops * 10**6)
     assert refused.value.facts["fitting_crops"] == 4
+    with pytest.raises(OutOfDeviceMemory, match="4 crops would fit"):
+        check_fits(CPU, 5, lambda crops: crops * 10**6)
 
 
 def test_a_device_that_tells_nothing_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What is under a drawing is the picture, where the canvas has it."""
+"""The ground of a drawing is the picture in the canvas, and black in its padding."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is where on a picture: boundaries on edges, padding marked, classes of the heat map."""
+"""Pictures show boundaries on edges, padding marked, and the classes of the heat map."""
 
 import io
 
@@ -25,7 +25,7 @@ def pixels(kind, plan, image) -> np.ndarray:
 
 
 def view_on_sheet(plan) -> View:
-    """Where the canvas lies on the sheets of ``crops`` and ``coverage``."""
+    """Return the place of the canvas on the sheets of ``crops`` and ``coverage``."""
     drawn = drawn_size(plan, SIDE)
     with drawing():
         return Page.begin(plan, SIDE, drawn.width).place(plan, drawn)
@@ -89,7 +89,7 @@ def test_a_black_picture_without_padding_is_not_striped():
 
 
 def test_overlaps_are_hatched_on_any_ground():
-    """Where two crops overlap, more where four do, not at all where one is alone."""
+    """Two crops have lines on their overlap, four crops more, and one crop alone has none."""
     plan = plan_of(560, 560)
     view = view_on_sheet(plan)
     for grey in (0, 128, 255):

@@ -1,15 +1,17 @@
-"""What is marked on a canvas agrees with the plan's own crops, canvas and tokens."""
+"""The marks on a canvas agree with the plan's own crops, canvas and tokens."""
 
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.strategies import configs, plan_or_reject, sizes
 
 from app.core.plan.geometry import Box
 from app.core.plan.tokens import axis_tokens
-from app.imaging.pictures.view import coverage_zones, padding_of, prompt_patches
+from app.imaging.pictures.view import coverage_zones, drawn_aspect, padding_of, prompt_patches
+from tests.imaging.pictures.cases import MOLMO_2, plan_of
 
 
 def painted(boxes: list[tuple[Box, int]], width: int, height: int) -> np.ndarray:
@@ -39,6 +41,20 @@ def test_padding_is_all_that_is_not_content(size, config):
     boxes = [*padding_of(plan.canvas), plan.canvas.content]
     covered = painted([(box, 1) for box in boxes], plan.canvas.width, plan.canvas.height)
     assert (covered == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "aspect"),
+    [(2400, 100, 24), (4000, 100, 24), (100, 2400, 1 / 24), (100, 4000, 1 / 24), (700, 300, 7 / 3)],
+)
+def test_a_stretched_canvas_is_drawn_with_the_aspect_of_the_image(width, height, aspect):
+    """But for a line, which crops could not be seen in."""
+    assert drawn_aspect(plan_of(width, height, MOLMO_2)) == pytest.approx(aspect)
+
+
+def test_another_canvas_is_drawn_as_the_model_sees_it():
+    plan = plan_of(4000, 112)
+    assert drawn_aspect(plan) == plan.canvas.width / plan.canvas.height
 
 
 @given(config=configs(), count=st.integers(1, 12))

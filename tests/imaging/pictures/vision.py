@@ -1,4 +1,4 @@
-"""How colours look to people with a dichromacy, and how far apart they are then.
+"""Compute the colours that people with a dichromacy see, and the distances between them.
 
 Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision
 Deficiency" (2009), table 1, severity 1.0; applied to linear RGB.

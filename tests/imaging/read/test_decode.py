@@ -14,6 +14,7 @@ from support.images import file_of, sixteen_bit, with_orientation
 from app.core.errors import CropPlannerError, TooManyPixels, UndecodableImage, UnsupportedImageType
 from app.core.plan.geometry import Size
 from app.imaging.read.decode import decode
+from app.imaging.read.header import look
 
 LIMIT = 64_000_000
 
@@ -63,7 +64,9 @@ def test_sixteen_bit_tiff_keeps_its_high_byte(order):
 def test_orientation_is_applied_once_and_reported(photo, form, orientation):
     """The size is that of the upright image, and the pixels are."""
     small = photo.resize((64, 40))
-    picture = take(with_orientation(small, form, orientation))
+    data = with_orientation(small, form, orientation)
+    picture = take(data)
+    assert look(data, max_pixels=LIMIT) == picture.facts
     assert picture.facts.orientation == orientation
     assert picture.size == (Size(64, 40) if orientation < 5 else Size(40, 64))
     exif = Image.Exif()
@@ -76,7 +79,7 @@ def test_orientation_is_applied_once_and_reported(photo, form, orientation):
 
 
 def test_palette_with_transparency(photo):
-    """Colours are kept, transparency is dropped as Molmo's loader does, and it is said."""
+    """Colours stay, transparency is dropped as Molmo's loader does, and a note says so."""
     palette = photo.quantize(16)
     picture = take(file_of(palette, "PNG", transparency=bytes([0, 128] + [255] * 14)))
     assert np.array_equal(np.asarray(picture.pixels), np.asarray(palette.convert("RGB")))
@@ -117,6 +120,12 @@ def test_a_colour_profile_that_is_no_bytes_is_dropped(value):
     tags[34675] = value
     picture = take(file_of(Image.new("RGB", (8, 8)), "TIFF", tiffinfo=tags))
     assert picture.icc_profile is None
+
+
+def test_the_pictures_of_an_mpo_are_no_frames(photo):
+    """A phone's second picture is of another lens, or smaller."""
+    data = file_of(photo, "MPO", save_all=True, append_images=[photo])
+    assert take(data).facts.notes == ()
 
 
 def test_facts_of_the_file(photo_bytes):

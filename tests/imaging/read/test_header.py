@@ -1,5 +1,6 @@
 """Facts from the header: those that decoding gives, whatever the file."""
 
+import io
 import struct
 import sys
 import tracemalloc
@@ -21,6 +22,7 @@ from app.imaging.read.decode import decode
 from app.imaging.read.header import glance, look
 
 LIMIT = 4_000_000
+ROWS_PER_STRIP, STRIP_BYTE_COUNTS = 278, 279
 SIZE = (24, 10)
 OPTIONS = [
     ("JPEG", "L", {}), ("JPEG", "RGB", {}), ("JPEG", "RGB", {"progressive": True}),
@@ -249,6 +251,35 @@ def test_a_long_side_is_left_to_decoding_where_libjpeg_refuses_it(form, side):
                 look(data, max_pixels=LIMIT)
         else:
             assert look(data, max_pixels=LIMIT).size.width == side
+
+
+def test_a_gif_without_any_pixels_is_refused_as_by_decoding():
+    data = FILES["GIF L {}"]
+    with Image.open(io.BytesIO(data)) as image:
+        start = image.tile[0].offset
+    check_same(data[:start] + b"\0;")
+    with pytest.raises(UndecodableImage):
+        look(data[:start] + b"\0;", max_pixels=LIMIT)
+
+
+def test_a_tiff_with_an_empty_strip_is_refused_as_by_decoding():
+    image = Image.effect_noise(SIZE, 60).convert("RGB")
+    data = file_of(image, "TIFF", compression="tiff_lzw", tiffinfo={ROWS_PER_STRIP: 4})
+    entry = data.index(struct.pack("<HHL", STRIP_BYTE_COUNTS, 3, 3))
+    (counts,) = struct.unpack_from("<L", data, entry + 8)
+    empty = data[: counts + 2] + bytes(2) + data[counts + 4 :]
+    check_same(empty)
+    with pytest.raises(UndecodableImage):
+        look(empty, max_pixels=LIMIT)
+
+
+@pytest.mark.parametrize("colours", [256, 257])
+def test_a_bmp_with_too_large_a_palette_is_refused_as_by_decoding(colours):
+    data = bytearray(FILES["BMP P {}"])
+    start, used = struct.unpack_from("<L", data, 10)[0], struct.unpack_from("<L", data, 46)[0]
+    more = 4 * (colours - (used or 256))
+    data[10:14], data[46:50] = struct.pack("<L", start + more), struct.pack("<L", colours)
+    check_same(bytes(data[:start]) + bytes(more) + bytes(data[start:]))
 
 
 @pytest.mark.parametrize("marker", [0xC3, 0xC9])

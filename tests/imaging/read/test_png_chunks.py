@@ -60,6 +60,10 @@ BAD = {
     "damaged transparency": damaged(metadata.chunk(b"tRNS", bytes(6))),
     "cut-off gamma": metadata.chunk(b"gAMA", b"\0"),
     "an unknown way of compression": metadata.chunk(b"zTXt", b"Title\0\7x"),
+    "EXIF with an unknown way of compression": metadata.chunk(
+        b"zTXt", b"Raw profile type exif\0\7x"
+    ),
+    "a profile with an unknown way of compression": metadata.chunk(b"iCCP", b"a\0\7x"),
     "a keyword of Pillow's own": text(b"tEXt", b"icc_profile", b"x"),
     "oversized profile": metadata.chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(MOST + 1))),
 } | {

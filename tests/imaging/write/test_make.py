@@ -1,6 +1,7 @@
 """Files that are made: the decided size and tiling, whatever came in and however it is made."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,16 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from support.images import file_of, with_orientation
+from support.pictures import psnr_db
 
-from app.core.control.resizing import Target, decide_resize
-from app.core.errors import UndecodableImage
+from app.core.control.resizing import ResizeDecision, Target, decide_resize
+from app.core.errors import InvalidConfig, TooManyPixels, UndecodableImage, UnreachableTarget
 from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
-from app.core.plan.geometry import Size
+from app.core.plan.geometry import Box, Grid, Size
 from app.core.plan.plan import make_plan
 from app.imaging.read.decode import decode
 from app.imaging.read.header import look
-from app.imaging.write.make import make_file, may_stay
+from app.imaging.write.make import check_result, make_file, may_stay
 from app.imaging.write.render import write
 
 CONFIG = make_config(FAMILIES["molmo-7b-d-0924"])
@@ -64,6 +66,82 @@ def test_the_made_file_has_the_decided_size_and_tiling(
 def test_what_may_stay_comes_back_byte_for_byte(photo_bytes):
     decision, made = made_from(photo_bytes, "jpeg", crops=6)
     assert (decision.mode, made) == ("unchanged", photo_bytes)
+
+
+@pytest.mark.parametrize(
+    ("came_as", "orientation", "form", "quality", "stays"),
+    [
+        ("JPEG", 1, None, None, True),
+        ("JPEG", 1, "jpeg", None, True),
+        ("PNG", 1, None, 80, True),  # a lossless format has no quality
+        ("JPEG", 6, None, None, False),
+        ("JPEG", 1, "png", None, False),
+        ("JPEG", 1, None, 80, False),
+        ("WEBP", 1, None, 80, False),
+    ],
+)
+def test_an_upload_may_stay_unless_its_answer_differs(came_as, orientation, form, quality, stays):
+    """Upright, in the wanted format, and of no other quality."""
+    data = with_orientation(Image.new("RGB", (60, 40)), came_as, orientation)
+    assert may_stay(look(data, max_pixels=LIMIT), form, quality) == stays
+
+
+def stretched_to(size: Size) -> ResizeDecision:
+    grid = make_plan(size, CONFIG).grid
+    return ResizeDecision(
+        "stretch", grid, size, Box(0, 0, 60, 40), Box(0, 0, size.width, size.height)
+    )
+
+
+def test_a_jpeg_retains_the_pixels_of_the_side_that_is_reduced_less(photo):
+    """Made half as wide and a twentieth as high, it is not decoded at a quarter."""
+    data = file_of(photo.resize((1600, 1067)), "JPEG", quality=95)
+    size = Size(800, 53)
+    decision = replace(stretched_to(size), source=Box(0, 0, 1600, 1067))
+    made = make_file(
+        data,
+        look(data, max_pixels=LIMIT),
+        decision,
+        CONFIG,
+        form="png",
+        quality=None,
+        resample="lanczos",
+        max_pixels=LIMIT,
+    )
+    with Image.open(io.BytesIO(data)) as image, Image.open(io.BytesIO(made)) as got:
+        wanted = image.resize((size.width, size.height), Image.Resampling.LANCZOS)
+        assert psnr_db(got, wanted) > 45
+
+
+def test_the_limit_on_pixels_of_a_result_is_exact():
+    check_result(stretched_to(Size(400, 300)), "jpeg", max_pixels=120_000)
+    with pytest.raises(TooManyPixels):
+        check_result(stretched_to(Size(400, 300)), "jpeg", max_pixels=119_999)
+
+
+@pytest.mark.parametrize(("form", "longest"), [("webp", 16_383), ("jpeg", 65_535)])
+def test_a_side_that_the_format_cannot_hold_is_refused(form, longest):
+    check_result(stretched_to(Size(longest, 300)), form, max_pixels=LIMIT)
+    with pytest.raises(InvalidConfig) as refused:
+        check_result(stretched_to(Size(longest + 1, 300)), form, max_pixels=LIMIT)
+    assert refused.value.facts == {"parameter": "format", "limit": longest, "actual": longest + 1}
+
+
+def test_a_file_with_another_tiling_than_decided_is_refused(photo_bytes):
+    """Whatever went wrong, it is not handed out."""
+    facts = look(photo_bytes, max_pixels=LIMIT)
+    decision = decide_resize(facts.size, CONFIG, Target(crops=4)).decision
+    with pytest.raises(UnreachableTarget, match="please report this"):
+        make_file(
+            photo_bytes,
+            facts,
+            replace(decision, grid=Grid(1, 3)),
+            CONFIG,
+            form="jpeg",
+            quality=None,
+            resample="lanczos",
+            max_pixels=LIMIT,
+        )
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])

@@ -125,6 +125,22 @@ def test_a_cliff_is_where_one_side_alone_changes_the_tiling():
     )
 
 
+@pytest.mark.parametrize(("width", "near"), [(576, 1), (577, 0)])
+def test_an_image_is_near_a_cliff_up_to_16_px(width, near):
+    """560x480 has another tiling: 16 px from 576, 17 px from 577."""
+    assert make_plan(Size(560, 480), CONFIG).grid != make_plan(Size(561, 480), CONFIG).grid
+    assert set_statistics([Size(width, 480)], CONFIG, no_latency).cliffs.near == near
+
+
+def test_margins_in_force_are_compared_however_wide():
+    """Others end at half of a crop."""
+    config = replace(CONFIG, overlap_margins=(8, 8))
+    rows = set_statistics([Size(640, 480)], config, no_latency).settings
+    tried = {row.setting: row.is_current for row in rows if row.method == "overlap_margins"}
+    assert tried["8,8"]
+    assert all(sum(map(int, one.split(","))) <= 12 for one in tried if one != "8,8")
+
+
 def test_images_that_collapse_are_counted_and_left_out():
     found = set_statistics([Size(640, 480), Size(1, 4000)], CONFIG, no_latency)
     assert (found.images, found.collapsed) == (1, 1)

@@ -171,7 +171,7 @@ def test_every_boundary_and_alternative_of_an_image_is_there():
     page = Page(render_report(experiment([PHOTO]), {}))
     for crop in make_plan(PHOTO, CONFIG).crops():
         x0, y0, x1, y1 = crop.canvas_box.as_tuple()
-        assert f"{x0}, {y0} – {x1}, {y1}" in page.text
+        assert f"{x0:g}, {y0:g} – {x1:g}, {y1:g}" in page.text
     assert "2x3: 6 grid crops, 7 in all with the global one" in page.text
     assert "740 = patch 704 + column 32 + start 2 + end 2" in page.text
 

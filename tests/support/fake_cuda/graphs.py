@@ -60,7 +60,7 @@ class CUDAGraph:
             self._saved[id(buffer)] = whole, whole.clone()
 
     def note(self, step: Step, touched: list[Any], written: list[Any], fresh: list[Any]) -> None:
-        """Record an operation, with the device's tensors that it touches, writes and makes."""
+        """Record an operation with its tensors of the device: touched, written and made."""
         self._steps.append(step)
         self._temps += [tensor.host for tensor in fresh]
         self._written |= {id(tensor.buffer) for tensor in written}
@@ -83,7 +83,7 @@ class CUDAGraph:
         STATS["graphs captured"] += 1
 
     def _spoil(self) -> None:
-        """What lies in the pool is another graph's from now on."""
+        """Give the memory of the pool to another graph from now on."""
         if not self.clean:
             for host in self._temps:
                 fill_with_garbage(host)
@@ -105,7 +105,7 @@ class CUDAGraph:
                 _run(step)
 
     def _living(self) -> list[Buffer]:
-        """The memory outside of the pool that the graph reads or writes."""
+        """Return the memory of the graph outside its pool."""
         found = [(ref(), name) for ref, name in self._outside.values()]
         freed = [name for buffer, name in found if buffer is None]
         if freed:
@@ -125,7 +125,7 @@ class CUDAGraph:
 
 
 def _run(step: Step) -> None:
-    """Do a captured operation again, into the memory of its first results."""
+    """Repeat a captured operation, into the memory of its first results."""
     work, args, kwargs, results = step
     given = {_memory(one) for one in leaves((args, kwargs)) if isinstance(one, Tensor)}
     for into, value in zip(leaves(results), leaves(work(*args, **kwargs)), strict=True):

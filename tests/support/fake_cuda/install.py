@@ -1,4 +1,4 @@
-"""Put the make-believe device in the place of torch's, for the whole process."""
+"""Replace torch's CUDA by the make-believe device, for the whole process."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ CUDA: dict[str, Any] = {
     "memory_snapshot": memory.memory_snapshot,
     "reset_peak_memory_stats": memory.reset_peaks,
 }
-"""What stands for the attributes of ``torch.cuda``, and of its modules where they have them."""
+"""Replacements for attributes of ``torch.cuda`` and of its modules."""
 
 
 def install() -> None:

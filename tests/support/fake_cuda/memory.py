@@ -1,4 +1,4 @@
-"""The device's memory: what is allocated, kept by the allocator, and held by graphs' pools."""
+"""Count the device's memory: allocations, the allocator's reserve, and the pools of graphs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Pool:
-    """The memory of some graphs; the largest of them decides how much.
+    """Hold the memory of some graphs; the largest graph decides the size.
 
-    It is kept as long as one of its graphs lives, and then until ``empty_cache``.
+    The pool lasts until its last graph is gone and ``empty_cache`` is called.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Pool:
 
 
 POOLS: set[Pool] = set()
-"""Those that hold memory."""
+"""All pools with memory."""
 
 
 class Memory:
@@ -37,7 +37,7 @@ class Memory:
         return max(self._kept, self.allocated) + sum(pool.bytes for pool in POOLS)
 
     def check_room(self, size: int) -> None:
-        """Give back what is only kept where there is too little; fail where that is not enough."""
+        """Give back the reserve if there is too little room; fail if there still is."""
         if self.reserved + size > CARD.bytes:
             self.empty()
         if self.reserved + size > CARD.bytes:
@@ -60,7 +60,7 @@ class Memory:
         self.peak_reserved = max(self.peak_reserved, self.reserved)
 
     def empty(self) -> None:
-        """Give back what no tensor and no graph uses."""
+        """Give back the memory without a tensor or a graph."""
         self._kept = self.allocated
         for pool in [one for one in POOLS if not one.graphs]:
             pool.bytes = 0
@@ -74,7 +74,7 @@ MEMORY = Memory()
 
 
 class Buffer:
-    """One allocation, shared by all tensors that view it, and who used it when."""
+    """Hold one allocation of all the tensors on it, and its uses by stream."""
 
     def __init__(self, size: int, stream: Stream, graph: CUDAGraph | None) -> None:
         self.bytes = 0
@@ -90,7 +90,7 @@ class Buffer:
             self.bytes = rounded
 
     def is_stale(self) -> bool:
-        """Whether it lay in a graph's pool, and other graphs have overwritten it since."""
+        """Return True if other graphs have overwritten this memory of a graph's pool since."""
         if self.graph is None:
             return False
         graph = self.graph()
@@ -105,9 +105,9 @@ class Buffer:
                 graph.take(-self.bytes)
 
     def _check_use_ended(self) -> None:
-        """Freed memory is the next allocation's of its stream, whatever another still does to it.
+        """Report a use by another stream: the next allocation of this stream gets the memory.
 
-        Unless ``record_stream`` said that the other uses it.
+        A use told by ``record_stream`` is no fault.
         """
         for stream, (tick, what) in self.used.items():
             if stream not in self.recorded and not self.stream.knows(stream, tick):
@@ -129,7 +129,7 @@ def empty_cache() -> None:
 
 
 def memory_stats(device=None) -> dict[str, int]:
-    """Those that torch's own questions about memory are answered from."""
+    """Return the statistics for torch's own functions about memory."""
     return {
         "allocated_bytes.all.current": MEMORY.allocated,
         "allocated_bytes.all.peak": MEMORY.peak,
@@ -139,7 +139,7 @@ def memory_stats(device=None) -> dict[str, int]:
 
 
 def memory_snapshot() -> list[dict[str, object]]:
-    """A segment for each pool of graphs."""
+    """Return a segment for each pool of graphs."""
     return [
         {"device": 0, "segment_pool_id": (id(pool), 0), "total_size": pool.bytes,
          "allocated_size": 0}

@@ -1,4 +1,4 @@
-"""What an operation takes and gives: values in tuples, lists and dictionaries."""
+"""Walk the arguments and results of an operation: values in tuples, lists, dictionaries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def leaves(value: Any) -> list[Any]:
-    """All values, in order."""
+    """List all values, in order."""
     if isinstance(value, dict):
         value = value.values()
     elif not isinstance(value, (list, tuple)):
@@ -16,7 +16,7 @@ def leaves(value: Any) -> list[Any]:
 
 
 def mapped(work: Callable[[Any], Any], value: Any) -> Any:
-    """The same structure of what ``work`` makes of each value."""
+    """Return the same structure with ``work`` applied to each value."""
     if isinstance(value, dict):
         return {key: mapped(work, one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

@@ -29,15 +29,15 @@ WAITING = {
     "_local_scalar_dense", "is_nonzero", "equal", "nonzero", "nonzero_numpy", "masked_select",
     "_unique2", "unique_dim", "unique_consecutive", "bincount",
 }  # fmt: skip
-"""The host needs what these find, or how large it is."""
+"""Operations with a result, or a result's size, for the host."""
 RANDOM = {"normal", "uniform", "randn", "rand", "randint", "bernoulli", "randperm"}
 COPIES = {"_to_copy", "copy", "_copy_from"}
 GENERATORS: set[int] = set()
-"""Addresses of those on the device: what an operation is given is another Python object."""
+"""The addresses of generators on the device: an operation gets another Python object."""
 
 
 class Mode(TorchDispatchMode):
-    """Brings operations here that are given no tensor of the device."""
+    """Bring operations without a tensor of the device here."""
 
     _should_skip_dynamo = classmethod(lambda cls: False)  # importing dynamo takes seconds
 
@@ -80,7 +80,7 @@ def _on_host(func, args, kwargs, flat):
 
 
 def _on_device(func, name, args, kwargs, ours):
-    """Run an operation on the host's tensors, and give what it makes memory on the device."""
+    """Run an operation on the host's tensors, and put its results in the device's memory."""
     graph, stream = capturing(), current_stream()
     host_args, host_kwargs = mapped(_host, args), mapped(_host, kwargs)
     host_kwargs.pop("pin_memory", None)
@@ -129,7 +129,7 @@ def _is_inference(base: DeviceTensor | None) -> bool:
 
 
 def _mutated(func, args, kwargs) -> list[DeviceTensor]:
-    """The tensors of the device that an operation writes, by its schema."""
+    """List the tensors of the device written by an operation, by its schema."""
     schema = func._schema.arguments
     given = dict(zip((argument.name for argument in schema), args, strict=False)) | kwargs
     return [
@@ -142,7 +142,7 @@ def _mutated(func, args, kwargs) -> list[DeviceTensor]:
 
 
 def _check(func, name, args, kwargs, flat, to_device: bool) -> None:
-    """What CUDA refuses, and where it makes the host wait."""
+    """Refuse like CUDA, and make the host wait like CUDA."""
     on_host = [one for one in flat if isinstance(one, Tensor) and not isinstance(one, DeviceTensor)]
     if name in WAITING or (name == "repeat_interleave" and kwargs.get("output_size") is None):
         hidden_wait(name)
@@ -182,10 +182,10 @@ def _is_composite(func) -> bool:
 
 
 def _attention(*args, **kwargs):
-    """Attention on the host, whatever kernel is asked for on the device."""
+    """Attend on the host for any kernel of the device."""
     with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
         return aten.scaled_dot_product_attention.default(*args, **kwargs)
 
 
 EMULATED = {aten.scaled_dot_product_attention.default: _attention, **PRODUCTS}
-"""What stands in on the host for kernels that only CUDA has."""
+"""Functions of the host in place of CUDA's own kernels."""

@@ -1,4 +1,4 @@
-"""What the card is, whether it still works, and what has been counted and told."""
+"""Hold the state of the card: its size, its failure, its counters, and the problems found."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 DEVICE = torch.device("cuda", 0)
 LOCK = threading.RLock()
-"""Held wherever clocks, memory and transfers change."""
+"""Hold this lock to change clocks, memory or transfers."""
 STATS: Counter[str] = Counter()
 PROBLEMS: list[str] = []
 CudaError = getattr(torch, "AcceleratorError", RuntimeError)  # torch < 2.8 has a RuntimeError
@@ -20,21 +20,21 @@ CudaError = getattr(torch, "AcceleratorError", RuntimeError)  # torch < 2.8 has 
 
 @dataclass
 class Card:
-    """The card: a T4 is ``FAKE_CUDA_CAPABILITY=7.5``, a small card ``FAKE_CUDA_GIB=16``."""
+    """Hold the card's size: ``FAKE_CUDA_CAPABILITY=7.5`` is a T4, ``FAKE_CUDA_GIB=16`` is small."""
 
     capability: tuple[int, ...] = tuple(
         int(part) for part in os.environ.get("FAKE_CUDA_CAPABILITY", "9.0").split(".")
     )
     bytes: int = int(float(os.environ.get("FAKE_CUDA_GIB", "139")) * 2**30)
     broken: bool = False
-    """As after an illegal memory access: every later call of the process fails. SIGUSR1 sets it."""
+    """True after an illegal memory access: every later call fails. SIGUSR1 sets the flag."""
 
 
 CARD = Card()
 
 
 class Properties:
-    """As ``torch.cuda.get_device_properties`` gives them."""
+    """Stand for the result of ``torch.cuda.get_device_properties``."""
 
     name = "make-believe GPU"
     major, minor = CARD.capability
@@ -45,20 +45,20 @@ class Properties:
 
 
 def problem(text: str) -> None:
-    """Tell what breaks a law of CUDA, once."""
+    """Report a broken law of CUDA, once."""
     if text not in PROBLEMS:
         PROBLEMS.append(text)
         print(f"FAKE CUDA PROBLEM: {text}", file=sys.stderr, flush=True)
 
 
 def check_works() -> None:
-    """Fail as every call does once the context is broken."""
+    """Fail like every call on a broken context."""
     if CARD.broken:
         raise CudaError("CUDA error: an illegal memory access was encountered")
 
 
 def report() -> int:
-    """Print what was counted and told; 1 where anything was told."""
+    """Print counters and problems; return 1 if there are problems."""
     for name, count in sorted(STATS.items()):
         print(f"  {name:<44}{count}", file=sys.stderr)
     print(f"{len(PROBLEMS)} problems told", *PROBLEMS, sep="\n  ", file=sys.stderr)

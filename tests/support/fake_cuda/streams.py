@@ -1,4 +1,4 @@
-"""Streams and events with clocks: who has waited for whom, and what forbids waiting."""
+"""Give streams and events clocks, to check who has waited for whom."""
 
 from __future__ import annotations
 
@@ -129,12 +129,12 @@ def set_stream(stream: Stream) -> None:
 
 
 def capturing() -> CUDAGraph | None:
-    """What the current stream of this thread records."""
+    """Return the graph under capture on this thread's current stream."""
     return current_stream().capture
 
 
 def forbid_in_capture(what: str) -> None:
-    """Break the capture of this thread, or one that forbids it to every thread."""
+    """Break this thread's capture, or a capture with the rules for every thread."""
     check_works()
     for graph in CAPTURING:
         if graph is capturing() or graph.mode == "global":
@@ -145,7 +145,7 @@ def forbid_in_capture(what: str) -> None:
 
 
 def wait(what: str, clock: Clock) -> None:
-    """The host waits."""
+    """Let the host wait."""
     forbid_in_capture(what)
     STATS[f"waits: {what}"] += 1
     host_waited(clock)
@@ -156,14 +156,14 @@ def synchronize(device=None) -> None:
 
 
 def hidden_wait(what: str) -> None:
-    """An operation makes the host wait without saying so."""
+    """Let an operation make the host wait without an explicit call."""
     if sync_debug_mode[0] in ("error", 2):
         raise RuntimeError(f"called a synchronizing CUDA operation: {what}")
     wait(f"hidden, {what}", current_stream().clock)
 
 
 def order(stream: Stream, reads: list[Buffer], writes: list[Buffer], what: str) -> None:
-    """Give work to a stream; tell a race where it has not waited for others' use of its memory."""
+    """Give work to a stream; report a race if the stream did not wait for others' use."""
     if stream.capture is not None:
         return
     with LOCK:

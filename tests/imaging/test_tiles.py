@@ -48,7 +48,7 @@ def test_all_is_taken_where_all_may_be(region, most_px):
 
 @given(st.integers(1500, 6000), st.integers(1500, 6000), st.integers(300_000, 900_000))
 def test_tiles_are_spread_evenly(width, height, most_px):
-    """What lies between two of them, and at the edges, is about the same both ways."""
+    """The distances between tiles, and to the edges, are about the same both ways."""
     tiles = spread_tiles(Box(0, 0, width, height), most_px)
     cols, rows = len({tile.x0 for tile in tiles}), len({tile.y0 for tile in tiles})
     assert 0.5 < (width / cols) / (height / rows) < 2
