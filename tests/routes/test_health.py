@@ -1,6 +1,7 @@
 """Probes tell the state of the encoder: 503 where no request should come."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from support.fakes import FakeEncoder
@@ -54,3 +55,28 @@ async def test_an_encoder_that_cannot_be_loaded_leaves_planning_alive():
         told = (await client.get("/readyz")).json()["encoder"]
         assert (told["state"], told["reason"]) == ("failed", "no such tensor")
         assert (await client.get("/plan?width=9&height=9")).status_code == 200
+
+
+async def test_a_dead_worker_has_a_reason(serve, monkeypatch):
+    async with serve() as client:
+        await ready(client)
+        encoder = client._transport.app.state.service.encoder
+        dead = replace(encoder.status(), worker="dead", reason="illegal memory access")
+        monkeypatch.setattr(type(encoder), "status", lambda self: dead)
+        told = (await client.get("/healthz")).json()
+    assert (told["status"], told["reason"]) == ("dead", "illegal memory access")
+
+
+async def test_only_a_loaded_encoder_is_marked_in_the_list_of_models(serve):
+    for encoder in (True, False):
+        async with serve(encoder=encoder) as client:
+            models = (await client.get("/models")).json()["models"]
+        marked = [model["name"] for model in models if model["encoder"]]
+        assert marked == (["molmo-7b-d-0924"] if encoder else [])
+
+
+async def test_a_profile_tells_grid_crops_beside_total_crops(serve):
+    async with serve(profile_on_start=True) as client:
+        await ready(client, profile="complete")
+        entries = (await client.get("/latency")).json()["profile"]["entries"]
+    assert [(one["total_crops"], one["crops"]) for one in entries] == [(1, 0), (2, 1), (3, 2)]

@@ -5,10 +5,12 @@ import io
 
 import pytest
 from PIL import Image
+from starlette.requests import Request
 from support.http import JPEG, check_problem, image_bytes, ready
 from support.tree import all_errors
 
 from app.core import errors
+from app.http import problems
 from app.http.problems import STATUS
 
 pytestmark = pytest.mark.anyio
@@ -18,6 +20,19 @@ async def test_every_error_has_a_status_and_a_slug_of_its_own():
     assert set(STATUS) == set(all_errors())
     slugs = [error.slug for error in all_errors()]
     assert len(set(slugs)) == len(slugs)
+
+
+def test_a_full_queue_says_when_to_come_back():
+    error = errors.QueueFull("full", retry_after_s=7)
+    answer = problems._ours(Request({"type": "http", "method": "GET", "path": "/"}), error)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+
+
+async def test_an_unknown_parameter_is_called_so(serve):
+    async with serve(encoder=False) as client:
+        answer = await client.get("/plan?width=640&height=480&maxcrops=4")
+    [wrong] = check_problem(answer, 422, "invalid-parameters")["errors"]
+    assert wrong == {"parameter": "maxcrops", "reason": "unknown parameter", "actual": "4"}
 
 
 async def test_every_error_is_in_the_tree_people_read():
