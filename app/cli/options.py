@@ -82,6 +82,17 @@ class Configuration:
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite OUT.")]
 
 
+def out_option(example: str) -> Any:
+    """Describe the option of the file to write; ``example`` is a default name."""
+    return typer.Option(
+        "--out",
+        "-o",
+        metavar="OUT",
+        dir_okay=False,
+        help=f"File to write; by default beside the image, as in {example}.",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class MadeImage:
     """Say the form and the file of a made image."""
@@ -92,16 +103,7 @@ class MadeImage:
     ] = None
     quality: Annotated[int | None, typer.Option(min=1, max=100, help=descriptions.QUALITY)] = None
     resample: Annotated[Resample, typer.Option(help=descriptions.RESAMPLE)] = "lanczos"
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="OUT",
-            dir_okay=False,
-            help="File to write; by default beside the image, as in photo.4crops.jpg.",
-        ),
-    ] = None
+    out: Annotated[Path | None, out_option("photo.4crops.jpg")] = None
     force: ForceOption = False
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done; write nothing.")

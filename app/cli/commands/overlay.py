@@ -9,7 +9,7 @@ import typer
 
 from app import descriptions
 from app.cli.inputs import parse_size, read_bytes, read_settings
-from app.cli.options import Configuration, ForceOption, grouped
+from app.cli.options import Configuration, ForceOption, grouped, out_option
 from app.cli.outputs import check_output, drawing_format, write_output
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan, make_plan
@@ -35,16 +35,7 @@ def overlay(
         ),
     ],
     kind: Annotated[Kind, typer.Option(help=descriptions.PICTURE_KIND)] = "crops",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="OUT",
-            dir_okay=False,
-            help="File to write; by default beside the image, as in photo.crops.png.",
-        ),
-    ] = None,
+    out: Annotated[Path | None, out_option("photo.crops.png")] = None,
     form: Annotated[
         PictureFormat | None,
         typer.Option("--format", help="By default what OUT ends in, else png."),

@@ -165,8 +165,8 @@ class _Request:
         groups: tuple[tuple[DecidedMode, ...], ...]
         groups = (("unchanged", "fit"), ("pad",)) if mode == "auto" else ((mode,),)
         for group in groups:
-            # A target of tokens takes the most of them. All other targets have a single grid, and
-            # the first of equals wins: an unchanged image before a fit of the same size.
+            # A target of tokens takes the most of them. Of equals the first wins: an unchanged
+            # image before a fit of the same size. A count of crops has nearly always one grid.
             meeting = [option for tried in group for option in self.meeting(tried)]
             if meeting:
                 return max(meeting, key=lambda option: self._prompt_tokens(option.grid))

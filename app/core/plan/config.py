@@ -71,7 +71,7 @@ class CropConfig:
 
     @cached_property
     def window_patches(self) -> int:
-        """Patches that one more crop adds to the canvas, along one side."""
+        """Return the patches that one more crop adds to the canvas, along one side."""
         return self.crop_patches - self.margin_patches
 
     @cached_property

@@ -154,7 +154,7 @@ class TorchEncoder(ServedEncoder):
         try:
             save_profile(profile, folder)
         except OSError as error:
-            log.warning("the profile cannot be kept in %s: %s", folder, error)
+            log.warning("the profile cannot be saved in %s: %s", folder, error)
 
     def profile(
         self,
