@@ -13,7 +13,6 @@ from app.http.answers import json_answer
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
-from app.schemas.latency import StagesMs
 from app.schemas.plan import PlanAnswer
 from app.serving.admission import is_brief
 from app.serving.latency.on_request import DEFAULT_REPEATS
@@ -86,7 +85,12 @@ async def analyze(
 
 
 def _answer(analysis: Analysis) -> Response:
-    stages = StagesMs.before_passes(analysis.decode_ms, analysis.spent)
     return json_answer(
-        PlanAnswer.of(analysis.plan, analysis.latency, facts=analysis.facts, stages_ms=stages)
+        PlanAnswer.of(
+            analysis.plan,
+            analysis.latency,
+            facts=analysis.facts,
+            decode_ms=analysis.decode_ms,
+            spent=analysis.spent,
+        )
     )

@@ -8,6 +8,7 @@ from app import __version__
 from app.core.latency.status import EncoderStatus
 from app.http.answers import json_answer
 from app.http.parameters import ProbedService
+from app.schemas.answer import mirrored
 from app.schemas.latency import EncoderAnswer
 from app.schemas.service import HealthAnswer, HealthStatus, ReadyAnswer, ReadyStatus
 
@@ -47,7 +48,7 @@ async def readyz(service: ProbedService) -> Response:
     answer = ReadyAnswer(
         ready=ready,
         status=summary,
-        encoder=EncoderAnswer.of(status),
+        encoder=mirrored(EncoderAnswer, status),
         waiting=service.encoding.waiting,
     )
     return json_answer(answer, 200 if ready else 503)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from app.http.answers import json_answer
 from app.http.parameters import NoParameters, ServiceDependency
 from app.http.problems import responses
+from app.schemas.answer import mirrored
 from app.schemas.latency import EncoderAnswer, LatencyProfileAnswer
 from app.schemas.profile import ProfileInUseAnswer
 
@@ -30,7 +31,7 @@ def latency(parameters: Annotated[NoParameters, Query()], service: ServiceDepend
     in_use = service.encoder.predictions().in_use(datetime.now(UTC))
     return json_answer(
         LatencyProfileAnswer(
-            encoder=EncoderAnswer.of(service.encoder.status()),
+            encoder=mirrored(EncoderAnswer, service.encoder.status()),
             profile=ProfileInUseAnswer.of_use(in_use) if in_use else None,
         )
     )

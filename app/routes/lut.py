@@ -17,6 +17,7 @@ from app.http.answers import JSON, Tagged, preferred
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
 from app.notation import ASPECT, parse_aspect
+from app.schemas.answer import to_json
 from app.schemas.resize import CSV_MEDIA_TYPE, LutAnswer, lut_csv
 from app.serving.admission import is_brief
 
@@ -92,8 +93,8 @@ def table(
     answer = LutAnswer.of(config, rows, known.profile, known.latency, known.this_device)
     headers = {"Cache-Control": CACHE_CONTROL, "Vary": "Accept"}
     if not as_csv:
-        return Tagged(answer.model_dump_json(), JSON, headers)
+        return Tagged(to_json(answer), JSON, headers)
     about = f"_{image}" if image else f"_aspect_{aspect}" if aspect else ""
     name = f"lut_{config.family.name}{about}.csv"
     headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return Tagged(lut_csv(answer), CSV_MEDIA_TYPE, headers)
+    return Tagged(lut_csv(answer).encode(), CSV_MEDIA_TYPE, headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.core.latency.model import ErrorMethod
 from app.core.latency.predictions import ProfileInUse
@@ -188,10 +188,8 @@ class DriftAnswer(Mirror):
     )
 
 
-class Trust(BaseModel):
+class Trust(Mirror):
     """Tell the trust in a profile at the moment of the answer."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     age_s: Rounded = Field(description="Since it was measured.")
     error: ModelErrorAnswer | None = Field(description="Of the profile's own predictions.")
@@ -204,7 +202,7 @@ class ProfileInUseAnswer(ProfileAnswer, Trust):
 
     @classmethod
     def of_use(cls, use: ProfileInUse) -> ProfileInUseAnswer:
-        return cls(**dict(ProfileAnswer.of(use.profile)), **dict(Trust.model_validate(use)))
+        return cls(**dict(ProfileAnswer.of(use.profile)), **dict(mirrored(Trust, use)))
 
 
 class ProfileInUseSummary(ProfileSummary, Trust):
@@ -212,4 +210,4 @@ class ProfileInUseSummary(ProfileSummary, Trust):
 
     @classmethod
     def of_use(cls, use: ProfileInUse) -> ProfileInUseSummary:
-        return cls(**dict(ProfileSummary.of(use.profile)), **dict(Trust.model_validate(use)))
+        return cls(**dict(mirrored(ProfileSummary, use.profile)), **dict(mirrored(Trust, use)))
