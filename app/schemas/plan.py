@@ -18,7 +18,7 @@ from app.core.latency.status import Preparation
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.overlap import encoder_redundancy
-from app.core.plan.plan import Crop, CropPlan
+from app.core.plan.plan import CropPlan
 from app.core.plan.tiling import candidate_grids, required_scales, select_by_limit
 from app.core.plan.tokens import count_tokens
 from app.schemas.answer import mirrored
@@ -100,12 +100,6 @@ class CropAnswer:
         BoxPx | None, Field(description="The same on the image; null if all is padding.")
     ]
     padding_ratio: float
-
-    @classmethod
-    def of(cls, crop: Crop) -> CropAnswer:
-        return cls(
-            crop.index, crop.row, crop.col, crop.canvas_box, crop.image_box, crop.padding_ratio
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +292,7 @@ class PlanAnswer:
             tiling=tiling,
             canvas=mirrored(CanvasAnswer, plan.canvas),
             global_crop=GlobalCropAnswer.of(plan),
-            crops=[CropAnswer.of(crop) for crop in plan.crops()],
+            crops=[CropAnswer(*crop) for crop in plan.crops()],
             tokens=tokens,
             overlap=OverlapAnswer.of_plan(plan),
             headroom=HeadroomAnswer(

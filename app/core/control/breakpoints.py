@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from math import inf
 from typing import NamedTuple
 
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid, Size
-from app.core.plan.tiling import grids_by_aspect
+from app.core.plan.tiling import GridsByAspect, grids_by_aspect
 
 LONGEST_SEARCHED_PX = 16_384
 """The longest side that is searched. Larger sizes differ by less than any canvas can show."""
@@ -106,15 +107,28 @@ class AspectRow:
         """Divide the sizes from ``first_px`` on, that no candidate spans: their aspect decides."""
         margin, by_aspect = config.margin_px, grids_by_aspect(config.max_crops)
         starts = {first_px}
-        for cols, rows in by_aspect.aspects:
-            a, b = (cols, rows) if self.landscape else (rows, cols)
-            if a >= b:  # as the longer side stays the longer one
-                places = self._crossing(a, b, margin)
-                starts.update(range(max(places.start, first_px), min(places.stop, longest_px + 1)))
+        for a, b in self._aspects_from(first_px, margin, by_aspect):
+            places = self._crossing(a, b, margin)
+            starts.update(range(max(places.start, first_px), min(places.stop, longest_px + 1)))
         for first, next_first in pairwise([*sorted(starts), longest_px + 1]):
             long, short = first - margin, self.short(first) - margin
             grid = by_aspect.grid(long, short) if self.landscape else by_aspect.grid(short, long)
             yield Run(grid, first, next_first - 1)
+
+    def _aspects_from(
+        self, first_px: int, margin: int, by_aspect: GridsByAspect
+    ) -> list[tuple[int, int]]:
+        """List the aspects, longer side first, that sizes from ``first_px`` on may cross.
+
+        The aspect of a size less its margins falls towards the image's own, but for the half px
+        of rounding. So it stays between the aspects of the first size with half a px more or less.
+        """
+        long, short = first_px - margin, first_px * self.short_px / self.long_px - margin
+        low = min(long / (short + 0.5), self.long_px / self.short_px) if short > -0.5 else 0.0
+        high = long / (short - 0.5) if short > 0.5 else inf
+        if self.landscape:
+            return by_aspect.between(low, high)
+        return [(rows, cols) for cols, rows in by_aspect.between(1 / high, 1 / low if low else inf)]
 
     def _crossing(self, a: int, b: int, margin: int) -> range:
         """Return the longer sides at which the sizes, less the margins, may cross the aspect a:b.
