@@ -44,13 +44,15 @@ class Mirror(BaseModel):
 
 def mirrored(kind: type[Answer], value: object, **computed: Any) -> Answer:
     """Make an answer from ``computed`` fields; the others are attributes of ``value``."""
-    shown = {name: getattr(value, name) for name in _names(kind) if name not in computed}
+    names: Sequence[str] = _names(kind)  # type: ignore[arg-type]  # a class is hashable
+    shown = {name: getattr(value, name) for name in names if name not in computed}
     return kind(**shown, **computed)
 
 
 def to_json(answer: object, *, indent: int | None = None) -> bytes:
     """Write an answer as JSON."""
-    return _adapter(type(answer)).dump_json(answer, indent=indent)
+    adapter = _adapter(type(answer))  # type: ignore[arg-type]  # a class is hashable
+    return adapter.dump_json(answer, indent=indent)
 
 
 @cache

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isfinite
+from math import inf
 from typing import Annotated
 
 from pydantic import Field
@@ -56,7 +55,7 @@ class ImageAnswer:
     ] = None
     sha256: str | None = None
     notes: Annotated[
-        Sequence[str], Field(description="What of the file the pixels do not show, in words.")
+        tuple[str, ...], Field(description="What of the file the pixels do not show, in words.")
     ] = ()
 
     @classmethod
@@ -222,9 +221,7 @@ class ControlAnswer:
         scales = required_scales(image, config)
         return cls(
             candidates=[
-                CandidateAnswer(
-                    grid.rows, grid.cols, scale if isfinite(scale) else None, grid == plan.grid
-                )
+                CandidateAnswer(*grid, scale if scale < inf else None, grid == plan.grid)
                 for grid, scale in zip(grids, scales, strict=True)
             ],
             max_crops=[
@@ -232,7 +229,7 @@ class ControlAnswer:
                 for limit, grid in select_by_limit(scales, config.max_crops).items()
             ],
             sizes=[
-                SizeAnswer(grid.crops, grid.rows, grid.cols, size.width, size.height, mode)
+                SizeAnswer(grid.crops, *grid, size.width, size.height, mode)
                 for grid, size, mode in least_changes(image, config)
             ],
         )

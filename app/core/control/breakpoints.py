@@ -6,7 +6,7 @@ derived in docs/decisions/quick-plans.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from math import inf
 from typing import NamedTuple
@@ -117,7 +117,7 @@ class AspectRow:
 
     def _aspects_from(
         self, first_px: int, margin: int, by_aspect: GridsByAspect
-    ) -> list[tuple[int, int]]:
+    ) -> Iterable[tuple[int, int]]:
         """List the aspects, longer side first, that sizes from ``first_px`` on may cross.
 
         The aspect of a size less its margins falls towards the image's own, but for the half px

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 from types import MappingProxyType
 
 from app.core.control.breakpoints import LONGEST_SEARCHED_PX, AspectRow, Run
@@ -69,15 +71,31 @@ def canvas_grids(config: CropConfig) -> Mapping[int, Mapping[Grid, Size]]:
     return MappingProxyType(by_crops)
 
 
-def aspect_distortion(canvas: Size, aspect: Size) -> float:
-    """Compute the factor, at least 1, between the two aspects."""
-    wide, high = canvas.width * aspect.height, canvas.height * aspect.width
-    return max(wide, high) / min(wide, high)
+def nearest_grid(crops: int, aspect: Size, config: CropConfig) -> Grid:
+    """Return the grid of a count whose canvas is nearest to an aspect; of two, the wider.
+
+    The distance of two aspects is their ratio. The count must be one of ``canvas_grids``.
+    """
+    borders, grids = _canvases_by_aspect(config)[crops]
+    return grids[bisect_right(borders, aspect.width**2 / aspect.height**2)]
 
 
-def nearest_grid(canvases: Mapping[Grid, Size], aspect: Size) -> Grid:
-    """Return the grid whose canvas is nearest to the aspect, the first of equals."""
-    return min(canvases, key=lambda grid: aspect_distortion(canvases[grid], aspect))
+@lru_cache(maxsize=128)
+def _canvases_by_aspect(config: CropConfig) -> dict[int, tuple[list[float], list[Grid]]]:
+    """Order the grids of each count by the aspect of their canvases, rising.
+
+    The borders lie between two neighbours: the product of their aspects, which is the square of the
+    aspect that is equally near to both.
+    """
+    by_aspect = {}
+    for crops, canvases in canvas_grids(config).items():
+        rising = sorted(canvases, key=lambda grid: grid.rows, reverse=True)
+        sizes = [canvases[grid] for grid in rising]
+        borders = [
+            low.width * high.width / (low.height * high.height) for low, high in pairwise(sizes)
+        ]
+        by_aspect[crops] = borders, rising
+    return by_aspect
 
 
 class _Row(AspectRow):

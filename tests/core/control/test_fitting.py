@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.strategies import configs, plan_or_reject, sizes
+from support.strategies import configs, plan_or_reject
 
 from app.core.control.breakpoints import LONGEST_SEARCHED_PX, AspectRow
 from app.core.control.fitting import canvas_grids, fitting_sizes, sizes_within_canvas
@@ -129,13 +129,6 @@ def test_runs_are_all_sizes_of_the_row(image, config, longest_px):
     assert in_runs == [
         (long, select_tiling(size, config)) for long, size in sizes_of_aspect(image, longest_px)
     ]
-
-
-@given(st.one_of(sizes, round_aspects), configs(largest=64))
-def test_keeping_the_aspect_reaches_one_grid_of_a_count(image, config):
-    """So that nothing has to choose between two of them."""
-    counts = [grid.crops for grid in fitting_sizes(image, config)]
-    assert len(counts) == len(set(counts))
 
 
 @given(configs(largest=24))
