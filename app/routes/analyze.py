@@ -79,7 +79,9 @@ async def analyze(
     wish = parameters.wish(service)
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        analysis = await while_connected(request, service.analyze(data, wish))
+        analysis = service.analyze_at_once(data, wish)
+        if analysis is None:
+            analysis = await while_connected(request, service.analyze(data, wish))
     brief = is_brief(wish.config, analysis.facts.size)
     return await service.planning.run(partial(_answer, analysis), brief=brief)
 
