@@ -8,7 +8,6 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from operator import attrgetter
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -16,7 +15,7 @@ from fastapi_offline import FastAPIOffline
 from app import __version__
 from app.core.plan.families import family_named
 from app.http import problems
-from app.http.answers import HeadAsGet
+from app.http.routing import HeadAsGet, add_resource
 from app.profiles import load_profile
 from app.routes import (
     adapt,
@@ -104,13 +103,12 @@ def create_app(
         lifespan=lifespan,
         openapi_tags=[{"name": name} for name in TAGS],
         redoc_url=None,
-        generate_unique_id_function=attrgetter("name"),  # generated clients name functions by it
     )
     app.state.service = service
     problems.install(app)
     app.add_middleware(HeadAsGet)
     for resource in RESOURCES:
-        app.include_router(resource.router)
+        add_resource(app, resource.router)
     page.install(app)
     return app
 

@@ -9,7 +9,7 @@ from typing import Any
 import mimeparse
 from fastapi import Request, Response
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.core.plan.plan import CropPlan
 from app.imaging.read.opening import MEDIA_TYPES
@@ -113,21 +113,3 @@ class Tagged(Response):
         """Compare weakly, by RFC 9110 for If-None-Match."""
         tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
         return self._etag in tags or "*" in tags
-
-
-class HeadAsGet:
-    """Answer HEAD like GET without the body, by RFC 9110."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            return await self._app(scope, receive, send)
-
-        async def without_body(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                message = {**message, "body": b""}
-            await send(message)
-
-        await self._app({**scope, "method": "GET"}, receive, without_body)

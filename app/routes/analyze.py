@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from app.core.errors import InvalidConfig
@@ -13,12 +13,13 @@ from app.http.answers import json_answer
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
+from app.http.routing import resource_router
 from app.schemas.plan import PlanAnswer
 from app.serving.admission import is_brief
 from app.serving.latency.on_request import DEFAULT_REPEATS
 from app.serving.service import Analysis, AnalysisWish, LatencyWanted, Service
 
-router = APIRouter(tags=["planning"])
+router = resource_router("planning")
 
 
 class AnalyzeParameters(PlanParameters):

@@ -5,16 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from app.http.answers import json_answer
 from app.http.parameters import NoParameters, ServiceDependency
 from app.http.problems import responses
+from app.http.routing import resource_router
 from app.schemas.answer import mirrored
 from app.schemas.latency import EncoderAnswer, LatencyProfileAnswer
 from app.schemas.profile import ProfileInUseAnswer
 
-router = APIRouter(tags=["latency"])
+router = resource_router("latency")
 
 
 @router.get(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from app.http.answers import json_answer
 from app.http.body import read_json
 from app.http.parameters import NoParameters, ServiceDependency
 from app.http.problems import responses
+from app.http.routing import resource_router
 from app.schemas.measurement import MeasurementAnswer, MeasurementBody
 
-router = APIRouter(prefix="/latency/measure", tags=["latency"])
+router = resource_router("latency", prefix="/latency/measure")
 
 OPENAPI_BODY: dict[str, Any] = {
     "requestBody": {
