@@ -8,9 +8,8 @@ from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 
-from app.core.control.breakpoints import LONGEST_SEARCHED_PX, AspectRow, Run
-from app.core.errors import CollapsedImage
-from app.core.plan.canvas import canvas_size, place_on_canvases
+from app.core.control.aspect_row import LONGEST_SEARCHED_PX, AspectRow, can_be_planned
+from app.core.plan.canvas import canvas_size
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.tiling import candidate_grids, select_tiling
@@ -23,12 +22,12 @@ def fitting_sizes(image: Size, config: CropConfig) -> dict[Grid, Size]:
     planned. The search for upscales ends at the longest canvas: beyond it no candidate enlarges.
     It also ends at ``LONGEST_SEARCHED_PX``; a larger image itself is one of its sizes.
     """
-    row = _Row(image, config)
+    row = AspectRow(image, config)
     own = row.long_px
     longest = min(max(own, _longest_canvas(config)), LONGEST_SEARCHED_PX)
     down: dict[Grid, int] = {}
     up: dict[Grid, int] = {}
-    for run in row.runs(longest, config):
+    for run in row.runs(longest):
         grid, first, last = run
         if first <= own and (px := row.largest(run, min(last, own))):
             down[grid] = px
@@ -45,9 +44,9 @@ def sizes_within_canvas(aspect: Size, config: CropConfig) -> dict[Grid, Size]:
 
     Best is the largest size inside the grid's canvas, else the smallest that gets the grid.
     """
-    row = _Row(aspect, config)
+    row = AspectRow(aspect, config)
     best: dict[Grid, int] = {}
-    for run in row.runs(_longest_canvas(config), config):
+    for run in row.runs(_longest_canvas(config)):
         inside = row.longest_inside(canvas_size(run.grid, config))
         px = row.largest(run, min(run.last, inside))
         if px is None and run.grid not in best:
@@ -66,7 +65,7 @@ def canvas_grids(config: CropConfig) -> Mapping[int, Mapping[Grid, Size]]:
     by_crops: dict[int, dict[Grid, Size]] = {}
     for grid in candidate_grids(config.max_crops):
         canvas = canvas_size(grid, config)
-        if _can_be_planned(canvas, grid, config):
+        if can_be_planned(canvas, grid, config):
             by_crops.setdefault(grid.crops, {})[grid] = canvas
     return MappingProxyType(by_crops)
 
@@ -98,47 +97,5 @@ def _canvases_by_aspect(config: CropConfig) -> dict[int, tuple[list[float], list
     return by_aspect
 
 
-class _Row(AspectRow):
-    """Search a row of sizes. The letterbox may scale some of them to 0 px; these have no plan."""
-
-    def __init__(self, image: Size, config: CropConfig) -> None:
-        super().__init__(image)
-        self._config = config
-        # Rounding the shorter side can lengthen the aspect by at most half.
-        self._may_collapse = self.long_px * 2 > self.short_px * config.crop_size_px
-
-    def can_be_planned(self, long_px: int, grid: Grid) -> bool:
-        return not self._may_collapse or _can_be_planned(self.size(long_px), grid, self._config)
-
-    def largest(self, run: Run, last: int) -> int | None:
-        """Return the longest side in a run, up to ``last`` px, whose size can be planned."""
-        long_px = last
-        while long_px >= run.first:
-            if self.can_be_planned(long_px, run.grid):
-                return long_px
-            # Beyond this side no size can be planned, with this shorter side or a smaller one.
-            most = self.short(long_px) * self._config.crop_size_px
-            long_px = min(long_px - 1, most)
-        return None
-
-    def smallest(self, run: Run, first: int) -> int | None:
-        """Return the shortest longer side in a run, from ``first`` px on, that can be planned."""
-        long_px = first
-        while long_px <= run.last:
-            if self.can_be_planned(long_px, run.grid):
-                return long_px
-            # With the same shorter side, nothing above can be planned either.
-            long_px = self.first_long(self.short(long_px) + 1)
-        return None
-
-
 def _longest_canvas(config: CropConfig) -> int:
     return min(LONGEST_SEARCHED_PX, config.max_crops * config.window_px + config.margin_px)
-
-
-def _can_be_planned(size: Size, grid: Grid, config: CropConfig) -> bool:
-    try:
-        place_on_canvases(size, grid, config)
-    except CollapsedImage:
-        return False
-    return True
