@@ -24,7 +24,6 @@ from app.routes import (
     health,
     latency,
     lut,
-    measurement,
     methods,
     models,
     overlay,
@@ -62,7 +61,6 @@ RESOURCES = (
     encode,
     lut,
     latency,
-    measurement,
     models,
 )
 """Routes are tried in this order."""
