@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import MAX_SIDE_PX, Size
@@ -36,7 +37,7 @@ def height_headroom(plan: CropPlan) -> Headroom:
 def _headroom(plan: CropPlan, *, of_width: bool) -> Headroom:
     width, height = plan.image.width, plan.image.height
     side, fixed = (width, height) if of_width else (height, width)
-    places = _breakpoints(fixed, fixed_is_height=of_width, config=plan.config)
+    places = _breakpoints(side, fixed, fixed_is_height=of_width, config=plan.config)
     behind = bisect_right(places, side)
 
     def first_change(sides: Iterable[int]) -> int | None:
@@ -54,10 +55,13 @@ def _headroom(plan: CropPlan, *, of_width: bool) -> Headroom:
     )
 
 
-def _breakpoints(fixed_px: int, *, fixed_is_height: bool, config: CropConfig) -> list[int]:
+def _breakpoints(
+    side_px: int, fixed_px: int, *, fixed_is_height: bool, config: CropConfig
+) -> list[int]:
     """List the px of one side from which on the tiling may be another, while the other is fixed.
 
-    The list rises. It is empty if the fixed side is below the margin.
+    The list rises. It has the nearest places of a change below and above ``side_px``, and perhaps
+    others. It is empty if the fixed side is below the margin.
     """
     margin, window = config.margin_px, config.window_px
     inner = fixed_px - margin
@@ -66,7 +70,10 @@ def _breakpoints(fixed_px: int, *, fixed_is_height: bool, config: CropConfig) ->
     # While a candidate spans the image, every window of the free side makes another grid.
     spanned = config.max_crops // (-(-inner // window) or 1) * window
     places = [margin, *range(margin + 1, margin + spanned + 2, window)]
-    for cols, rows in grids_by_aspect(config.max_crops).aspects:
+    # Beyond, every aspect in the table makes another grid.
+    reached = max(side_px - margin, spanned, 1)
+    aspect = (reached / inner if inner else inf) if fixed_is_height else inner / reached
+    for cols, rows in grids_by_aspect(config.max_crops).between(aspect, aspect):
         crossing = inner * cols // rows if fixed_is_height else inner * rows // cols
         if crossing > spanned:
             # At a whole number of px both scales are equal, and one px beyond they are not.

@@ -119,7 +119,8 @@ class GridsByAspect:
 
     def between(self, low: float, high: float) -> tuple[tuple[int, int], ...]:
         """Return the aspects from ``low`` to ``high``, and one more at either end."""
-        first, last = bisect_left(self.edges, low) // 2, bisect_right(self.edges, high) // 2
+        first = bisect_left(self.edges, low) // 2
+        last = (bisect_right(self.edges, high) + 1) // 2
         return self.aspects[max(first - 1, 0) : last + 1]
 
 
