@@ -168,6 +168,8 @@ def serve(settings: Settings) -> None:
     """Run the service until a signal stops it."""
     import uvicorn
 
+    from app.http.protocol import BoundedProtocol
+
     for stop, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
         signal.signal(stop, partial(_exit, code))
     logging.getLogger("uvicorn.access").addFilter(_is_no_probe)
@@ -181,6 +183,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         log_level=settings.log_level,
         log_config=None,
+        http=BoundedProtocol,
         timeout_graceful_shutdown=30,
     )
 
