@@ -19,9 +19,8 @@ from PIL import Image
 
 from app.core.errors import CropPlannerError
 from app.core.image import ImageFacts
-from app.imaging.read.complete import is_whole
 from app.imaging.read.decode import decode
-from app.imaging.read.header import glance, look
+from app.imaging.read.header import glance, is_whole, look
 from app.imaging.read.opening import format_of, open_image
 from benchmarks.photos import SAMPLE
 from benchmarks.timing import run
