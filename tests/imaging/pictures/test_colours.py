@@ -6,7 +6,7 @@ import pytest
 from app.core.plan.config import MAX_CROPS_LIMIT
 from app.core.plan.geometry import Grid
 from app.imaging.pictures.colours import PALETTE, crop_styles
-from app.imaging.pictures.shading import coverage_classes
+from app.imaging.pictures.coverage import coverage_classes
 from tests.imaging.pictures.vision import VISIONS, least_differences, linear, rgb, seen
 
 GRIDS = [

@@ -6,7 +6,7 @@ from support.pictures import psnr_db
 
 from app.core.plan.geometry import Box, Size
 from app.imaging.pictures import load_ground
-from app.imaging.pictures.ground import cut_out
+from app.imaging.pictures.view import cut_out
 from app.imaging.read.header import look
 from tests.imaging.pictures.cases import HOSTILE, MOLMO_2, picture_for, plan_of
 

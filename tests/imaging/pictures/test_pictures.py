@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.core.errors import InvalidConfig
 from app.imaging.pictures import MAX_SIDE_PX, MIN_SIDE_PX, NEEDS_PICTURE, Kind, draw, lay_out
-from app.imaging.pictures.engine import drawing
+from app.imaging.pictures.sheet import drawing
 from tests.imaging.pictures.cases import HOSTILE, picture_for, plan_of
 
 KINDS = get_args(Kind)
