@@ -37,7 +37,7 @@ def draw_statistics(plan: CropPlan, image: Image.Image | None, side_px: int) -> 
     series = series_of(plan)
     y = _draw_bars(page, series, page.y + 0.5 * page.size)
     y = _draw_table(page, plan, series, y + page.size)
-    entries = [Entry(each.meaning, partial(_sample, each.colour)) for each in series]
+    entries = [Entry(each.meaning, partial(Sheet.box, fill=each.colour)) for each in series]
     return page.end(page.width, y - page.y, entries)
 
 
@@ -131,7 +131,3 @@ def _draw_name(page: Page, name: str, meaning: str, y: float, width: float) -> f
         write_lines(sheet, page.x + left, y, [meaning], size)
         return bottom
     return write_lines(sheet, page.x, bottom, wrapped(meaning.split(" "), size, width, " "), size)
-
-
-def _sample(colour: str, sheet: Sheet, box: Box) -> None:
-    sheet.box(box, fill=colour)

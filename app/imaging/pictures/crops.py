@@ -128,19 +128,14 @@ def diagonals(box: Box, spacing: float, *, rising: bool, shift: float = 0) -> li
         shift: px to the right for all lines.
     """
     # On a line, x + y or x - y is a multiple of the spacing, but for the shift.
-    low, high = (box.x0 + box.y0, box.x1 + box.y1) if rising else (box.x0 - box.y1, box.x1 - box.y0)
-    first, last = ceil((low - shift) / spacing), floor((high - shift) / spacing)
+    sign, low, high = (1, box.y0, box.y1) if rising else (-1, -box.y1, -box.y0)
+    first, last = ceil((box.x0 + low - shift) / spacing), floor((box.x1 + high - shift) / spacing)
     segments: list[Segment] = []
     for number in range(first, last + 1):
         at = number * spacing + shift
-        if rising:
-            x0, x1 = max(box.x0, at - box.y1), min(box.x1, at - box.y0)
-            ends = ((x0, at - x0), (x1, at - x1))
-        else:
-            x0, x1 = max(box.x0, at + box.y0), min(box.x1, at + box.y1)
-            ends = ((x0, x0 - at), (x1, x1 - at))
+        x0, x1 = max(box.x0, at - high), min(box.x1, at - low)
         if x0 < x1:
-            segments.append(ends)
+            segments.append(((x0, sign * (at - x0)), (x1, sign * (at - x1))))
     return segments
 
 

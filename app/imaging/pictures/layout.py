@@ -53,7 +53,8 @@ class Page:
 
     def place(self, plan: CropPlan, drawn: Size) -> View:
         """Place the plan's canvas at the start of the drawing, at a size."""
-        return View.of(plan.canvas, drawn, self.x, self.y)
+        across, down = drawn.width / plan.canvas.width, drawn.height / plan.canvas.height
+        return View(self.x, self.y, drawn, across, down)
 
     def end(self, width: float, height: float, entries: Sequence[Entry]) -> Sheet:
         """Put a legend under a drawing of this size, and return the sheet."""

@@ -39,11 +39,6 @@ class View:
     across: float
     down: float
 
-    @classmethod
-    def of(cls, canvas: Canvas, drawn: Size, x0: float, y0: float) -> View:
-        """Fill ``drawn`` with the canvas."""
-        return cls(x0, y0, drawn, drawn.width / canvas.width, drawn.height / canvas.height)
-
     def box(self, box: Box) -> Box:
         """Map a box of the canvas to drawn px."""
         return Box(

@@ -11,18 +11,12 @@ import struct
 from collections.abc import Sequence
 from itertools import islice
 
+from PIL import TiffImagePlugin
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import (
-    STRIPBYTECOUNTS,
-    STRIPOFFSETS,
-    TILEBYTECOUNTS,
-    TILEOFFSETS,
-    TiffImageFile,
-)
 from PIL.WebPImagePlugin import WebPImageFile
 
 from app.core.image import ImageFacts
@@ -99,7 +93,7 @@ def is_whole(image: ImageFile, data: bytes) -> bool:
             return _gif_frame_ends(image.tile[0].offset, data)
         case BmpImageFile():
             return _bmp_rows_fit(image, len(data))
-        case TiffImageFile():
+        case TiffImagePlugin.TiffImageFile():
             return _tiff_tags_fit(image, data) and _tiff_parts_fit(image, len(data))
     return False
 
@@ -159,7 +153,7 @@ def _bmp_rows_fit(image: BmpImageFile, byte_count: int) -> bool:
     return bool(offset + row_bytes * image.height <= byte_count)
 
 
-def _tiff_tags_fit(image: TiffImageFile, data: bytes) -> bool:
+def _tiff_tags_fit(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
     """Return True if Pillow read every tag: it leaves out tags with values that are cut off."""
     order = "<" if data.startswith(b"II") else ">"
     is_big = data[2] == 43  # as Pillow tells a BigTIFF
@@ -167,18 +161,18 @@ def _tiff_tags_fit(image: TiffImageFile, data: bytes) -> bool:
     return bool(count == len(image.tag_v2))
 
 
-def _tiff_parts_fit(image: TiffImageFile, byte_count: int) -> bool:
+def _tiff_parts_fit(image: TiffImagePlugin.TiffImageFile, byte_count: int) -> bool:
     """Return True if every strip or tile lies in the file."""
     compression = image.info["compression"]
     if compression != "raw" and compression not in _LIBTIFF_ALWAYS_HAS:
         return False
     tags = image.tag_v2
-    if STRIPOFFSETS in tags:
-        offsets = tags[STRIPOFFSETS]
-        counts = tags.get(STRIPBYTECOUNTS, ())
+    if TiffImagePlugin.STRIPOFFSETS in tags:
+        offsets = tags[TiffImagePlugin.STRIPOFFSETS]
+        counts = tags.get(TiffImagePlugin.STRIPBYTECOUNTS, ())
     else:
-        offsets = tags.get(TILEOFFSETS, ())
-        counts = tags.get(TILEBYTECOUNTS, ())
+        offsets = tags.get(TiffImagePlugin.TILEOFFSETS, ())
+        counts = tags.get(TiffImagePlugin.TILEBYTECOUNTS, ())
     return (
         0 < len(offsets) == len(counts)
         and all(isinstance(value, int) for value in (*offsets, *counts))
