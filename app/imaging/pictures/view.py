@@ -18,8 +18,6 @@ from app.imaging.write.resample import resize
 
 _NARROWEST = 1 / 24
 """A stretched canvas is drawn no narrower; its crops would be lines."""
-_ROUNDING = 1e-6
-"""Rounding may leave at most this many px between equal edges."""
 _PLAIN = (226, 229, 233)
 """A plan without a picture has this ground."""
 _BLACK = (0, 0, 0)
@@ -146,18 +144,7 @@ def _runs(counts: tuple[int, ...]) -> list[tuple[int, int, int]]:
 
 def padding_of(canvas: Canvas) -> list[Box]:
     """Return the canvas without the image, as boxes that do not overlap."""
-    return around(canvas.content, canvas.box)
-
-
-def around(inner: Box, outer: Box) -> list[Box]:
-    """Return a box without another box inside of it, as boxes that do not overlap."""
-    boxes = (
-        Box(outer.x0, outer.y0, outer.x1, inner.y0),
-        Box(outer.x0, inner.y1, outer.x1, outer.y1),
-        Box(outer.x0, inner.y0, inner.x0, inner.y1),
-        Box(inner.x1, inner.y0, outer.x1, inner.y1),
-    )
-    return [box for box in boxes if box.width > _ROUNDING and box.height > _ROUNDING]
+    return canvas.box.around(canvas.content)
 
 
 @dataclass(frozen=True, slots=True)
