@@ -20,6 +20,7 @@ from app.core.plan.geometry import Box, Size
 from app.core.plan.plan import make_plan
 from app.imaging.read.header import look
 from app.imaging.write.render import Output, OutputFormat, make_file
+from benchmarks.photos import file_of
 
 Path = Callable[[bytes, Size], Image.Image]
 """A path makes pixels of a size from a file."""
@@ -64,9 +65,7 @@ def pyvips(data: bytes, size: Size) -> Image.Image:
 
 def encoded(path: Path, data: bytes, size: Size) -> bytes:
     """Follow a path to the end: to the bytes of a JPEG."""
-    buffer = io.BytesIO()
-    path(data, size).save(buffer, "JPEG", quality=QUALITY)
-    return buffer.getvalue()
+    return file_of(path(data, size), "JPEG", quality=QUALITY)
 
 
 def ours(data: bytes, size: Size, form: OutputFormat = "jpeg") -> bytes:
