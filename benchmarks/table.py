@@ -149,7 +149,8 @@ class Table:
         # The rates come first in the first round, so that every time has a rate beside it.
         for dtype in self._samples.gflop_per_s:
             self._probe(dtype)
-            yield f"a large product in {dtype_name(dtype)}: {self._rate(dtype):.0f} GFLOP/s"
+            rate = self._samples.gflop_per_s[dtype][-1]
+            yield f"a large product in {dtype_name(dtype)}: {rate:.0f} GFLOP/s"
         rates = list(self._samples.gflop_per_s)
         if not rates:
             return
@@ -184,9 +185,6 @@ class Table:
         budget_s = PROBE_S[self._device.type]
         rate = matmul_gflop_per_s(self._device, dtype, budget_s=budget_s)
         self._samples.gflop_per_s[dtype].append(rate)
-
-    def _rate(self, dtype: torch.dtype) -> float:
-        return self._samples.gflop_per_s[dtype][-1]
 
     def _last(self, cell: Cell) -> str:
         last = self._samples.passes[cell][-1]
