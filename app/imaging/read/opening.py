@@ -41,7 +41,8 @@ _FORMATS = {
 }
 """The first bytes of a file give Pillow's name of its format.
 
-Pillow knows a format only after its plugin is imported, and itself imports all but two of these.
+Pillow knows a format only after its plugin is imported: those of WebP and TIFF here, the others by
+Pillow.
 """
 _ORIENTATION_TAG = 0x0112
 
