@@ -62,13 +62,15 @@ async def resize(
         data = await read_upload(request, service.limits)
         resizing = service.resize(data, config, wish, make=make)
         resized = await while_connected(request, resizing)
-    if resized.data is None:
+    if resized.file.data is None:
         telling = partial(_decision, resized, service)
         return await service.planning.run(telling, brief=is_brief(config, resized.plan.image))
     headers = image_headers(resized.plan, resized.resizing.decision.mode)
-    return Response(resized.data, media_type=MEDIA_TYPES[resized.form], headers=headers)
+    return Response(resized.file.data, media_type=MEDIA_TYPES[resized.file.form], headers=headers)
 
 
 def _decision(resized: ResizedFile, service: Service) -> Response:
     latency = service.encoder.from_profile(resized.plan)
-    return json_answer(ResizeAnswer.of(resized.resizing, resized.plan, latency, resized.quality))
+    return json_answer(
+        ResizeAnswer.of(resized.resizing, resized.plan, latency, resized.file.quality)
+    )

@@ -86,8 +86,10 @@ def adapt(
         make=not made.dry_run,
     )
     grid = adapted.adaptation.chosen.candidate.plan.grid
-    written = write_made(file, grid, adapted.form, adapted.data, made)
-    answer = AdaptAnswer.of(adapted.adaptation, adapted.quality, wish, known, datetime.now(UTC))
+    written = write_made(file, grid, adapted.file.form, adapted.file.data, made)
+    answer = AdaptAnswer.of(
+        adapted.adaptation, adapted.file.quality, wish, known, datetime.now(UTC)
+    )
     if as_json:
         print_json(answer)
     else:

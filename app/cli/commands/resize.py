@@ -62,9 +62,9 @@ def resize(
     limit = settings.max_pixels
     resized = resize_file(data, config, wish, max_pixels=limit, make=not made.dry_run)
     grid = resized.resizing.decision.grid
-    written = write_made(file, grid, resized.form, resized.data, made)
+    written = write_made(file, grid, resized.file.form, resized.file.data, made)
     latency = given_latency(named, resized.plan)
-    answer = ResizeAnswer.of(resized.resizing, resized.plan, latency, resized.quality)
+    answer = ResizeAnswer.of(resized.resizing, resized.plan, latency, resized.file.quality)
     if as_json:
         print_json(answer)
     else:

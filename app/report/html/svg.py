@@ -14,7 +14,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from app.imaging.pictures.engine import drawing, svg_element
+from app.imaging.pictures.sheet import drawing, svg_element
 
 WIDTH_PX = 400
 """Draw charts a little wider than a phone, so that their text is neither tiny nor huge."""
