@@ -16,10 +16,9 @@ from app.core.plan.families import Family
 from app.core.statistics import shuffled_rounds
 from app.encoder.device.device import dtype_name
 from app.encoder.encoder import PreparedCrops
-from app.encoder.loading import reference_of
 from app.encoder.measuring.calibration import matmul_gflop_per_s
-from app.encoder.runtimes.fidelity import Reference, StageAgreement
-from app.encoder.synthetic import profile_plans, random_backbone, synthetic_crops
+from app.encoder.runtimes.fidelity import Reference, StageAgreement, plain_reference
+from app.encoder.synthetic import noise_crops, profile_plans, random_backbone, synthetic_crops
 from benchmarks.encoder_rows import Row, rows_of
 from benchmarks.timing import Budget
 from benchmarks.variants import Built, Cell, Samples, Variant, build, timed_pass, warm_up
@@ -211,7 +210,8 @@ class _Inputs:
             plans = profile_plans(make_config(self._family), self._counts)
             self._made[dtype] = {}
             for plan in plans:
-                reference = reference_of(self._family, backbone, plan.total_crops)
+                noise = noise_crops(self._family, self._device, dtype, plan.total_crops)
+                reference = plain_reference(backbone, noise)
                 crops = synthetic_crops(plan, self._device, dtype)
                 state = reference.padding_state
                 inputs = replace(crops, patches=reference.patches, padding_state=state)

@@ -21,12 +21,10 @@ from app.encoder.device.device import (
 )
 from app.encoder.device.threads import use_fastest_threads
 from app.encoder.encoder import Encoder
-from app.encoder.network.backbone import VisionBackbone
 from app.encoder.network.checkpoint import load_checkpoint
 from app.encoder.network.preprocess import MaskOrder
 from app.encoder.runtimes.choose import COARSER, choose
-from app.encoder.runtimes.fidelity import Reference, plain_reference
-from app.encoder.synthetic import check_sample, noise_crops, random_backbone
+from app.encoder.synthetic import check_sample, random_backbone
 
 log = logging.getLogger(__name__)
 
@@ -114,10 +112,3 @@ def _float32_would_do(
     if dtype == torch.float32 or runtime in COARSER:
         return False
     return isinstance(error, RuntimesDisagree) or "too_large" in error.facts
-
-
-def reference_of(family: Family, backbone: VisionBackbone, total_crops: int = 1) -> Reference:
-    """Run the plain network over noise with every state of padding."""
-    weights = next(backbone.parameters())
-    noise = noise_crops(family, weights.device, weights.dtype, total_crops)
-    return plain_reference(backbone, noise)

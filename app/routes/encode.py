@@ -12,7 +12,7 @@ from app.http.answers import plan_headers
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
-from app.serving.encode.encoding import EncodedImage, StagedImage
+from app.serving.encode.encoding import MEDIA_TYPE, EncodedImage, StagedImage, token_file
 from app.serving.service import Service
 
 router = APIRouter(tags=["encoding"])
@@ -55,8 +55,6 @@ async def _stage(request: Request, config: CropConfig, service: Service) -> Stag
 
 
 def _answer(encoded: EncodedImage) -> Response:
-    from app.serving.encode.token_file import MEDIA_TYPE, token_file  # torch is loaded by now
-
     return Response(token_file(encoded), media_type=MEDIA_TYPE, headers=_headers(encoded))
 
 

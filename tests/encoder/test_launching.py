@@ -68,7 +68,7 @@ def test_on_a_cpu_a_pass_is_over_when_it_is_launched(tiny_encoder: Encoder) -> N
     pixels = [(pattern_image(h, w, 1), plan_of(tiny_encoder, w, h)) for w, h in SIZES]
     launched = launch(tiny_encoder, [tiny_encoder.stage(*one) for one in pixels])
     assert launched.is_done()
-    check(tiny_encoder, launched.images())
+    check(tiny_encoder, launched.result())
 
 
 @pytest.mark.usefixtures("bus")
@@ -76,7 +76,7 @@ def test_images_cut_on_the_device_have_the_tokens_of_each_alone(tiny_encoder: En
     """Pixels and padding cross together; crops go side by side into the input of one pass."""
     launched = launch(tiny_encoder, [host_image(tiny_encoder, *size) for size in SIZES])
     assert not launched.is_done()
-    check(tiny_encoder, launched.images())
+    check(tiny_encoder, launched.result())
     assert launched.is_done()
 
 
@@ -100,7 +100,7 @@ def test_crops_are_cut_into_the_input_that_the_runtime_has(tiny_encoder: Encoder
             return tiny_encoder.runtime.encode_patches(patches)
 
     encoder = replace(tiny_encoder, runtime=WithInput())
-    images = launch(encoder, [host_image(encoder, *size) for size in SIZES]).images()
+    images = launch(encoder, [host_image(encoder, *size) for size in SIZES]).result()
     check(tiny_encoder, images)
     assert seen[0].data_ptr() == own.data_ptr()
     assert seen[0].shape[0] == crops

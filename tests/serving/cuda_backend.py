@@ -19,9 +19,9 @@ from app.core.plan.config import make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import Encoder, Staged
+from app.encoder.launching import Launched
 from app.encoder.runtimes.fidelity import agreement
-from app.serving.device.protocol import Pending, Staged
 from app.serving.device.torch_encoder import ProfileOptions, TorchEncoder, load_torch_encoder
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.batcher import Batcher
@@ -71,7 +71,7 @@ def test_a_pass_for_which_memory_ends_is_halved(
 
     passes: list[int] = []
 
-    def launch(batch: list[Staged]) -> Pending:
+    def launch(batch: list[Staged]) -> Launched:
         passes.append(len(batch))
         return encoder.launch(batch)
 

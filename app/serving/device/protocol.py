@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from app.core.latency.profile import Profile, Weights
 from app.core.latency.status import MeasurementRequest, Progress
 from app.core.plan.plan import CropPlan
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from app.encoder.encoder import Staged, StageTimes, VisionTokens
     from app.encoder.measuring.series import Run
     from app.imaging.read.decode import Picture
 
 Result = TypeVar("Result", covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class MeasuredPass:
-    """Hold the times of one pass over an image's own crops, in ms."""
-
-    vision_ms: float
-    vit_ms: float
-    connector_ms: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,34 +27,8 @@ class PreparedImage:
         transfer_ms: the time of the copy over the bus; None on a device without a bus.
     """
 
-    run_pass: Callable[[], MeasuredPass]
+    run_pass: Callable[[], StageTimes]
     transfer_ms: float | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Staged:
-    """Hold an image's crops, prepared as far as possible without the device.
-
-    Attributes:
-        total_crops: the image's crops in a pass.
-        crops: for the encoder of this image alone.
-    """
-
-    total_crops: int
-    crops: Any
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EncodedTokens:
-    """Hold one image's vision tokens on the host.
-
-    Attributes:
-        tokens: [N, L] in the encoder's dtype.
-        positions: int64 [N], the place of each token among the image's prompt tokens.
-    """
-
-    tokens: Tensor
-    positions: Tensor
 
 
 class Pending(Protocol[Result]):
@@ -122,8 +86,8 @@ class ServedEncoder(Protocol):
             DeviceLost: the device gives no pinned memory.
         """
 
-    def launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
-        """Start one pass over staged images. Its results are their tokens, in order.
+    def launch(self, batch: Sequence[Staged]) -> Pending[VisionTokens]:
+        """Start one pass over staged images. Its results are their tokens on the host, in order.
 
         A second pass may be launched before the end of the first, a third may not.
 

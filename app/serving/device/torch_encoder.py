@@ -26,8 +26,7 @@ from app.core.plan.work import patch_values, weights_bytes
 from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
 from app.encoder.device.device import dtype_named, on_device
 from app.encoder.device.memory import check_room, give_back
-from app.encoder.encoder import Encoder, HostImage, PreparedCrops
-from app.encoder.encoder import Staged as StagedCrops
+from app.encoder.encoder import Encoder, PreparedCrops, Staged
 from app.encoder.launching import Launched, launch
 from app.encoder.loading import load_encoder
 from app.encoder.measuring.measure import measure_profile
@@ -35,14 +34,7 @@ from app.encoder.measuring.record import profile_key
 from app.encoder.measuring.series import SCOPES, Run
 from app.imaging.read.decode import Picture
 from app.profiles import load_profile, save_profile
-from app.serving.device.protocol import (
-    EncodedTokens,
-    MeasuredPass,
-    Pending,
-    PreparedImage,
-    ServedEncoder,
-    Staged,
-)
+from app.serving.device.protocol import PreparedImage, ServedEncoder
 
 T = TypeVar("T")
 
@@ -57,21 +49,6 @@ class ProfileOptions:
     crops: int | None
     repeats: int | None
     budget_s: float
-
-
-class _Pass:
-    """Represent a launched pass, with failures by the service's names."""
-
-    def __init__(self, device: torch.device, launched: Launched) -> None:
-        self._device, self._launched = device, launched
-        self.wait = launched.wait
-
-    def is_done(self) -> bool:
-        return on_device(self._device, self._launched.is_done)
-
-    def result(self) -> list[EncodedTokens]:
-        images = on_device(self._device, self._launched.images)
-        return [EncodedTokens(image.tokens, image.positions) for image in images]
 
 
 class TorchEncoder(ServedEncoder):
@@ -111,26 +88,14 @@ class TorchEncoder(ServedEncoder):
             return self._encoder.prepare_timed(pixels, plan)
 
         prepared, transfer_ms = self._on_device(prepare)
-
-        def run_pass() -> MeasuredPass:
-            times = self._on_device(lambda: self._encoder.run_timed(prepared))
-            return MeasuredPass(times.vision_ms, times.vit_ms, times.connector_ms)
-
+        run_pass = partial(self._on_device, partial(self._encoder.run_timed, prepared))
         return PreparedImage(run_pass, transfer_ms)
 
     def stage(self, picture: Picture, plan: CropPlan) -> Staged:
-        staged = self._on_device(lambda: self._encoder.stage(np.asarray(picture.pixels), plan))
-        return Staged(staged.total_crops, staged)
+        return self._on_device(lambda: self._encoder.stage(np.asarray(picture.pixels), plan))
 
-    def launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
-        launched = self._on_device(lambda: self._launch([staged.crops for staged in batch]))
-        return _Pass(self._encoder.device, launched)
-
-    def _launch(self, batch: Sequence[StagedCrops]) -> Launched:
-        encoder = self._encoder
-        to_cut = [crops.plan for crops in batch if isinstance(crops, HostImage)]
-        encoder.check_memory(sum(crops.total_crops for crops in batch), to_cut)
-        return launch(encoder, batch)
+    def launch(self, batch: Sequence[Staged]) -> Launched:
+        return launch(self._encoder, batch)
 
     def _on_device(self, work: Callable[[], T], /) -> T:
         return on_device(self._encoder.device, work)

@@ -11,9 +11,10 @@ from app.core.errors import DeadlineExceeded
 from app.core.latency.latency import Distribution, Latency, VisionLatency
 from app.core.latency.status import Preparation
 from app.core.plan.plan import CropPlan
-from app.serving.device.protocol import MeasuredPass, ServedEncoder
+from app.serving.device.protocol import ServedEncoder
 
 if TYPE_CHECKING:
+    from app.encoder.encoder import StageTimes
     from app.imaging.read.decode import Picture
 
 WARMUP, DEFAULT_REPEATS = 1, 3
@@ -50,7 +51,7 @@ def run_passes(
     del picture
     preprocess_ms = (time.monotonic() - decoded) * 1e3
     spent = Preparation(queue_ms, preprocess_ms, prepared.transfer_ms)
-    passes: list[MeasuredPass] = []
+    passes: list[StageTimes] = []
     for number in range(WARMUP + repeats):
         before_pass()
         if time.monotonic() > deadline:
@@ -63,7 +64,7 @@ def run_passes(
     return _measured(encoder, passes[WARMUP:]), spent
 
 
-def _measured(encoder: ServedEncoder, passes: list[MeasuredPass]) -> Latency:
+def _measured(encoder: ServedEncoder, passes: list[StageTimes]) -> Latency:
     return Latency(
         source="measured",
         reason=f"measured just now over this image's own crops, {len(passes)} times",
