@@ -18,7 +18,7 @@ from typing import Any, get_args
 
 import torch
 
-from app.encoder.device.choices import DtypeChoice
+from app.encoder.device import DtypeChoice
 from app.encoder.device.device import choose_device, choose_dtype, device_name, dtype_name
 from app.encoder.network.backbone import VisionBackbone
 from app.encoder.runtimes.choose import MAKERS, available, exact_as, on_request

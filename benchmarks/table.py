@@ -16,7 +16,7 @@ from app.core.plan.families import Family
 from app.core.statistics import shuffled_rounds
 from app.encoder.device.device import dtype_name
 from app.encoder.encoder import PreparedCrops
-from app.encoder.measuring.calibration import matmul_gflop_per_s
+from app.encoder.measuring.machine import matmul_gflop_per_s
 from app.encoder.runtimes.fidelity import Reference, StageAgreement, plain_reference
 from app.encoder.synthetic import noise_crops, profile_plans, random_backbone, synthetic_crops
 from benchmarks.encoder_rows import Row, rows_of

@@ -23,7 +23,7 @@ from app.encoder.encoder import Encoder
 from app.imaging.read.decode import Picture
 from app.profiles import newest_profile
 from app.serving.device import torch_encoder as backend
-from app.serving.latency.on_request import DEFAULT_REPEATS, run_passes
+from app.serving.latency.encoder_service import DEFAULT_REPEATS, run_passes
 from app.settings import Settings
 
 

@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from app.encoder.device.device import on_device
+from app.encoder.device.memory import on_device
 from app.encoder.encoder import (
     Encoder,
     HostImage,

@@ -11,15 +11,15 @@ import torch
 
 from app.core.errors import CheckpointError, RuntimesDisagree
 from app.core.plan.families import Family
-from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
+from app.encoder.device import DeviceChoice, DtypeChoice, RuntimeChoice
 from app.encoder.device.device import (
     choose_device,
     choose_dtype,
     dtype_name,
     forbid_tf32,
-    on_device,
+    use_fastest_threads,
 )
-from app.encoder.device.threads import use_fastest_threads
+from app.encoder.device.memory import on_device
 from app.encoder.encoder import Encoder
 from app.encoder.network.checkpoint import load_checkpoint
 from app.encoder.network.preprocess import MaskOrder

@@ -17,12 +17,12 @@ from app.core.plan.config import make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan, make_plan
-from app.encoder.device.choices import DtypeChoice
+from app.encoder.device import DtypeChoice
 from app.encoder.device.device import choose_device
 from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
-from app.encoder.measuring.measure import measure_profile
+from app.encoder.measuring.measure import ProfileWish, measure_profile
 from app.encoder.measuring.warmup import WarmupRule
 from app.encoder.runtimes.fidelity import agreement
 from app.profiles import load_profile, save_profile
@@ -75,7 +75,7 @@ def test_a_profile_of_all_scopes_is_measured_and_can_be_kept(
     encoder: Encoder, tmp_path: Path
 ) -> None:
     rule = WarmupRule(at_least_s=0, at_most_s=0.1)
-    *_, profile = measure_profile(encoder, [1, 2, 5], 6, rule)
+    *_, profile = measure_profile(encoder, ProfileWish([1, 2, 5], 6, rule))
     assert profile.complete
     assert all(entry.transfer_vision_ms for entry in profile.entries if entry.total_crops > 1)
     assert load_profile(save_profile(profile, tmp_path)) == profile

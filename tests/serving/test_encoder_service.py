@@ -16,8 +16,7 @@ from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.serving.device.protocol import PreparedImage
 from app.serving.device.worker import DeviceWorker
-from app.serving.latency.encoder_service import EncoderService
-from app.serving.latency.on_request import run_passes
+from app.serving.latency.encoder_service import EncoderService, run_passes
 
 PLAN = make_plan(Size(640, 480), make_config(FAMILIES["molmo-7b-d-0924"]))
 SMALL = make_plan(Size(300, 300), make_config(FAMILIES["molmo-7b-d-0924"]))

@@ -1,4 +1,4 @@
-"""Put a measurement on record: its conditions, and the profile."""
+"""Record the conditions of a measurement, and compare its aim with an earlier profile."""
 
 from __future__ import annotations
 
@@ -7,18 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 import torch
 
 from app import __version__
-from app.core.latency.profile import (
-    SCHEMA_VERSION,
-    Fidelity,
-    MachineState,
-    Profile,
-    ProfileEntry,
-    ProfileKey,
-)
+from app.core.latency.profile import Fidelity, MachineState, Profile, ProfileEntry, ProfileKey
 from app.core.plan.config import CropConfig, make_config
 from app.encoder.device.device import device_name, dtype_name
 from app.encoder.encoder import Encoder
@@ -28,16 +22,6 @@ from app.encoder.synthetic import ProfilePlan
 
 Entries = Mapping[int, ProfileEntry]
 """Entries by total crops."""
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Hold the rates of the machine, and its states before and after the passes."""
-
-    matmul_gflop_per_s: float | None
-    copy_gb_per_s: float | None
-    machine_before: MachineState | None
-    machine_after: MachineState | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,42 +83,39 @@ def profile_key(encoder: Encoder, config: CropConfig | None = None) -> ProfileKe
     )
 
 
-def build_profile(
+def conditions(
     encoder: Encoder,
     key: ProfileKey,
-    entries: Sequence[ProfileEntry],
-    calibration: Calibration,
+    before: MachineState,
+    after: MachineState | None,
     *,
-    rounds: int,
-    complete: bool,
-) -> Profile:
-    """Make the profile of these entries, with versions and the present time."""
-    return Profile(
-        schema_version=SCHEMA_VERSION,
-        model=key.model,
-        device=key.device,
-        device_type=key.device_type,
-        dtype=key.dtype,
-        runtime=key.runtime,
-        weights=key.weights,
-        overlap_margins=key.overlap_margins,
-        threads=torch.get_num_threads(),
-        versions=versions_of(key),
-        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        rounds=rounds,
-        matmul_gflop_per_s=calibration.matmul_gflop_per_s,
-        copy_gb_per_s=calibration.copy_gb_per_s,
-        fidelity=fidelity_of(encoder),
-        machine_before=calibration.machine_before,
-        machine_after=calibration.machine_after,
-        contended=_contended(key, entries, calibration),
-        states=(),
-        complete=complete,
-        entries=tuple(sorted(entries, key=lambda entry: entry.total_crops)),
-    )
+    cpu_ms: float,
+    wall_ms: float,
+) -> dict[str, Any]:
+    """Return the fields that a profile and a timing have in common, with the present time.
+
+    Args:
+        before, after: the machine around the passes; ``after`` is None before their end.
+        cpu_ms, wall_ms: the CPU time of the process in all passes, and the time of all passes.
+    """
+    share = cpu_share(key, spent_ms=cpu_ms, wall_ms=wall_ms)
+    return {
+        "device": key.device,
+        "device_type": key.device_type,
+        "dtype": key.dtype,
+        "runtime": key.runtime,
+        "weights": key.weights,
+        "threads": torch.get_num_threads(),
+        "versions": _versions(key),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "fidelity": _fidelity(encoder),
+        "machine_before": before,
+        "machine_after": after,
+        "contended": contention(before, after, cpu_share=share) if after else None,
+    }
 
 
-def versions_of(key: ProfileKey) -> dict[str, str]:
+def _versions(key: ProfileKey) -> dict[str, str]:
     """List the versions that can change a latency, by name."""
     known = {
         "python": platform.python_version(),
@@ -144,7 +125,7 @@ def versions_of(key: ProfileKey) -> dict[str, str]:
     return known if key.openvino_version is None else known | {"openvino": key.openvino_version}
 
 
-def fidelity_of(encoder: Encoder) -> Fidelity | None:
+def _fidelity(encoder: Encoder) -> Fidelity | None:
     """Return the encoder's agreement with plain float32; None without a check."""
     if encoder.fidelity is None:
         return None
@@ -157,14 +138,3 @@ def cpu_share(key: ProfileKey, *, spent_ms: float, wall_ms: float) -> float | No
     if not key.threads or not wall_ms or not spent_ms:
         return None
     return spent_ms / wall_ms / key.threads
-
-
-def _contended(
-    key: ProfileKey, entries: Sequence[ProfileEntry], calibration: Calibration
-) -> str | None:
-    before, after = calibration.machine_before, calibration.machine_after
-    if before is None or after is None:
-        return None
-    wall_ms = sum(sum(entry.samples_ms.vision) for entry in entries)
-    spent_ms = sum(sum(entry.samples_ms.cpu) for entry in entries)
-    return contention(before, after, cpu_share=cpu_share(key, spent_ms=spent_ms, wall_ms=wall_ms))

@@ -18,7 +18,7 @@ from app.core.errors import (
     OutOfDeviceMemory,
     RuntimesDisagree,
 )
-from app.encoder.device.choices import RuntimeChoice
+from app.encoder.device import RuntimeChoice
 from app.encoder.device.device import dtype_name, multiplies_int8
 from app.encoder.device.memory import give_back, in_device_memory
 from app.encoder.network.backbone import VisionBackbone

@@ -23,13 +23,13 @@ from app.core.plan.config import make_config
 from app.core.plan.families import Family
 from app.core.plan.plan import CropPlan
 from app.core.plan.work import patch_values, weights_bytes
-from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
-from app.encoder.device.device import dtype_named, on_device
-from app.encoder.device.memory import check_room, give_back
+from app.encoder.device import DeviceChoice, DtypeChoice, RuntimeChoice
+from app.encoder.device.device import dtype_named
+from app.encoder.device.memory import check_room, give_back, on_device
 from app.encoder.encoder import Encoder, PreparedCrops, Staged
 from app.encoder.launching import Launched, launch
 from app.encoder.loading import load_encoder
-from app.encoder.measuring.measure import measure_profile
+from app.encoder.measuring.measure import Hooks, ProfileWish, measure_profile
 from app.encoder.measuring.record import profile_key
 from app.encoder.measuring.series import SCOPES, Run
 from app.imaging.read.decode import Picture
@@ -131,23 +131,16 @@ class TorchEncoder(ServedEncoder):
         until: Callable[[], bool],
     ) -> Iterator[Profile]:
         encoder, options = self._encoder, self._options
-
-        def run_there(work: Callable[[], T], /) -> T:
-            return run(partial(self._on_device, work))
-
         needed = self._input_bytes(request.counts)
-        run_there(partial(check_room, encoder.device, needed, "the inputs of all counts"))
-        return measure_profile(
-            encoder,
+        has_room = partial(check_room, encoder.device, needed, "the inputs of all counts")
+        run(partial(self._on_device, has_room))
+        wish = ProfileWish(
             request.counts,
             request.repeats or options.repeats,
             budget_s=options.budget_s,
-            resume=resume,
             scopes=SCOPES if request.full else None,
-            run=run_there,
-            progress=progress,
-            until=until,
         )
+        return measure_profile(encoder, wish, Hooks(run, progress, until), resume)
 
     def _input_bytes(self, counts: Sequence[int]) -> int:
         """Estimate the bytes of the patches and of the images around them."""

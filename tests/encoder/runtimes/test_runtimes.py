@@ -11,7 +11,7 @@ from torch import Tensor
 
 from app.core.errors import EncoderUnavailable
 from app.core.plan.config import make_config
-from app.encoder.device.choices import RuntimeChoice
+from app.encoder.device import RuntimeChoice
 from app.encoder.network.backbone import Block, VisionBackbone
 from app.encoder.network.checkpoint import load_checkpoint
 from app.encoder.runtimes import choose as choosing
