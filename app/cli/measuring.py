@@ -20,11 +20,11 @@ from app.core.latency.profile_file import profile_filename
 from app.core.latency.status import Progress
 from app.core.plan.config import CropConfig
 from app.encoder.encoder import Encoder
-from app.encoder.measuring.measure import Hooks, ProfileWish, measure_profile
+from app.encoder.measuring.measure import ProfileWish, measure_profile
+from app.encoder.measuring.pacing import Hooks, WarmupRule, default_warmup
 from app.encoder.measuring.record import profile_key
 from app.encoder.measuring.series import SCOPES
 from app.encoder.measuring.states import measure_cold, measure_idle
-from app.encoder.measuring.warmup import WarmupRule, default_warmup
 from app.profiles import load_profile, save_profile
 from app.report.dataset.images import Dataset
 from app.report.timing.component_timing import time_components

@@ -36,29 +36,32 @@ from app.encoder.runtimes.base import Sample
 class Launched:
     """Hold a pass that may still run. Hold the object until :meth:`result` returns.
 
-    ``tokens`` [N, L] are the tokens of all images, on the host or on their way to the host.
-    ``positions`` are the places in each image's own prompt.
+    Attributes:
+        tokens: [N, L] on the host, the tokens of all images.
+        positions: the places of the tokens in each image's own prompt.
+        copied: happens at the end of the copy to ``tokens``; None on a CPU.
+        source: the tokens on the device, held until then.
     """
 
     device: torch.device
-    tokens: Tensor | Download
+    tokens: Tensor
     positions: tuple[Tensor, ...]
+    copied: torch.cuda.Event | None = None
+    source: Tensor | None = None
 
     def is_done(self) -> bool:
         """Return True if the tokens are on the host."""
-        return isinstance(self.tokens, Tensor) or on_device(self.device, self.tokens.is_done)
+        return self.copied is None or bool(on_device(self.device, self.copied.query))
 
     def wait(self) -> None:
-        """Wait for the tokens on the host, in any thread. :meth:`result` names the failures."""
-        if isinstance(self.tokens, Download):
-            self.tokens.wait()
+        """Wait without use of the CPU, in any thread; :meth:`result` names the errors."""
+        if self.copied is not None:
+            self.copied.synchronize()
 
     def result(self) -> list[VisionTokens]:
         """Return the tokens of each image on the host, after a wait if necessary."""
-        tokens = self.tokens
-        if isinstance(tokens, Download):
-            tokens = on_device(self.device, tokens.wait)
-        parts = torch.split(tokens, [len(positions) for positions in self.positions])
+        on_device(self.device, self.wait)
+        parts = torch.split(self.tokens, [len(positions) for positions in self.positions])
         return [VisionTokens(*one) for one in zip(parts, self.positions, strict=True)]
 
 
@@ -89,8 +92,10 @@ def _launch(encoder: Encoder, batch: Sequence[Staged]) -> Launched:
     features = encoder.runtime.encode_patches(crops.patches)
     wait_for_downloads(encoder.device)  # the tokens may overwrite those of the last pass
     tokens = encoder.runtime.connect(features, crops.pool_index, crops.padding_state)
+    host, copied = download(tokens)
     layouts = (token_layout(plan.grid, plan.config, encoder.device) for plan in plans)
-    return Launched(encoder.device, download(tokens), tuple(positions for _, positions in layouts))
+    positions = tuple(positions for _, positions in layouts)
+    return Launched(encoder.device, host, positions, copied, source=tokens)
 
 
 def _cut_all(encoder: Encoder, images: Sequence[HostImage]) -> Sample:
@@ -133,34 +138,21 @@ def upload(memory: Tensor, device: torch.device) -> Tensor:
     return copy
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Download:
-    """Hold a tensor on its way to the host, until the copy has ended."""
+def download(source: Tensor) -> tuple[Tensor, torch.cuda.Event]:
+    """Copy a result of the current stream to pinned memory, beside the stream's later work.
 
-    host: Tensor
-    source: Tensor
-    done: torch.cuda.Event
-
-    def is_done(self) -> bool:
-        """Return True if the copy has ended."""
-        return bool(self.done.query())  # type: ignore[no-untyped-call]  # torch
-
-    def wait(self) -> Tensor:
-        """Wait without use of the CPU, in any thread; return the tensor in pinned memory."""
-        self.done.synchronize()
-        return self.host
-
-
-def download(source: Tensor) -> Download:
-    """Copy a result of the current stream to pinned memory, beside the stream's later work."""
+    Returns:
+        The tensor in pinned memory, and the event of the end of the copy. Hold ``source`` until
+        then.
+    """
     down = copy_stream(source.device, "down")
     host = torch.empty(source.shape, dtype=source.dtype, pin_memory=True)
     down.wait_stream(torch.cuda.current_stream(source.device))
     with torch.cuda.stream(down):
         host.copy_(source, non_blocking=True)
-    done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # torch
-    done.record(down)
-    return Download(host, source, done)
+    copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # torch
+    copied.record(down)
+    return host, copied
 
 
 def wait_for_downloads(device: torch.device) -> None:

@@ -43,7 +43,7 @@ async def encode(
     config = parameters.config(service)
     service.encoder.ready_encoder()  # refuse before the upload is read
     staged = await _stage(request, config, service)
-    encoded = await while_connected(request, service.encode(staged))
+    encoded = await while_connected(request, service.encoding.encode(staged))
     return await service.images.run(partial(_answer, encoded))
 
 

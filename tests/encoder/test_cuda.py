@@ -119,7 +119,7 @@ def test_a_staged_image_crosses_without_waiting(encoder: Encoder) -> None:
     first = encoder.run(encoder.prepare(pixels, plan)).tokens.clone()
     staged = encoder.stage(pixels, plan)
     assert isinstance(staged, HostImage)
-    assert staged.pixels.is_pinned()
+    assert staged.memory.is_pinned()
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -20,17 +20,16 @@ SIZES = ((150, 90), (84, 84), (60, 200), (90, 150))
 
 
 class Copied:
-    """A result that is on the host when it was waited for."""
+    """The event of a copy, which has ended when it was waited for."""
 
-    def __init__(self, source: Tensor) -> None:
-        self.source, self.waited = source, False
+    def __init__(self) -> None:
+        self.waited = False
 
-    def is_done(self) -> bool:
+    def query(self) -> bool:
         return self.waited
 
-    def wait(self) -> Tensor:
+    def synchronize(self) -> None:
         self.waited = True
-        return self.source
 
 
 @pytest.fixture
@@ -40,8 +39,7 @@ def bus(monkeypatch) -> None:
         "app.encoder.encoder.pinned", lambda count: torch.empty(count, dtype=torch.uint8)
     )
     monkeypatch.setattr(launching, "upload", lambda memory, device: memory)
-    monkeypatch.setattr(launching, "download", Copied)
-    monkeypatch.setattr(launching, "Download", Copied)
+    monkeypatch.setattr(launching, "download", lambda source: (source, Copied()))
     monkeypatch.setattr(launching, "wait_for_downloads", lambda device: None)
 
 
@@ -115,7 +113,7 @@ def test_pixels_and_padding_share_one_piece_of_memory(tiny_encoder: Encoder) -> 
     pixels.flags.writeable = False
     state = padding_state(content_share(plan), "released")
     image = HostImage.of(pixels, plan, state)
-    assert np.array_equal(image.pixels.numpy(), pixels)
+    assert np.array_equal(image.parts(image.memory)[0].numpy(), pixels)
     assert torch.equal(image.parts(image.memory)[1].long(), state)
     assert image.memory.numel() == pixels.size + state.numel()
     with pytest.raises(ValueError, match="pixels must be uint8"):

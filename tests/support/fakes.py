@@ -12,7 +12,6 @@ from support.profiles import entry, profile
 
 from app.core.errors import EncoderMismatch, OutOfDeviceMemory
 from app.core.latency.profile import Profile, ProfileEntry
-from app.serving.device.protocol import PreparedImage
 
 
 def fake_profile(counts: int, complete: bool = True) -> Profile:
@@ -74,7 +73,7 @@ class FakeEncoder:
         if plan.config.family.name != self.model:
             raise EncoderMismatch("another model", actual=plan.config.family.name)
 
-    def prepare(self, picture, plan) -> PreparedImage:
+    def prepare(self, picture, plan):
         assert (picture.size.width, picture.size.height) == (plan.image.width, plan.image.height)
 
         def run_pass() -> SimpleNamespace:
@@ -86,7 +85,7 @@ class FakeEncoder:
             vision_ms = 10.0 * plan.total_crops
             return SimpleNamespace(vision_ms=vision_ms, vit_ms=9.0, connector_ms=1.0)
 
-        return PreparedImage(run_pass, self.transfer_ms)
+        return run_pass, self.transfer_ms
 
     def stage(self, picture, plan) -> SimpleNamespace:
         if self.stage_failure:
@@ -123,16 +122,16 @@ class FakeEncoder:
         gc.collect()
         self.freed = self.second is not None and self.second() is None
 
-    def profile(self, request, *, resume, run, progress, until):
+    def profile(self, request, hooks, resume):
         """A pass for each count that is missing, each a profile."""
         entries = {entry.total_crops: entry for entry in resume.entries} if resume else {}
         missing = [count for count in request.counts if count not in entries]
         for number, count in enumerate(missing, 1):
-            if until():
+            if hooks.until():
                 break
-            run(self._profile_pass)
+            hooks.run(self._profile_pass)
             entries[count] = fake_entry(count, self.ms_per_crop)
-            progress(SimpleNamespace(
+            hooks.progress(SimpleNamespace(
                 done=number / len(missing), phase="rounds", total_crops=count, last_ms=10.0 * count,
             ))  # fmt: skip
             yield self._profile_of(request, entries)

@@ -166,8 +166,10 @@ def fastest_threads(seconds: Mapping[int, Sequence[float]]) -> int:
 def use_fastest_threads(dtype: torch.dtype, threads: int | None = None) -> int:
     """Set torch's threads for this process to ``threads``, or to the fastest number here."""
     if threads is None:
+        left = torch.randn(PROBE_ROWS, PROBE_WIDTH).to(dtype)
+        right = torch.randn(PROBE_WIDTH, 4 * PROBE_WIDTH).to(dtype)
         candidates = thread_candidates(available_cores())
-        threads = fastest_threads(_probe(candidates, _product(dtype)))
+        threads = fastest_threads(_probe(candidates, partial(torch.mm, left, right)))
     torch.set_num_threads(threads)
     return threads
 
@@ -183,9 +185,3 @@ def _probe(candidates: Sequence[int], work: Callable[[], object]) -> dict[int, l
             if number:
                 probes.append(time.perf_counter() - started)
     return seconds
-
-
-def _product(dtype: torch.dtype) -> Callable[[], object]:
-    left = torch.randn(PROBE_ROWS, PROBE_WIDTH).to(dtype)
-    right = torch.randn(PROBE_WIDTH, 4 * PROBE_WIDTH).to(dtype)
-    return partial(torch.mm, left, right)

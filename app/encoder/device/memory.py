@@ -156,11 +156,10 @@ def check_fits(device: torch.device, crops: int, bytes_of: Callable[[int], int])
     """
     needed = bytes_of(crops)
     free = _too_little(device, needed)
-    if free is None:
-        return
-    fitting = next((fewer for fewer in range(crops - 1, 0, -1) if bytes_of(fewer) <= free), 0)
-    what, more = f"a pass over {crops} crops", f"; {fitting} crops would fit"
-    raise _too_large(what, needed, free, more, fitting_crops=fitting)
+    if free is not None:
+        fitting = next((fewer for fewer in range(crops - 1, 0, -1) if bytes_of(fewer) <= free), 0)
+        what, more = f"a pass over {crops} crops", f"; {fitting} crops would fit"
+        raise _too_large(what, needed, free, more, fitting_crops=fitting)
 
 
 def check_room(device: torch.device, needed: int, what: str) -> None:

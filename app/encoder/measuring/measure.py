@@ -9,16 +9,13 @@ never by subtraction.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-import torch
-
 from app.core.errors import EncoderError, OutOfDeviceMemory
-from app.core.latency.profile import SCHEMA_VERSION, Profile, ProfileKey, continued
+from app.core.latency.profile import SCHEMA_VERSION, Profile, ProfileEntry, continued
 from app.core.latency.status import Phase, Progress
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.work import matmul_rate
@@ -26,15 +23,15 @@ from app.core.statistics import shuffled_rounds
 from app.encoder.device.memory import on_device
 from app.encoder.encoder import Encoder
 from app.encoder.measuring.machine import MachineWatch, copy_gb_per_s, matmul_gflop_per_s
-from app.encoder.measuring.record import Aim, conditions, profile_key
-from app.encoder.measuring.series import SCOPES, Run, Scope, Series, Subject, run_here, subject_of
-from app.encoder.measuring.warmup import (
-    Pace,
+from app.encoder.measuring.pacing import (
+    Hooks,
     Timekeeper,
     WarmupRule,
     coarse_to_fine,
     default_warmup,
 )
+from app.encoder.measuring.record import conditions, profile_key
+from app.encoder.measuring.series import SCOPES, Scope, Series, Subject, subject_of
 from app.encoder.synthetic import ProfilePlan, profile_plans
 
 T = TypeVar("T")
@@ -47,13 +44,8 @@ MOST_SHARE = 0.99
 YIELD_S = 2.0
 """Profiles on the way come every 2 s at most, because each is also written to disk."""
 
-
-def default_scopes(device: torch.device) -> tuple[Scope, ...]:
-    """Return all scopes for a GPU, and only ``vision`` for a CPU.
-
-    A CPU has no bus, and ``full`` would double the time.
-    """
-    return SCOPES if device.type == "cuda" else ("vision",)
+DEFAULT_SCOPES: dict[str, tuple[Scope, ...]] = {"cuda": SCOPES, "cpu": ("vision",)}
+"""Scopes by kind of device. A CPU has no bus, and ``full`` would double the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +54,12 @@ class ProfileWish:
 
     Attributes:
         counts: total crops; by default all up to the configuration's ``max_crops`` + 1.
-        rounds: the most timed passes of each count; by default :func:`default_rounds`.
+        rounds: the most timed passes of each count; by default :data:`DEFAULT_ROUNDS`.
         warmup: by default :func:`default_warmup`.
         budget_s: no pass starts after this time, except the first timed pass of a warm count. The
             last profile is not complete if fewer than the least rounds fit. None sets no limit.
         config: the margins; by default the family's.
-        scopes: the timed scopes, ``vision`` among them; by default :func:`default_scopes`.
+        scopes: the timed scopes, ``vision`` among them; by default :data:`DEFAULT_SCOPES`.
     """
 
     counts: Sequence[int] | None = None
@@ -76,24 +68,6 @@ class ProfileWish:
     budget_s: float | None = None
     config: CropConfig | None = None
     scopes: Sequence[Scope] | None = None
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """Connect a measurement with its caller.
-
-    Attributes:
-        run: runs every piece of work on the device, one call each, so that other work can come
-            between two passes.
-        progress: called after each warm count and after each pass.
-        until: asked before each pass; a true answer ends the measurement.
-        clock: returns rising seconds.
-    """
-
-    run: Run = run_here
-    progress: Callable[[Progress], None] = lambda _: None
-    until: Callable[[], bool] = lambda: False
-    clock: Callable[[], float] = time.monotonic
 
 
 def measure_profile(
@@ -113,16 +87,10 @@ def measure_profile(
         DeviceLost: the device takes no call any more.
     """
     hooks = hooks or Hooks()
-    config = wish.config or make_config(encoder.family)
-    plans = profile_plans(config, wish.counts or range(1, config.max_crops + 2))
-    key = profile_key(encoder, config)
-    keeper = Timekeeper(Pace.of(encoder.device, wish.rounds, wish.budget_s), hooks.clock)
-    usable = resume if resume is not None and resume.key == key else None
-    aim = Aim(plans, keeper.pace, usable)
-    if usable and not aim.lacking():
-        yield aim.reached(usable)
+    session = _Session(encoder, wish, hooks, resume)
+    if session.reached is not None:
+        yield session.reached
         return
-    session = _Session(encoder, key, aim, keeper, wish, hooks)
     shown = hooks.clock()
     for _ in session.passes():
         if session.begun and hooks.clock() - shown >= YIELD_S:
@@ -130,8 +98,8 @@ def measure_profile(
             shown = hooks.clock()
     if session.begun:
         yield session.profile(final=True)
-    elif usable and usable.entries:
-        yield usable
+    elif session.earlier and session.earlier.entries:
+        yield session.earlier
     elif not hooks.until():
         raise EncoderError(
             "nothing was measured: no number of crops fits the memory, or the time was up before "
@@ -140,29 +108,58 @@ def measure_profile(
 
 
 class _Session:
-    """Run one measurement: the warm-up, then rounds."""
+    """Run one measurement: the warm-up, then rounds.
+
+    Attributes:
+        earlier: the earlier profile if its conditions are the same, else None.
+    """
 
     def __init__(
-        self,
-        encoder: Encoder,
-        key: ProfileKey,
-        aim: Aim,
-        keeper: Timekeeper,
-        wish: ProfileWish,
-        hooks: Hooks,
+        self, encoder: Encoder, wish: ProfileWish, hooks: Hooks, resume: Profile | None
     ) -> None:
-        self._encoder, self._key, self._aim = encoder, key, aim
-        self._keeper, self._hooks = keeper, hooks
-        self._plans = aim.lacking()
-        self._scopes = wish.scopes or default_scopes(encoder.device)
+        config = wish.config or make_config(encoder.family)
+        self._encoder, self._hooks = encoder, hooks
+        self._key = profile_key(encoder, config)
+        self._keeper = Timekeeper(encoder.device, wish.rounds, wish.budget_s, hooks.clock)
+        self.earlier = resume if resume is not None and resume.key == self._key else None
+        entries = self.earlier.entries if self.earlier else ()
+        self._earlier_entries = {entry.total_crops: entry for entry in entries}
+        self._wished = profile_plans(config, wish.counts or range(1, config.max_crops + 2))
+        self._lacking = [
+            plan
+            for plan in self._wished
+            if _passes(self._earlier_entries, plan) < self._keeper.most
+        ]
+        self._scopes = wish.scopes or DEFAULT_SCOPES[encoder.device.type]
         self._warmup = wish.warmup or default_warmup(encoder.device)
         self._watch = MachineWatch(encoder.device)
         self._rates: list[float] = []
         self._copy_rate: float | None = None
         self._series: dict[int, Series] = {}
         self._done = 0
-        rounds = keeper.pace.most * len(self._scopes)
-        self._work = sum(plan.total_crops for plan in self._plans) * (1 + rounds)
+        rounds = self._keeper.most * len(self._scopes)
+        self._work = sum(plan.total_crops for plan in self._lacking) * (1 + rounds)
+
+    @property
+    def reached(self) -> Profile | None:
+        """Return the earlier profile as the result if no wished count lacks a pass, else None."""
+        if self.earlier is None or self._lacking:
+            return None
+        rounds = self._fewest_passes(self._earlier_entries)
+        return replace(self.earlier, complete=self._others_complete(), rounds=rounds)
+
+    def _fewest_passes(self, entries: Mapping[int, ProfileEntry]) -> int:
+        """Return the fewest passes of a wished count, at most the wished rounds."""
+        return min(self._keeper.most, *(_passes(entries, plan) for plan in self._wished))
+
+    def _others_complete(self) -> bool:
+        """Return True if every earlier count without a wish has passes enough."""
+        wished = {plan.total_crops for plan in self._wished}
+        return (self.earlier is not None and self.earlier.complete) or all(
+            len(entry.samples_ms.vision) >= self._keeper.least
+            for crops, entry in self._earlier_entries.items()
+            if crops not in wished
+        )
 
     @property
     def begun(self) -> bool:
@@ -171,16 +168,16 @@ class _Session:
 
     def profile(self, *, final: bool) -> Profile:
         """Make the profile of all passes so far; ``final`` looks at the machine once more."""
-        aim, key, pace = self._aim, self._key, self._keeper.pace
+        key, keeper = self._key, self._keeper
         own = {crops: found.entry() for crops, found in self._series.items() if found.begun}
-        entries = aim.earlier() | own
-        enough = pace.most if self._hooks.until() else pace.least
-        complete = final and aim.others_complete() and self._has_rounds(enough)
+        entries = self._earlier_entries | own
+        enough = keeper.most if self._hooks.until() else keeper.least
+        complete = final and self._others_complete() and self._has_rounds(enough)
         found = Profile(
             schema_version=SCHEMA_VERSION,
             model=key.model,
             overlap_margins=key.overlap_margins,
-            rounds=aim.rounds(entries) if complete else pace.most,
+            rounds=self._fewest_passes(entries) if complete else keeper.most,
             matmul_gflop_per_s=matmul_rate(self._rates),
             copy_gb_per_s=self._copy_rate,
             states=(),
@@ -195,11 +192,11 @@ class _Session:
                 wall_ms=sum(sum(entry.samples_ms.vision) for entry in entries.values()),
             ),
         )
-        return continued(aim.profile, found) if aim.profile else found
+        return continued(self.earlier, found) if self.earlier else found
 
     def _has_rounds(self, rounds: int) -> bool:
         """Return True if every count has ``rounds`` passes, without those of the warm-up."""
-        found = [self._series.get(plan.total_crops) for plan in self._plans]
+        found = [self._series.get(plan.total_crops) for plan in self._lacking]
         return all(series and series.passes("vision") >= rounds for series in found)
 
     def passes(self) -> Iterator[None]:
@@ -214,10 +211,10 @@ class _Session:
         return self._hooks.run(partial(on_device, self._encoder.device, work))
 
     def _warm_all(self) -> Iterator[None]:
-        for number, plan in enumerate(coarse_to_fine(self._plans)):
+        for number, plan in enumerate(coarse_to_fine(self._lacking)):
             if self._is_over():
                 return
-            bounded = self._keeper.warmup(self._warmup, left=len(self._plans) - number)
+            bounded = self._keeper.warmup(self._warmup, left=len(self._lacking) - number)
             try:
                 self._series[plan.total_crops] = self._warm(plan, bounded)
             except OutOfDeviceMemory as error:
@@ -231,9 +228,9 @@ class _Session:
             return subject_of(self._encoder, plan, self._scopes)
 
         subject = self._run(subject_if_it_fits)
-        series = Series(plan, subject, self._run, self._aim.earlier().get(plan.total_crops))
-        scopes = subject.scopes(self._scopes)
-        series.warm(scopes, rule, clock=self._hooks.clock, until=self._hooks.until)
+        earlier = self._earlier_entries.get(plan.total_crops)
+        series = Series(plan, subject, self._run, earlier)
+        series.warm(subject.scopes(self._scopes), rule, self._hooks)
         self._tell("warm-up", plan.total_crops, 0.0)
         return series
 
@@ -243,13 +240,13 @@ class _Session:
             for series in self._series.values()
             for scope in series.subject.scopes(self._scopes)
         ]
-        pace, longest_s = self._keeper.pace, 0.0
+        most, longest_s = self._keeper.most, 0.0
         too_large: set[tuple[Series, Scope] | None] = set()
-        for number, order in enumerate(shuffled_rounds([*keys, None], pace.most)):
+        for number, order in enumerate(shuffled_rounds([*keys, None], most)):
             lacking = [
                 key
                 for key in order
-                if key not in too_large and (key is None or key[0].passes(key[1]) < pace.most)
+                if key not in too_large and (key is None or key[0].passes(key[1]) < most)
             ]
             if lacking in ([], [None]) or not self._keeper.allows_round(number, longest_s):
                 return
@@ -287,3 +284,9 @@ class _Session:
 
 def _named(key: tuple[Series, Scope] | None) -> str:
     return "the product" if key is None else f"{key[1]} of {key[0].plan.total_crops} crops in all"
+
+
+def _passes(entries: Mapping[int, ProfileEntry], plan: ProfilePlan) -> int:
+    """Count the timed passes of a plan; ``entries`` are by total crops."""
+    entry = entries.get(plan.total_crops)
+    return len(entry.samples_ms.vision) if entry else 0

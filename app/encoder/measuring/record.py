@@ -1,10 +1,8 @@
-"""Record the conditions of a measurement, and compare its aim with an earlier profile."""
+"""Record the conditions of a measurement."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -12,57 +10,11 @@ from typing import Any
 import torch
 
 from app import __version__
-from app.core.latency.profile import Fidelity, MachineState, Profile, ProfileEntry, ProfileKey
+from app.core.latency.profile import Fidelity, MachineState, ProfileKey
 from app.core.plan.config import CropConfig, make_config
 from app.encoder.device.device import device_name, dtype_name
 from app.encoder.encoder import Encoder
 from app.encoder.measuring.machine import contention
-from app.encoder.measuring.warmup import Pace
-from app.encoder.synthetic import ProfilePlan
-
-Entries = Mapping[int, ProfileEntry]
-"""Entries by total crops."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """Compare the wished counts and rounds with a usable earlier profile."""
-
-    plans: Sequence[ProfilePlan]
-    pace: Pace
-    profile: Profile | None
-
-    def earlier(self) -> dict[int, ProfileEntry]:
-        """Return the entries of the earlier profile, by total crops."""
-        return {entry.total_crops: entry for entry in self.profile.entries} if self.profile else {}
-
-    def lacking(self) -> list[ProfilePlan]:
-        """List the plans with fewer passes than wished."""
-        earlier = self.earlier()
-        return [plan for plan in self.plans if _passes(earlier, plan) < self.pace.most]
-
-    def rounds(self, entries: Entries) -> int:
-        """Return the fewest passes of a wished count, at most the wished rounds."""
-        return min(self.pace.most, *(_passes(entries, plan) for plan in self.plans))
-
-    def others_complete(self) -> bool:
-        """Return True if every earlier count without a wish has passes enough."""
-        wished = {plan.total_crops for plan in self.plans}
-        return (self.profile is not None and self.profile.complete) or all(
-            len(entry.samples_ms.vision) >= self.pace.least
-            for crops, entry in self.earlier().items()
-            if crops not in wished
-        )
-
-    def reached(self, profile: Profile) -> Profile:
-        """Return an earlier profile without lacking passes, as the result of this measurement."""
-        rounds = self.rounds(self.earlier())
-        return replace(profile, complete=self.others_complete(), rounds=rounds)
-
-
-def _passes(entries: Entries, plan: ProfilePlan) -> int:
-    entry = entries.get(plan.total_crops)
-    return len(entry.samples_ms.vision) if entry else 0
 
 
 def profile_key(encoder: Encoder, config: CropConfig | None = None) -> ProfileKey:
@@ -95,9 +47,18 @@ def conditions(
     """Return the fields that a profile and a timing have in common, with the present time.
 
     Args:
+        encoder: its agreement with plain float32 is the fidelity, None without a check.
         before, after: the machine around the passes; ``after`` is None before their end.
         cpu_ms, wall_ms: the CPU time of the process in all passes, and the time of all passes.
     """
+    versions = {
+        "python": platform.python_version(),
+        "torch": key.torch_version,
+        "crop_planner": __version__,
+    }
+    if key.openvino_version is not None:
+        versions["openvino"] = key.openvino_version
+    tokens = encoder.fidelity.tokens if encoder.fidelity else None
     share = cpu_share(key, spent_ms=cpu_ms, wall_ms=wall_ms)
     return {
         "device": key.device,
@@ -106,31 +67,13 @@ def conditions(
         "runtime": key.runtime,
         "weights": key.weights,
         "threads": torch.get_num_threads(),
-        "versions": _versions(key),
+        "versions": versions,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "fidelity": _fidelity(encoder),
+        "fidelity": tokens and Fidelity(tokens.relative_error, max(0.0, tokens.min_cosine)),
         "machine_before": before,
         "machine_after": after,
         "contended": contention(before, after, cpu_share=share) if after else None,
     }
-
-
-def _versions(key: ProfileKey) -> dict[str, str]:
-    """List the versions that can change a latency, by name."""
-    known = {
-        "python": platform.python_version(),
-        "torch": key.torch_version,
-        "crop_planner": __version__,
-    }
-    return known if key.openvino_version is None else known | {"openvino": key.openvino_version}
-
-
-def _fidelity(encoder: Encoder) -> Fidelity | None:
-    """Return the encoder's agreement with plain float32; None without a check."""
-    if encoder.fidelity is None:
-        return None
-    tokens = encoder.fidelity.tokens
-    return Fidelity(tokens.relative_error, max(0.0, tokens.min_cosine))
 
 
 def cpu_share(key: ProfileKey, *, spent_ms: float, wall_ms: float) -> float | None:

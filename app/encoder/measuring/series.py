@@ -6,10 +6,10 @@ Each scope is timed directly, in passes of its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, Protocol, TypeVar, get_args
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -19,10 +19,9 @@ from app.core.plan.plan import CropPlan
 from app.encoder.device.device import elapsed_ms, mark, synchronise
 from app.encoder.device.memory import with_peak_bytes
 from app.encoder.encoder import Encoder, HostImage, PreparedCrops
-from app.encoder.measuring.warmup import WarmupRule
+from app.encoder.measuring.pacing import Hooks, Run, WarmupRule
 from app.encoder.synthetic import ProfilePlan, synthetic_crops, synthetic_image
 
-T = TypeVar("T")
 Scope = Literal["vision", "transfer_vision", "full"]
 """``vision``: patches on the device → tokens on the device, the vision-token latency.
 ``transfer_vision``: pixels in pinned host memory → tokens on the device. ``full``: decoded image →
@@ -97,17 +96,6 @@ def subject_of(encoder: Encoder, plan: ProfilePlan, scopes: Sequence[Scope]) -> 
     )
 
 
-class Run(Protocol):
-    """Run a piece of work in the encoder's thread, and return its result."""
-
-    def __call__(self, work: Callable[[], T], /) -> T: ...
-
-
-def run_here(work: Callable[[], T], /) -> T:
-    """Run work in the caller's thread, as the simplest :class:`Run`."""
-    return work()
-
-
 class Series:
     """Collect the passes of one number of crops.
 
@@ -126,14 +114,7 @@ class Series:
         self._warmup = Warmup(0, settled=False)
         self._peak_bytes = earlier.peak_memory_bytes if earlier else None
 
-    def warm(
-        self,
-        scopes: Sequence[Scope],
-        rule: WarmupRule,
-        *,
-        clock: Callable[[], float],
-        until: Callable[[], bool],
-    ) -> None:
+    def warm(self, scopes: Sequence[Scope], rule: WarmupRule, hooks: Hooks) -> None:
         """Warm every scope up, one pass of each a call; then time a first pass of each.
 
         The first passes stand for this count until the first round reaches the count. Rounds begin
@@ -144,9 +125,9 @@ class Series:
         def call() -> float:
             return sum(_ms(self._time(scope), scope) for scope in scopes)
 
-        self._warmup = rule.warm(call, clock=clock, until=until)
+        self._warmup = rule.warm(call, clock=hooks.clock, until=hooks.until)
         for scope in scopes:
-            if until():
+            if hooks.until():
                 return
             first = self._time_watched() if scope == "vision" else self._time(scope)
             self._first = self._first.then(first)

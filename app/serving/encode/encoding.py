@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from app.core.errors import DeadlineExceeded, DeviceLost
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan, make_plan
-from app.serving.device.protocol import Pending
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.batcher import Batcher
 from app.serving.encode.policy import batch_limit
@@ -23,6 +22,7 @@ from app.serving.latency.encoder_service import EncoderService
 
 if TYPE_CHECKING:
     from app.encoder.encoder import Staged, VisionTokens
+    from app.encoder.launching import Launched
     from app.imaging.read.decode import Picture
 
 MEDIA_TYPE = "application/octet-stream"
@@ -94,11 +94,11 @@ class Encoding:
         self._worker = worker
         self._batch_crops = batch_crops
         self._timeout_s = timeout_s
-        self._batcher: Batcher[Staged, VisionTokens] = Batcher(
+        self._batcher = Batcher(
             worker, self._launch, limit_crops=self._limit_crops, queue_crops=queue_crops
         )
 
-    def _launch(self, batch: Sequence[Staged]) -> Pending[VisionTokens]:
+    def _launch(self, batch: Sequence[Staged]) -> Launched:
         return self._encoder.ready_encoder().launch(batch)
 
     def _limit_crops(self) -> int:

@@ -17,13 +17,13 @@ from app.core.latency.predictions import Predictions
 from app.core.latency.profile import Profile
 from app.core.latency.status import EncoderState, EncoderStatus, Preparation
 from app.core.plan.plan import CropPlan
-from app.serving.device.protocol import ServedEncoder
 from app.serving.device.worker import DeviceWorker
 from app.serving.latency.device_profile import DeviceProfile, Predictor
 
 if TYPE_CHECKING:
     from app.encoder.encoder import StageTimes
     from app.imaging.read.decode import Picture
+    from app.serving.device.served_encoder import ServedEncoder
 
 WARMUP, DEFAULT_REPEATS = 1, 3
 """A measured image runs this number of uncounted and of counted passes."""
@@ -194,9 +194,9 @@ class EncoderService:
             self.device_profile.give_up()
             return
         # The measurement begins before others see the encoder, so no other can come first.
-        measure_what_is_missing = self.device_profile.begin(encoder, measure=self._profile_on_start)
+        measure_missing = self.device_profile.begin(encoder, measure=self._profile_on_start)
         self._encoder, self._state, self._reason = encoder, "ready", encoder.note
-        measure_what_is_missing()
+        measure_missing()
 
     def _load_encoder(self) -> ServedEncoder | None:
         assert self._load is not None
@@ -245,10 +245,10 @@ def run_passes(
     """
     picture = load()
     decoded = time.monotonic()
-    prepared = encoder.prepare(picture, plan)
+    run_pass, transfer_ms = encoder.prepare(picture, plan)
     del picture
     preprocess_ms = (time.monotonic() - decoded) * 1e3
-    spent = Preparation(queue_ms, preprocess_ms, prepared.transfer_ms)
+    spent = Preparation(queue_ms, preprocess_ms, transfer_ms)
     passes: list[StageTimes] = []
     for number in range(WARMUP + repeats):
         before_pass()
@@ -258,7 +258,7 @@ def run_passes(
                 limit=WARMUP + repeats,
                 actual=number,
             )
-        passes.append(prepared.run_pass())
+        passes.append(run_pass())
     return _measured(encoder, passes[WARMUP:]), spent
 
 

@@ -20,11 +20,11 @@ from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import plan_with_grid
 from app.core.plan.tokens import count_tokens
 from app.encoder.encoder import Encoder
-from app.encoder.measuring.measure import Hooks, ProfileWish, measure_profile
+from app.encoder.measuring.measure import ProfileWish, measure_profile
+from app.encoder.measuring.pacing import LEAST_ROUNDS, Hooks, Timekeeper, WarmupRule, coarse_to_fine
 from app.encoder.measuring.record import profile_key
 from app.encoder.measuring.series import Scope, Series
 from app.encoder.measuring.states import measure_idle
-from app.encoder.measuring.warmup import LEAST_ROUNDS, Pace, Timekeeper, WarmupRule, coarse_to_fine
 from app.encoder.synthetic import (
     profile_plans,
     squarest_grid,
@@ -102,7 +102,7 @@ def test_synthetic_crops_have_the_shape_of_real_ones(tiny_encoder: Encoder) -> N
     prepared = synthetic_crops(several, tiny_encoder.device, tiny_encoder.dtype)
     plan = plan_with_grid(Size(100, 100), Grid(2, 2), config)
     assert prepared.total_crops == plan.total_crops
-    assert prepared.patch_tokens == plan.tokens.patch
+    assert len(prepared.pool_index) == plan.tokens.patch
     assert prepared.patches.std() == pytest.approx(1, abs=0.05)
     assert tiny_encoder.run(
         synthetic_crops(one, tiny_encoder.device, tiny_encoder.dtype)
@@ -317,15 +317,15 @@ def test_warming_up_takes_its_share_of_the_budget(tiny_encoder: Encoder) -> None
 
 def test_without_wishes_a_slow_device_makes_the_least_rounds() -> None:
     """Two hundred passes of whatever length would not end; what is asked for is done."""
-    unasked = Timekeeper(Pace.of(CUDA, None, None), Ticks())
-    assert unasked.pace.most == 200
+    unasked = Timekeeper(CUDA, None, None, Ticks())
+    assert unasked.most == 200
     assert unasked.allows_round(LEAST_ROUNDS - 1, 10_000)
     assert not unasked.allows_round(LEAST_ROUNDS, 10_000)
     assert unasked.allows_round(LEAST_ROUNDS, 1)
     assert not unasked.is_over()
-    asked = Timekeeper(Pace.of(CUDA, 50, None), Ticks())
+    asked = Timekeeper(CUDA, 50, None, Ticks())
     assert asked.allows_round(49, 10_000)
-    assert Pace.of(CPU, 2, 60.0).least == 2
+    assert Timekeeper(CPU, 2, 60.0).least == 2
 
 
 @given(st.integers(0, 30))
