@@ -60,12 +60,12 @@ def measure_device(
     earlier = _earlier(profile_key(encoder, config), settings)
     saved: Path | None = None
     wish = ProfileWish(
-        counts,
-        asked.repeats,
-        _warmup(encoder, asked.warmup),
-        asked.budget,
-        config,
-        SCOPES if asked.full else None,
+        counts=counts,
+        rounds=asked.repeats,
+        warmup=_warmup(encoder, asked.warmup),
+        budget_s=asked.budget,
+        config=config,
+        scopes=SCOPES if asked.full else None,
     )
     with ProgressBar(told) as bar:
         hooks = Hooks(progress=lambda progress: bar.update(progress.done, _step(progress)))
