@@ -11,8 +11,6 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from app.report.errors import Skipped
 
 _UNLIMITED = 10_000
@@ -34,9 +32,11 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
-def print_json(answer: BaseModel) -> None:
+def print_json(answer: object) -> None:
     """Print the bytes of the HTTP answer, indented on a terminal."""
-    typer.echo(answer.model_dump_json(indent=2 if sys.stdout.isatty() else None))
+    from app.schemas.answer import to_json  # late: pydantic takes a while to import
+
+    typer.echo(to_json(answer, indent=2 if sys.stdout.isatty() else None))
 
 
 class ProgressBar:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from app import descriptions
@@ -20,13 +20,14 @@ from app.http.answers import image_headers, image_or, json_answer, wants_json
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import OutputParameters, ServiceDependency
 from app.http.problems import responses
+from app.http.routing import resource_router
 from app.imaging.adapt import AdaptedFile
 from app.imaging.read.opening import MEDIA_TYPES
 from app.notation import parse_modes
 from app.schemas.adapt import AdaptAnswer
 from app.serving.admission import is_brief
 
-router = APIRouter(tags=["control"])
+router = resource_router("control")
 
 
 class AdaptParameters(OutputParameters):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from app import descriptions
@@ -14,6 +14,7 @@ from app.http.answers import image_headers, image_or, json_answer, wants_json
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import OutputParameters, ServiceDependency
 from app.http.problems import responses
+from app.http.routing import resource_router
 from app.imaging.read.opening import MEDIA_TYPES
 from app.imaging.resize import ResizedFile, ResizeWish
 from app.notation import GRID, parse_grid
@@ -21,7 +22,7 @@ from app.schemas.resize import ResizeAnswer
 from app.serving.admission import is_brief
 from app.serving.service import Service
 
-router = APIRouter(tags=["control"])
+router = resource_router("control")
 
 
 class ResizeParameters(OutputParameters):

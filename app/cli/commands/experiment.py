@@ -115,9 +115,10 @@ def _print(shown: Console, found: Experiment, folder: Path) -> None:
     from app.cli.terminal import printable
     from app.report.crop_overlap import REPORT_FILE
     from app.report.findings import findings
+    from app.schemas.answer import mirrored
     from app.schemas.plan import ConfigAnswer
 
-    shown.print(heading(found.config.family.name, ConfigAnswer.of(found.config)))
+    shown.print(heading(found.config.family.name, mirrored(ConfigAnswer, found.config)))
     shown.print()
     for finding in findings(found.statistics, found.config):
         shown.print(f"• {finding.text}")

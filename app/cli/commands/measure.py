@@ -95,7 +95,7 @@ def _compare(files: tuple[Path, Path], *, as_json: bool) -> None:
     from app.cli.tables.comparison_table import print_comparison
     from app.core.latency.comparison import compare_profiles
     from app.profiles import load_profile
-    from app.schemas.comparison import ProfileComparisonAnswer
+    from app.schemas.profile import ProfileComparisonAnswer
 
     a, b = (load_profile(file) for file in files)
     answer = ProfileComparisonAnswer.of(compare_profiles(a, b))

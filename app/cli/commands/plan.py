@@ -68,7 +68,6 @@ def analyze(
     from app.cli.tables.plan_table import print_plan
     from app.cli.terminal import console, print_json
     from app.imaging.read.decode import decode
-    from app.schemas.latency import StagesMs
     from app.schemas.plan import PlanAnswer
 
     if repeats is not None and latency != "measure":
@@ -86,7 +85,7 @@ def analyze(
     picture = decode(data, max_pixels=settings.max_pixels)
     decode_ms = (time.perf_counter() - started) * 1e3
     planned = make_plan(picture.size, config)
-    stages = StagesMs(decode=decode_ms)
+    spent = None
     if latency == "none":
         known = Latency("none", "not asked for")
     elif latency == "profile":
@@ -95,8 +94,7 @@ def analyze(
         from app.cli.encoder import measured_latency  # late: torch takes seconds to import
 
         known, spent = measured_latency(picture, planned, settings, repeats)
-        stages = StagesMs.before_passes(decode_ms, spent)
-    answer = PlanAnswer.of(planned, known, facts=picture.facts, stages_ms=stages)
+    answer = PlanAnswer.of(planned, known, facts=picture.facts, decode_ms=decode_ms, spent=spent)
     if as_json:
         print_json(answer)
     else:

@@ -14,13 +14,13 @@ from app.cli.tables.profile_table import interval, milliseconds
 from app.core.statistics import FEWEST
 
 if TYPE_CHECKING:
-    from app.schemas.comparison import (
+    from app.schemas.profile import (
         ComparedCountAnswer,
         ComparedSide,
         DifferenceAnswer,
         ProfileComparisonAnswer,
+        ProfileSummary,
     )
-    from app.schemas.profile import ProfileSummary
 
 
 def print_comparison(
