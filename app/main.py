@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -32,12 +33,14 @@ from app.routes import (
     resize,
 )
 from app.serving.admission import ImageWorkers, Planning
-from app.serving.device.protocol import ServedEncoder
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.encoding import Encoding
 from app.serving.latency.encoder_service import EncoderService
 from app.serving.service import Limits, Service
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.serving.device.served_encoder import ServedEncoder
 
 _REUSED_BYTES = 16 * 2**20
 """glibc reuses buffers up to this size, in a heap of up to twice the size; it allows 32 MiB."""
@@ -145,9 +148,9 @@ def _service(settings: Settings, load: Callable[[], ServedEncoder] | None) -> Se
 
 def _load_encoder(settings: Settings) -> ServedEncoder:
     # torch takes seconds to import, and planning must not wait for it.
-    from app.serving.device.torch_encoder import ProfileOptions, load_torch_encoder
+    from app.serving.device.served_encoder import ProfileOptions, load_served_encoder
 
-    return load_torch_encoder(
+    return load_served_encoder(
         family_named(settings.model),
         checkpoint=settings.checkpoint,
         device=settings.device,

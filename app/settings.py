@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.core.latency.prefill import PrefillCost
 from app.core.plan.families import DEFAULT_FAMILY
 from app.cores import available_cores
-from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
+from app.encoder.device import DeviceChoice, DtypeChoice, RuntimeChoice
 
 PILLOW_MAX_PIXELS = 178_956_970
 """Pillow itself refuses larger images. The limit is twice Pillow's ``MAX_IMAGE_PIXELS``."""

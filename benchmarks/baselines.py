@@ -19,7 +19,6 @@ from torch.nn import functional
 
 from app.core.plan.families import Family
 from app.encoder.network.backbone import Block, activate
-from app.encoder.runtimes.base import FreshInput
 from app.encoder.synthetic import random_backbone
 from benchmarks.reference_file import every_window
 from benchmarks.variants import Variant, of_runtime
@@ -174,7 +173,7 @@ class Released:
         self._pools_crops = family.connector.pooling_domain == "crop"
         self._pooling = family.connector.pooling
         self._device, self._float32_attention = device, float32_attention
-        self.input_for = FreshInput(self._backbone)
+        self.input_for = self._backbone.input_for
 
     def encode_patches(self, patches: Tensor) -> Tensor:
         """Compute features [C, P, F] from patches [C, P, 588]."""

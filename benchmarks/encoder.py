@@ -16,7 +16,7 @@ from typing import Any, get_args
 import torch
 
 from app.core.plan.families import Family
-from app.encoder.device.choices import DtypeChoice
+from app.encoder.device import DtypeChoice
 from app.encoder.device.device import choose_device, choose_dtype, device_name
 from app.encoder.measuring.machine import MachineWatch, contention
 from app.encoder.runtimes.choose import available, on_request

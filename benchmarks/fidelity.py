@@ -18,9 +18,8 @@ from typing import Any, get_args
 
 import torch
 
-from app.encoder.device.choices import DtypeChoice
+from app.encoder.device import DtypeChoice
 from app.encoder.device.device import choose_device, choose_dtype, device_name, dtype_name
-from app.encoder.loading import reference_of
 from app.encoder.network.backbone import VisionBackbone
 from app.encoder.runtimes.choose import MAKERS, available, exact_as, on_request
 from app.encoder.runtimes.fidelity import (
@@ -29,8 +28,9 @@ from app.encoder.runtimes.fidelity import (
     Reference,
     StageAgreement,
     compare,
+    plain_reference,
 )
-from app.encoder.synthetic import random_backbone
+from app.encoder.synthetic import noise_crops, random_backbone
 from benchmarks.conditions import add_model, conditions, family_of, result_name, show_log
 from benchmarks.reference_file import read_reference
 from benchmarks.timing import Budget, save
@@ -144,7 +144,8 @@ def _at_random(
     family = family_of(options, model)
     backbone = random_backbone(family, device, dtype)
     counts = options.counts or COUNTS[device.type]
-    references = [reference_of(family, backbone, count) for count in counts]
+    noise = (noise_crops(family, device, dtype, count) for count in counts)
+    references = [plain_reference(backbone, crops) for crops in noise]
     return compare_runtime(name, lambda: backbone, references, dtype)
 
 

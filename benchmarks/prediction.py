@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from app.core.latency.model import LatencyCurve
@@ -20,10 +21,11 @@ from app.core.plan.geometry import Grid
 from app.core.plan.tokens import count_tokens
 from app.core.statistics import Comparison, shuffled_rounds
 from app.encoder.device.device import choose_device, device_name
+from app.encoder.device.memory import on_device
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
 from app.encoder.measuring.machine import MachineWatch, contention
-from app.encoder.measuring.series import Series, run_here, subject_of
+from app.encoder.measuring.series import Series, subject_of
 from app.encoder.synthetic import ProfilePlan, profile_plans
 from benchmarks.conditions import conditions, result_name
 from benchmarks.timing import finish
@@ -118,13 +120,14 @@ def measure(
     encoder: Encoder, plans: Sequence[ProfilePlan], rounds: int
 ) -> dict[ProfilePlan, ProfileEntry]:
     """Run two untimed passes of every plan, then shuffled rounds over all plans."""
-    series = {plan: Series(plan, subject_of(encoder, plan, ("vision",))) for plan in plans}
+    run = partial(on_device, encoder.device)
+    series = {plan: Series(plan, subject_of(encoder, plan, ("vision",)), run) for plan in plans}
     for one in series.values():
         for _ in range(2):
-            one.subject.vision()
+            one.subject.time("vision")
     for order in shuffled_rounds(plans, rounds):
         for plan in order:
-            series[plan].time("vision", run_here)
+            series[plan].time("vision")
     return {plan: one.entry() for plan, one in series.items()}
 
 

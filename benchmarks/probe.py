@@ -28,7 +28,7 @@ from app.encoder.device.device import choose_device, elapsed_ms, mark, synchroni
 from app.encoder.network.backbone import QUICK_GELU, VisionBackbone, written_out
 from app.encoder.runtimes.compiler import kernels_here, why_no_compiler
 from app.encoder.runtimes.fastest import KernelConnector
-from app.encoder.runtimes.parts import add_after, add_within, normalise_plainly
+from app.encoder.runtimes.vit_passes import add_after, add_within, normalise_plainly
 from app.encoder.synthetic import profile_plans, random_backbone, synthetic_crops
 from benchmarks.conditions import conditions, result_name, tiny
 from benchmarks.timing import Budget, save

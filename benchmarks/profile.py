@@ -8,7 +8,7 @@ from pathlib import Path
 from app.core.errors import EncoderError
 from app.core.latency.profile import Profile
 from app.encoder.loading import load_encoder
-from app.encoder.measuring.measure import measure_profile
+from app.encoder.measuring.measure import ProfileWish, measure_profile
 from app.profiles import save_profile
 from benchmarks.conditions import add_model, family_of
 from benchmarks.timing import RESULTS
@@ -26,9 +26,8 @@ def main(arguments: list[str] | None = None) -> None:
     encoder = load_encoder(family_of(options))
     print(f"Profile, {options.model}, runtime {encoder.runtime.name}", flush=True)
     try:
-        for profile in measure_profile(
-            encoder, options.counts, options.repeats, budget_s=options.budget_s
-        ):
+        wish = ProfileWish(options.counts, options.repeats, budget_s=options.budget_s)
+        for profile in measure_profile(encoder, wish):
             saved = save_profile(profile, options.out)
     except EncoderError as error:
         raise SystemExit(error.detail) from None

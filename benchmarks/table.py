@@ -17,10 +17,9 @@ from app.core.plan.families import Family
 from app.core.statistics import shuffled_rounds
 from app.encoder.device.device import dtype_name
 from app.encoder.encoder import PreparedCrops
-from app.encoder.loading import reference_of
-from app.encoder.measuring.calibration import matmul_gflop_per_s
-from app.encoder.runtimes.fidelity import Reference, StageAgreement
-from app.encoder.synthetic import profile_plans, random_backbone, synthetic_crops
+from app.encoder.measuring.machine import matmul_gflop_per_s
+from app.encoder.runtimes.fidelity import Reference, StageAgreement, plain_reference
+from app.encoder.synthetic import noise_crops, profile_plans, random_backbone, synthetic_crops
 from benchmarks.encoder_rows import Row, rows_of
 from benchmarks.timing import Budget
 from benchmarks.variants import Built, Cell, Samples, Variant, build, timed_pass, warm_up
@@ -205,7 +204,8 @@ def _inputs(
     backbone = random_backbone(family, device, dtype)
     made = {}
     for plan in profile_plans(make_config(family), counts):
-        reference = reference_of(family, backbone, plan.total_crops)
+        noise = noise_crops(family, device, dtype, plan.total_crops)
+        reference = plain_reference(backbone, noise)
         state = reference.padding_state
         crops = synthetic_crops(plan, device, dtype)
         made[plan.total_crops] = (

@@ -17,7 +17,7 @@ from torch import Tensor
 from app.core.plan.families import Family
 from app.encoder.device.device import dtype_name, elapsed_ms, mark, synchronise
 from app.encoder.encoder import PreparedCrops
-from app.encoder.measuring.warmup import WarmupRule
+from app.encoder.measuring.pacing import WarmupRule
 from app.encoder.runtimes.base import Runtime
 from app.encoder.runtimes.choose import MAKERS, exact_as
 from app.encoder.runtimes.fidelity import Reference, StageAgreement, compare

@@ -22,8 +22,8 @@ from app.encoder.device.device import choose_device, choose_dtype, device_name, 
 from app.encoder.encoder import Encoder
 from app.imaging.read.decode import Picture
 from app.profiles import newest_profile
-from app.serving.device import torch_encoder as backend
-from app.serving.latency.on_request import DEFAULT_REPEATS, run_passes
+from app.serving.device import served_encoder as backend
+from app.serving.latency.encoder_service import DEFAULT_REPEATS, run_passes
 from app.settings import Settings
 
 
@@ -99,7 +99,7 @@ def measured_latency(
     """
     family = plan.config.family
     with console(stderr=True).status(f"measuring {family.name}, {plan.total_crops} crops in all"):
-        encoder = backend.load_torch_encoder(
+        encoder = backend.load_served_encoder(
             family,
             checkpoint=checkpoint_for(family, settings),
             device=settings.device,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -20,13 +19,12 @@ from app.core.latency.profile import Profile, ProfileKey, StateEntry, merged
 from app.core.latency.profile_file import profile_filename
 from app.core.latency.status import Progress
 from app.core.plan.config import CropConfig
-from app.encoder.device.device import on_device
 from app.encoder.encoder import Encoder
-from app.encoder.measuring.measure import measure_profile
+from app.encoder.measuring.measure import ProfileWish, measure_profile
+from app.encoder.measuring.pacing import Hooks, WarmupRule, default_warmup
 from app.encoder.measuring.record import profile_key
 from app.encoder.measuring.series import SCOPES
-from app.encoder.measuring.states import cold_start_of, measure_cold, measure_idle
-from app.encoder.measuring.warmup import WarmupRule, default_warmup
+from app.encoder.measuring.states import measure_cold, measure_idle
 from app.profiles import load_profile, save_profile
 from app.report.dataset.images import Dataset
 from app.report.timing.component_timing import time_components
@@ -61,19 +59,18 @@ def measure_device(
     counts = counts or range(1, config.max_crops + 2)
     earlier = _earlier(profile_key(encoder, config), settings)
     saved: Path | None = None
+    wish = ProfileWish(
+        counts=counts,
+        rounds=asked.repeats,
+        warmup=_warmup(encoder, asked.warmup),
+        budget_s=asked.budget,
+        config=config,
+        scopes=SCOPES if asked.full else None,
+    )
     with ProgressBar(told) as bar:
-        for measured in measure_profile(
-            encoder,
-            counts,
-            asked.repeats,
-            _warmup(encoder, asked.warmup),
-            asked.budget,
-            earlier if asked.resume else None,
-            config=config,
-            scopes=SCOPES if asked.full else None,
-            run=partial(on_device, encoder.device),
-            progress=lambda progress: bar.update(progress.done, _step(progress)),
-        ):
+        hooks = Hooks(progress=lambda progress: bar.update(progress.done, _step(progress)))
+        resume = earlier if asked.resume else None
+        for measured in measure_profile(encoder, wish, hooks, resume):
             profile = measured if asked.resume else merged(earlier, measured)
             saved = _save(profile, settings.profile_folder, told)
     if asked.states:
@@ -99,9 +96,7 @@ def _states(
     with told.status("waiting in silence, then measuring"):
         idle = measure_idle(encoder, counts)
     with told.status("starting fresh processes"):
-        cold = [
-            measure_cold(cold_start_of(encoder, count, checkpoint)) for count in sorted(set(counts))
-        ]
+        cold = [measure_cold(encoder, count, checkpoint) for count in sorted(set(counts))]
     return (*cold, *idle)
 
 

@@ -16,7 +16,7 @@ from app.cli.inputs import parse_margins, parse_size
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
-from app.encoder.device.choices import DeviceChoice, DtypeChoice
+from app.encoder.device import DeviceChoice, DtypeChoice
 from app.imaging.write.render import OutputFormat
 from app.imaging.write.resample import Resample
 

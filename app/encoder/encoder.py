@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ from app.encoder.device.memory import check_fits
 from app.encoder.network.preprocess import (
     MaskOrder,
     Pixels,
-    as_tensor,
     check_pixels,
     content_share,
     image_to_patches,
@@ -49,10 +48,6 @@ class PreparedCrops(Sample):
     def total_crops(self) -> int:
         return len(self.patches)
 
-    @property
-    def patch_tokens(self) -> int:
-        return len(self.pool_index)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HostImage:
@@ -70,17 +65,13 @@ class HostImage:
         check_pixels(pixels, plan)
         made = cls(pinned(3 * plan.image.width * plan.image.height + state.numel()), plan)
         array = pixels.numpy() if isinstance(pixels, Tensor) else pixels
-        np.copyto(made.pixels.numpy(), array)  # takes read-only arrays, too
-        made.parts(made.memory)[1].copy_(state)
+        own_pixels, own_state = made.parts(made.memory)
+        np.copyto(own_pixels.numpy(), array)  # takes read-only arrays, too
+        own_state.copy_(state)
         return made
 
-    @property
-    def pixels(self) -> Tensor:
-        """Return the pixels, uint8 [H, W, 3]."""
-        return self.parts(self.memory)[0]
-
     def parts(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Split a copy of ``memory`` into the pixels and the padding state, uint8 [C, P]."""
+        """Split a copy of ``memory`` into pixels [H, W, 3] and padding state [C, P], both uint8."""
         image, (crops, patches, _) = self.plan.image, patches_shape(self.plan)
         pixels = 3 * image.width * image.height
         state = memory[pixels:].view(crops, patches)
@@ -154,7 +145,7 @@ class Encoder:
         self.check(plan)
         state = padding_state(content_share(plan), self.mask_order)
         if self.device.type == "cpu":
-            return self._prepare(as_tensor(pixels, plan), state, plan)
+            return cut_crops(pixels, state, plan, self.dtype)
         return HostImage.of(pixels, plan, state)
 
     def upload(self, staged: Staged) -> PreparedCrops:
@@ -165,7 +156,7 @@ class Encoder:
 
     def _cut(self, staged: HostImage, memory: Tensor) -> PreparedCrops:
         pixels, state = staged.parts(memory)
-        return self._prepare(pixels, state.long(), staged.plan)
+        return cut_crops(pixels, state.long(), staged.plan, self.dtype)
 
     def prepare(self, pixels: Pixels, plan: CropPlan) -> PreparedCrops:
         """Call :meth:`stage`, then :meth:`upload`."""
@@ -186,11 +177,6 @@ class Encoder:
         prepared = self._cut(staged, copy)
         synchronise(self.device)
         return prepared, elapsed_ms(before, copied)
-
-    def _prepare(self, image: Tensor, state: Tensor, plan: CropPlan) -> PreparedCrops:
-        pool_index, positions = token_layout(plan.grid, plan.config, self.device)
-        patches = image_to_patches(image, plan, self.dtype)
-        return PreparedCrops(patches, pool_index, state, positions)
 
     def check(self, plan: CropPlan) -> None:
         """Refuse a plan for another encoder. Margins and max_crops are free.
@@ -224,12 +210,9 @@ class Encoder:
         Raises:
             OutOfDeviceMemory: the pass would not fit now.
         """
-        per_value, cutting = self.dtype.itemsize, cutting_bytes(images)
-
-        def needed(crops: int) -> int:
-            return pass_bytes(self.family, crops, per_value) + cutting
-
-        check_fits(self.device, total_crops, needed)
+        needed = partial(pass_bytes, self.family, bytes_per_value=self.dtype.itemsize)
+        cutting = cutting_bytes(images)
+        check_fits(self.device, total_crops, lambda crops: needed(crops) + cutting)
 
     def run(self, prepared: PreparedCrops) -> VisionTokens:
         """Encode one image. On CUDA the pass may still run on return."""
@@ -238,37 +221,35 @@ class Encoder:
             tokens = self.runtime.connect(features, prepared.pool_index, prepared.padding_state)
         return VisionTokens(tokens, prepared.positions)
 
+    @torch.inference_mode()
     def run_timed(self, prepared: PreparedCrops) -> StageTimes:
         """Time one pass, and wait for its tokens."""
-        return self._timed_pass(prepared)[1]
-
-    def encode(self, batch: Sequence[PreparedCrops]) -> tuple[list[VisionTokens], StageTimes]:
-        """Encode several images in one pass: the tokens of each, and the times of the pass.
-
-        Raises:
-            ValueError: no images.
-        """
-        tokens, times = self._timed_pass(join(batch))
-        split = torch.split(tokens, [prepared.patch_tokens for prepared in batch])
-        images = zip(split, batch, strict=True)
-        return [VisionTokens(part, prepared.positions) for part, prepared in images], times
-
-    @torch.inference_mode()
-    def _timed_pass(self, prepared: PreparedCrops) -> tuple[Tensor, StageTimes]:
         synchronise(self.device)  # so that no earlier work is timed
         cpu = time.process_time()
         start = mark(self.device)
         features = self.runtime.encode_patches(prepared.patches)
         encoded = mark(self.device)
-        tokens = self.runtime.connect(features, prepared.pool_index, prepared.padding_state)
+        self.runtime.connect(features, prepared.pool_index, prepared.padding_state)
         ready = mark(self.device)
         synchronise(self.device)
-        return tokens, StageTimes(
+        return StageTimes(
             vit_ms=elapsed_ms(start, encoded),
             connector_ms=elapsed_ms(encoded, ready),
             vision_ms=elapsed_ms(start, ready),
             cpu_ms=(time.process_time() - cpu) * 1e3,
         )
+
+
+def cut_crops(
+    pixels: Pixels, padding_state: Tensor, plan: CropPlan, dtype: torch.dtype
+) -> PreparedCrops:
+    """Cut ``pixels``, uint8 [H, W, 3], into the crops of a pass, on the device of the pixels.
+
+    ``padding_state`` int64 [C, P] lies on the same device.
+    """
+    patches = image_to_patches(pixels, plan, dtype)
+    pool_index, positions = token_layout(plan.grid, plan.config, patches.device)
+    return PreparedCrops(patches, pool_index, padding_state, positions)
 
 
 @lru_cache(maxsize=256)

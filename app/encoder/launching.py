@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from app.encoder.device.memory import on_device
 from app.encoder.encoder import (
     Encoder,
     HostImage,
@@ -28,36 +29,42 @@ from app.encoder.encoder import (
     token_layout,
 )
 from app.encoder.network.preprocess import image_to_patches
+from app.encoder.runtimes.base import Sample
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Launched:
-    """Hold a pass that may still run. Hold the object until :meth:`images` returns.
+    """Hold a pass that may still run. Hold the object until :meth:`result` returns.
 
-    ``tokens`` [N, L] are the tokens of all images, on the host or on their way to the host.
-    ``positions`` are the places in each image's own prompt.
+    Attributes:
+        tokens: [N, L] on the host, the tokens of all images.
+        positions: the places of the tokens in each image's own prompt.
+        copied: happens at the end of the copy to ``tokens``; None on a CPU.
+        source: the tokens on the device, held until then.
     """
 
-    tokens: Tensor | Download
+    device: torch.device
+    tokens: Tensor
     positions: tuple[Tensor, ...]
+    copied: torch.cuda.Event | None = None
+    source: Tensor | None = None
 
     def is_done(self) -> bool:
         """Return True if the tokens are on the host."""
-        return isinstance(self.tokens, Tensor) or self.tokens.is_done()
+        return self.copied is None or bool(on_device(self.device, self.copied.query))
 
     def wait(self) -> None:
-        """Wait for the tokens on the host, in any thread."""
-        if isinstance(self.tokens, Download):
-            self.tokens.wait()
+        """Wait without use of the CPU, in any thread; :meth:`result` names the errors."""
+        if self.copied is not None:
+            self.copied.synchronize()
 
-    def images(self) -> list[VisionTokens]:
+    def result(self) -> list[VisionTokens]:
         """Return the tokens of each image on the host, after a wait if necessary."""
-        tokens = self.tokens if isinstance(self.tokens, Tensor) else self.tokens.wait()
-        parts = torch.split(tokens, [len(positions) for positions in self.positions])
+        on_device(self.device, self.wait)
+        parts = torch.split(self.tokens, [len(positions) for positions in self.positions])
         return [VisionTokens(*one) for one in zip(parts, self.positions, strict=True)]
 
 
-@torch.inference_mode()
 def launch(encoder: Encoder, batch: Sequence[Staged]) -> Launched:
     """Begin one pass over several images, with their tokens copied to the host.
 
@@ -66,25 +73,32 @@ def launch(encoder: Encoder, batch: Sequence[Staged]) -> Launched:
     both, so this pass's images enter the runtime's input after the earlier pass has read its own.
 
     Raises:
-        ValueError: no images.
+        OutOfDeviceMemory: the pass does not fit; the encoder is still usable.
+        DeviceLost: the device takes no call any more; the pass's result may raise this too.
     """
+    return on_device(encoder.device, partial(_launch, encoder, batch))
+
+
+@torch.inference_mode()
+def _launch(encoder: Encoder, batch: Sequence[Staged]) -> Launched:
     on_host = [image for image in batch if isinstance(image, HostImage)]
-    if len(on_host) < len(batch):
-        prepared = [encoder.upload(image) for image in batch]
+    plans = [image.plan for image in on_host]
+    encoder.check_memory(sum(image.total_crops for image in batch), plans)
+    prepared = [image for image in batch if isinstance(image, PreparedCrops)]
+    if prepared:  # on a CPU
         tokens = encoder.run(join(prepared)).tokens
-        return Launched(
-            tokens if encoder.device.type == "cpu" else download(tokens),
-            tuple(image.positions for image in prepared),
-        )
+        return Launched(encoder.device, tokens, tuple(image.positions for image in prepared))
     crops = _cut_all(encoder, on_host)
     features = encoder.runtime.encode_patches(crops.patches)
     wait_for_downloads(encoder.device)  # the tokens may overwrite those of the last pass
     tokens = encoder.runtime.connect(features, crops.pool_index, crops.padding_state)
-    positions = tuple(_positions(encoder, image) for image in on_host)
-    return Launched(download(tokens), positions)
+    host, copied = download(tokens)
+    layouts = (token_layout(plan.grid, plan.config, encoder.device) for plan in plans)
+    positions = tuple(positions for _, positions in layouts)
+    return Launched(encoder.device, host, positions, copied, source=tokens)
 
 
-def _cut_all(encoder: Encoder, images: Sequence[HostImage]) -> PreparedCrops:
+def _cut_all(encoder: Encoder, images: Sequence[HostImage]) -> Sample:
     """Cut images into the runtime's input for one pass."""
     patches = encoder.runtime.input_for(sum(image.total_crops for image in images))
     states, windows, first = [], [], 0
@@ -98,16 +112,11 @@ def _cut_all(encoder: Encoder, images: Sequence[HostImage]) -> PreparedCrops:
         windows.append(shifted_layout(plan.grid, plan.config, encoder.device, first_patch))
         states.append(state)
         first += image.total_crops
-    return PreparedCrops(
+    return Sample(
         patches=patches,
         pool_index=torch.cat(windows) if len(windows) > 1 else windows[0],
         padding_state=(torch.cat(states) if len(states) > 1 else states[0]).long(),
-        positions=torch.cat([_positions(encoder, image) for image in images]),
     )
-
-
-def _positions(encoder: Encoder, image: HostImage) -> Tensor:
-    return token_layout(image.plan.grid, image.plan.config, encoder.device)[1]
 
 
 @lru_cache(maxsize=16)
@@ -129,34 +138,21 @@ def upload(memory: Tensor, device: torch.device) -> Tensor:
     return copy
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Download:
-    """Hold a tensor on its way to the host, until the copy has ended."""
+def download(source: Tensor) -> tuple[Tensor, torch.cuda.Event]:
+    """Copy a result of the current stream to pinned memory, beside the stream's later work.
 
-    host: Tensor
-    source: Tensor
-    done: torch.cuda.Event
-
-    def is_done(self) -> bool:
-        """Return True if the copy has ended."""
-        return bool(self.done.query())  # type: ignore[no-untyped-call]  # torch
-
-    def wait(self) -> Tensor:
-        """Wait without use of the CPU, in any thread; return the tensor in pinned memory."""
-        self.done.synchronize()
-        return self.host
-
-
-def download(source: Tensor) -> Download:
-    """Copy a result of the current stream to pinned memory, beside the stream's later work."""
+    Returns:
+        The tensor in pinned memory, and the event of the end of the copy. Hold ``source`` until
+        then.
+    """
     down = copy_stream(source.device, "down")
     host = torch.empty(source.shape, dtype=source.dtype, pin_memory=True)
     down.wait_stream(torch.cuda.current_stream(source.device))
     with torch.cuda.stream(down):
         host.copy_(source, non_blocking=True)
-    done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # torch
-    done.record(down)
-    return Download(host, source, done)
+    copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # torch
+    copied.record(down)
+    return host, copied
 
 
 def wait_for_downloads(device: torch.device) -> None:

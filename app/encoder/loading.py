@@ -10,23 +10,21 @@ from pathlib import Path
 import torch
 
 from app.core.errors import CheckpointError, RuntimesDisagree
+from app.core.latency.profile import Weights
 from app.core.plan.families import Family
-from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
+from app.encoder.device import DeviceChoice, DtypeChoice, RuntimeChoice
 from app.encoder.device.device import (
     choose_device,
     choose_dtype,
     dtype_name,
     forbid_tf32,
-    on_device,
+    use_fastest_threads,
 )
-from app.encoder.device.threads import use_fastest_threads
+from app.encoder.device.memory import on_device
 from app.encoder.encoder import Encoder
-from app.encoder.network.backbone import VisionBackbone
 from app.encoder.network.checkpoint import load_checkpoint
-from app.encoder.network.preprocess import MaskOrder
 from app.encoder.runtimes.choose import COARSER, choose
-from app.encoder.runtimes.fidelity import Reference, plain_reference
-from app.encoder.synthetic import check_sample, noise_crops, random_backbone
+from app.encoder.synthetic import check_sample, random_backbone
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +38,6 @@ def load_encoder(
     runtime: RuntimeChoice = "auto",
     threads: int | None = None,
     seed: int = 0,
-    mask_order: MaskOrder = "released",
     check: bool = True,
 ) -> Encoder:
     """Load an encoder with the weights of a checkpoint, or with seeded random weights.
@@ -66,45 +63,25 @@ def load_encoder(
         use_fastest_threads(fastest, threads)
 
     def load(in_dtype: torch.dtype) -> Encoder:
-        made = partial(_load, family, checkpoint, on, in_dtype, runtime, seed, check=check)
-        return replace(on_device(on, made), mask_order=mask_order)
+        if checkpoint is None:
+            make_backbone = partial(random_backbone, family, on, in_dtype, seed)
+        else:
+            make_backbone = partial(load_checkpoint, checkpoint, family, on, in_dtype)
+        if in_dtype == torch.float32:
+            forbid_tf32()  # for good: the encoder's own products must be exact, too
+        sample = check_sample(family, on, in_dtype)
+        chosen, fidelity = choose(runtime, make_backbone, sample, on, in_dtype, check=check)
+        weights: Weights = "random" if checkpoint is None else "checkpoint"
+        return Encoder(family, chosen, on, in_dtype, weights, fidelity=fidelity)
 
     try:
-        return load(fastest)
+        return on_device(on, partial(load, fastest))
     except (RuntimesDisagree, CheckpointError) as error:
         if dtype != "auto" or not _float32_would_do(error, fastest, runtime):
             raise
         note = f"it computes in float32, as {dtype_name(fastest)} will not do: {error.detail}"
     log.warning("%s", note)
-    return replace(load(torch.float32), note=note)
-
-
-def _load(
-    family: Family,
-    checkpoint: Path | None,
-    device: torch.device,
-    dtype: torch.dtype,
-    runtime: RuntimeChoice,
-    seed: int,
-    *,
-    check: bool,
-) -> Encoder:
-    if checkpoint is None:
-        make_backbone = partial(random_backbone, family, device, dtype, seed)
-    else:
-        make_backbone = partial(load_checkpoint, checkpoint, family, device, dtype)
-    if dtype == torch.float32:
-        forbid_tf32()  # for good: the encoder's own products must be exact, too
-    sample = check_sample(family, device, dtype)
-    chosen, fidelity = choose(runtime, make_backbone, sample, device, dtype, check=check)
-    return Encoder(
-        family=family,
-        runtime=chosen,
-        device=device,
-        dtype=dtype,
-        weights="random" if checkpoint is None else "checkpoint",
-        fidelity=fidelity,
-    )
+    return replace(on_device(on, partial(load, torch.float32)), note=note)
 
 
 def _float32_would_do(
@@ -114,10 +91,3 @@ def _float32_would_do(
     if dtype == torch.float32 or runtime in COARSER:
         return False
     return isinstance(error, RuntimesDisagree) or "too_large" in error.facts
-
-
-def reference_of(family: Family, backbone: VisionBackbone, total_crops: int = 1) -> Reference:
-    """Run the plain network over noise with every state of padding."""
-    weights = next(backbone.parameters())
-    noise = noise_crops(family, weights.device, weights.dtype, total_crops)
-    return plain_reference(backbone, noise)

@@ -21,12 +21,11 @@ from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import CropPlan, make_plan
 from app.core.plan.tokens import axis_tokens, count_tokens
 from app.core.plan.work import connector_flops, patch_values, vit_flops
-from app.encoder.encoder import PreparedCrops, join, token_layout
+from app.encoder.encoder import PreparedCrops, cut_crops, join, token_layout
 from app.encoder.network.backbone import VisionBackbone, meta_backbone
 from app.encoder.network.preprocess import (
     PaddingState,
     content_share,
-    image_to_patches,
     padding_state,
 )
 from app.encoder.runtimes.base import Sample
@@ -136,13 +135,8 @@ def photo_crops(family: Family, device: torch.device, dtype: torch.dtype) -> Pre
         pixels = torch.from_numpy(np.array(photo.convert("RGB")))
     config = make_config(family, max_crops=PHOTO_GRID_CROPS)
     plan = make_plan(Size(width=pixels.shape[1], height=pixels.shape[0]), config)
-    pool_index, positions = token_layout(plan.grid, config, device)
-    return PreparedCrops(
-        patches=image_to_patches(pixels.to(device), plan, dtype),
-        pool_index=pool_index,
-        padding_state=padding_state(content_share(plan), "released").to(device),
-        positions=positions,
-    )
+    state = padding_state(content_share(plan), "released").to(device)
+    return cut_crops(pixels.to(device), state, plan, dtype)
 
 
 @torch.inference_mode()

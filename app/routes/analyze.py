@@ -16,7 +16,7 @@ from app.http.problems import responses
 from app.http.routing import resource_router
 from app.schemas.plan import PlanAnswer
 from app.serving.admission import is_brief
-from app.serving.latency.on_request import DEFAULT_REPEATS
+from app.serving.latency.encoder_service import DEFAULT_REPEATS
 from app.serving.service import Analysis, AnalysisWish, LatencyWanted, Service
 
 router = resource_router("planning")

@@ -13,7 +13,7 @@ from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
 from app.http.routing import resource_router
-from app.serving.encode.encoding import EncodedImage, StagedImage
+from app.serving.encode.encoding import MEDIA_TYPE, EncodedImage, StagedImage, token_file
 from app.serving.service import Service
 
 router = resource_router("encoding")
@@ -44,7 +44,7 @@ async def encode(
     config = parameters.config(service)
     service.encoder.ready_encoder()  # refuse before the upload is read
     staged = await _stage(request, config, service)
-    encoded = await while_connected(request, service.encode(staged))
+    encoded = await while_connected(request, service.encoding.encode(staged))
     return await service.images.run(partial(_answer, encoded))
 
 
@@ -56,8 +56,6 @@ async def _stage(request: Request, config: CropConfig, service: Service) -> Stag
 
 
 def _answer(encoded: EncodedImage) -> Response:
-    from app.serving.encode.token_file import MEDIA_TYPE, token_file  # torch is loaded by now
-
     return Response(token_file(encoded), media_type=MEDIA_TYPE, headers=_headers(encoded))
 
 

@@ -66,15 +66,10 @@ class ImageWorkers:
 
     def __init__(self, *, workers: int, queue_limit: int) -> None:
         limit = workers + queue_limit
-        self._places = Places(limit, "{} images are in work")
+        self.places = Places(limit, "{} images are in work")
         self._drawings = Places(max(1, limit // 2), "{} pictures are being drawn")
         self._threads = anyio.CapacityLimiter(workers)
         self._turn = anyio.CapacityLimiter(1)
-
-    @property
-    def admitted(self) -> int:
-        """Return the number of admitted uploads."""
-        return self._places.taken
 
     def admit(self) -> AbstractAsyncContextManager[None]:
         """Hold a place for one upload, from its first byte on.
@@ -82,7 +77,7 @@ class ImageWorkers:
         Raises:
             QueueFull: no place is left.
         """
-        return self._places.hold()
+        return self.places.hold()
 
     @asynccontextmanager
     async def admit_drawing(self) -> AsyncIterator[None]:
@@ -91,7 +86,7 @@ class ImageWorkers:
         Raises:
             QueueFull: no place for drawings is left.
         """
-        async with self._drawings.hold(), self._places.hold():
+        async with self._drawings.hold(), self.places.hold():
             yield
 
     async def run(self, work: Callable[[], T]) -> T:

@@ -28,7 +28,7 @@ from app.imaging.read.header import glance, look
 from app.imaging.resize import ResizedFile, ResizeWish, resize_file
 from app.imaging.write.render import Output
 from app.serving.admission import ImageWorkers, Planning
-from app.serving.encode.encoding import EncodedImage, Encoding, StagedImage
+from app.serving.encode.encoding import Encoding, StagedImage
 from app.serving.latency.encoder_service import EncoderService
 
 LatencyWanted = Literal["profile", "measure", "none"]
@@ -208,16 +208,12 @@ class Service:
         return draw_upload(kind, image, config, max_pixels=max_pixels, form=form, side_px=side_px)
 
     async def stage(self, data: bytes, config: CropConfig) -> StagedImage:
-        """Prepare an upload for a pass; see :meth:`Encoding.stage`."""
+        """Prepare an upload for a pass; see :meth:`Encoding.stage`.
+
+        :meth:`Encoding.encode` is a second call: the upload's memory is free during the wait.
+        """
         staging = partial(self.encoding.stage, partial(self.decode, data), config, time.monotonic())
         return await self.images.run(staging)
-
-    async def encode(self, staged: StagedImage) -> EncodedImage:
-        """Encode a prepared image, together with others; see :meth:`Encoding.encode`.
-
-        Staging and encoding are two calls: the upload's memory is free during the wait.
-        """
-        return await self.encoding.encode(staged)
 
 
 def _deadline(limit_s: float) -> Callable[[], None]:

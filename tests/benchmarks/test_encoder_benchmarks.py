@@ -19,14 +19,13 @@ from app.core.plan.config import make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
-from app.encoder.loading import reference_of
 from app.encoder.network.backbone import VisionBackbone
 from app.encoder.network.preprocess import image_to_patches
 from app.encoder.runtimes.base import Eager, Runtime
 from app.encoder.runtimes.choose import available
-from app.encoder.runtimes.fidelity import compare
+from app.encoder.runtimes.fidelity import compare, plain_reference
 from app.encoder.runtimes.packed import Packed
-from app.encoder.synthetic import random_backbone
+from app.encoder.synthetic import noise_crops, random_backbone
 from app.profiles import load_profile
 from benchmarks import encoder as benchmark
 from benchmarks import fidelity, profile
@@ -87,7 +86,8 @@ def test_an_output_that_differs_fails_the_command(
 def test_the_released_way_makes_the_same_tokens(name: str) -> None:
     """From the same weights, for several crops, though it computes more of them."""
     family = FAMILIES[name]
-    reference = reference_of(family, random_backbone(family, CPU, torch.float32), 5)
+    noise = noise_crops(family, CPU, torch.float32, 5)
+    reference = plain_reference(random_backbone(family, CPU, torch.float32), noise)
     for float32_attention in (False, True):
         runtime = Released(family, CPU, float32_attention=float32_attention)
         found = compare(runtime, reference, torch.float32)

@@ -80,7 +80,7 @@ def test_a_spent_budget_is_said(
     """What was not measured is not made up."""
     looks = iter(range(10))
     monkeypatch.setattr(
-        "app.encoder.measuring.warmup.Timekeeper.is_over", lambda _: next(looks) >= 3
+        "app.encoder.measuring.pacing.Timekeeper.is_over", lambda _: next(looks) >= 3
     )
     result = run("measure", "--counts", "1-3", "--warmup", 0, "--budget", 60)
     assert result.exit_code == 0
@@ -140,7 +140,7 @@ def test_analysing_measures_the_image(
 ) -> None:
     """Its own crops, as often as asked, with the same stages as over HTTP."""
     monkeypatch.setattr(
-        "app.serving.device.torch_encoder.load_encoder",
+        "app.serving.device.served_encoder.load_encoder",
         lambda family, **_: replace(encoder, family=family),
     )
     result = run("analyze", photo, "--latency", "measure", "--repeats", 2, "--json")

@@ -17,13 +17,13 @@ from app.core.plan.config import make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan, make_plan
-from app.encoder.device.choices import DtypeChoice
+from app.encoder.device import DtypeChoice
 from app.encoder.device.device import choose_device
 from app.encoder.device.memory import in_device_memory
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import Encoder, join
 from app.encoder.loading import load_encoder
-from app.encoder.measuring.measure import measure_profile
-from app.encoder.measuring.warmup import WarmupRule
+from app.encoder.measuring.measure import ProfileWish, measure_profile
+from app.encoder.measuring.pacing import WarmupRule
 from app.encoder.runtimes.fidelity import agreement
 from app.profiles import load_profile, save_profile
 from tests.support.fake_cuda.memory import MEMORY, POOLS
@@ -66,16 +66,16 @@ def test_several_images_in_one_pass_are_each_as_alone(encoder: Encoder) -> None:
     images = [image(encoder, *size) for size in ((640, 480), (300, 200), (1400, 1000))]
     alone = [tokens(encoder, *one) for one in images]
     staged = [encoder.stage(*one) for one in images]
-    together, _ = encoder.encode([encoder.upload(one) for one in staged])
-    for one, wanted in zip(together, alone, strict=True):
-        assert agreement(one.tokens.cpu(), wanted).relative_error <= 1e-2
+    together = encoder.run(join([encoder.upload(one) for one in staged])).tokens.cpu()
+    for one, wanted in zip(together.split([len(one) for one in alone]), alone, strict=True):
+        assert agreement(one, wanted).relative_error <= 1e-2
 
 
 def test_a_profile_of_all_scopes_is_measured_and_can_be_kept(
     encoder: Encoder, tmp_path: Path
 ) -> None:
     rule = WarmupRule(at_least_s=0, at_most_s=0.1)
-    *_, profile = measure_profile(encoder, [1, 2, 5], 6, rule)
+    *_, profile = measure_profile(encoder, ProfileWish([1, 2, 5], 6, rule))
     assert profile.complete
     assert all(entry.transfer_vision_ms for entry in profile.entries if entry.total_crops > 1)
     assert load_profile(save_profile(profile, tmp_path)) == profile

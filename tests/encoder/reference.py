@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from app.core.plan.families import Family, family_named
-from app.encoder.device.choices import DtypeChoice
+from app.encoder.device import DtypeChoice
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
 

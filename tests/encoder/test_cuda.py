@@ -16,13 +16,14 @@ from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.encoder.encoder import Encoder, HostImage
 from app.encoder.launching import launch
-from app.encoder.loading import load_encoder, reference_of
+from app.encoder.loading import load_encoder
+from app.encoder.network.backbone import VisionBackbone
 from app.encoder.network.preprocess import MAX_CUDA_SHRINKING, image_to_patches
 from app.encoder.runtimes.base import Eager
 from app.encoder.runtimes.choose import MAKERS
-from app.encoder.runtimes.fidelity import agreement, compare
+from app.encoder.runtimes.fidelity import Reference, agreement, compare, plain_reference
 from app.encoder.runtimes.graphs import CudaGraphs, CudaRecorder
-from app.encoder.synthetic import check_sample, random_backbone
+from app.encoder.synthetic import check_sample, noise_crops, random_backbone
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
@@ -34,6 +35,12 @@ def small(name: str) -> Family:
     family = family_named(name)
     vit = replace(family.vit, blocks_stored=4, feature_layers=(3, 1))
     return replace(family, vit=vit)
+
+
+def reference_of(family: Family, backbone: VisionBackbone, crops: int) -> Reference:
+    """What the plain network makes of noise in each state of padding."""
+    dtype = backbone.vit.positional_embedding.dtype
+    return plain_reference(backbone, noise_crops(family, CUDA, dtype, crops))
 
 
 def liveness_checks() -> list[bool]:
@@ -112,7 +119,7 @@ def test_a_staged_image_crosses_without_waiting(encoder: Encoder) -> None:
     first = encoder.run(encoder.prepare(pixels, plan)).tokens.clone()
     staged = encoder.stage(pixels, plan)
     assert isinstance(staged, HostImage)
-    assert staged.pixels.is_pinned()
+    assert staged.memory.is_pinned()
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -143,7 +150,7 @@ def test_a_second_pass_is_launched_while_the_first_is_under_way(encoder: Encoder
     finally:
         torch.cuda.set_sync_debug_mode("default")
     for numbers, one in zip(passes, launched, strict=True):
-        for number, image in zip(numbers, one.images(), strict=True):
+        for number, image in zip(numbers, one.result(), strict=True):
             assert image.tokens.is_pinned()
             assert agreement(image.tokens, alone[number]).relative_error <= 2e-2
 

@@ -16,7 +16,7 @@ from app.core.plan.plan import CropPlan, make_plan
 from app.core.plan.tokens import TokenKind, token_sequence
 from app.cores import available_cores
 from app.encoder.device import device as devices
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import Encoder, join
 from app.encoder.loading import load_encoder
 from app.encoder.synthetic import profile_plans, synthetic_crops
 from tests.encoder.reference import CPU, Vectors, load_tiny, pattern_image, write_checkpoint
@@ -54,11 +54,12 @@ def test_a_batch_gives_what_each_image_gives_alone(tiny_encoder: Encoder) -> Non
         tiny_encoder.prepare(pattern_image(h, w, 1), plan_of(tiny_encoder, w, h))
         for w, h in ((150, 90), (84, 84), (60, 200))
     ]
-    batch, times = tiny_encoder.encode(prepared)
-    for together, alone in zip(batch, map(tiny_encoder.run, prepared), strict=True):
-        torch.testing.assert_close(together.tokens, alone.tokens, rtol=1e-5, atol=1e-5)
-        assert torch.equal(together.positions, alone.positions)
-    assert times.vision_ms > 0
+    alone = [tiny_encoder.run(one) for one in prepared]
+    together = tiny_encoder.run(join(prepared))
+    parts = together.tokens.split([len(one.tokens) for one in alone])
+    for part, one in zip(parts, alone, strict=True):
+        torch.testing.assert_close(part, one.tokens, rtol=1e-5, atol=1e-5)
+    assert torch.equal(together.positions, torch.cat([one.positions for one in alone]))
 
 
 def test_batches_keep_missing_patches_missing(molmo2: Vectors) -> None:
@@ -66,8 +67,8 @@ def test_batches_keep_missing_patches_missing(molmo2: Vectors) -> None:
     encoder = load_tiny(molmo2.family)
     image = pattern_image(140, 200, 4)
     prepared = encoder.prepare(image, plan_of(encoder, 200, 140))
-    first, second = encoder.encode([prepared, prepared])[0]
-    torch.testing.assert_close(first.tokens, second.tokens, rtol=1e-5, atol=1e-5)
+    first, second = encoder.run(join([prepared, prepared])).tokens.chunk(2)
+    torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-5)
 
 
 def test_stage_times_belong_to_one_pass(tiny_encoder: Encoder) -> None:

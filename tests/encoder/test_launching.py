@@ -20,17 +20,16 @@ SIZES = ((150, 90), (84, 84), (60, 200), (90, 150))
 
 
 class Copied:
-    """A result that is on the host when it was waited for."""
+    """The event of a copy, which has ended when it was waited for."""
 
-    def __init__(self, source: Tensor) -> None:
-        self.source, self.waited = source, False
+    def __init__(self) -> None:
+        self.waited = False
 
-    def is_done(self) -> bool:
+    def query(self) -> bool:
         return self.waited
 
-    def wait(self) -> Tensor:
+    def synchronize(self) -> None:
         self.waited = True
-        return self.source
 
 
 @pytest.fixture
@@ -40,8 +39,7 @@ def bus(monkeypatch) -> None:
         "app.encoder.encoder.pinned", lambda count: torch.empty(count, dtype=torch.uint8)
     )
     monkeypatch.setattr(launching, "upload", lambda memory, device: memory)
-    monkeypatch.setattr(launching, "download", Copied)
-    monkeypatch.setattr(launching, "Download", Copied)
+    monkeypatch.setattr(launching, "download", lambda source: (source, Copied()))
     monkeypatch.setattr(launching, "wait_for_downloads", lambda device: None)
 
 
@@ -68,7 +66,7 @@ def test_on_a_cpu_a_pass_is_over_when_it_is_launched(tiny_encoder: Encoder) -> N
     pixels = [(pattern_image(h, w, 1), plan_of(tiny_encoder, w, h)) for w, h in SIZES]
     launched = launch(tiny_encoder, [tiny_encoder.stage(*one) for one in pixels])
     assert launched.is_done()
-    check(tiny_encoder, launched.images())
+    check(tiny_encoder, launched.result())
 
 
 @pytest.mark.usefixtures("bus")
@@ -76,7 +74,7 @@ def test_images_cut_on_the_device_have_the_tokens_of_each_alone(tiny_encoder: En
     """Pixels and padding cross together; crops go side by side into the input of one pass."""
     launched = launch(tiny_encoder, [host_image(tiny_encoder, *size) for size in SIZES])
     assert not launched.is_done()
-    check(tiny_encoder, launched.images())
+    check(tiny_encoder, launched.result())
     assert launched.is_done()
 
 
@@ -100,7 +98,7 @@ def test_crops_are_cut_into_the_input_that_the_runtime_has(tiny_encoder: Encoder
             return tiny_encoder.runtime.encode_patches(patches)
 
     encoder = replace(tiny_encoder, runtime=WithInput())
-    images = launch(encoder, [host_image(encoder, *size) for size in SIZES]).images()
+    images = launch(encoder, [host_image(encoder, *size) for size in SIZES]).result()
     check(tiny_encoder, images)
     assert seen[0].data_ptr() == own.data_ptr()
     assert seen[0].shape[0] == crops
@@ -115,7 +113,7 @@ def test_pixels_and_padding_share_one_piece_of_memory(tiny_encoder: Encoder) -> 
     pixels.flags.writeable = False
     state = padding_state(content_share(plan), "released")
     image = HostImage.of(pixels, plan, state)
-    assert np.array_equal(image.pixels.numpy(), pixels)
+    assert np.array_equal(image.parts(image.memory)[0].numpy(), pixels)
     assert torch.equal(image.parts(image.memory)[1].long(), state)
     assert image.memory.numel() == pixels.size + state.numel()
     with pytest.raises(ValueError, match="pixels must be uint8"):

@@ -91,9 +91,9 @@ def test_who_hangs_up_before_being_staged_is_never_staged(app, url, fake_encoder
     busy = [send(url, 300), send(url, 310)]
     until(lambda: len(staged) == 2)
     leaving = send(url, 320)
-    until(lambda: images.admitted == 3)
+    until(lambda: images.places.taken == 3)
     leaving.close()
-    until(lambda: images.admitted == 2)
+    until(lambda: images.places.taken == 2)
     release.set()
     for connection in busy:
         assert connection.recv(12) == b"HTTP/1.1 200"
@@ -132,9 +132,9 @@ def test_a_measurement_that_waits_is_dropped_with_its_client(app, url, fake_enco
     first = send(url, 300, call=MEASURE)
     assert fake_encoder.started.wait(5)
     leaving = send(url, 310, call=MEASURE)
-    until(lambda: images.admitted == 2)
+    until(lambda: images.places.taken == 2)
     leaving.close()
-    until(lambda: images.admitted == 1)
+    until(lambda: images.places.taken == 1)
     fake_encoder.gate.set()
     assert first.recv(12) == b"HTTP/1.1 200"
     first.close()
@@ -149,7 +149,7 @@ def test_a_measurement_under_way_stops_between_two_passes(app, url, fake_encoder
     leaving = send(url, 300, call=MEASURE)
     assert fake_encoder.started.wait(5)
     leaving.close()
-    until(lambda: app.state.service.images.admitted == 0)
+    until(lambda: app.state.service.images.places.taken == 0)
     fake_encoder.gate.set()
     assert httpx.post(f"{url}{MEASURE}", content=image_bytes(320, 300), headers=JPEG).is_success
     assert fake_encoder.passes == 1 + (1 + 5)

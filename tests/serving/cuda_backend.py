@@ -19,10 +19,10 @@ from app.core.plan.config import make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import Encoder, Staged
+from app.encoder.launching import Launched
 from app.encoder.runtimes.fidelity import agreement
-from app.serving.device.protocol import Pending, Staged
-from app.serving.device.torch_encoder import ProfileOptions, TorchEncoder, load_torch_encoder
+from app.serving.device.served_encoder import ProfileOptions, ServedEncoder, load_served_encoder
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.batcher import Batcher
 from tests.support.fake_cuda.memory import MEMORY
@@ -32,8 +32,8 @@ FAMILY = family_named("molmo-7b-d-0924")
 
 
 @pytest.fixture(scope="module")
-def encoder() -> TorchEncoder:
-    return load_torch_encoder(
+def encoder() -> ServedEncoder:
+    return load_served_encoder(
         FAMILY,
         checkpoint=None,
         device="cuda",
@@ -52,14 +52,14 @@ def worker() -> Iterator[DeviceWorker]:
     worker.stop()
 
 
-def staged(encoder: TorchEncoder, width: int, height: int) -> Staged:
+def staged(encoder: ServedEncoder, width: int, height: int) -> Staged:
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     plan = make_plan(Size(width, height), make_config(FAMILY))
     return encoder.stage(SimpleNamespace(pixels=pixels), plan)
 
 
 def test_a_pass_for_which_memory_ends_is_halved(
-    encoder: TorchEncoder, worker: DeviceWorker, monkeypatch: pytest.MonkeyPatch
+    encoder: ServedEncoder, worker: DeviceWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing predicted it: one image gets its tokens, the other is too large by itself."""
     small, large = staged(encoder, 200, 160), staged(encoder, 3000, 2400)
@@ -71,7 +71,7 @@ def test_a_pass_for_which_memory_ends_is_halved(
 
     passes: list[int] = []
 
-    def launch(batch: list[Staged]) -> Pending:
+    def launch(batch: list[Staged]) -> Launched:
         passes.append(len(batch))
         return encoder.launch(batch)
 

@@ -67,7 +67,7 @@ async def test_drawings_take_turns_and_keep_no_worker_waiting():
     gate.set()
     await asyncio.gather(*waiting)
     assert drawing == 8
-    assert images.admitted == 0
+    assert images.places.taken == 0
 
 
 async def test_drawings_hold_half_of_the_places():
@@ -79,8 +79,8 @@ async def test_drawings_hold_half_of_the_places():
                 pass
         assert (refused.value.facts["limit"], refused.value.facts["actual"]) == (2, 2)
         async with images.admit(), images.admit():
-            assert images.admitted == 4
-    assert images.admitted == 0
+            assert images.places.taken == 4
+    assert images.places.taken == 0
     async with images.admit_drawing():
         pass
 
@@ -92,4 +92,4 @@ async def test_a_drawing_that_fails_gives_its_turn_back():
         with pytest.raises(ZeroDivisionError):
             async with images.admit_drawing():
                 await images.draw(lambda: 1 / 0)
-    assert images.admitted == 0
+    assert images.places.taken == 0

@@ -20,11 +20,11 @@ from app.core.plan.tokens import TokenKind, token_sequence
 from app.encoder.device.device import dtype_named
 from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder
-from app.encoder.measuring.warmup import WarmupRule
+from app.encoder.measuring.pacing import WarmupRule
 from app.encoder.network.checkpoint import load_checkpoint
 from app.encoder.runtimes.base import Eager
 from app.imaging.read.decode import Picture, decode
-from app.serving.device.torch_encoder import ProfileOptions, TorchEncoder
+from app.serving.device.served_encoder import ProfileOptions, ServedEncoder
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.encoding import Encoding
 from app.serving.latency.encoder_service import EncoderService
@@ -42,7 +42,7 @@ def tiny(tmp_path_factory) -> Encoder:
 
 
 @pytest.fixture
-def served(tiny, tmp_path, monkeypatch) -> TorchEncoder:
+def served(tiny, tmp_path, monkeypatch) -> ServedEncoder:
     """Measures one count once, hardly warm and
     hardly calibrated; another dtype is loaded by saying so."""
     once = WarmupRule(at_least_s=0, at_most_s=0)
@@ -56,7 +56,7 @@ def served(tiny, tmp_path, monkeypatch) -> TorchEncoder:
         return Encoder(vectors.family, Eager(backbone), CPU, dtype, "checkpoint")
 
     options = ProfileOptions(tmp_path / "profiles", crops=1, repeats=1, budget_s=60)
-    return TorchEncoder(tiny, options, another)
+    return ServedEncoder(tiny, options, another)
 
 
 @pytest.fixture
@@ -117,11 +117,11 @@ def test_a_measured_image_is_prepared_by_the_clock_of_the_device(tiny, served, m
 
     image = picture(150, 90)
     plan = make_plan(image.size, make_config(tiny.family))
-    assert served.prepare(image, plan).transfer_ms is None
+    assert served.prepare(image, plan)[1] is None
     monkeypatch.setattr(Encoder, "prepare_timed", with_a_bus)
-    prepared = served.prepare(image, plan)
-    assert prepared.transfer_ms == 2.5
-    assert prepared.run_pass().vision_ms > 0
+    run_pass, transfer_ms = served.prepare(image, plan)
+    assert transfer_ms == 2.5
+    assert run_pass().vision_ms > 0
 
 
 @pytest.mark.anyio

@@ -14,10 +14,8 @@ from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
-from app.serving.device.protocol import MeasuredPass, PreparedImage
 from app.serving.device.worker import DeviceWorker
-from app.serving.latency.encoder_service import EncoderService
-from app.serving.latency.on_request import run_passes
+from app.serving.latency.encoder_service import EncoderService, run_passes
 
 PLAN = make_plan(Size(640, 480), make_config(FAMILIES["molmo-7b-d-0924"]))
 SMALL = make_plan(Size(300, 300), make_config(FAMILIES["molmo-7b-d-0924"]))
@@ -108,8 +106,9 @@ def test_the_warm_up_is_not_part_of_a_measured_latency():
     times = iter([90.0, 1.0, 2.0, 3.0])
     ran: list[str] = []
     encoder = FakeEncoder()
-    encoder.prepare = lambda picture, plan: PreparedImage(
-        lambda: MeasuredPass(next(times), 0.5, 0.5), transfer_ms=0.25
+    encoder.prepare = lambda picture, plan: (
+        lambda: SimpleNamespace(vision_ms=next(times), vit_ms=0.5, connector_ms=0.5),
+        0.25,
     )
     latency, spent = run_passes(
         encoder,

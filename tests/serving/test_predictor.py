@@ -21,7 +21,7 @@ from app.core.plan.config import make_config
 from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
-from app.serving.latency.encoder_service import Predictor
+from app.serving.latency.device_profile import Predictor
 
 PLAN = make_plan(Size(300, 300), make_config(family_named(DEFAULT_FAMILY)))
 """Two crops in all: 20.5 ms by a fake profile."""

@@ -13,9 +13,8 @@ from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
-from app.serving.device.protocol import EncodedTokens
-from app.serving.encode.encoding import EncodedImage
-from app.serving.encode.token_file import token_file, with_sorted_header
+from app.encoder.encoder import VisionTokens
+from app.serving.encode.encoding import EncodedImage, token_file, with_sorted_header
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 def encoded() -> EncodedImage:
     plan = make_plan(Size(640, 427), make_config(FAMILIES["molmo-7b-d-0924"]))
     tokens = torch.arange(704 * 4).view(704, 4).to(torch.bfloat16)
-    image = EncodedTokens(tokens, torch.arange(704))
+    image = VisionTokens(tokens, torch.arange(704))
     return EncodedImage(
         image, plan, "Gerät™ (2 cores)", "bfloat16", "random",
         decode_ms=1.0, preprocess_ms=1.0, queue_ms=1.0, encode_ms=1.0, pass_crops=7,
@@ -36,7 +35,7 @@ def test_the_same_tokens_are_the_same_bytes() -> None:
     assert len(files) == 1
     program = (
         "import hashlib; from tests.serving.test_token_file import encoded; "
-        "from app.serving.encode.token_file import token_file; "
+        "from app.serving.encode.encoding import token_file; "
         "print(hashlib.sha256(token_file(encoded())).hexdigest())"
     )
     digests = {

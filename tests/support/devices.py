@@ -112,11 +112,11 @@ class Device:
             flight.landed.set()
 
 
-def submit(batcher: Batcher, names: str, crops: int = 1) -> list[Future[Batched[str]]]:
+def submit(batcher: Batcher, names: str, crops: int = 1) -> list[Future[Batched]]:
     """Queue an item of each name."""
     return [batcher.submit(Image(name, crops)) for name in names]
 
 
-def results(futures: Sequence[Future[Batched[str]]]) -> list[str]:
+def results(futures: Sequence[Future[Batched]]) -> list[str]:
     """The results of all, each awaited."""
     return [future.result(5).result for future in futures]

@@ -12,7 +12,6 @@ from support.profiles import entry, profile
 
 from app.core.errors import EncoderMismatch, OutOfDeviceMemory
 from app.core.latency.profile import Profile, ProfileEntry
-from app.serving.device.protocol import EncodedTokens, MeasuredPass, PreparedImage, Staged
 
 
 def fake_profile(counts: int, complete: bool = True) -> Profile:
@@ -26,12 +25,14 @@ def fake_entry(total_crops: int, ms_per_crop: float = 10.0) -> ProfileEntry:
     return entry(min(1, total_crops - 1), total_crops - 1, ms_per_crop * total_crops - 0.5)
 
 
-def fake_tokens(plan) -> EncodedTokens:
+def fake_tokens(plan):
     """As many tokens as planned, each the width of its image."""
     import torch  # only where tokens are asked for
 
+    from app.encoder.encoder import VisionTokens
+
     count = plan.tokens.patch
-    return EncodedTokens(torch.full((count, 4), float(plan.image.width)), torch.arange(count))
+    return VisionTokens(torch.full((count, 4), float(plan.image.width)), torch.arange(count))
 
 
 class FakeEncoder:
@@ -72,26 +73,27 @@ class FakeEncoder:
         if plan.config.family.name != self.model:
             raise EncoderMismatch("another model", actual=plan.config.family.name)
 
-    def prepare(self, picture, plan) -> PreparedImage:
+    def prepare(self, picture, plan):
         assert (picture.size.width, picture.size.height) == (plan.image.width, plan.image.height)
 
-        def run_pass() -> MeasuredPass:
+        def run_pass() -> SimpleNamespace:
             self.started.set()
             self.gate.wait(10)
             if self.failure:
                 raise self.failure
             self.passes += 1
-            return MeasuredPass(10.0 * plan.total_crops, 9.0, 1.0)
+            vision_ms = 10.0 * plan.total_crops
+            return SimpleNamespace(vision_ms=vision_ms, vit_ms=9.0, connector_ms=1.0)
 
-        return PreparedImage(run_pass, self.transfer_ms)
+        return run_pass, self.transfer_ms
 
-    def stage(self, picture, plan) -> Staged:
+    def stage(self, picture, plan) -> SimpleNamespace:
         if self.stage_failure:
             raise self.stage_failure
-        return Staged(plan.total_crops, plan)
+        return SimpleNamespace(total_crops=plan.total_crops, plan=plan)
 
     def launch(self, batch) -> Done:
-        self.batches.append([staged.crops.image.width for staged in batch])
+        self.batches.append([staged.plan.image.width for staged in batch])
         self.started.set()
         self.gate.wait(10)
         if self.failure:
@@ -100,7 +102,7 @@ class FakeEncoder:
             raise OutOfDeviceMemory("the fake is full")
         if self.poison_px in self.batches[-1]:
             raise ValueError("poison")
-        return Done([fake_tokens(staged.crops) for staged in batch])
+        return Done([fake_tokens(staged.plan) for staged in batch])
 
     def saved_profile(self) -> Profile | None:
         return self.saved
@@ -120,16 +122,16 @@ class FakeEncoder:
         gc.collect()
         self.freed = self.second is not None and self.second() is None
 
-    def profile(self, request, *, resume, run, progress, until):
+    def profile(self, request, hooks, resume):
         """A pass for each count that is missing, each a profile."""
         entries = {entry.total_crops: entry for entry in resume.entries} if resume else {}
         missing = [count for count in request.counts if count not in entries]
         for number, count in enumerate(missing, 1):
-            if until():
+            if hooks.until():
                 break
-            run(self._profile_pass)
+            hooks.run(self._profile_pass)
             entries[count] = fake_entry(count, self.ms_per_crop)
-            progress(SimpleNamespace(
+            hooks.progress(SimpleNamespace(
                 done=number / len(missing), phase="rounds", total_crops=count, last_ms=10.0 * count,
             ))  # fmt: skip
             yield self._profile_of(request, entries)

@@ -1,22 +1,20 @@
-"""Choose and name the device of an encoder, mark its time, and name its failures."""
+"""Choose the device of an encoder, its dtype and its threads, and mark the device's time."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
-from app.core.errors import DeviceLost, EncoderUnavailable
+from app.core.errors import EncoderUnavailable
 from app.cores import available_cores
-from app.encoder.device.choices import DeviceChoice, DtypeChoice
-from app.encoder.device.memory import in_device_memory
+from app.encoder.device import DeviceChoice, DtypeChoice
 
-T = TypeVar("T")
 Mark = float | torch.cuda.Event
 TENSOR_CORES = (7, 0)
 """The first compute capability with faster products in float16 than in float32."""
@@ -28,6 +26,11 @@ saturate at 16 bits, and features are off by a sixth."""
 ONE_CAPTURE = threading.Lock()
 """Hold this lock to capture a CUDA graph, or to wait for the device. PyTorch allows one capture at
 a time in a process, and CUDA allows no wait during a capture."""
+CLEARLY = 1.05
+"""Fewer threads must be faster than all cores by this factor, so that noise does not decide."""
+PROBE_ROUNDS = 10
+PROBE_ROWS, PROBE_WIDTH = 577, 1024
+"""The probe multiplies in a shape of the encoder: one crop into an MLP."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -144,41 +147,41 @@ def elapsed_ms(start: Mark, end: Mark) -> float:
     raise TypeError("the two marks were made on different devices")
 
 
-def on_device(device: torch.device, work: Callable[[], T]) -> T:
-    """Return the result of ``work``, and raise failures of the device by their names.
+def thread_candidates(cores: int) -> tuple[int, ...]:
+    """List the numbers of threads to try: all cores, and half of them."""
+    return tuple(sorted({cores, max(1, cores // 2)}, reverse=True))
 
-    torch raises ``AcceleratorError`` (once ``RuntimeError``) for every refused call of CUDA
-    (c10/cuda/CUDAException.cpp): for a broken context, but also for a lack of memory and for a
-    wrong argument. The process survives the last two. After an illegal access, a failed assertion
-    or a hardware error every later call of the process fails, too. So this function makes one more
-    call to tell the cases apart.
 
-    Raises:
-        DeviceLost: the device takes no call any more.
-        OutOfDeviceMemory: in place of torch's own error, if memory ran out.
+def fastest_threads(seconds: Mapping[int, Sequence[float]]) -> int:
+    """Return the most threads, unless fewer are clearly faster at their best.
+
+    The best probe counts: other work on the machine only makes a probe slower.
     """
-    try:
-        return in_device_memory(work)
-    except Exception as error:
-        lost = _why_lost(device)
-        if lost is None:
-            raise
-        told = dict.fromkeys((_first_line(error), _first_line(lost)))
-        reason = "; then: ".join(told)
-    # Only here, where torch's own error is gone: its frames hold the memory of the failed pass.
-    raise DeviceLost(f"the device takes no call any more, only a new process can: {reason}")
+    best = {threads: min(probes) for threads, probes in seconds.items()}
+    most = max(best)
+    fastest = min(best, key=lambda threads: best[threads])
+    return fastest if best[most] > CLEARLY * best[fastest] else most
 
 
-def _why_lost(device: torch.device) -> RuntimeError | None:
-    """Wait for the device, and return its error, or None if the device is well."""
-    try:
-        with ONE_CAPTURE:  # a wait would break another thread's capture
-            synchronise(device)
-    except RuntimeError as error:
-        return error
-    return None
+def use_fastest_threads(dtype: torch.dtype, threads: int | None = None) -> int:
+    """Set torch's threads for this process to ``threads``, or to the fastest number here."""
+    if threads is None:
+        left = torch.randn(PROBE_ROWS, PROBE_WIDTH).to(dtype)
+        right = torch.randn(PROBE_WIDTH, 4 * PROBE_WIDTH).to(dtype)
+        candidates = thread_candidates(available_cores())
+        threads = fastest_threads(_probe(candidates, partial(torch.mm, left, right)))
+    torch.set_num_threads(threads)
+    return threads
 
 
-def _first_line(error: Exception) -> str:
-    """Return CUDA's own words, without torch's advice on debugging after them."""
-    return str(error).partition("\n")[0] or repr(error)
+def _probe(candidates: Sequence[int], work: Callable[[], object]) -> dict[int, list[float]]:
+    """Time ``work`` with each number of threads, in rounds after a first uncounted round, in s."""
+    seconds: dict[int, list[float]] = {threads: [] for threads in candidates}
+    for number in range(PROBE_ROUNDS + 1):
+        for threads, probes in seconds.items():
+            torch.set_num_threads(threads)
+            started = time.perf_counter()
+            work()
+            if number:
+                probes.append(time.perf_counter() - started)
+    return seconds

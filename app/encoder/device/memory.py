@@ -1,4 +1,4 @@
-"""Count the memory of a device, find the peak of a pass, and refuse work too large to fit."""
+"""Count the memory of a device, refuse work too large to fit, and name the device's failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import torch
 
-from app.core.errors import OutOfDeviceMemory
+from app.core.errors import DeviceLost, OutOfDeviceMemory
+from app.encoder.device.device import ONE_CAPTURE, synchronise
 
 try:
     import psutil
@@ -104,6 +105,46 @@ def in_device_memory(work: Callable[[], T]) -> T:
     raise OutOfDeviceMemory(f"the device's memory ran out: {reason}")
 
 
+def on_device(device: torch.device, work: Callable[[], T]) -> T:
+    """Return the result of ``work``, and raise failures of the device by their names.
+
+    torch raises ``AcceleratorError`` (once ``RuntimeError``) for every refused call of CUDA
+    (c10/cuda/CUDAException.cpp): for a broken context, but also for a lack of memory and for a
+    wrong argument. The process survives the last two. After an illegal access, a failed assertion
+    or a hardware error every later call of the process fails, too. So this function makes one more
+    call to tell the cases apart.
+
+    Raises:
+        DeviceLost: the device takes no call any more.
+        OutOfDeviceMemory: in place of torch's own error, if memory ran out.
+    """
+    try:
+        return in_device_memory(work)
+    except Exception as error:
+        lost = _why_lost(device)
+        if lost is None:
+            raise
+        told = dict.fromkeys((_first_line(error), _first_line(lost)))
+        reason = "; then: ".join(told)
+    # Only here, where torch's own error is gone: its frames hold the memory of the failed pass.
+    raise DeviceLost(f"the device takes no call any more, only a new process can: {reason}")
+
+
+def _why_lost(device: torch.device) -> RuntimeError | None:
+    """Wait for the device, and return its error, or None if the device is well."""
+    try:
+        with ONE_CAPTURE:  # a wait would break another thread's capture
+            synchronise(device)
+    except RuntimeError as error:
+        return error
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    """Return CUDA's own words, without torch's advice on debugging after them."""
+    return str(error).partition("\n")[0] or repr(error)
+
+
 def check_fits(device: torch.device, crops: int, bytes_of: Callable[[int], int]) -> None:
     """Refuse a pass too large for the free memory, and tell the largest fitting pass.
 
@@ -115,11 +156,10 @@ def check_fits(device: torch.device, crops: int, bytes_of: Callable[[int], int])
     """
     needed = bytes_of(crops)
     free = _too_little(device, needed)
-    if free is None:
-        return
-    fitting = next((fewer for fewer in range(crops - 1, 0, -1) if bytes_of(fewer) <= free), 0)
-    what, more = f"a pass over {crops} crops", f"; {fitting} crops would fit"
-    raise _too_large(what, needed, free, more, fitting_crops=fitting)
+    if free is not None:
+        fitting = next((fewer for fewer in range(crops - 1, 0, -1) if bytes_of(fewer) <= free), 0)
+        what, more = f"a pass over {crops} crops", f"; {fitting} crops would fit"
+        raise _too_large(what, needed, free, more, fitting_crops=fitting)
 
 
 def check_room(device: torch.device, needed: int, what: str) -> None:

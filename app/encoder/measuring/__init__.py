@@ -1,1 +1,1 @@
-"""Measure an encoder: calibration, warm-up, passes, the machine's state, and the record."""
+"""Measure an encoder: its pace, its passes, the machine, and the record."""

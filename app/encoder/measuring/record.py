@@ -1,84 +1,20 @@
-"""Put a measurement on record: its conditions, and the profile."""
+"""Record the conditions of a measurement."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 import torch
 
 from app import __version__
-from app.core.latency.profile import (
-    SCHEMA_VERSION,
-    Fidelity,
-    MachineState,
-    Profile,
-    ProfileEntry,
-    ProfileKey,
-)
+from app.core.latency.profile import Fidelity, MachineState, ProfileKey
 from app.core.plan.config import CropConfig, make_config
 from app.encoder.device.device import device_name, dtype_name
 from app.encoder.encoder import Encoder
 from app.encoder.measuring.machine import contention
-from app.encoder.measuring.warmup import Pace
-from app.encoder.synthetic import ProfilePlan
-
-Entries = Mapping[int, ProfileEntry]
-"""Entries by total crops."""
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Hold the rates of the machine, and its states before and after the passes."""
-
-    matmul_gflop_per_s: float | None
-    copy_gb_per_s: float | None
-    machine_before: MachineState | None
-    machine_after: MachineState | None
-
-
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """Compare the wished counts and rounds with a usable earlier profile."""
-
-    plans: Sequence[ProfilePlan]
-    pace: Pace
-    profile: Profile | None
-
-    def earlier(self) -> dict[int, ProfileEntry]:
-        """Return the entries of the earlier profile, by total crops."""
-        return {entry.total_crops: entry for entry in self.profile.entries} if self.profile else {}
-
-    def lacking(self) -> list[ProfilePlan]:
-        """List the plans with fewer passes than wished."""
-        earlier = self.earlier()
-        return [plan for plan in self.plans if _passes(earlier, plan) < self.pace.most]
-
-    def rounds(self, entries: Entries) -> int:
-        """Return the fewest passes of a wished count, at most the wished rounds."""
-        return min(self.pace.most, *(_passes(entries, plan) for plan in self.plans))
-
-    def others_complete(self) -> bool:
-        """Return True if every earlier count without a wish has passes enough."""
-        wished = {plan.total_crops for plan in self.plans}
-        return (self.profile is not None and self.profile.complete) or all(
-            len(entry.samples_ms.vision) >= self.pace.least
-            for crops, entry in self.earlier().items()
-            if crops not in wished
-        )
-
-    def reached(self, profile: Profile) -> Profile:
-        """Return an earlier profile without lacking passes, as the result of this measurement."""
-        rounds = self.rounds(self.earlier())
-        return replace(profile, complete=self.others_complete(), rounds=rounds)
-
-
-def _passes(entries: Entries, plan: ProfilePlan) -> int:
-    entry = entries.get(plan.total_crops)
-    return len(entry.samples_ms.vision) if entry else 0
 
 
 def profile_key(encoder: Encoder, config: CropConfig | None = None) -> ProfileKey:
@@ -99,57 +35,45 @@ def profile_key(encoder: Encoder, config: CropConfig | None = None) -> ProfileKe
     )
 
 
-def build_profile(
+def conditions(
     encoder: Encoder,
     key: ProfileKey,
-    entries: Sequence[ProfileEntry],
-    calibration: Calibration,
+    before: MachineState,
+    after: MachineState | None,
     *,
-    rounds: int,
-    complete: bool,
-) -> Profile:
-    """Make the profile of these entries, with versions and the present time."""
-    return Profile(
-        schema_version=SCHEMA_VERSION,
-        model=key.model,
-        device=key.device,
-        device_type=key.device_type,
-        dtype=key.dtype,
-        runtime=key.runtime,
-        weights=key.weights,
-        overlap_margins=key.overlap_margins,
-        threads=torch.get_num_threads(),
-        versions=versions_of(key),
-        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        rounds=rounds,
-        matmul_gflop_per_s=calibration.matmul_gflop_per_s,
-        copy_gb_per_s=calibration.copy_gb_per_s,
-        fidelity=fidelity_of(encoder),
-        machine_before=calibration.machine_before,
-        machine_after=calibration.machine_after,
-        contended=_contended(key, entries, calibration),
-        states=(),
-        complete=complete,
-        entries=tuple(sorted(entries, key=lambda entry: entry.total_crops)),
-    )
+    cpu_ms: float,
+    wall_ms: float,
+) -> dict[str, Any]:
+    """Return the fields that a profile and a timing have in common, with the present time.
 
-
-def versions_of(key: ProfileKey) -> dict[str, str]:
-    """List the versions that can change a latency, by name."""
-    known = {
+    Args:
+        encoder: its agreement with plain float32 is the fidelity, None without a check.
+        before, after: the machine around the passes; ``after`` is None before their end.
+        cpu_ms, wall_ms: the CPU time of the process in all passes, and the time of all passes.
+    """
+    versions = {
         "python": platform.python_version(),
         "torch": key.torch_version,
         "crop_planner": __version__,
     }
-    return known if key.openvino_version is None else known | {"openvino": key.openvino_version}
-
-
-def fidelity_of(encoder: Encoder) -> Fidelity | None:
-    """Return the encoder's agreement with plain float32; None without a check."""
-    if encoder.fidelity is None:
-        return None
-    tokens = encoder.fidelity.tokens
-    return Fidelity(tokens.relative_error, max(0.0, tokens.min_cosine))
+    if key.openvino_version is not None:
+        versions["openvino"] = key.openvino_version
+    tokens = encoder.fidelity.tokens if encoder.fidelity else None
+    share = cpu_share(key, spent_ms=cpu_ms, wall_ms=wall_ms)
+    return {
+        "device": key.device,
+        "device_type": key.device_type,
+        "dtype": key.dtype,
+        "runtime": key.runtime,
+        "weights": key.weights,
+        "threads": torch.get_num_threads(),
+        "versions": versions,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "fidelity": tokens and Fidelity(tokens.relative_error, max(0.0, tokens.min_cosine)),
+        "machine_before": before,
+        "machine_after": after,
+        "contended": contention(before, after, cpu_share=share) if after else None,
+    }
 
 
 def cpu_share(key: ProfileKey, *, spent_ms: float, wall_ms: float) -> float | None:
@@ -157,14 +81,3 @@ def cpu_share(key: ProfileKey, *, spent_ms: float, wall_ms: float) -> float | No
     if not key.threads or not wall_ms or not spent_ms:
         return None
     return spent_ms / wall_ms / key.threads
-
-
-def _contended(
-    key: ProfileKey, entries: Sequence[ProfileEntry], calibration: Calibration
-) -> str | None:
-    before, after = calibration.machine_before, calibration.machine_after
-    if before is None or after is None:
-        return None
-    wall_ms = sum(sum(entry.samples_ms.vision) for entry in entries)
-    spent_ms = sum(sum(entry.samples_ms.cpu) for entry in entries)
-    return contention(before, after, cpu_share=cpu_share(key, spent_ms=spent_ms, wall_ms=wall_ms))

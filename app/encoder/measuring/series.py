@@ -6,10 +6,10 @@ Each scope is timed directly, in passes of its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, Protocol, TypeVar, get_args
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -17,17 +17,17 @@ from app.core.latency.profile import ProfileEntry
 from app.core.latency.timings import Samples, Warmup
 from app.core.plan.plan import CropPlan
 from app.encoder.device.device import elapsed_ms, mark, synchronise
-from app.encoder.device.memory import in_device_memory, with_peak_bytes
-from app.encoder.encoder import Encoder, HostImage, PreparedCrops, StageTimes
-from app.encoder.measuring.warmup import WarmupRule
+from app.encoder.device.memory import with_peak_bytes
+from app.encoder.encoder import Encoder, HostImage, PreparedCrops
+from app.encoder.measuring.pacing import Hooks, Run, WarmupRule
 from app.encoder.synthetic import ProfilePlan, synthetic_crops, synthetic_image
 
-T = TypeVar("T")
 Scope = Literal["vision", "transfer_vision", "full"]
 """``vision``: patches on the device → tokens on the device, the vision-token latency.
 ``transfer_vision``: pixels in pinned host memory → tokens on the device. ``full``: decoded image →
 tokens on the device."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+NO_SAMPLES = Samples((), (), ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,11 +47,21 @@ class Subject:
         here = {"vision": True, "transfer_vision": self.waiting, "full": self.image}
         return tuple(scope for scope in wanted if here[scope])
 
-    def vision(self) -> StageTimes:
-        """Time one pass over crops on the device."""
-        return self.encoder.run_timed(self.crops)
+    def time(self, scope: Scope) -> Samples:
+        """Time one pass of a scope."""
+        if scope == "transfer_vision":
+            return replace(NO_SAMPLES, transfer_vision=(self._transfer_vision_ms(),))
+        if scope == "full":
+            return replace(NO_SAMPLES, full=(self._full_ms(),))
+        times = self.encoder.run_timed(self.crops)
+        return Samples(
+            vision=(times.vision_ms,),
+            vit=(times.vit_ms,),
+            connector=(times.connector_ms,),
+            cpu=(times.cpu_ms,),
+        )
 
-    def transfer_vision_ms(self) -> float:
+    def _transfer_vision_ms(self) -> float:
         """Time one pass from pixels in pinned memory, in ms."""
         assert self.waiting is not None
         device = self.encoder.device
@@ -62,7 +72,7 @@ class Subject:
         synchronise(device)
         return elapsed_ms(start, end)
 
-    def full_ms(self) -> float:
+    def _full_ms(self) -> float:
         """Time one pass from a decoded image, in ms of the host's clock."""
         assert self.image is not None
         device = self.encoder.device
@@ -86,87 +96,51 @@ def subject_of(encoder: Encoder, plan: ProfilePlan, scopes: Sequence[Scope]) -> 
     )
 
 
-class Run(Protocol):
-    """Run a piece of work in the encoder's thread, and return its result."""
-
-    def __call__(self, work: Callable[[], T], /) -> T: ...
-
-
-def run_here(work: Callable[[], T], /) -> T:
-    """Run work in the caller's thread, as the simplest :class:`Run`."""
-    return work()
-
-
-@dataclass(slots=True)
-class Passes:
-    """Hold the timed passes of each scope, in the order of the runs."""
-
-    vision: list[StageTimes] = field(default_factory=list)
-    transfer_vision: list[float] = field(default_factory=list)
-    full: list[float] = field(default_factory=list)
-
-    def samples(self) -> Samples:
-        return Samples(
-            vision=tuple(times.vision_ms for times in self.vision),
-            vit=tuple(times.vit_ms for times in self.vision),
-            connector=tuple(times.connector_ms for times in self.vision),
-            cpu=tuple(times.cpu_ms for times in self.vision),
-            transfer_vision=tuple(self.transfer_vision),
-            full=tuple(self.full),
-        )
-
-
 class Series:
     """Collect the passes of one number of crops.
 
     Args:
+        run: carries out each pass.
         earlier: the entry of an earlier measurement, to add passes to.
     """
 
     def __init__(
-        self, plan: ProfilePlan, subject: Subject, earlier: ProfileEntry | None = None
+        self, plan: ProfilePlan, subject: Subject, run: Run, earlier: ProfileEntry | None = None
     ) -> None:
         self.plan, self.subject = plan, subject
-        self._earlier = earlier.samples_ms if earlier else Samples((), (), ())
-        self._first, self._timed = Passes(), Passes()
+        self._run = run
+        self._earlier = earlier.samples_ms if earlier else NO_SAMPLES
+        self._first = self._timed = NO_SAMPLES
         self._warmup = Warmup(0, settled=False)
         self._peak_bytes = earlier.peak_memory_bytes if earlier else None
 
-    def warm(
-        self,
-        scopes: Sequence[Scope],
-        rule: WarmupRule,
-        run: Run,
-        *,
-        clock: Callable[[], float],
-        until: Callable[[], bool],
-    ) -> None:
+    def warm(self, scopes: Sequence[Scope], rule: WarmupRule, hooks: Hooks) -> None:
         """Warm every scope up, one pass of each a call; then time a first pass of each.
 
         The first passes stand for this count until the first round reaches the count. Rounds begin
-        after the warm-up of all counts, and time may end before.
+        after the warm-up of all counts, and time may end before. The first pass of ``vision`` also
+        shows the peak of the memory.
         """
-        untimed = Passes()
 
         def call() -> float:
-            return sum(self._time(scope, run, untimed) for scope in scopes)
+            return sum(_ms(self._time(scope), scope) for scope in scopes)
 
-        self._warmup = rule.warm(call, clock=clock, until=until)
+        self._warmup = rule.warm(call, clock=hooks.clock, until=hooks.until)
         for scope in scopes:
-            if until():
+            if hooks.until():
                 return
-            if scope == "vision":
-                self._time_watched(run)
-            else:
-                self._time(scope, run, self._first)
+            first = self._time_watched() if scope == "vision" else self._time(scope)
+            self._first = self._first.then(first)
 
-    def time(self, scope: Scope, run: Run) -> float:
+    def time(self, scope: Scope) -> float:
         """Time one pass of a scope, record the pass, and return its ms.
 
         Raises:
             OutOfDeviceMemory: the pass did not fit.
         """
-        return self._time(scope, run, self._timed)
+        timed = self._time(scope)
+        self._timed = self._timed.then(timed)
+        return _ms(timed, scope)
 
     def passes(self, scope: Scope) -> int:
         """Count the timed passes of a scope with those of the earlier entry, without the first."""
@@ -178,11 +152,12 @@ class Series:
         Raises:
             ValueError: no pass of ``vision`` was timed.
         """
-        found = Passes(
-            vision=self._timed.vision or self._first.vision,
-            transfer_vision=self._timed.transfer_vision or self._first.transfer_vision,
-            full=self._timed.full or self._first.full,
-        ).samples()
+        timed, first = self._timed, self._first
+        found = replace(
+            timed if timed.vision else first,
+            transfer_vision=timed.transfer_vision or first.transfer_vision,
+            full=timed.full or first.full,
+        )
         return ProfileEntry.of(
             self._earlier.then(found),
             rows=self.plan.rows,
@@ -198,20 +173,17 @@ class Series:
         """Return True if any pass was timed."""
         return bool(self._timed.vision or self._first.vision)
 
-    def _time_watched(self, run: Run) -> None:
-        """Time the first pass, and record its peak memory."""
-        device = self.subject.encoder.device
-        vision = partial(in_device_memory, self.subject.vision)
-        times, self._peak_bytes = run(partial(with_peak_bytes, device, vision))
-        self._first.vision.append(times)
+    def _time(self, scope: Scope) -> Samples:
+        return self._run(partial(self.subject.time, scope))
 
-    def _time(self, scope: Scope, run: Run, into: Passes) -> float:
-        if scope == "vision":
-            into.vision.append(run(partial(in_device_memory, self.subject.vision)))
-            return into.vision[-1].vision_ms
-        whole_ms, times = {
-            "transfer_vision": (self.subject.transfer_vision_ms, into.transfer_vision),
-            "full": (self.subject.full_ms, into.full),
-        }[scope]
-        times.append(run(partial(in_device_memory, whole_ms)))
-        return times[-1]
+    def _time_watched(self) -> Samples:
+        """Time a pass of ``vision``, and record its peak memory."""
+        vision = partial(self.subject.time, "vision")
+        device = self.subject.encoder.device
+        times, self._peak_bytes = self._run(partial(with_peak_bytes, device, vision))
+        return times
+
+
+def _ms(timed: Samples, scope: Scope) -> float:
+    """Return the ms of the one pass of a scope."""
+    return float(getattr(timed, scope)[0])

@@ -7,15 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from app.core.latency.profile import StateEntry
 from app.core.plan.config import make_config
 from app.core.plan.families import family_named
-from app.encoder.device.choices import DeviceChoice, DtypeChoice, RuntimeChoice
 from app.encoder.device.device import dtype_name
 from app.encoder.encoder import Encoder
 from app.encoder.loading import load_encoder
@@ -38,12 +37,12 @@ def measure_idle(
     entries: list[StateEntry] = []
     for plan in profile_plans(make_config(encoder.family), counts):
         subject = subject_of(encoder, plan, ("vision",))
-        subject.vision()  # warm
+        subject.time("vision")  # warm
         for silence_s in silences_s:
             samples: list[float] = []
             for _ in range(repeats):
                 sleep(silence_s)
-                samples.append(subject.vision().vision_ms)
+                samples += subject.time("vision").vision
             entry = StateEntry.of(
                 "idle", tuple(samples), total_crops=plan.total_crops, silence_s=silence_s
             )
@@ -51,49 +50,32 @@ def measure_idle(
     return tuple(entries)
 
 
-@dataclass(frozen=True, slots=True)
-class ColdStart:
-    """Tell a fresh process the encoder to load and the crops to run once."""
-
-    model: str
-    checkpoint: str | None
-    device: DeviceChoice
-    dtype: DtypeChoice
-    runtime: RuntimeChoice
-    threads: int
-    total_crops: int
-
-
-def cold_start_of(encoder: Encoder, total_crops: int, checkpoint: Path | None) -> ColdStart:
-    """Describe the cold start of the same encoder in another process."""
-    return ColdStart(
-        model=encoder.family.name,
-        checkpoint=None if checkpoint is None else str(checkpoint),
-        device="cuda" if encoder.device.type == "cuda" else "cpu",
-        dtype=dtype_name(encoder.dtype),  # type: ignore[arg-type]  # as its runtime's
-        runtime=encoder.runtime.name,  # type: ignore[arg-type]  # every runtime's name is a choice
-        threads=torch.get_num_threads(),
-        total_crops=total_crops,
-    )
-
-
-def measure_cold(start: ColdStart) -> StateEntry:
-    """Time first calls, each in a process of its own.
+def measure_cold(encoder: Encoder, total_crops: int, checkpoint: Path | None) -> StateEntry:
+    """Time first calls of the same encoder, each in a process of its own.
 
     Raises:
         RuntimeError: a process failed. The error has the end of its output.
     """
-    runs = [_in_a_fresh_process(start) for _ in range(REPEATS)]
+    start = {
+        "model": encoder.family.name,
+        "total_crops": total_crops,
+        "checkpoint": None if checkpoint is None else str(checkpoint),
+        "device": "cuda" if encoder.device.type == "cuda" else "cpu",
+        "dtype": dtype_name(encoder.dtype),
+        "runtime": encoder.runtime.name,
+        "threads": torch.get_num_threads(),
+    }
+    runs = [_in_a_fresh_process(json.dumps(start)) for _ in range(REPEATS)]
     return StateEntry.of(
         "cold",
         tuple(first_ms for _, first_ms in runs),
-        total_crops=start.total_crops,
+        total_crops=total_crops,
         load_s=min(load_s for load_s, _ in runs),
     )
 
 
-def _in_a_fresh_process(start: ColdStart) -> tuple[float, float]:
-    command = [sys.executable, "-m", "app.encoder.measuring.states", json.dumps(asdict(start))]
+def _in_a_fresh_process(start: str) -> tuple[float, float]:
+    command = [sys.executable, "-m", "app.encoder.measuring.states", start]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"a fresh process failed: {done.stderr.strip()[-500:]}")
@@ -101,24 +83,22 @@ def _in_a_fresh_process(start: ColdStart) -> tuple[float, float]:
     return float(load_s), float(first_ms)
 
 
-def run_cold(start: ColdStart) -> tuple[float, float]:
-    """Load and run once in this process; return the s of the load and the ms of the pass."""
-    family = family_named(start.model)
+def run_cold(
+    model: str, total_crops: int, checkpoint: str | None, **choices: Any
+) -> tuple[float, float]:
+    """Load and run once in this process; return the s of the load and the ms of the pass.
+
+    ``choices`` are arguments of :func:`load_encoder`.
+    """
+    family = family_named(model)
     started = time.perf_counter()
-    encoder = load_encoder(
-        family,
-        checkpoint=Path(start.checkpoint) if start.checkpoint else None,
-        device=start.device,
-        dtype=start.dtype,
-        runtime=start.runtime,
-        threads=start.threads,
-        check=False,  # a check would be the first call
-    )
+    folder = Path(checkpoint) if checkpoint else None
+    encoder = load_encoder(family, checkpoint=folder, check=False, **choices)  # no call before ours
     load_s = time.perf_counter() - started
-    (plan,) = profile_plans(make_config(family), [start.total_crops])
-    subject = subject_of(encoder, plan, ("vision",))
-    return load_s, subject.vision().vision_ms
+    (plan,) = profile_plans(make_config(family), [total_crops])
+    (first_ms,) = subject_of(encoder, plan, ("vision",)).time("vision").vision
+    return load_s, first_ms
 
 
 if __name__ == "__main__":
-    print(json.dumps(run_cold(ColdStart(**json.loads(sys.argv[1])))))
+    print(json.dumps(run_cold(**json.loads(sys.argv[1]))))

@@ -10,6 +10,8 @@ Shapes: C crops, P patches a crop, T = P plus the class token, D ViT width, F fe
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -223,6 +225,12 @@ class VisionBackbone(nn.Module):
         """
         return self.features(self.vit(patches.to(self.vit.positional_embedding.dtype)))
 
+    def input_for(self, total_crops: int) -> Tensor:
+        """Allocate memory for patches [C, P, 588] in the dtype of the weights, on their device."""
+        position = self.vit.positional_embedding
+        patches = len(position) - self.class_token
+        return position.new_empty(total_crops, patches, self.vit.patch_embedding.in_features)
+
     def features(self, layers: tuple[Tensor, ...]) -> Tensor:
         """Join the feature layers' outputs, each [C, T, D] → [C, P, F], without class tokens."""
         first_patch = 1 if self.class_token else 0
@@ -261,3 +269,32 @@ def meta_backbone(family: Family) -> VisionBackbone:
     """Make the network with shapes but without memory, for a later device and dtype."""
     with torch.device("meta"):
         return VisionBackbone(family).eval().requires_grad_(False)
+
+
+def even_parts(patches: Tensor, features: Tensor, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Split patches and features into views of at most ``most`` crops, as evenly as possible."""
+    parts = -(-len(patches) // most)
+    return zip(patches.tensor_split(parts), features.tensor_split(parts), strict=True)
+
+
+def run_blocks(
+    backbone: VisionBackbone,
+    patches: Tensor,
+    into: Tensor,
+    run: Callable[[Block, Tensor], Tensor],
+) -> None:
+    """Run the vision transformer block by block, with the sum over the blocks in float32.
+
+    Args:
+        patches: [C, P, 588] in the dtype of the weights.
+        into: memory for the features [C, P, F].
+        run: runs one block on the sum [C, T, D] and returns the new sum.
+    """
+    vit, first_patch = backbone.vit, 1 if backbone.class_token else 0
+    x = vit.embed(patches).float()
+    for index, block in enumerate(vit.blocks):
+        assert isinstance(block, Block)
+        x = run(block, x)
+        if index in vit.feature_layers:
+            at = vit.feature_layers.index(index) * x.shape[-1]
+            into[..., at : at + x.shape[-1]] = x[:, first_patch:]

@@ -51,11 +51,15 @@ def image_to_patches(
     Raises:
         ValueError: the pixels are not uint8 [H, W, 3] of the plan's image size.
     """
-    image, config = as_tensor(pixels, plan), plan.config
+    check_pixels(pixels, plan)
+    if isinstance(pixels, np.ndarray):
+        # Decoders hand out read-only arrays, and torch would warn of them.
+        pixels = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
+    config = plan.config
     law = config.family.preprocessing
-    values = _values(image, law)
+    values = _values(pixels, law)
     if into is None:
-        into = torch.empty(patches_shape(plan), dtype=dtype, device=image.device)
+        into = torch.empty(patches_shape(plan), dtype=dtype, device=pixels.device)
     grids = (plan.global_canvas, Grid(1, 1), into[:1]), (plan.canvas, plan.grid, into[1:])
     for canvas, grid, crops in grids:
         _cut(_normalise(_place(values, canvas, law), law), grid, config, crops)
@@ -67,19 +71,6 @@ def patches_shape(plan: CropPlan) -> tuple[int, int, int]:
     config = plan.config
     values = config.patch_size_px**2 * len(config.family.preprocessing.mean)
     return plan.total_crops, config.crop_patches**2, values
-
-
-def as_tensor(pixels: Pixels, plan: CropPlan) -> Tensor:
-    """Return ``pixels`` as a tensor, uint8 [H, W, 3], without a copy if possible.
-
-    Raises:
-        ValueError: the pixels are not uint8 [H, W, 3] of the plan's image size.
-    """
-    check_pixels(pixels, plan)
-    if isinstance(pixels, np.ndarray):
-        # Decoders hand out read-only arrays, and torch would warn of them.
-        return torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
-    return pixels
 
 
 def check_pixels(pixels: Pixels, plan: CropPlan) -> None:

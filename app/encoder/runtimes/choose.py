@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 
@@ -18,15 +18,14 @@ from app.core.errors import (
     OutOfDeviceMemory,
     RuntimesDisagree,
 )
-from app.encoder.device.choices import RuntimeChoice
+from app.encoder.device import RuntimeChoice
 from app.encoder.device.device import dtype_name, multiplies_int8
 from app.encoder.device.memory import give_back, in_device_memory
 from app.encoder.network.backbone import VisionBackbone
 from app.encoder.runtimes.base import Eager, Maker, Runtime, Sample, without_sample
 from app.encoder.runtimes.fidelity import Reference, StageAgreement, compare, plain_reference
 from app.encoder.runtimes.graphs import CudaGraphs, compiled_graphs, fp8_graphs
-from app.encoder.runtimes.openvino import TYPES, OpenVino, openvino_installed
-from app.encoder.runtimes.openvino_int8 import OpenVinoInt8
+from app.encoder.runtimes.openvino import TYPES, OpenVino, OpenVinoInt8, openvino_installed
 from app.encoder.runtimes.packed import Packed, can_pack
 
 MAKERS: Mapping[str, Maker] = {
@@ -50,6 +49,13 @@ CHECKED_COUNTS: Mapping[str, tuple[int, ...]] = {"cuda": (13, 7, 4, 2, 1), "cpu"
 parts, the largest captured count first. CPU: the one crop of the sample."""
 
 log = logging.getLogger(__name__)
+
+
+class Made(NamedTuple):
+    """Hold a runtime, and its agreement with the plain network; None if not compared."""
+
+    runtime: Runtime
+    found: StageAgreement | None
 
 
 def available(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
@@ -90,7 +96,7 @@ def choose(
     dtype: torch.dtype,
     *,
     check: bool = True,
-) -> tuple[Runtime, StageAgreement | None]:
+) -> Made:
     """Make the fastest runtime that agrees with the plain float32 network.
 
     With a name, only the named runtime is tried. If no runtime keeps the limits of ``dtype``, the
@@ -111,14 +117,14 @@ def choose(
     for name in names:
         made = trials.make(name)
         if made is not None and (made.found is None or made.found.holds(exact_as(name, dtype))):
-            return made.runtime, made.found
+            return made
         del made  # before the next one's weights are made
         trials.give_up(name)
     for name in trials.nearer_than_plain():
         made = trials.make(name)
         if made is not None:
             log.warning("runtime %s is over the limits, but nearer than the plain network", name)
-            return made.runtime, made.found
+            return made
     raise trials.failure()
 
 
@@ -135,12 +141,6 @@ def _names(choice: RuntimeChoice, device: torch.device, dtype: torch.dtype) -> t
             supported=list(offered),
         )
     return (choice,)
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    runtime: Runtime
-    found: StageAgreement | None
 
 
 class _Trials:
@@ -164,7 +164,7 @@ class _Trials:
         self._reasons: dict[str, str] = {}
         self._out_of_memory = False
 
-    def make(self, name: str) -> _Made | None:
+    def make(self, name: str) -> Made | None:
         """Make and compare a runtime; None after a failure."""
         try:
             made = in_device_memory(partial(self._make, name))
@@ -180,15 +180,15 @@ class _Trials:
             self._reasons[name] = f"differs from the plain network: {made.found}"
         return made
 
-    def _make(self, name: str) -> _Made:
+    def _make(self, name: str) -> Made:
         backbone = self._make_backbone()
         if self._check and self._reference is None:
             self._reference = plain_reference(backbone, self._sample)
         runtime = MAKERS[name](backbone, self._sample)
         if self._reference is None:
-            return _Made(runtime, None)
+            return Made(runtime, None)
         counts = CHECKED_COUNTS[self._device.type]
-        return _Made(runtime, compare(runtime, self._reference, self._dtype, counts))
+        return Made(runtime, compare(runtime, self._reference, self._dtype, counts))
 
     def give_up(self, name: str) -> None:
         """Log the reason against a runtime, and free its memory."""

@@ -16,19 +16,19 @@ import torch
 from torch import Tensor, nn
 
 from app.encoder.network.backbone import Mlp, VisionBackbone
-from app.encoder.runtimes.base import FreshInput
 from app.encoder.runtimes.compiler import kernels_here
 from app.encoder.runtimes.fidelity import MAX_RELATIVE_ERROR, agreement, plain_features
-from app.encoder.runtimes.parts import (
+from app.encoder.runtimes.vit_passes import (
     ATTENTION_BACKENDS,
     PLAIN,
     Parts,
+    PartsPass,
     Up,
     UpByKernel,
     UpWithin,
+    VitPass,
     add_within,
 )
-from app.encoder.runtimes.vit_passes import PartsPass, VitPass
 
 DECIDED_AT = frozenset({1, 2, 4, 7, 13})
 """Numbers of crops with timed ways. A number between takes the way of the next higher: 3 of 4."""
@@ -61,7 +61,7 @@ class FastestParts:
         self._passes: dict[Parts, PartsPass] = {}
         self._last: Parts | None = None
         self.refused: dict[str, str] = {}
-        self._noise = FreshInput(backbone)(TRIED_CROPS).normal_()
+        self._noise = backbone.input_for(TRIED_CROPS).normal_()
         self._wanted = plain_features(backbone, self._noise)
         self._parts = self._sound(parts or parts_for(backbone))
         if not self._parts:

@@ -24,14 +24,12 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from app.encoder.device.device import ONE_CAPTURE
-from app.encoder.network.backbone import VisionBackbone
-from app.encoder.runtimes.base import FreshInput, even_parts
+from app.encoder.network.backbone import VisionBackbone, even_parts
 from app.encoder.runtimes.compiler import why_no_compiler
 from app.encoder.runtimes.fastest import FastestParts, PassChooser, fastest_connector
 from app.encoder.runtimes.vit_passes import CompiledPass, Fp8Pass, VitPass
@@ -46,18 +44,8 @@ Work = Callable[[], object]
 Replay = Callable[[], None]
 
 
-class Recorder(Protocol):
-    """Record work on the device, and replay the work without its launches."""
-
-    def record(self, work: Work) -> Replay:
-        """Record work, and return a function to repeat the work as long as its tensors live."""
-
-    def time_ms(self, replay: Replay) -> float:
-        """Time one replay on the device."""
-
-
 class CudaRecorder:
-    """Record work as CUDA graphs with one common pool of memory.
+    """Record work on the device as CUDA graphs, with one common pool of memory.
 
     ``check_input_liveness`` makes a replay fail if an input tensor of the capture is gone. torch
     has the option from 2.12 on. Each replay costs more, so only tests use the option.
@@ -72,7 +60,10 @@ class CudaRecorder:
         self._latest: torch.cuda.CUDAGraph | None = None
 
     def record(self, work: Work) -> Replay:
-        """Wait for the device, run ``work`` some times, then capture the work."""
+        """Wait for the device, run ``work`` some times, then capture the work.
+
+        The result repeats the work without its launches, as long as its tensors live.
+        """
         with torch.cuda.device(self._device), ONE_CAPTURE, _no_collection():
             current = torch.cuda.current_stream()
             self._stream.wait_stream(current)
@@ -133,7 +124,7 @@ class CudaGraphs:
         name: str = "cuda-graphs",
         max_crops: int = MAX_CROPS,
         choose_pass: PassChooser | None = None,
-        recorder: Recorder | None = None,
+        recorder: CudaRecorder | None = None,
     ) -> None:
         self.name = name
         weights = backbone.vit.patch_embedding.weight
@@ -144,7 +135,7 @@ class CudaGraphs:
         self._passes: dict[int, VitPass] = {}
         with torch.inference_mode():
             # Noise, as a warm-up may choose kernels by their speed.
-            self._patches = FreshInput(backbone)(max_crops).normal_()
+            self._patches = backbone.input_for(max_crops).normal_()
             self._features = weights.new_zeros(*self._patches.shape[:2], features)
             self._inputs = [self._patches[:crops] for crops in range(max_crops + 1)]
             self._replays = self._record_all(choose_pass or FastestParts(backbone))

@@ -25,8 +25,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from app.core.plan.families import Activation
-from app.encoder.network.backbone import QUICK_GELU, Block, VisionBackbone
-from app.encoder.runtimes.base import FreshInput, even_parts, run_blocks
+from app.encoder.network.backbone import (
+    QUICK_GELU,
+    Block,
+    VisionBackbone,
+    even_parts,
+    run_blocks,
+)
 
 CROPS_AT_ONCE = 4
 """The most crops in one run through the blocks. More crops at once gain nothing."""
@@ -79,7 +84,7 @@ class Packed:
     name = "packed"
 
     def __init__(self, backbone: VisionBackbone) -> None:
-        self.input_for = FreshInput(backbone)
+        self.input_for = backbone.input_for
         with torch.inference_mode():
             pack_linears(backbone)
         self._backbone = backbone

@@ -19,7 +19,7 @@ from app.report.timing.components import ComponentTiming, Subject
 from app.report.timing.session import TimingProgress, TimingSession
 
 if TYPE_CHECKING:
-    from app.encoder.measuring.warmup import WarmupRule
+    from app.encoder.measuring.pacing import WarmupRule
     from app.report.timing.torch_encoder import TorchEncoder
 
 

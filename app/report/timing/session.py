@@ -25,7 +25,7 @@ from app.report.timing.components import ComponentTimes, ImageComponents, Subjec
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a test needs no network
     from app.encoder.encoder import PreparedCrops
-    from app.encoder.measuring.warmup import WarmupRule
+    from app.encoder.measuring.pacing import WarmupRule
     from app.report.timing.torch_encoder import TorchEncoder
 
 Phase = Literal["warm-up", "rounds"]

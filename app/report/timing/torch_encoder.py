@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan
 from app.encoder.device.memory import in_device_memory
 from app.encoder.encoder import Encoder, PreparedCrops, StageTimes
-from app.encoder.measuring.machine import MachineWatch, contention
-from app.encoder.measuring.record import cpu_share, fidelity_of, profile_key, versions_of
+from app.encoder.measuring.machine import MachineWatch
+from app.encoder.measuring.record import conditions, profile_key
 from app.report.timing.components import ComponentTiming
 from app.report.timing.timing_file import Conditions
 
@@ -59,20 +56,12 @@ class TorchEncoder:
 
     def conditions(self, config: CropConfig, timing: ComponentTiming) -> Conditions:
         """Return the conditions of the timing that has just ended."""
-        key = profile_key(self._encoder, config)
-        after = self._watch.after()
-        share = cpu_share(key, spent_ms=timing.total_ms("cpu"), wall_ms=timing.total_ms("vision"))
-        return Conditions(
-            device=key.device,
-            device_type=key.device_type,
-            dtype=key.dtype,
-            runtime=key.runtime,
-            weights=key.weights,
-            threads=torch.get_num_threads(),
-            versions=versions_of(key),
-            measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            fidelity=fidelity_of(self._encoder),
-            machine_before=self._watch.before,
-            machine_after=after,
-            contended=contention(self._watch.before, after, cpu_share=share),
+        found = conditions(
+            self._encoder,
+            profile_key(self._encoder, config),
+            self._watch.before,
+            self._watch.after(),
+            cpu_ms=timing.total_ms("cpu"),
+            wall_ms=timing.total_ms("vision"),
         )
+        return Conditions(**found)

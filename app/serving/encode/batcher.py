@@ -1,11 +1,11 @@
-"""Gather items at the device, and run them in passes by :mod:`app.serving.encode.policy`.
+"""Gather images at the device, and run them in passes by :mod:`app.serving.encode.policy`.
 
-Waiting items have one job in the queue of the :class:`DeviceWorker`. In its turn the job asks the
-policy, queues the next job for the remaining items, and launches one pass. Measurements therefore
-take turns with passes. A dead or stopped worker fails the job, and the job fails all waiting items.
+Waiting images have one job in the queue of the :class:`DeviceWorker`. In its turn the job asks the
+policy, queues the next job for the remaining images, and launches one pass. Measurements therefore
+take turns with passes. A dead or stopped worker fails the job, and so all waiting images.
 
 A pass on a GPU goes on after its launch: it *flies*, and lands in a later job. The next pass is
-launched beside the flight as soon as enough items wait; the device then always finds work.
+launched beside the flight as soon as enough images wait; the device then always finds work.
 """
 
 from __future__ import annotations
@@ -18,72 +18,64 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from app.core.errors import DeadlineExceeded, EncoderUnavailable, QueueFull
-from app.serving.device.protocol import Pending
 from app.serving.device.worker import DeviceWorker, ends_worker, worker_died
 from app.serving.encode.policy import Waiting, choose_batch, may_overlap
+
+if TYPE_CHECKING:
+    from app.encoder.encoder import Staged, VisionTokens
+    from app.encoder.launching import Launched
 
 log = logging.getLogger(__name__)
 
 
-class HasCrops(Protocol):
-    """Describe an item by its number of crops in a pass."""
-
-    @property
-    def total_crops(self) -> int: ...
-
-
-Item = TypeVar("Item", bound=HasCrops)
-Result = TypeVar("Result")
-
-
 @dataclass(frozen=True, slots=True)
-class Batched(Generic[Result]):
-    """Hold an item's result, with the times of its wait and of its pass.
+class Batched:
+    """Hold an image's tokens, with the times of its wait and of its pass.
 
     Attributes:
         queue_ms: the wait for the pass, also behind another pass on the device.
-        pass_ms: the time of the pass over all of its items.
-        pass_crops: the crops of the pass, the item's own included.
+        pass_ms: the time of the pass over all of its images.
+        pass_crops: the crops of the pass, the image's own included.
     """
 
-    result: Result
+    result: VisionTokens
     queue_ms: float
     pass_ms: float
     pass_crops: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Entry(Generic[Item, Result]):
-    item: Item
+class _Entry:
+    image: Staged
     arrived_s: float
     deadline_s: float | None
-    future: Future[Batched[Result]]
+    future: Future[Batched]
 
     def waiting(self) -> Waiting:
         return Waiting(
-            self.item.total_crops, self.arrived_s, self.deadline_s, self.future.cancelled()
+            self.image.total_crops, self.arrived_s, self.deadline_s, self.future.cancelled()
         )
 
 
-class Batcher(Generic[Item, Result]):
-    """Gather items and give each its own result.
+class Batcher:
+    """Gather images and give each its own tokens.
 
     Args:
         worker: the owner of the device.
-        launch: starts one pass over some items, in the worker's thread; the results have the same
+        launch: starts one pass over some images, in the worker's thread; the results have the same
             order.
-        limit_crops: returns the most crops of a pass over several items; asked before each pass.
-        queue_crops: the most crops of all waiting and running items. An item of any size enters an
-            empty batcher.
+        limit_crops: returns the most crops of a pass over several images; asked before each pass.
+        queue_crops: the most crops of all waiting and running images. An image of any size enters
+            an empty batcher.
     """
 
     def __init__(
         self,
         worker: DeviceWorker,
-        launch: Callable[[Sequence[Item]], Pending[Result]],
+        launch: Callable[[Sequence[Staged]], Launched],
         *,
         limit_crops: Callable[[], int],
         queue_crops: int,
@@ -93,9 +85,9 @@ class Batcher(Generic[Item, Result]):
         self._limit_crops = limit_crops
         self._queue_crops = queue_crops
         self._lock = threading.Lock()
-        self._entries: list[_Entry[Item, Result]] = []
+        self._entries: list[_Entry] = []
         self._held_crops = 0
-        self._parts_again: list[list[_Entry[Item, Result]]] = []
+        self._parts_again: list[list[_Entry]] = []
         self._job_is_queued = False
         self._limit_of_last = 0
         self._last_pass_s = 0.0
@@ -103,11 +95,11 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def waiting(self) -> int:
-        """Count the items waiting for the device."""
+        """Count the images waiting for the device."""
         return len(self._entries)
 
     def check_room(self, crops: int) -> None:
-        """Raise QueueFull if an item of this size would be refused now."""
+        """Raise QueueFull if an image of this size would be refused now."""
         if self._held_crops and self._held_crops + crops > self._queue_crops:
             raise QueueFull(
                 f"{self._held_crops} crops wait or run already and {crops} more are asked for; "
@@ -117,42 +109,44 @@ class Batcher(Generic[Item, Result]):
                 retry_after_s=max(1, ceil(self._last_pass_s)),
             )
 
-    def submit(self, item: Item, *, deadline_s: float | None = None) -> Future[Batched[Result]]:
-        """Queue an item. A future cancelled before its pass costs nothing.
+    def submit(self, image: Staged, *, deadline_s: float | None = None) -> Future[Batched]:
+        """Queue an image. A future cancelled before its pass costs nothing.
 
         The future fails with ``DeadlineExceeded`` after ``deadline_s`` by ``time.monotonic()``,
         with ``EncoderUnavailable`` for a dead or stopped worker, and with the errors of a pass over
-        this item alone.
+        this image alone.
 
         Raises:
-            QueueFull: the item's crops have no room.
+            QueueFull: the image's crops have no room.
         """
-        entry: _Entry[Item, Result] = _Entry(item, time.monotonic(), deadline_s, Future())
+        entry = _Entry(image, time.monotonic(), deadline_s, Future())
         with self._lock:
-            self.check_room(item.total_crops)
-            self._held_crops += item.total_crops
+            self.check_room(image.total_crops)
+            self._held_crops += image.total_crops
             self._entries.append(entry)
         # The callback gets the number alone: the entry would keep the crops alive with the future.
-        entry.future.add_done_callback(partial(self._forget_cancelled, item.total_crops))
+        entry.future.add_done_callback(partial(self._forget_cancelled, image.total_crops))
         self._queue_job()
         return entry.future
 
-    def _forget_cancelled(self, crops: int, done: Future[Batched[Result]]) -> None:
+    def _forget_cancelled(self, crops: int, done: Future[Batched]) -> None:
         if done.cancelled():
             with self._lock:
                 self._held_crops -= crops
                 self._entries = [entry for entry in self._entries if entry.future is not done]
 
-    def _free(self, entry: _Entry[Item, Result]) -> Future[Batched[Result]]:
+    def _free(self, entry: _Entry) -> Future[Batched]:
         """Give an entry's room back, before its result is known."""
         with self._lock:
-            self._held_crops -= entry.item.total_crops
+            self._held_crops -= entry.image.total_crops
         return entry.future
 
-    def _drop(self, entry: _Entry[Item, Result], error: Exception) -> None:
-        """Fail a waiting entry."""
-        if entry.future.set_running_or_notify_cancel():
-            self._free(entry).set_exception(error)
+    def _fail(self, entries: Sequence[_Entry], error: BaseException) -> None:
+        """Fail the entries that still wait or run."""
+        for entry in entries:
+            future = entry.future
+            if future.running() or (not future.done() and future.set_running_or_notify_cancel()):
+                self._free(entry).set_exception(error)
 
     def _queue_job(self) -> None:
         with self._lock:
@@ -162,28 +156,35 @@ class Batcher(Generic[Item, Result]):
         if queued:
             self._worker.look_again()
             return
+        submit = partial(self._worker.submit, self._work, bounded=False)
+        self._follow(partial(submit, may_overlap=self._may_overlap), self._fail_waiting)
+
+    def _follow(
+        self, submit: Callable[[], Future[None]], fail: Callable[[BaseException], None]
+    ) -> None:
+        """Submit a job, and call ``fail`` with the error of a refused or failed job."""
+
+        def ended(job: Future[None]) -> None:
+            error = job.exception()
+            if error is not None:
+                fail(error)
+
         try:
-            job = self._worker.submit(self._work, bounded=False, may_overlap=self._may_overlap)
+            job = submit()
         except EncoderUnavailable as error:
-            self._fail_waiting(error)
+            fail(error)
         else:
-            job.add_done_callback(self._job_done)
+            job.add_done_callback(ended)
 
-    def _job_done(self, job: Future[None]) -> None:
-        error = job.exception()
-        if isinstance(error, Exception):
-            self._fail_waiting(error)
-
-    def _fail_waiting(self, error: Exception) -> None:
+    def _fail_waiting(self, error: BaseException) -> None:
         with self._lock:
             self._job_is_queued = False
             entries, self._entries = self._entries, []
-        for entry in entries:
-            self._drop(entry, error)
+        self._fail(entries, error)
 
     def _may_overlap(self) -> bool:
         with self._lock:
-            crops = sum(entry.item.total_crops for entry in self._entries)
+            crops = sum(entry.image.total_crops for entry in self._entries)
             return may_overlap(crops, self._limit_of_last)
 
     def _work(self) -> None:
@@ -193,7 +194,7 @@ class Batcher(Generic[Item, Result]):
         if batch:
             self._start(batch)
 
-    def _next_batch(self) -> list[_Entry[Item, Result]]:
+    def _next_batch(self) -> list[_Entry]:
         with self._lock:
             self._job_is_queued = False
             entries, self._limit_of_last = self._entries, self._limit_crops()
@@ -201,35 +202,34 @@ class Batcher(Generic[Item, Result]):
                 [entry.waiting() for entry in entries], time.monotonic(), self._limit_of_last
             )
             self._entries = [entries[i] for i in choice.stay]
-        for i in choice.expired:
-            self._drop(entries[i], DeadlineExceeded("the deadline passed while waiting"))
+        for i in choice.expired:  # each with an error of its own
+            self._fail([entries[i]], DeadlineExceeded("the deadline passed while waiting"))
         chosen = [entries[i] for i in choice.batch]
         return [entry for entry in chosen if entry.future.set_running_or_notify_cancel()]
 
-    def _start(self, part: list[_Entry[Item, Result]]) -> None:
+    def _start(self, part: list[_Entry]) -> None:
         """Launch a pass. On a CPU the pass ends in the launch, on a GPU it lands later."""
         beside_another, launched_s = self._worker.flights > 0, time.monotonic()
         try:
-            pending = self._launch([entry.item for entry in part])
-            flies = not pending.is_done()
+            launched = self._launch([entry.image for entry in part])
+            flies = not launched.is_done()
         except BaseException as error:
             self._failed(part, error, alone=not beside_another)
             if ends_worker(error):
                 raise
             return
-        land = partial(self._land, part, pending, launched_s)
+        land = partial(self._land, part, launched, launched_s)
         if flies:
-            self._fail_with(self._worker.follow(pending.wait, land), part)
+            flying = partial(self._worker.follow, launched.wait, land)
+            self._follow(flying, partial(self._fail, part))
         else:
             land()
 
-    def _land(
-        self, part: list[_Entry[Item, Result]], pending: Pending[Result], launched_s: float
-    ) -> None:
+    def _land(self, part: list[_Entry], launched: Launched, launched_s: float) -> None:
         """Hand out the results of a finished pass."""
         began_s = max(launched_s, self._landed_s)  # the device was busy before
         try:
-            answered = list(zip(part, pending.result(), strict=True))
+            answered = list(zip(part, launched.result(), strict=True))
         except BaseException as error:
             self._landed_s = time.monotonic()
             self._failed(part, error, alone=True)
@@ -238,19 +238,17 @@ class Batcher(Generic[Item, Result]):
             return
         self._landed_s = time.monotonic()
         self._last_pass_s = self._landed_s - began_s
-        crops = sum(entry.item.total_crops for entry in part)
+        crops = sum(entry.image.total_crops for entry in part)
         for entry, result in answered:
             queue_ms = (began_s - entry.arrived_s) * 1e3
             batched = Batched(result, queue_ms, self._last_pass_s * 1e3, crops)
             self._free(entry).set_result(batched)
 
-    def _failed(
-        self, part: list[_Entry[Item, Result]], error: BaseException, *, alone: bool
-    ) -> None:
-        """Run the halves of a failed pass by themselves, down to the bad item.
+    def _failed(self, part: list[_Entry], error: BaseException, *, alone: bool) -> None:
+        """Run the halves of a failed pass by themselves, down to the bad image.
 
         A pass that failed beside another is first run again by itself, as a whole. Only the bad
-        item's future stores the error: its frames would hold the memory of the failed pass.
+        image's future stores the error: its frames would hold the memory of the failed pass.
         """
         if ends_worker(error):
             self._fail(part, worker_died(error))
@@ -264,34 +262,15 @@ class Batcher(Generic[Item, Result]):
             self._again(part[middle:])
             self._again(part[:middle])  # the older half is next
 
-    def _again(self, part: list[_Entry[Item, Result]]) -> None:
+    def _again(self, part: list[_Entry]) -> None:
         """Run a pass over a part before all waiting work, the oldest part first, and by itself."""
         with self._lock:
             self._parts_again.append(part)
-        try:
-            job = self._worker.submit(self._start_again, bounded=False, first=True)
-        except EncoderUnavailable as error:
-            self._fail(part, error)
-        else:
-            self._fail_with(job, part)
+        submit = partial(self._worker.submit, self._start_again, bounded=False, first=True)
+        self._follow(submit, partial(self._fail, part))
 
     def _start_again(self) -> None:
         with self._lock:
             oldest = min(self._parts_again, key=lambda part: part[0].arrived_s)
             self._parts_again.remove(oldest)
         self._start(oldest)
-
-    def _fail_with(self, job: Future[None], part: list[_Entry[Item, Result]]) -> None:
-        """Fail a part with the job of its results, as for a dying worker."""
-
-        def fail(job: Future[None]) -> None:
-            error = job.exception()
-            if error is not None:
-                self._fail(part, error)
-
-        job.add_done_callback(fail)
-
-    def _fail(self, part: list[_Entry[Item, Result]], error: BaseException) -> None:
-        for entry in part:
-            if not entry.future.done():
-                self._free(entry).set_exception(error)

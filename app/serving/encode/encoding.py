@@ -1,4 +1,4 @@
-"""Turn uploads into vision tokens.
+"""Turn uploads into vision tokens, and write the tokens as a safetensors file.
 
 Images are staged in threads beside the device, and encoded in shared passes.
 """
@@ -6,6 +6,7 @@ Images are staged in threads beside the device, and encoded in shared passes.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,14 +15,20 @@ from typing import TYPE_CHECKING
 from app.core.errors import DeadlineExceeded, DeviceLost
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan, make_plan
-from app.serving.device.protocol import EncodedTokens, Pending, Staged
 from app.serving.device.worker import DeviceWorker
 from app.serving.encode.batcher import Batcher
 from app.serving.encode.policy import batch_limit
 from app.serving.latency.encoder_service import EncoderService
 
 if TYPE_CHECKING:
+    from app.encoder.encoder import Staged, VisionTokens
+    from app.encoder.launching import Launched
     from app.imaging.read.decode import Picture
+
+MEDIA_TYPE = "application/octet-stream"
+"""Model hubs serve safetensors as this type; the format has no registered one."""
+
+LENGTH_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +58,7 @@ class EncodedImage:
             profile has the latency of an image alone.
     """
 
-    image: EncodedTokens
+    image: VisionTokens
     plan: CropPlan
     device: str
     dtype: str
@@ -87,11 +94,11 @@ class Encoding:
         self._worker = worker
         self._batch_crops = batch_crops
         self._timeout_s = timeout_s
-        self._batcher: Batcher[Staged, EncodedTokens] = Batcher(
+        self._batcher = Batcher(
             worker, self._launch, limit_crops=self._limit_crops, queue_crops=queue_crops
         )
 
-    def _launch(self, batch: Sequence[Staged]) -> Pending[EncodedTokens]:
+    def _launch(self, batch: Sequence[Staged]) -> Launched:
         return self._encoder.ready_encoder().launch(batch)
 
     def _limit_crops(self) -> int:
@@ -167,3 +174,52 @@ class Encoding:
             encode_ms=batched.pass_ms,
             pass_crops=batched.pass_crops,
         )
+
+
+def token_file(encoded: EncodedImage) -> bytes:
+    """Write ``tokens`` [N, L] and ``positions`` int64 [N], with their origin as metadata.
+
+    N is the number of patch tokens, and L the width of the language model. Equal tokens of equal
+    images make equal bytes.
+    """
+    from safetensors.torch import save  # late: it imports torch
+
+    plan, image = encoded.plan, encoded.image
+    config = plan.config
+    metadata = {
+        "model": config.family.name,
+        "weights": encoded.weights,
+        "dtype": encoded.dtype,
+        "device": encoded.device,
+        "tiling": str(plan.grid),
+        "crops": plan.grid.crops,
+        "total_crops": plan.total_crops,
+        "prompt_tokens": plan.tokens.prompt,
+        "patch_tokens": plan.tokens.patch,
+        "image_width": plan.image.width,
+        "image_height": plan.image.height,
+        "max_crops": config.max_crops,
+        "overlap_margins": ",".join(str(margin) for margin in config.overlap_margins),
+        "crop_size_px": config.crop_size_px,
+    }
+    return with_sorted_header(
+        save(
+            {"tokens": image.tokens, "positions": image.positions},
+            {name: str(value) for name, value in metadata.items()},
+        )
+    )
+
+
+def with_sorted_header(file: bytes) -> bytes:
+    """Sort the header of a safetensors file; the library writes metadata in a random order.
+
+    A file has the header's length in 8 bytes, the header as JSON, spaces up to a multiple of 8, and
+    the tensors. The places of tensors count from the end of the header.
+    """
+    start = LENGTH_BYTES + int.from_bytes(file[:LENGTH_BYTES], "little")
+    fields = json.loads(file[LENGTH_BYTES:start])
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    header = text.encode()
+    header += b" " * (-len(header) % LENGTH_BYTES)
+    length = len(header).to_bytes(LENGTH_BYTES, "little")
+    return b"".join([length, header, memoryview(file)[start:]])

@@ -1,4 +1,4 @@
-"""Load the encoder in the background, measure images on request, and hold the predictions."""
+"""Load the encoder in the background, and measure images by it on request."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from statistics import median
 from typing import TYPE_CHECKING
 
 from app.core.errors import CropPlannerError, DeadlineExceeded, EncoderUnavailable
-from app.core.latency.latency import Drift, Latency
-from app.core.latency.model import LatencyModel
+from app.core.latency.latency import Distribution, Latency, VisionLatency
 from app.core.latency.predictions import Predictions
 from app.core.latency.profile import Profile
 from app.core.latency.status import EncoderState, EncoderStatus, Preparation
 from app.core.plan.plan import CropPlan
-from app.serving.device.protocol import ServedEncoder
 from app.serving.device.worker import DeviceWorker
-from app.serving.latency.device_profile import DeviceProfile
-from app.serving.latency.on_request import run_passes
+from app.serving.latency.device_profile import DeviceProfile, Predictor
 
 if TYPE_CHECKING:
+    from app.encoder.encoder import StageTimes
     from app.imaging.read.decode import Picture
+    from app.serving.device.served_encoder import ServedEncoder
+
+WARMUP, DEFAULT_REPEATS = 1, 3
+"""A measured image runs this number of uncounted and of counted passes."""
 
 log = logging.getLogger(__name__)
 
@@ -191,9 +194,9 @@ class EncoderService:
             self.device_profile.give_up()
             return
         # The measurement begins before others see the encoder, so no other can come first.
-        measure_what_is_missing = self.device_profile.begin(encoder, measure=self._profile_on_start)
+        measure_missing = self.device_profile.begin(encoder, measure=self._profile_on_start)
         self._encoder, self._state, self._reason = encoder, "ready", encoder.note
-        measure_what_is_missing()
+        measure_missing()
 
     def _load_encoder(self) -> ServedEncoder | None:
         assert self._load is not None
@@ -216,74 +219,62 @@ class EncoderService:
         return encoder
 
 
-class Predictor:
-    """Hold the model of the profile in use and its drift, for calls from any thread.
+def run_passes(
+    encoder: ServedEncoder,
+    load: Callable[[], Picture],
+    plan: CropPlan,
+    *,
+    repeats: int,
+    deadline: float,
+    queue_ms: float = 0,
+    before_pass: Callable[[], None] = lambda: None,
+) -> tuple[Latency, Preparation]:
+    """Time ``repeats`` passes over a picture's crops after ``WARMUP``, in the calling thread.
 
     Args:
-        given: a profile given by the user; None takes the profile of this device.
-        clock: returns rising seconds.
+        load: decodes the picture; its pixels are released after the preparation.
+        deadline: ``time.monotonic()`` of the last start of a pass.
+        queue_ms: the wait of the request before the call.
+        before_pass: called before each pass; its errors end the measurement.
+
+    Returns:
+        The latency, and the times before the passes.
+
+    Raises:
+        DeadlineExceeded: the deadline came first.
     """
-
-    def __init__(self, given: Profile | None, clock: Callable[[], float]) -> None:
-        self.given = given
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._drift = Drift()
-        self._model = LatencyModel(given) if given else None
-
-    def now(
-        self, measured: Profile | None, encoder: ServedEncoder | None, missing: str
-    ) -> Predictions:
-        """Return the predictions at this moment.
-
-        Args:
-            measured: the profile of this device so far.
-            encoder: the encoder loaded here.
-            missing: the reason for the absence of a profile.
-        """
-        with self._lock:
-            self._use(self.given or measured)
-            if self._model is None:
-                return Predictions(None, missing)
-            here, provenance = self._where(encoder)
-            drift = self._drift.at(self._clock())
-            return Predictions(self._model, "", drift, here, provenance)
-
-    def note(self, measured: Latency, plan: CropPlan, predictions: Predictions) -> None:
-        """Note the ratio of a live latency to the prediction of the profile alone.
-
-        A latency of another device, dtype or runtime than the profile's is ignored.
-        """
-        if predictions.model is None or measured.vision is None:
-            return
-        predicted = predictions.model.latency(plan)
-        if predicted.vision is None or _conditions(predicted) != _conditions(measured):
-            return
-        ratio = measured.vision.vision_ms.p50 / predicted.vision.vision_ms.p50
-        log.info("measured %.3f times as long as the profile predicts", ratio)
-        with self._lock:
-            if predictions.model is self._model:
-                self._drift = self._drift.noted(ratio, self._clock())
-
-    def _use(self, profile: Profile | None) -> None:
-        """Make the model of a new profile, and forget the drift of the old one."""
-        if profile is not (self._model.profile if self._model else None):
-            self._drift = Drift()
-            self._model = LatencyModel(profile) if profile else None
-
-    def _where(self, encoder: ServedEncoder | None) -> tuple[bool | None, str]:
-        """Return True if a given profile is of the encoder here, and a remark about its origin."""
-        given = self.given
-        if given is None:
-            return (True, "") if encoder else (None, "")
-        told = f"{given.device} ({given.dtype}, {given.runtime})"
-        if encoder is None:
-            return None, f"the profile given, of {told}; no encoder is loaded here to compare with"
-        if _conditions(given) == _conditions(encoder):
-            return True, ""
-        here = f"{encoder.device} ({encoder.dtype}, {encoder.runtime})"
-        return False, f"not this device: the profile given is of {told}, the encoder here on {here}"
+    picture = load()
+    decoded = time.monotonic()
+    run_pass, transfer_ms = encoder.prepare(picture, plan)
+    del picture
+    preprocess_ms = (time.monotonic() - decoded) * 1e3
+    spent = Preparation(queue_ms, preprocess_ms, transfer_ms)
+    passes: list[StageTimes] = []
+    for number in range(WARMUP + repeats):
+        before_pass()
+        if time.monotonic() > deadline:
+            raise DeadlineExceeded(
+                f"{number} of {WARMUP + repeats} passes were done by the deadline",
+                limit=WARMUP + repeats,
+                actual=number,
+            )
+        passes.append(run_pass())
+    return _measured(encoder, passes[WARMUP:]), spent
 
 
-def _conditions(of: Latency | Profile | ServedEncoder) -> tuple[str | None, str | None, str | None]:
-    return of.device, of.dtype, of.runtime
+def _measured(encoder: ServedEncoder, passes: list[StageTimes]) -> Latency:
+    return Latency(
+        source="measured",
+        reason=f"measured just now over this image's own crops, {len(passes)} times",
+        device=encoder.device,
+        dtype=encoder.dtype,
+        runtime=encoder.runtime,
+        weights=encoder.weights,
+        vision=VisionLatency(
+            Distribution.of([p.vision_ms for p in passes]),
+            vit_ms=median(p.vit_ms for p in passes),
+            connector_ms=median(p.connector_ms for p in passes),
+        ),
+        basis="measured",
+        this_device=True,
+    )

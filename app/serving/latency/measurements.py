@@ -26,25 +26,15 @@ REMEMBERED = 8
 
 
 class Measurement:
-    """Follow one measurement. One thread carries it out; any thread reads or cancels it."""
+    """Follow one measurement. One thread carries it out; any thread reads or cancels it.
+
+    ``state`` is a value that never changes: each step forward puts a new value in its place.
+    """
 
     def __init__(self, request: MeasurementRequest) -> None:
         self._cancelled = threading.Event()
         self._queued: Future[Any] | None = None
-        self._state = MeasurementState(secrets.token_hex(8), request, started_at=_now())
-
-    @property
-    def state(self) -> MeasurementState:
-        """Return the state at this moment, a value that never changes."""
-        return self._state
-
-    @property
-    def request(self) -> MeasurementRequest:
-        return self._state.request
-
-    @property
-    def running(self) -> bool:
-        return self._state.status == "running"
+        self.state = MeasurementState(secrets.token_hex(8), request, started_at=_now())
 
     def cancel(self) -> None:
         """Start no further pass, and drop a waiting one. A second call does no harm."""
@@ -73,23 +63,23 @@ class Measurement:
 
     def tell(self, progress: Progress) -> None:
         """Note the progress."""
-        self._state = replace(self._state, last=progress)
+        self.state = replace(self.state, last=progress)
 
     def grow(self, profile: Profile) -> None:
         """Show the profile so far."""
-        self._state = replace(self._state, profile=profile)
+        self.state = replace(self.state, profile=profile)
 
     @property
     def cut_short(self) -> bool:
         """Return True if cancelling left a part of the work undone."""
-        profile = self._state.profile
+        profile = self.state.profile
         return self.is_cancelled() and (profile is None or not profile.complete)
 
     def end(self, failure: Failure | None = None) -> None:
         """End the measurement as failed, cancelled or done."""
         status: MeasurementStatus = "cancelled" if self.cut_short else "done"
-        self._state = replace(
-            self._state,
+        self.state = replace(
+            self.state,
             status="failed" if failure else status,
             ended_at=_now(),
             failure=failure,
@@ -107,7 +97,8 @@ class Measurements:
     def running(self) -> MeasurementState | None:
         """Return the running measurement; there is at most one."""
         with self._lock:
-            return next((one.state for one in self._by_id.values() if one.running), None)
+            states = [measurement.state for measurement in self._by_id.values()]
+        return next((state for state in states if state.status == "running"), None)
 
     def add(self, request: MeasurementRequest) -> Measurement:
         """Add a measurement, running from now on, and forget the oldest beyond ``REMEMBERED``.

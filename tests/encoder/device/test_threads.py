@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from app.encoder.device.threads import fastest_threads, thread_candidates, use_fastest_threads
+from app.encoder.device.device import fastest_threads, thread_candidates, use_fastest_threads
 
 
 def test_all_cores_are_used_unless_fewer_are_clearly_faster() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 from app.core.errors import EncoderError, OutOfDeviceMemory
 from app.core.latency.profile import Profile
 from app.core.latency.profile_file import profile_from_json, profile_to_json
-from app.core.plan.config import make_config
+from app.core.latency.timings import Samples
+from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import plan_with_grid
 from app.core.plan.tokens import count_tokens
-from app.encoder.encoder import Encoder, StageTimes
-from app.encoder.measuring.measure import measure_profile
+from app.encoder.encoder import Encoder
+from app.encoder.measuring.measure import ProfileWish, measure_profile
+from app.encoder.measuring.pacing import LEAST_ROUNDS, Hooks, Timekeeper, WarmupRule, coarse_to_fine
 from app.encoder.measuring.record import profile_key
-from app.encoder.measuring.series import Run, Scope, Series
+from app.encoder.measuring.series import Scope, Series
 from app.encoder.measuring.states import measure_idle
-from app.encoder.measuring.warmup import LEAST_ROUNDS, Pace, Timekeeper, WarmupRule, coarse_to_fine
 from app.encoder.synthetic import (
     profile_plans,
     squarest_grid,
@@ -50,6 +51,22 @@ class Ticks:
     def __call__(self) -> float:
         self.now += 1
         return self.now
+
+
+def measured(
+    encoder: Encoder,
+    counts: Sequence[int],
+    rounds: int | None = None,
+    warmup: WarmupRule | None = None,
+    resume: Profile | None = None,
+    *,
+    budget_s: float | None = None,
+    config: CropConfig | None = None,
+    scopes: Sequence[Scope] | None = None,
+    **hooks: Any,
+) -> Iterator[Profile]:
+    wish = ProfileWish(counts, rounds, warmup, budget_s, config, scopes)
+    return measure_profile(encoder, wish, Hooks(**hooks), resume)
 
 
 def last(profiles: Iterator[Profile]) -> Profile:
@@ -85,7 +102,7 @@ def test_synthetic_crops_have_the_shape_of_real_ones(tiny_encoder: Encoder) -> N
     prepared = synthetic_crops(several, tiny_encoder.device, tiny_encoder.dtype)
     plan = plan_with_grid(Size(100, 100), Grid(2, 2), config)
     assert prepared.total_crops == plan.total_crops
-    assert prepared.patch_tokens == plan.tokens.patch
+    assert len(prepared.pool_index) == plan.tokens.patch
     assert prepared.patches.std() == pytest.approx(1, abs=0.05)
     assert tiny_encoder.run(
         synthetic_crops(one, tiny_encoder.device, tiny_encoder.dtype)
@@ -95,7 +112,7 @@ def test_synthetic_crops_have_the_shape_of_real_ones(tiny_encoder: Encoder) -> N
 def test_a_profile_is_warm_before_it_is_timed(tiny_encoder: Encoder) -> None:
     """Every count is called before any round; the first and the last count come first."""
     seen: list[tuple[str, int]] = []
-    profiles = measure_profile(
+    profiles = measured(
         tiny_encoder, [3, 1, 2], 3, ONCE, progress=lambda p: seen.append((p.phase, p.total_crops))
     )
     profile = last(profiles)
@@ -109,7 +126,7 @@ def test_a_profile_is_warm_before_it_is_timed(tiny_encoder: Encoder) -> None:
 
 def test_a_profile_says_what_was_measured(tiny_encoder: Encoder) -> None:
     """Counts, rates, the machine, and a file that reads back as the same."""
-    profile = last(measure_profile(tiny_encoder, [3, 1], rounds=4, warmup=ONCE))
+    profile = last(measured(tiny_encoder, [3, 1], rounds=4, warmup=ONCE))
     entry = profile.entry(3)
     assert entry is not None
     assert (entry.rows, entry.cols, entry.vision_ms.samples) == (1, 2, 4)
@@ -128,7 +145,7 @@ def test_a_profile_says_what_was_measured(tiny_encoder: Encoder) -> None:
 
 def test_every_scope_is_timed_in_passes_of_its_own(tiny_encoder: Encoder) -> None:
     """From the decoded image where there is one; no bus is made up where there is none."""
-    profile = last(measure_profile(tiny_encoder, [1, 3], 3, ONCE, scopes=("vision", "full")))
+    profile = last(measured(tiny_encoder, [1, 3], 3, ONCE, scopes=("vision", "full")))
     alone, several = profile.entries
     assert alone.full_ms is None
     assert several.full_ms is not None
@@ -144,14 +161,14 @@ def test_each_piece_of_work_is_one_call_of_the_hook(tiny_encoder: Encoder) -> No
         results.append(work())
         return results[-1]
 
-    last(measure_profile(tiny_encoder, [2], 4, ONCE, run=noted))
-    assert sum(isinstance(result, StageTimes) for result in results) == 5
+    last(measured(tiny_encoder, [2], 4, ONCE, run=noted))
+    assert sum(isinstance(result, Samples) for result in results) == 5
     assert sum(isinstance(result, tuple) for result in results) == 1, "in which memory is seen"
 
 
 def test_profiles_on_the_way_are_not_complete(tiny_encoder: Encoder) -> None:
     """They come now and then, and each has more passes than the one before."""
-    profiles = list(measure_profile(tiny_encoder, [1, 2], 3, ONCE, clock=Ticks()))
+    profiles = list(measured(tiny_encoder, [1, 2], 3, ONCE, clock=Ticks()))
     assert len(profiles) > 2
     assert [p.complete for p in profiles[:2]] == [False, False]
     assert profiles[-1].complete
@@ -161,19 +178,19 @@ def test_profiles_on_the_way_are_not_complete(tiny_encoder: Encoder) -> None:
 
 def test_a_profile_is_resumed(tiny_encoder: Encoder) -> None:
     """Counts that were measured in full are kept, what is missing is measured."""
-    first = last(measure_profile(tiny_encoder, [1, 2], 3, ONCE))
-    second = last(measure_profile(tiny_encoder, [1, 2, 3], 3, ONCE, resume=first))
+    first = last(measured(tiny_encoder, [1, 2], 3, ONCE))
+    second = last(measured(tiny_encoder, [1, 2, 3], 3, ONCE, resume=first))
     assert second.entries[:2] == first.entries
     assert second.complete
-    again = last(measure_profile(tiny_encoder, [1, 2, 3], 3, ONCE, resume=second))
+    again = last(measured(tiny_encoder, [1, 2, 3], 3, ONCE, resume=second))
     assert again == second
 
 
 def test_a_profile_of_other_conditions_is_not_resumed(tiny_encoder: Encoder) -> None:
     """What was measured on another device, dtype or torch is measured again."""
-    first = last(measure_profile(tiny_encoder, [1], 3, ONCE))
+    first = last(measured(tiny_encoder, [1], 3, ONCE))
     for other in (replace(first, device="other"), replace(first, threads=first.threads + 1)):
-        profile = last(measure_profile(tiny_encoder, [1], 3, ONCE, resume=other))
+        profile = last(measured(tiny_encoder, [1], 3, ONCE, resume=other))
         assert profile.device == first.device
         assert profile.entries != first.entries
 
@@ -202,11 +219,9 @@ def measured_for(
 ) -> Profile:
     """The last profile within a budget, where a pass takes a second."""
     device = Device()
-    return last(
-        measure_profile(
-            encoder, counts, rounds, warmup, budget_s, resume, run=device.run, clock=device.clock
-        )
-    )
+    hooks = {"run": device.run, "clock": device.clock}
+    found = measured(encoder, counts, rounds, warmup, resume, budget_s=budget_s, **hooks)
+    return last(found)
 
 
 def test_a_budget_that_ends_while_warming_up_leaves_what_was_warm(tiny_encoder: Encoder) -> None:
@@ -239,7 +254,7 @@ def test_fewer_rounds_than_the_least_are_not_complete(tiny_encoder: Encoder) -> 
 def test_passes_of_an_earlier_measurement_are_gone_on_with(tiny_encoder: Encoder) -> None:
     """None of them is lost, and no more are added than were asked for."""
     cut = measured_for(tiny_encoder, 7 + 3 * 2, [1, 2], 5)
-    finished = last(measure_profile(tiny_encoder, [1, 2, 3], 5, ONCE, resume=cut))
+    finished = last(measured(tiny_encoder, [1, 2, 3], 5, ONCE, resume=cut))
     assert finished.complete
     for entry, before in zip(finished.entries, cut.entries, strict=False):
         assert entry.samples_ms.vision[:2] == before.samples_ms.vision
@@ -280,10 +295,10 @@ def test_memory_that_ends_in_a_round_ends_that_count_alone(
     """The others are measured in full, and the profile says that it is not."""
     time = Series.time
 
-    def scarce(series: Series, scope: Scope, run: Run) -> float:
+    def scarce(series: Series, scope: Scope) -> float:
         if series.plan.total_crops == 2 and series.begun:
             raise OutOfDeviceMemory("others took it")
-        return time(series, scope, run)
+        return time(series, scope)
 
     monkeypatch.setattr(Series, "time", scarce)
     found = measured_for(tiny_encoder, 100, [1, 2, 3], 4)
@@ -302,15 +317,15 @@ def test_warming_up_takes_its_share_of_the_budget(tiny_encoder: Encoder) -> None
 
 def test_without_wishes_a_slow_device_makes_the_least_rounds() -> None:
     """Two hundred passes of whatever length would not end; what is asked for is done."""
-    unasked = Timekeeper(Pace.of(CUDA, None, None), Ticks())
-    assert unasked.pace.most == 200
+    unasked = Timekeeper(CUDA, None, None, Ticks())
+    assert unasked.most == 200
     assert unasked.allows_round(LEAST_ROUNDS - 1, 10_000)
     assert not unasked.allows_round(LEAST_ROUNDS, 10_000)
     assert unasked.allows_round(LEAST_ROUNDS, 1)
     assert not unasked.is_over()
-    asked = Timekeeper(Pace.of(CUDA, 50, None), Ticks())
+    asked = Timekeeper(CUDA, 50, None, Ticks())
     assert asked.allows_round(49, 10_000)
-    assert Pace.of(CPU, 2, 60.0).least == 2
+    assert Timekeeper(CPU, 2, 60.0).least == 2
 
 
 @given(st.integers(0, 30))
@@ -330,7 +345,7 @@ def test_it_can_be_stopped_between_two_passes(tiny_encoder: Encoder) -> None:
     for stop_after in (1, 3, 4, 6):
         told: list[int] = []
         stopped = last(
-            measure_profile(
+            measured(
                 tiny_encoder,
                 [1, 2, 3],
                 5,
@@ -347,10 +362,10 @@ def test_it_can_be_stopped_between_two_passes(tiny_encoder: Encoder) -> None:
 def test_no_profile_is_made_of_nothing(tiny_encoder: Encoder) -> None:
     """Where the time is up at once it is an error, and where it was cancelled there is none."""
     with pytest.raises(EncoderError, match="nothing was measured"):
-        list(measure_profile(tiny_encoder, [1], budget_s=0, clock=Ticks()))
-    assert list(measure_profile(tiny_encoder, [1], until=lambda: True)) == []
-    earlier = last(measure_profile(tiny_encoder, [1], 2, ONCE))
-    (kept,) = measure_profile(tiny_encoder, [1], 3, budget_s=0, resume=earlier, clock=Ticks())
+        list(measured(tiny_encoder, [1], budget_s=0, clock=Ticks()))
+    assert list(measured(tiny_encoder, [1], until=lambda: True)) == []
+    earlier = last(measured(tiny_encoder, [1], 2, ONCE))
+    (kept,) = measured(tiny_encoder, [1], 3, budget_s=0, resume=earlier, clock=Ticks())
     assert kept == earlier
 
 
@@ -360,7 +375,7 @@ def test_the_key_says_what_decides_a_latency(tiny_encoder: Encoder) -> None:
     key = profile_key(tiny_encoder)
     assert key.overlap_margins == (2, 2)
     assert profile_key(tiny_encoder, narrow) != key
-    profile = last(measure_profile(tiny_encoder, [1], 1, ONCE, config=narrow))
+    profile = last(measured(tiny_encoder, [1], 1, ONCE, config=narrow))
     assert profile.key == profile_key(tiny_encoder, narrow)
 
 

@@ -14,8 +14,13 @@ from app.core.errors import CheckpointError
 from app.core.plan.families import FAMILIES, family_named
 from app.core.plan.work import weights_bytes
 from app.encoder.network.backbone import VisionBackbone, meta_backbone
-from app.encoder.network.checkpoint import expected_tensors, load_checkpoint
-from app.encoder.network.checkpoint_files import INDEX_FILE, PREFIX, check_config
+from app.encoder.network.checkpoint import (
+    INDEX_FILE,
+    PREFIX,
+    check_config,
+    expected_tensors,
+    load_checkpoint,
+)
 from tests.encoder.reference import CPU, Vectors, write_checkpoint
 
 WQ = f"{PREFIX}image_vit.transformer.resblocks.0.attention.wq.weight"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from app.core.errors import EncoderUnavailable, OutOfDeviceMemory, RuntimesDisagree
-from app.encoder.device.choices import DtypeChoice
+from app.encoder.device import DtypeChoice
 from app.encoder.device.device import exact_float32
 from app.encoder.network.backbone import VisionBackbone
 from app.encoder.runtimes import choose as choosing

@@ -10,8 +10,7 @@ from torch.nn.attention import SDPBackend
 
 from app.encoder.network.backbone import Mlp, VisionBackbone
 from app.encoder.runtimes.fastest import DECIDED_AT, FastestParts, parts_for
-from app.encoder.runtimes.parts import PLAIN, Parts, UpPlainly
-from app.encoder.runtimes.vit_passes import VitPass
+from app.encoder.runtimes.vit_passes import PLAIN, Parts, UpPlainly, VitPass
 from app.encoder.synthetic import random_backbone
 from tests.encoder.reference import CPU, Vectors
 

@@ -21,8 +21,7 @@ from app.encoder.runtimes import graphs
 from app.encoder.runtimes.choose import available, on_request
 from app.encoder.runtimes.fidelity import agreement
 from app.encoder.runtimes.graphs import WARM_UP_PASSES, CudaGraphs, CudaRecorder, Replay
-from app.encoder.runtimes.parts import PLAIN, add_within
-from app.encoder.runtimes.vit_passes import CompiledPass, PartsPass, VitPass
+from app.encoder.runtimes.vit_passes import PLAIN, CompiledPass, PartsPass, VitPass, add_within
 from app.encoder.synthetic import random_backbone
 from tests.encoder.reference import CPU, Vectors
 

@@ -17,8 +17,7 @@ from torch.nn import functional
 from app.encoder.network.backbone import VisionBackbone, attend_to_window, written_out
 from app.encoder.runtimes.fastest import KernelConnector, _sample
 from app.encoder.runtimes.fidelity import agreement
-from app.encoder.runtimes.parts import PLAIN, UpByKernel
-from app.encoder.runtimes.vit_passes import PartsPass
+from app.encoder.runtimes.vit_passes import PLAIN, PartsPass, UpByKernel
 from app.encoder.synthetic import random_backbone
 from tests.encoder.reference import CPU
 

@@ -17,8 +17,7 @@ from app.encoder.device.device import multiplies_int8
 from app.encoder.runtimes import choose as choosing
 from app.encoder.runtimes.choose import COARSER, MAKERS, available, choose, on_request
 from app.encoder.runtimes.fidelity import compare, plain_reference
-from app.encoder.runtimes.openvino import openvino_installed
-from app.encoder.runtimes.openvino_int8 import input_peaks, quantise
+from app.encoder.runtimes.openvino import input_peaks, openvino_installed, quantise
 from app.encoder.synthetic import (
     check_sample,
     profile_plans,

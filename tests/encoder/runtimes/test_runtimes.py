@@ -11,8 +11,7 @@ from torch import Tensor
 
 from app.core.errors import EncoderUnavailable
 from app.core.plan.config import make_config
-from app.encoder.device.choices import RuntimeChoice
-from app.encoder.loading import reference_of
+from app.encoder.device import RuntimeChoice
 from app.encoder.network.backbone import Block, VisionBackbone
 from app.encoder.network.checkpoint import load_checkpoint
 from app.encoder.runtimes import choose as choosing
@@ -20,7 +19,13 @@ from app.encoder.runtimes.base import Eager, Runtime, Sample, without_sample
 from app.encoder.runtimes.choose import MAKERS, available, choose
 from app.encoder.runtimes.fidelity import agreement, compare, plain_reference
 from app.encoder.runtimes.packed import activate_in_place, attend
-from app.encoder.synthetic import check_sample, profile_plans, random_backbone, synthetic_crops
+from app.encoder.synthetic import (
+    check_sample,
+    noise_crops,
+    profile_plans,
+    random_backbone,
+    synthetic_crops,
+)
 from tests.encoder.reference import CPU, Vectors, write_checkpoint
 
 DTYPES = (torch.float32, torch.bfloat16)
@@ -87,7 +92,7 @@ def test_the_plain_reference_leaves_the_weights_as_they_were(vectors: Vectors) -
     """Widening a layer for the time it runs and narrowing it again loses nothing."""
     backbone = random_backbone(vectors.family, CPU, torch.bfloat16)
     before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
-    reference = reference_of(vectors.family, backbone)
+    reference = plain_reference(backbone, noise_crops(vectors.family, CPU, torch.bfloat16))
     after = backbone.state_dict()
     assert reference.tokens.dtype == torch.float32
     assert all(tensor.dtype == torch.bfloat16 for tensor in after.values())

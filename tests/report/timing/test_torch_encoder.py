@@ -13,7 +13,7 @@ from support.encoders import small_encoder
 
 from app.core.plan.config import CropConfig, make_config
 from app.encoder.encoder import Encoder
-from app.encoder.measuring.warmup import WarmupRule
+from app.encoder.measuring.pacing import WarmupRule
 from app.report.dataset.images import open_dataset
 from app.report.errors import InvalidDataset
 from app.report.timing.component_timing import time_components

@@ -17,14 +17,14 @@ def shrink() -> None:
     side, with windows left between the margins.
     """
     from app.core.plan import families
-    from app.encoder.measuring import calibration
+    from app.encoder.measuring import machine
     from app.encoder.runtimes import compiler, fastest, graphs
 
     families.FAMILIES = MappingProxyType(
         {name: _small(family) for name, family in families.FAMILIES.items()}
     )
-    calibration.matmul_gflop_per_s = partial(calibration.matmul_gflop_per_s, size=128, budget_s=0.1)
-    calibration.COPIED_BYTES = 2**20
+    machine.matmul_gflop_per_s = partial(machine.matmul_gflop_per_s, size=128, budget_s=0.1)
+    machine.COPIED_BYTES = 2**20
     compiler.why_no_compiler = lambda: "a make-believe GPU runs no kernels"
     graphs.CudaGraphs.__init__.__kwdefaults__["max_crops"] = MAX_CROPS
     graphs.TIMED_REPLAYS = graphs.TIMED_ROUNDS = 1

@@ -1,4 +1,7 @@
-"""Decide the length of a measurement: its warm-up by rule, and its rounds within a budget."""
+"""Pace a measurement: warm up by a rule, keep rounds within a budget, and call the caller's hooks.
+
+The module needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import torch
-
+from app.core.latency.status import Progress
 from app.core.latency.timings import Warmup
 from app.core.statistics import FEWEST, settled
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,52 +61,41 @@ def default_warmup(device: torch.device) -> WarmupRule:
 T = TypeVar("T")
 LEAST_ROUNDS = FEWEST
 """The fewest rounds of a complete count: fewer passes give no interval of the median."""
+DEFAULT_ROUNDS = {"cuda": 200, "cpu": 7}
+"""The rounds by kind of device, without a wish."""
 DEFAULT_S = 300.0
 """The seconds for rounds beyond the least, without a wish for rounds or budget."""
 WARM_UP_SHARE = 0.25
 """The part of a budget for the warm-up of all counts."""
 
 
-def default_rounds(device: torch.device) -> int:
-    """Return the default number of rounds: 7 on a CPU, 200 on a GPU."""
-    return 200 if device.type == "cuda" else 7
+class Timekeeper:
+    """Keep a measurement within its wished length. The time begins with this object.
 
+    Wished rounds without a budget have no limit of time.
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Hold the wishes for a measurement's length.
+    Args:
+        rounds: the wished rounds; None takes those of :data:`DEFAULT_ROUNDS`.
+        budget_s: no pass starts after this time, except the first timed pass of a warm count;
+            None sets no limit.
 
     Attributes:
         most: the rounds of a full measurement.
-        least: the rounds to make even beyond ``rounds_s``.
-        rounds_s: the seconds for rounds beyond the least; None sets no limit.
-        budget_s: no pass starts after this time, except the first timed pass of a warm count;
-            None sets no limit.
+        least: the rounds to make even beyond the limit of time.
     """
 
-    most: int
-    least: int
-    rounds_s: float | None
-    budget_s: float | None
-
-    @classmethod
-    def of(cls, device: torch.device, rounds: int | None, budget_s: float | None) -> Pace:
-        """Make the pace of these wishes. Wished rounds without a budget have no limit of time."""
-        most = rounds or default_rounds(device)
+    def __init__(
+        self,
+        device: torch.device,
+        rounds: int | None,
+        budget_s: float | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.most = rounds or DEFAULT_ROUNDS[device.type]
+        self.least = min(LEAST_ROUNDS, self.most)
         unasked = rounds is None and budget_s is None
-        return cls(
-            most=most,
-            least=min(LEAST_ROUNDS, most),
-            rounds_s=DEFAULT_S if unasked else budget_s,
-            budget_s=budget_s,
-        )
-
-
-class Timekeeper:
-    """Keep a measurement to its pace. The time begins with this object."""
-
-    def __init__(self, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
-        self.pace = pace
+        self._rounds_s = DEFAULT_S if unasked else budget_s
+        self._budget_s = budget_s
         self._clock = clock
         self._started = clock()
 
@@ -111,20 +105,20 @@ class Timekeeper:
 
     def is_over(self) -> bool:
         """Return True if no further pass may start."""
-        return self.pace.budget_s is not None and self.spent_s() >= self.pace.budget_s
+        return self._budget_s is not None and self.spent_s() >= self._budget_s
 
     def allows_round(self, rounds: int, round_s: float) -> bool:
         """Return True if a round of ``round_s`` seconds may begin after ``rounds`` rounds."""
-        within_s = self.pace.rounds_s
-        if rounds < self.pace.least or within_s is None:
+        within_s = self._rounds_s
+        if rounds < self.least or within_s is None:
             return True
         return self.spent_s() + round_s <= within_s
 
     def warmup(self, rule: WarmupRule, left: int) -> WarmupRule:
         """Bound the rule for the next of ``left`` counts: an even part of the warm-up's time."""
-        if self.pace.budget_s is None:
+        if self._budget_s is None:
             return rule
-        part_s = max(0.0, WARM_UP_SHARE * self.pace.budget_s - self.spent_s()) / left
+        part_s = max(0.0, WARM_UP_SHARE * self._budget_s - self.spent_s()) / left
         return replace(
             rule,
             at_least_s=min(rule.at_least_s, part_s),
@@ -133,7 +127,7 @@ class Timekeeper:
 
     def share(self) -> float:
         """Return the spent part of the time, 0 without a limit."""
-        within_s = self.pace.rounds_s
+        within_s = self._rounds_s
         return 0.0 if not within_s else min(1.0, self.spent_s() / within_s)
 
 
@@ -153,3 +147,32 @@ def coarse_to_fine(items: Sequence[T]) -> list[T]:
             order.append(middle)
             gaps += [(low, middle), (middle, high)]
     return [items[index] for index in order]
+
+
+class Run(Protocol):
+    """Run a piece of work in the encoder's thread, and return its result."""
+
+    def __call__(self, work: Callable[[], T], /) -> T: ...
+
+
+def run_here(work: Callable[[], T], /) -> T:
+    """Run work in the caller's thread, as the simplest :class:`Run`."""
+    return work()
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Connect a measurement with its caller.
+
+    Attributes:
+        run: runs every piece of work on the device, one call each, so that other work can come
+            between two passes.
+        progress: called after each warm count and after each pass.
+        until: asked before each pass; a true answer ends the measurement.
+        clock: returns rising seconds.
+    """
+
+    run: Run = run_here
+    progress: Callable[[Progress], None] = lambda _: None
+    until: Callable[[], bool] = lambda: False
+    clock: Callable[[], float] = time.monotonic

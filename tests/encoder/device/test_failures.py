@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from app.core.errors import DeviceLost, OutOfDeviceMemory
-from app.encoder.device import device as devices
-from app.encoder.device.device import on_device
+from app.encoder.device import memory
+from app.encoder.device.memory import on_device
 
 CUDA = torch.device("cuda", 0)
 ILLEGAL = "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be …"
@@ -27,7 +27,7 @@ class Device:
 @pytest.fixture
 def device(monkeypatch) -> Device:
     device = Device()
-    monkeypatch.setattr(devices, "synchronise", device.synchronise)
+    monkeypatch.setattr(memory, "synchronise", device.synchronise)
     return device
 
 
