@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from app.core.plan.config import CropConfig
 from app.report.figures.overlap_ranges import Comparison, compare_with_published
 from app.report.figures.set_statistics import SetStatistics
-from app.report.words import Finding, images_of, percent, percent_range, times, times_range
+from app.report.words import UNITS, Finding, images_of, percent, span, times
 
 
 def repeated(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
@@ -64,8 +64,7 @@ def published(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
 
 
 def _against(one: Comparison) -> str:
-    is_ratio = one.claim.figure == "overlap_ratio"
-    shown = percent_range if is_ratio else times_range
-    name = "the redundancy" if not is_ratio else f"the overlap of a {one.claim.shape}"
+    claim, unit = one.claim, UNITS[one.claim.figure]
+    name = f"the overlap of a {claim.shape}" if unit == "%" else "the redundancy"
     where = {"within": "within", "partly": "partly within", "outside": "outside of"}[one.verdict]
-    return f"{name} is {shown(one.seen)}, {where} {shown(one.claim.published)}"
+    return f"{name} is {span(one.seen, unit)}, {where} {span(claim.published, unit)}"

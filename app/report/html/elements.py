@@ -96,53 +96,35 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """Describe a column; numbers are aligned to the right."""
-
-    heading: str
-    is_number: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Hold cells in the order of the columns. ``is_current`` marks the present setting."""
-
-    cells: tuple[Cell, ...]
-    is_current: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Table:
-    """Hold a table. Each cell is a picture, or text that the template escapes."""
+    """Hold a table. Each cell is a picture, or text that the template escapes.
+
+    A ``>`` at the end of a heading aligns its column to the right. ``current`` has the indices of
+    the rows of the present setting.
+
+    Raises:
+        ValueError: a row and the headings differ in length.
+    """
 
     caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    headings: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    current: frozenset[int] = frozenset()
 
-    @classmethod
-    def of(
-        cls, caption: str, headings: Sequence[str], rows: Iterable[Row | Sequence[Cell]]
-    ) -> Table:
-        """Make a table; a ``>`` at the end of a heading aligns its column to the right.
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.headings) for row in self.rows):
+            raise ValueError(f"a row of {self.caption!r} has not one cell a heading")
 
-        Raises:
-            ValueError: a row and the headings differ in length.
-        """
-        made = tuple(row if isinstance(row, Row) else Row(tuple(row)) for row in rows)
-        if any(len(row.cells) != len(headings) for row in made):
-            raise ValueError(f"a row of {caption!r} has not one cell a heading")
-        columns = (Column(text.removesuffix(">"), text.endswith(">")) for text in headings)
-        return cls(caption, tuple(columns), made)
 
-    @classmethod
-    def of_values(
-        cls,
-        caption: str,
-        columns: Iterable[tuple[str, Callable[[T], Cell]]],
-        values: Iterable[T],
-        is_current: Callable[[T], bool] = lambda _: False,
-    ) -> Table:
-        """Make a table with a row a value, from headings with the text of their cells."""
-        headings, cells = zip(*columns, strict=True)
-        rows = (Row(tuple(cell(one) for cell in cells), is_current(one)) for one in values)
-        return cls.of(caption, headings, rows)
+def table_of(
+    caption: str,
+    columns: Iterable[tuple[str, Callable[[T], Cell]]],
+    values: Iterable[T],
+    is_current: Callable[[T], bool] = lambda _: False,
+) -> Table:
+    """Make a table with a row a value, from headings with the text of their cells."""
+    headings, cells = zip(*columns, strict=True)
+    shown = tuple(values)
+    rows = tuple(tuple(cell(one) for cell in cells) for one in shown)
+    current = frozenset(index for index, one in enumerate(shown) if is_current(one))
+    return Table(caption, headings, rows, current)
