@@ -8,7 +8,6 @@ import typer
 from typer.core import TyperGroup
 
 from app import __version__
-from app.cli.commands.adapt import adapt
 from app.cli.commands.experiment import experiment
 from app.cli.commands.lut import lut
 from app.cli.commands.measure import measure
@@ -17,7 +16,7 @@ from app.cli.commands.overlay import overlay
 from app.cli.commands.plan import analyze, plan
 from app.cli.commands.prefill import prefill
 from app.cli.commands.profile import profile
-from app.cli.commands.resize import resize
+from app.cli.commands.resize import adapt, resize
 from app.cli.commands.serve import serve
 from app.cli.problems import exit_code, print_problem, print_usage_problem
 from app.core.errors import CropPlannerError

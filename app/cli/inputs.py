@@ -1,4 +1,4 @@
-"""Read the inputs of commands: text, settings, images and profiles."""
+"""Read the inputs of commands: text, settings and images."""
 
 from __future__ import annotations
 
@@ -11,24 +11,13 @@ import typer
 
 from app import notation
 from app.core.errors import InvalidConfig, MalformedRequest, PayloadTooLarge
-from app.core.latency.latency import Latency
-from app.core.latency.model import LatencyModel
-from app.core.latency.predictions import Predictions, predict
-from app.core.latency.profile import Profile
-from app.core.plan.config import MAX_CROPS_LIMIT, CropConfig
+from app.core.plan.config import MAX_CROPS_LIMIT
 from app.core.plan.geometry import Grid, Size
-from app.core.plan.plan import CropPlan
-from app.profiles import load_profile
 
 if TYPE_CHECKING:
     from app.settings import Settings
 
 T = TypeVar("T")
-
-NO_PROFILE = (
-    "no profile was given: `crop-planner measure` makes one, and --profile FILE or "
-    "CROP_PLANNER_PROFILE names it"
-)
 
 
 def parse_size(text: str) -> Size:
@@ -121,32 +110,3 @@ def read_bytes(path: Path, settings: Settings) -> bytes:
     if not data:
         raise MalformedRequest("the image is empty", limit=1, actual=0)
     return data
-
-
-def read_profile(path: Path | None, settings: Settings) -> Profile | None:
-    """Read the named profile, else the profile of the settings, if any.
-
-    Raises:
-        InvalidProfile: the file cannot be used.
-    """
-    file = path or settings.profile
-    return load_profile(file) if file else None
-
-
-def named_or_saved(path: Path | None, config: CropConfig, settings: Settings) -> Predictions:
-    """Predict by the named profile, else by the profile saved for this device.
-
-    Raises:
-        InvalidProfile: the named profile cannot be used.
-    """
-    profile = read_profile(path, settings)
-    if profile is not None:
-        return Predictions(LatencyModel(profile), "")
-    from app.cli.encoder import saved_predictions  # late: torch takes seconds to import
-
-    return saved_predictions(config, settings)
-
-
-def given_latency(profile: Profile | None, plan: CropPlan) -> Latency:
-    """Predict a plan's latency by the named profile alone."""
-    return predict(profile, plan, NO_PROFILE)

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from app.cli.tables.plan_table import columns
+from app.cli.tables.plan_table import table_of
 from app.cli.terminal import console, printable
 from app.core import errors
 from app.report.errors import DatasetError
@@ -57,9 +57,19 @@ def print_problem(error: errors.CropPlannerError, *, as_json: bool) -> None:
     out = console(stderr=True)
     # A detail may name a file, and a file's name may hold any character.
     out.print(Text.assemble((f"{error.title}: ", "bold red"), printable(error.detail)))
-    reachable = error.facts.get("reachable")
-    if reachable:
-        _print_reachable(reachable)
+    if reachable := error.facts.get("reachable"):
+        out.print(
+            table_of(
+                "What can be reached",
+                (
+                    ("Crops>", lambda row: str(row["crops"])),
+                    ("Tiling", lambda row: row["tiling"]),
+                    ("Prompt tokens>", lambda row: f"{row['prompt_tokens']:,}"),
+                    ("By", lambda row: ", ".join(row["modes"])),
+                ),
+                reachable,
+            )
+        )
 
 
 def print_usage_problem(error: typer.TyperException) -> None:
@@ -76,12 +86,3 @@ def _print_json(status: int, **members: Any) -> None:
     from app.http.problems import problem
 
     print(bytes(problem(status, **members).body).decode(), file=sys.stderr)
-
-
-def _print_reachable(reachable: list[dict[str, Any]]) -> None:
-    table = columns("What can be reached", "Crops>", "Tiling", "Prompt tokens>", "By")
-    for row in reachable:
-        table.add_row(
-            str(row["crops"]), row["tiling"], f"{row['prompt_tokens']:,}", ", ".join(row["modes"])
-        )
-    console(stderr=True).print(table)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.inputs import parse_counts, read_settings
+from app.cli.inputs import parse_counts
 from app.cli.options import (
     Configuration,
     JsonOption,
@@ -17,6 +17,7 @@ from app.cli.options import (
     grouped,
 )
 from app.cli.outputs import check_result, write_result
+from app.cli.tables.profile_table import print_comparison, print_profile
 from app.cli.terminal import console, print_json
 
 
@@ -51,13 +52,11 @@ def measure(
         _compare(compare, as_json=as_json)
         return
     counts = parse_counts(asked.counts) if asked.counts else None
-    settings = read_settings(device=asked.device, dtype=asked.dtype)
-    config = Configuration(model, None, overlap_margins).effective(settings)
+    configuration = Configuration(model, None, overlap_margins)
+    settings, config = configuration.read(device=asked.device, dtype=asked.dtype)
     if output is not None:
         check_result(output, force=force, option="--output")
-    # Late: torch takes seconds to import.
-    from app.cli.measuring import measure_device
-    from app.cli.tables.profile_table import print_profile
+    from app.cli.encoder import measure_device  # late: torch takes seconds to import
     from app.core.latency.profile_file import profile_to_json
     from app.schemas.profile import ProfileAnswer
 
@@ -92,7 +91,6 @@ def _compare(files: tuple[Path, Path], *, as_json: bool) -> None:
         InvalidProfile: a file is no profile; the error names the file.
         typer.BadParameter: the profiles have no number of crops in common.
     """
-    from app.cli.tables.comparison_table import print_comparison
     from app.core.latency.comparison import compare_profiles
     from app.profiles import load_profile
     from app.schemas.comparison import ProfileComparisonAnswer

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from app.cli.inputs import given_latency, read_profile, read_settings
-from app.cli.options import Configuration, JsonOption, ProfileOption, SizeArgument, grouped
+from app.cli.options import Question, SizeArgument, grouped
+from app.cli.predictions import named_profile
+from app.cli.tables.plan_table import Columns, facts, heading, table_of
 from app.core.control.methods import compare_methods
 from app.core.plan.plan import make_plan
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from app.cli.tables.plan_table import Columns
     from app.schemas.methods import MethodRowAnswer, MethodsAnswer
 
 
@@ -32,37 +31,29 @@ def methods(
         typer.Option(min=1, metavar="T", help="Mark each method's best of at most T tokens."),
     ] = None,
     *,
-    configuration: Configuration,
-    profile: ProfileOption = None,
-    as_json: JsonOption = False,
+    question: Question,
 ) -> None:
     """Compare the four ways to change what a size costs: crops, resizing, margins, crop side."""
-    from app.cli.tables.plan_table import facts, heading
-    from app.cli.terminal import console, print_json
     from app.schemas.methods import MethodsAnswer
 
-    settings = read_settings()
-    config = configuration.effective(settings)
+    settings, config = question.read()
     comparison = compare_methods(
         make_plan(size, config), target_crops=target_crops, target_tokens=target_tokens
     )
-    named = read_profile(profile, settings)
-    answer = MethodsAnswer.of(comparison, partial(given_latency, named))
-    if as_json:
-        print_json(answer)
-        return
-    out = console()
-    out.print(heading(answer.model, answer.config))
-    out.print()
-    out.print(_table(answer, timed=named is not None, wide=out.width >= 128))
-    out.print()
-    out.print(facts([(told.method, told.summary) for told in answer.methods]))
+    known = named_profile(question.profile, settings)
+
+    def tables(out: Console, answer: MethodsAnswer) -> None:
+        out.print(heading(answer.model, answer.config))
+        out.print()
+        out.print(_table(answer, timed=known.model is not None, wide=out.width >= 128))
+        out.print()
+        out.print(facts([(told.method, told.summary) for told in answer.methods]))
+
+    question.show(MethodsAnswer.of(comparison, known.latency), tables)
 
 
 def _table(answer: MethodsAnswer, *, timed: bool, wide: bool) -> Table:
     """List one setting a row; only a ``wide`` terminal has room for all columns."""
-    from app.cli.tables.plan_table import table_of
-
     table = table_of(
         f"Four ways to another cost for a {answer.image.width}x{answer.image.height} image",
         _columns(timed=timed, wide=wide),

@@ -7,40 +7,23 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.cli.inputs import given_latency, named_or_saved, read_bytes, read_profile, read_settings
-from app.cli.options import (
-    Configuration,
-    ImageArgument,
-    JsonOption,
-    ProfileOption,
-    SizeArgument,
-    grouped,
-)
+from app.cli.inputs import read_bytes
+from app.cli.options import ImageArgument, Question, SizeArgument, grouped
+from app.cli.predictions import named_or_saved, named_profile
+from app.cli.tables.plan_table import print_plan
 from app.core.latency.latency import Latency
 from app.core.plan.plan import make_plan
 
 
 @grouped
-def plan(
-    size: SizeArgument,
-    *,
-    configuration: Configuration,
-    profile: ProfileOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def plan(size: SizeArgument, question: Question) -> None:
     """Plan a size: tiling, crops, tokens, overlap, and alternatives."""
-    from app.cli.tables.plan_table import print_plan
-    from app.cli.terminal import console, print_json
     from app.schemas.plan import PlanAnswer
 
-    settings = read_settings()
-    config = configuration.effective(settings)
+    settings, config = question.read()
     planned = make_plan(size, config)
-    answer = PlanAnswer.of(planned, given_latency(read_profile(profile, settings), planned))
-    if as_json:
-        print_json(answer)
-    else:
-        print_plan(console(), answer)
+    known = named_profile(question.profile, settings)
+    question.show(PlanAnswer.of(planned, known.latency(planned)), print_plan)
 
 
 @grouped
@@ -60,13 +43,9 @@ def analyze(
         ),
     ] = None,
     *,
-    configuration: Configuration,
-    profile: ProfileOption = None,
-    as_json: JsonOption = False,
+    question: Question,
 ) -> None:
     """Plan an image file, and give the latency of its vision tokens on this device."""
-    from app.cli.tables.plan_table import print_plan
-    from app.cli.terminal import console, print_json
     from app.imaging.read.decode import decode
     from app.schemas.latency import StagesMs
     from app.schemas.plan import PlanAnswer
@@ -75,12 +54,11 @@ def analyze(
         raise typer.BadParameter(
             f"needs --latency measure, but latency is {latency}", param_hint="--repeats"
         )
-    if profile is not None and latency != "profile":
+    if question.profile is not None and latency != "profile":
         raise typer.BadParameter(
             f"needs --latency profile, but latency is {latency}", param_hint="--profile"
         )
-    settings = read_settings()
-    config = configuration.effective(settings)
+    settings, config = question.read()
     data = read_bytes(file, settings)
     started = time.perf_counter()
     picture = decode(data, max_pixels=settings.max_pixels)
@@ -90,14 +68,11 @@ def analyze(
     if latency == "none":
         known = Latency("none", "not asked for")
     elif latency == "profile":
-        known = named_or_saved(profile, config, settings).latency(planned)
+        known = named_or_saved(question.profile, config, settings).latency(planned)
     else:
         from app.cli.encoder import measured_latency  # late: torch takes seconds to import
 
         known, spent = measured_latency(picture, planned, settings, repeats)
         stages = StagesMs.before_passes(decode_ms, spent)
     answer = PlanAnswer.of(planned, known, facts=picture.facts, stages_ms=stages)
-    if as_json:
-        print_json(answer)
-    else:
-        print_plan(console(), answer)
+    question.show(answer, print_plan)
