@@ -42,9 +42,8 @@ from app.encoder.measuring.warmup import WarmupRule, default_warmup
 from app.imaging.read.decode import Picture
 from app.profiles import load_profile, newest_profile, save_profile
 from app.report.dataset.images import Dataset
-from app.report.timing.component_timing import time_components
+from app.report.timing.component_timing import TimingProgress, time_components
 from app.report.timing.components import ComponentTiming
-from app.report.timing.session import TimingProgress
 from app.report.timing.timing_file import Conditions, timing_to_json
 from app.report.timing.torch_encoder import TorchEncoder
 from app.serving.device import torch_encoder as backend

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from app.core.plan.plan import CropPlan, make_plan
 from app.imaging.read.decode import decode
 from app.report.dataset.foreign_text import plain_text
 from app.report.dataset.images import Dataset, DatasetImage
-from app.report.dataset.selection import select
+from app.report.dataset.selection import group_by, select
 from app.report.errors import InvalidDataset, Skipped, why
 from app.report.timing.timing_file import TimingFile, TimingRow, read_timing
 
@@ -46,21 +47,16 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Group the images that may be examined by their grid crops.
+    """Hold the images that may be examined, in the order of the data set, or of a file's rows.
 
-    Each group keeps the order of the data set, or of the timing file's rows. ``file`` and
-    ``agreement`` are None without a timing file.
+    ``source``, ``file`` and ``agreement`` are None without a timing file.
     """
 
-    by_crops: Mapping[int, Sequence[Candidate]]
+    images: tuple[Candidate, ...]
     skipped: tuple[Skipped, ...] = ()
     source: str | None = None
     file: TimingFile | None = None
     agreement: Agreement | None = None
-
-    def all(self) -> list[Candidate]:
-        """List every candidate."""
-        return [one for same in self.by_crops.values() for one in same]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +98,18 @@ def plan_images(
     Raises:
         InvalidDataset: no image has a plan.
     """
-    by_size: dict[Size, CropPlan | str] = {}
+
+    @cache
+    def plan_or_reason(size: Size) -> CropPlan | str:
+        try:
+            return make_plan(size, config)
+        except CollapsedImage as error:
+            return error.detail
+
     plans: dict[int | str, CropPlan] = {}
     collapsed = []
     for image in dataset.images:
-        if image.size not in by_size:
-            by_size[image.size] = _plan_or_reason(image.size, config)
-        plan = by_size[image.size]
+        plan = plan_or_reason(image.size)
         if isinstance(plan, str):
             collapsed.append(Skipped(image.file_name, plan))
         else:
@@ -121,17 +122,10 @@ def plan_images(
     return plans, collapsed
 
 
-def _plan_or_reason(size: Size, config: CropConfig) -> CropPlan | str:
-    try:
-        return make_plan(size, config)
-    except CollapsedImage as error:
-        return error.detail
-
-
 def all_candidates(dataset: Dataset, plans: Plans) -> Candidates:
     """Take every image with a plan."""
     images = (image for image in dataset.images if image.image_id in plans)
-    return Candidates(_by_crops(Candidate(image, plans[image.image_id]) for image in images))
+    return Candidates(tuple(Candidate(image, plans[image.image_id]) for image in images))
 
 
 def timed_candidates(dataset: Dataset, plans: Plans, path: Path) -> Candidates:
@@ -156,14 +150,7 @@ def timed_candidates(dataset: Dataset, plans: Plans, path: Path) -> Candidates:
             actual=dataset.name,
         )
     agreement = _agreement(file, found.values())
-    return Candidates(_by_crops(found.values()), tuple(missing), source, file, agreement)
-
-
-def _by_crops(candidates: Iterable[Candidate]) -> Mapping[int, Sequence[Candidate]]:
-    by_crops: dict[int, list[Candidate]] = {}
-    for one in candidates:
-        by_crops.setdefault(one.plan.grid.crops, []).append(one)
-    return by_crops
+    return Candidates(tuple(found.values()), tuple(missing), source, file, agreement)
 
 
 def _agreement(file: TimingFile, candidates: Iterable[Candidate]) -> Agreement:
@@ -203,7 +190,7 @@ def choose(
         InvalidDataset: no image can be decoded.
     """
     damaged: list[Skipped] = []
-    checked, expected = count(1), min(number, len(candidates.all()))
+    checked, expected = count(1), min(number, len(candidates.images))
 
     def is_whole(candidate: Candidate) -> bool:
         done = next(checked)
@@ -213,7 +200,8 @@ def choose(
             damaged.append(Skipped(candidate.image.file_name, reason))
         return reason is None
 
-    chosen, closest_crops = select(candidates.by_crops, number, target_crops, is_whole)
+    by_crops = group_by(candidates.images, lambda one: one.plan.grid.crops)
+    chosen, closest_crops = select(by_crops, number, target_crops, is_whole)
     if closest_crops is None:
         raise InvalidDataset("no image can be looked at: none of them could be decoded")
     facts = SelectionFacts(

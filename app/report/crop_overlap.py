@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.core.control.methods import compare_methods
 from app.core.errors import UnknownModel
 from app.core.latency.latency import Latency
 from app.core.plan.config import CropConfig, make_config
@@ -20,7 +19,7 @@ from app.files import check_writable, write_whole
 from app.report.choose import Candidate, all_candidates, choose, plan_images, timed_candidates
 from app.report.dataset.foreign_text import plain_text
 from app.report.dataset.images import Dataset, open_dataset
-from app.report.drawing import Drawing, draw_all, files_of
+from app.report.drawing import draw_all, files_of
 from app.report.experiment import EXPERIMENT, Examined, Experiment, to_json
 from app.report.figures.averages import PredictLatency
 from app.report.figures.set_statistics import set_statistics
@@ -159,7 +158,7 @@ class CropOverlapAnalysis:
             max_pixels=self._max_pixels,
             progress=partial(progress, "checking images"),
         )
-        rows = ((one.plan, one.timing.row) for one in candidates.all() if one.timing is not None)
+        rows = ((one.plan, one.timing.row) for one in candidates.images if one.timing is not None)
         return Experiment(
             config=self.config,
             latency=self._latency,
@@ -180,11 +179,13 @@ class CropOverlapAnalysis:
 
     def _write(self, experiment: Experiment, progress: Progress) -> None:
         """Write the pictures first: the JSON file and the report name only files that exist."""
-        drawings = [
-            Drawing(one.plan, one.image.path, one.files, self.output_dir, self._max_pixels)
-            for one in experiment.examined
-        ]
-        draw_all(drawings, self._workers, partial(progress, "drawing pictures"))
+        draw_all(
+            experiment.examined,
+            self.output_dir,
+            self._workers,
+            partial(progress, "drawing pictures"),
+            max_pixels=self._max_pixels,
+        )
         pictures = embed_all(
             experiment.examined,
             self.output_dir,
@@ -201,7 +202,6 @@ def _examine(candidate: Candidate, save_crop_images: bool) -> Examined:
     return Examined(
         image=image,
         plan=plan,
-        methods=compare_methods(plan),
         timing=candidate.timing,
         files=files_of(
             image.image_id, plan, is_there=image.path is not None, crops=save_crop_images

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from app import __version__
-from app.core.control.methods import MethodComparison
+from app.core.control.methods import compare_methods
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan
 from app.report.choose import SelectionFacts
@@ -56,7 +56,6 @@ class Examined:
 
     image: DatasetImage
     plan: CropPlan
-    methods: MethodComparison
     timing: TimingRow | None
     files: ImageFiles
 
@@ -125,7 +124,7 @@ def as_dict(experiment: Experiment) -> dict[str, Any]:
 
 def _examined(one: Examined, latency: PredictLatency) -> dict[str, Any]:
     """Return the answers of /analyze and /plan/methods for an examined image, and its files."""
-    timing = one.timing
+    timing, methods = one.timing, compare_methods(one.plan)
     return {
         "image_id": one.image.image_id,
         "example_id": timing.example_id if timing else None,
@@ -134,7 +133,7 @@ def _examined(one: Examined, latency: PredictLatency) -> dict[str, Any]:
         "num_vision_tokens": one.plan.tokens.patch,
         **PlanAnswer.of(one.plan, latency(one.plan)).model_dump(exclude={"model", "config"}),
         "methods": [
-            MethodRowAnswer.of(row, latency(row.plan)).model_dump() for row in one.methods.rows
+            MethodRowAnswer.of(row, latency(row.plan)).model_dump() for row in methods.rows
         ],
         "profiled": dict(timing.row) if timing else None,
         "files": asdict(one.files),

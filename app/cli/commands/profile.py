@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +29,7 @@ from app.cli.tables.profile_table import doubts, milliseconds
 from app.cli.terminal import console, print_skipped
 from app.core.plan.families import Family
 from app.report.dataset.images import open_dataset
+from app.report.dataset.selection import group_by
 from app.report.progress import bars
 from app.report.timing.components import ComponentTiming, ImageComponents, median_ms
 from app.report.timing.timing_file import TIMING_FILE, Conditions
@@ -113,12 +113,10 @@ def _print(family: Family, timing: ComponentTiming, conditions: Conditions, file
         )
     )
     out.print()
-    groups: dict[int, list[ImageComponents]] = defaultdict(list)
-    for image in timing.images:
-        groups[image.subject.plan.total_crops].append(image)
+    by_crops = group_by(timing.images, lambda image: image.subject.plan.total_crops)
     has_bus = median_ms(timing.images, "transfer") is not None
     shown = _columns(has_bus=has_bus, doubtful=conditions.contended is not None)
-    rows = (images for _, images in sorted(groups.items()))
+    rows = (images for _, images in sorted(by_crops.items()))
     out.print(table_of("Median of each component, ms", shown, rows))
     unsettled = (crops for crops, warmup in timing.warmups.items() if not warmup.settled)
     for doubt in doubts(conditions.contended, unsettled):

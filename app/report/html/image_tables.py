@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from app.core.control.headroom import Headroom, height_headroom, width_headroom
-from app.core.control.methods import MethodComparison
+from app.core.control.methods import compare_methods
 from app.core.control.resizing import DecidedMode, least_changes
 from app.core.plan.overlap import Overlap
 from app.core.plan.plan import CropPlan
@@ -153,7 +153,7 @@ def needed_sizes_table(plan: CropPlan) -> Table:
     )
 
 
-def methods_table(compared: MethodComparison) -> Table:
+def methods_table(plan: CropPlan) -> Table:
     """List every setting of the four methods on this image alone."""
     return table_of(
         "The four methods on this image",
@@ -167,6 +167,6 @@ def methods_table(compared: MethodComparison) -> Table:
             ("Work vs. now>", lambda row: percent(row.gflop_ratio, 0)),
             ("As trained", lambda row: "yes" if row.as_trained else "no"),
         ),
-        compared.rows,
+        compare_methods(plan).rows,
         lambda row: row.is_current,
     )
