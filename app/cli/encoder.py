@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from app.cli.options import Measurement
-from app.cli.terminal import ProgressBar, console, printable
+from app.cli.terminal import console, printable, progress_bar
 from app.core.errors import InvalidProfile
 from app.core.latency.latency import Latency
 from app.core.latency.model import LatencyModel
@@ -167,7 +167,7 @@ def measure_device(
     counts = counts or range(1, config.max_crops + 2)
     earlier = _earlier(profile_key(encoder, config), settings)
     saved: Path | None = None
-    with ProgressBar(told) as bar:
+    with progress_bar(told) as show:
         for measured in measure_profile(
             encoder,
             counts,
@@ -178,7 +178,7 @@ def measure_device(
             config=config,
             scopes=SCOPES if asked.full else None,
             run=partial(on_device, encoder.device),
-            progress=lambda progress: bar.update(progress.done, _step(progress)),
+            progress=lambda progress: show(progress.done, _step(progress)),
         ):
             profile = measured if asked.resume else merged(earlier, measured)
             saved = _save(profile, settings.profile_folder, told)
@@ -252,7 +252,7 @@ def time_images(
     checkpoint = checkpoint or checkpoint_for(config.family, settings)
     encoder = load_here(config.family, checkpoint, settings, told, doing="timing")
     timed = TorchEncoder(encoder)
-    with ProgressBar(told) as bar:
+    with progress_bar(told) as show:
         timing = time_components(
             timed,
             dataset,
@@ -261,7 +261,7 @@ def time_images(
             warming=_warmup(encoder, warmup_s),
             max_pixels=settings.max_pixels,
             num_images=num_images,
-            progress=lambda progress: bar.update(progress.done, _timed_step(progress)),
+            progress=lambda progress: show(progress.done, _timed_step(progress)),
         )
     conditions = timed.conditions(config, timing)
     text = timing_to_json(timing, dataset, config, conditions, repeats=repeats)

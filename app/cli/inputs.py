@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +13,7 @@ import typer
 from app import notation
 from app.core.errors import InvalidConfig, MalformedRequest, PayloadTooLarge
 from app.core.plan.config import MAX_CROPS_LIMIT
-from app.core.plan.geometry import Grid, Size
+from app.core.plan.geometry import Size
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -28,19 +29,22 @@ def parse_size(text: str) -> Size:
     return Size(int(match[1]), int(match[2]))
 
 
-def parse_grid(text: str) -> Grid:
-    """Read ``2x3`` as 2 rows and 3 columns."""
-    return _parsed(notation.parse_grid, text)
+def _for_typer(parse: Callable[[str], T], *, hint: str | None = None) -> Callable[[str], T]:
+    """Turn a refusal of the notation of HTTP into a usage error."""
+
+    @wraps(parse)
+    def parsed(text: str) -> T:
+        try:
+            return parse(text.strip())
+        except InvalidConfig as error:
+            raise typer.BadParameter(error.detail, param_hint=hint) from None
+
+    return parsed
 
 
-def parse_margins(text: str) -> tuple[int, int]:
-    """Read ``4,4`` as patches at (left and top, right and bottom)."""
-    return _parsed(notation.parse_margins, text, hint="--overlap-margins")
-
-
-def parse_aspect(text: str) -> Size:
-    """Read ``4:3`` or ``1.5`` as a size in lowest terms."""
-    return _parsed(notation.parse_aspect, text)
+parse_grid = _for_typer(notation.parse_grid)
+parse_margins = _for_typer(notation.parse_margins, hint="--overlap-margins")
+parse_aspect = _for_typer(notation.parse_aspect)
 
 
 def parse_counts(text: str) -> tuple[int, ...]:
@@ -56,14 +60,6 @@ def parse_counts(text: str) -> tuple[int, ...]:
             )
         counts |= set(range(first, last + 1))
     return tuple(sorted(counts))
-
-
-def _parsed(parse: Callable[[str], T], text: str, *, hint: str | None = None) -> T:
-    """Read text by the notation of HTTP; a refusal becomes a usage error."""
-    try:
-        return parse(text.strip())
-    except InvalidConfig as error:
-        raise typer.BadParameter(error.detail, param_hint=hint) from None
 
 
 def read_settings(**overrides: Any) -> Settings:

@@ -14,17 +14,8 @@ from app.core.plan.geometry import Grid
 from app.files import write_whole
 from app.imaging.write.render import Output, OutputFormat
 
-_FORMATS = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".png": "png",
-    ".webp": "webp",
-    ".gif": "gif",
-    ".bmp": "bmp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".svg": "svg",
-}
+_NAMED = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "svg")
+_FORMATS = {f".{form}": form for form in _NAMED} | {".jpg": "jpeg", ".tif": "tiff"}
 Format = TypeVar("Format", bound=str)
 
 

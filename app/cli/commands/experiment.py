@@ -9,9 +9,8 @@ import typer
 
 from app.cli.options import Configuration, FileJsonOption, ImageSet, ProfileOption, grouped
 from app.cli.predictions import named_profile
-from app.cli.problems import PARTLY
 from app.cli.tables.plan_table import heading, table_of
-from app.cli.terminal import console, print_skipped, printable
+from app.cli.terminal import PARTLY, console, print_skipped, printable
 from app.cores import available_cores
 
 if TYPE_CHECKING:

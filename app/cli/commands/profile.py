@@ -23,10 +23,9 @@ from app.cli.options import (
     grouped,
 )
 from app.cli.outputs import check_result, write_result
-from app.cli.problems import PARTLY
 from app.cli.tables.plan_table import Columns, table_of
 from app.cli.tables.profile_table import doubts, milliseconds
-from app.cli.terminal import console, print_skipped
+from app.cli.terminal import PARTLY, console, print_skipped
 from app.core.plan.families import Family
 from app.report.dataset.images import open_dataset
 from app.report.dataset.selection import group_by

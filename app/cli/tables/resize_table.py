@@ -115,12 +115,9 @@ def print_adaptation(out: Console, answer: AdaptAnswer, written: Path | None) ->
 def _adapted(decision: AdaptDecision) -> Text:
     size = f"{decision.width}x{decision.height} px"
     limit = f", with max_crops={decision.max_crops}" if decision.mode == "max_crops" else ""
-    scale = "" if decision.scale_x == decision.scale_y == 1 else f" ({_row_scale(decision)})"
+    scale_x, scale_y = decision.scale_x, decision.scale_y
+    scale = "" if scale_x == scale_y == 1 else f" ({scale_text(scale_x, scale_y)})"
     return Text.assemble((decision.mode, "bold"), " → ", (size, "bold"), scale, limit)
-
-
-def _row_scale(row: CandidateRow) -> str:
-    return scale_text(row.scale_x, row.scale_y)
 
 
 def _latency(answer: AdaptAnswer) -> str:

@@ -16,7 +16,7 @@ from app.report.figures.averages import Averages
 from app.report.figures.cost_changes import SettingRow
 from app.report.figures.overlap_ranges import Comparison, Range
 from app.report.figures.set_statistics import CountRow, TilingRow
-from app.report.html.svg import INK, LINE, SERIES, SMALL_PX, TEXT_PX, chart, legend, plain_axes
+from app.report.html.elements import INK, LINE, SERIES, SMALL_PX, TEXT_PX, chart, legend, plain_axes
 from app.report.timing.components import MeasuredCount
 from app.report.words import SHAPES, count, ms, percent
 

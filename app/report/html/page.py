@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,12 +12,12 @@ from app import __version__
 from app.core.plan.families import DEFAULT_FAMILY
 from app.core.plan.geometry import Grid
 from app.core.plan.overlap import grid_overlap
-from app.report import words
 from app.report.experiment import Experiment
 from app.report.figures.overlap_ranges import compare_with_published, explained
 from app.report.findings import findings
 from app.report.html import charts, image_tables, set_tables
 from app.report.html.elements import Embedded
+from app.report.words import count, ms, percent, plural, times
 
 
 def render_report(experiment: Experiment, pictures: Mapping[str, Embedded]) -> str:
@@ -63,8 +63,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    written = (words.count, words.percent, words.times, words.ms, words.plural)
-    made.filters |= {one.__name__: one for one in written}
+    made.filters |= {one.__name__: one for one in (count, percent, times, ms, plural)}
     made.globals |= {"charts": charts, "image_tables": image_tables, "set_tables": set_tables}
     return made
 
@@ -78,40 +77,32 @@ def command(experiment: Experiment) -> str:
 
     The command works in the folder of the named files. Default values are left out.
     """
-    return " ".join(["crop-planner experiment", *_arguments(experiment)])
-
-
-def _arguments(experiment: Experiment) -> Iterator[str]:
     config, family = experiment.config, experiment.config.family
     dataset, selection = experiment.dataset, experiment.selection
-    # A name that looks like an option is a path all the same.
-    yield shlex.quote(f"./{dataset.name}" if dataset.name.startswith("-") else dataset.name)
-    options = {
-        "--split": dataset.split,
-        "--images": experiment.images_folder,
-        "--exp2": selection.source,
-        "--num-images": _unless(selection.wanted, _DEFAULT_IMAGES),
-        "--target-max-crops": _unless(selection.target_crops, _DEFAULT_TARGET),
-        "--model": family.name if family.name != DEFAULT_FAMILY else None,
-        "--max-crops": _unless(config.max_crops, family.default_max_crops),
-        "--overlap-margins": _unless(config.overlap_margins, family.overlap_margins),
-        "--crop-size-px": _unless(config.crop_size_px, family.crop_size_px),
+    margins, usual_margins = config.overlap_margins, family.overlap_margins
+    values_and_defaults = {
+        "--split": (dataset.split, None),
+        "--images": (experiment.images_folder, None),
+        "--exp2": (selection.source, None),
+        "--num-images": (selection.wanted, _DEFAULT_IMAGES),
+        "--target-max-crops": (selection.target_crops, _DEFAULT_TARGET),
+        "--model": (family.name, DEFAULT_FAMILY),
+        "--max-crops": (config.max_crops, family.default_max_crops),
+        "--overlap-margins": (
+            f"{margins[0]},{margins[1]}",
+            f"{usual_margins[0]},{usual_margins[1]}",
+        ),
+        "--crop-size-px": (config.crop_size_px, family.crop_size_px),
     }
-    for option, value in options.items():
-        if value is not None:
-            yield (
-                f"{option}={shlex.quote(value)}"
-                if value[:1] == "-"
-                else (f"{option} {shlex.quote(value)}")
-            )
+    # A name that looks like an option is a path all the same.
+    path = f"./{dataset.name}" if dataset.name.startswith("-") else dataset.name
+    words = ["crop-planner experiment", shlex.quote(path)]
+    for option, (value, default) in values_and_defaults.items():
+        if value != default:
+            joint = "=" if str(value).startswith("-") else " "
+            words.append(f"{option}{joint}{shlex.quote(str(value))}")
     if not experiment.save_crop_images:
-        yield "--no-crops"
+        words.append("--no-crops")
     if experiment.has_latency:
-        yield "--profile PROFILE.json"
-
-
-def _unless(value: int | tuple[int, int], usual: int | tuple[int, int]) -> str | None:
-    """Return the value as typed on a command line, None for the usual value."""
-    if value == usual:
-        return None
-    return f"{value[0]},{value[1]}" if isinstance(value, tuple) else str(value)
+        words.append("--profile PROFILE.json")
+    return " ".join(words)
