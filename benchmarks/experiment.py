@@ -21,7 +21,7 @@ from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan
 from app.encoder.device.device import device_name
-from app.report.figures.averages import averages, plan_each
+from app.report.figures.averages import Tally, plan_each
 from app.report.figures.set_statistics import set_statistics
 from benchmarks.planning import COCO_SIZES, numpy_tiling
 from benchmarks.timing import run
@@ -57,7 +57,7 @@ def one_configuration(sizes: list[Size], config: CropConfig) -> tuple[float, flo
     counted: dict[Size, int] = {}
     for size in sizes:
         counted[size] = counted.get(size, 0) + 1
-    mean = averages(plan_each(counted, config), no_latency)
+    mean = Tally(plan_each(counted, config)).averages(no_latency)
     return mean.overlap_ratio, mean.redundancy_ratio
 
 

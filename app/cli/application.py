@@ -16,9 +16,8 @@ from app import __version__
 from app.cli.commands.experiment import experiment
 from app.cli.commands.lut import lut
 from app.cli.commands.measure import measure
-from app.cli.commands.methods import methods
 from app.cli.commands.overlay import overlay
-from app.cli.commands.plan import analyze, plan
+from app.cli.commands.plan import analyze, methods, plan
 from app.cli.commands.prefill import prefill
 from app.cli.commands.profile import profile
 from app.cli.commands.resize import adapt, resize

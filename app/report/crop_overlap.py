@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from app.core.latency.predictions import Predictions
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import FAMILIES, Family, family_named
 from app.files import check_writable, write_whole
-from app.report.choose import Candidate, all_candidates, choose, plan_images, timed_candidates
+from app.report.choose import choose, find_candidates, plan_images
 from app.report.dataset.foreign_text import plain_text
 from app.report.dataset.images import open_dataset
 from app.report.drawing import draw_all, files_of
@@ -25,6 +24,7 @@ from app.report.html.elements import embed_all
 from app.report.html.page import render_report
 from app.report.progress import Progress, bars
 from app.report.timing.components import measured_counts
+from app.report.timing.timing_file import read_timing
 
 JSON_FILE = f"{EXPERIMENT}.json"
 REPORT_FILE = f"{EXPERIMENT}.html"
@@ -79,9 +79,7 @@ class CropOverlapAnalysis:
         self._latency = latency
         self._max_pixels = max_pixels
         self._workers = workers
-        self._showing: Callable[[], AbstractContextManager[Progress]] = (
-            bars if progress is None else lambda: nullcontext(progress)
-        )
+        self._progress = progress
 
     def run(
         self,
@@ -116,7 +114,7 @@ class CropOverlapAnalysis:
         if num_images < 1:
             raise ValueError(f"num_images must be at least 1, got {num_images}")
         files = Path(images) if images is not None else None
-        with self._showing() as progress:
+        with bars() if self._progress is None else nullcontext(self._progress) as progress:
             dataset = open_dataset(
                 Path(dataset_name),
                 split,
@@ -126,13 +124,11 @@ class CropOverlapAnalysis:
             )
             check_writable(self.output_dir)
             plans, collapsed = plan_images(dataset, self.config)
-            candidates = (
-                all_candidates(dataset, plans)
-                if exp2_results_path is None
-                else timed_candidates(dataset, plans, Path(exp2_results_path))
-            )
+            timing = read_timing(Path(exp2_results_path)) if exp2_results_path is not None else None
+            candidates, missing = find_candidates(dataset, plans, timing)
             chosen, facts, damaged = choose(
                 candidates,
+                timing,
                 num_images,
                 target_max_crops,
                 max_pixels=self._max_pixels,
@@ -149,12 +145,20 @@ class CropOverlapAnalysis:
                 latency=self._latency,
                 dataset=dataset,
                 selection=facts,
-                examined=tuple(_examine(one, save_crop_images) for one in chosen),
-                skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *damaged),
+                examined=tuple(
+                    Examined(
+                        one.image,
+                        one.plan,
+                        one.timing,
+                        files_of(one.image, one.plan, crops=save_crop_images),
+                    )
+                    for one in chosen
+                ),
+                skipped=(*dataset.skipped, *collapsed, *missing, *damaged),
                 plans=plans,
                 statistics=statistics,
                 measured=measured_counts(
-                    (one.plan, one.timing.row) for one in candidates.images if one.timing
+                    (one.plan, one.timing.row) for one in candidates if one.timing
                 ),
                 save_crop_images=save_crop_images,
                 images_folder=plain_text(files.name) if files else None,
@@ -180,18 +184,6 @@ class CropOverlapAnalysis:
         report = render_report(experiment, pictures)
         write_whole(self.output_dir / JSON_FILE, to_json(experiment))
         write_whole(self.output_dir / REPORT_FILE, report)
-
-
-def _examine(candidate: Candidate, save_crop_images: bool) -> Examined:
-    image, plan = candidate.image, candidate.plan
-    return Examined(
-        image=image,
-        plan=plan,
-        timing=candidate.timing,
-        files=files_of(
-            image.image_id, plan, is_there=image.path is not None, crops=save_crop_images
-        ),
-    )
 
 
 def family_at(model_path: str | Path) -> Family:

@@ -18,20 +18,15 @@ from app.imaging.pictures import DEFAULT_SIDE_PX, Kind, draw, load_ground
 from app.imaging.read.decode import decode
 from app.imaging.read.header import look
 from app.imaging.write.render import write
+from app.report.dataset.images import DatasetImage
 from app.report.experiment import Examined, ImageFiles
 
 
-def files_of(image_id: int | str, plan: CropPlan, *, is_there: bool, crops: bool) -> ImageFiles:
-    """Name the files of an image.
-
-    Args:
-        image_id: usable as a part of a file name.
-        plan: of the image.
-        is_there: the image has a file, not only a size.
-        crops: also name the original and each of its crops.
-    """
-    name, prefix = f"exp6_crop_overlap_image_{image_id}", f"crops/image_{image_id}"
+def files_of(image: DatasetImage, plan: CropPlan, *, crops: bool) -> ImageFiles:
+    """Name the files of an image; ``crops`` also names the original and each of its crops."""
+    name, prefix = f"exp6_crop_overlap_image_{image.image_id}", f"crops/image_{image.image_id}"
     grid = tuple(f"{prefix}_crop_{index:02d}.png" for index in range(plan.grid.crops))
+    is_there = image.path is not None
     crops = crops and is_there
     return ImageFiles(
         crops=f"{name}_crops.png",
@@ -89,7 +84,9 @@ def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
 
     The processes are spawned: torch's threads do not survive a fork.
     """
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_interrupts)
+    # For systems that cannot block a signal: each process ignores Ctrl-C.
+    ignored = (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, ignored)
     try:
         yield pool
     finally:
@@ -111,11 +108,6 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _ignore_interrupts() -> None:
-    """Ignore Ctrl-C on systems that cannot block a signal."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def draw_pictures(one: Examined, folder: Path, max_pixels: int) -> None:

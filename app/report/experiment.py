@@ -14,6 +14,7 @@ from typing import Any
 
 from app import __version__
 from app.core.control.methods import compare_methods
+from app.core.latency.latency import Latency
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan
 from app.report.choose import SelectionFacts
@@ -82,20 +83,16 @@ class Experiment:
     images_folder: str | None = None
 
     @property
-    def has_latency(self) -> bool:
-        """Return True if a profile predicts a latency for a tiling."""
-        return any(row.latency.at(50) is not None for row in self.statistics.tilings)
+    def predicted(self) -> Latency | None:
+        """Return a latency that a profile predicts for a tiling; None without a prediction."""
+        latencies = (row.latency for row in self.statistics.tilings)
+        return next((one for one in latencies if one.at(50) is not None), None)
 
 
 def to_json(experiment: Experiment) -> str:
     """Return the text of ``exp6_crop_overlap_analysis.json``."""
-    return json.dumps(as_dict(experiment), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def as_dict(experiment: Experiment) -> dict[str, Any]:
-    """Return the findings as JSON values."""
     dataset, statistics = experiment.dataset, experiment.statistics
-    return {
+    content = {
         "experiment": EXPERIMENT,
         "version": __version__,
         "model": experiment.config.family.name,
@@ -120,6 +117,7 @@ def as_dict(experiment: Experiment) -> dict[str, Any]:
         "findings": [asdict(one) for one in findings(statistics, experiment.config)],
         "images": [_image(image_id, plan) for image_id, plan in experiment.plans.items()],
     }
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _examined(one: Examined, latency: PredictLatency) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from app.core.plan.geometry import Box
@@ -90,17 +91,12 @@ def images_of(images: int, total: int) -> str:
 
 def runs(numbers: Sequence[int]) -> list[str]:
     """Write rising numbers as words, three or more in a row as one: ``1 to 4``, ``6``, ``8``."""
-    found: list[list[int]] = []
-    for number in numbers:
-        if found and found[-1][-1] == number - 1:
-            found[-1].append(number)
-        else:
-            found.append([number])
-    return [
-        word
-        for run in found
-        for word in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(one) for one in run])
-    ]
+    words: list[str] = []
+    # In a row, each number is as far from its position as the number before.
+    for _, pairs in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        run = [str(number) for _, number in pairs]
+        words += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else run
+    return words
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:

@@ -71,17 +71,13 @@ def measure(
 
 def _check_alone(ctx: typer.Context) -> None:
     """Refuse options of a measurement beside ``--compare``; they would change nothing."""
-    given = {name for name in ctx.params if _was_given(ctx, name)} - {"compare", "as_json"}
-    if given:
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    on_command_line = {name for name, one in sources.items() if one and one.name == "COMMANDLINE"}
+    if given := on_command_line - {"compare", "as_json"}:
         surplus = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given))
         raise typer.BadParameter(
             f"{surplus}: of no use where two profiles are compared", param_hint="--compare"
         )
-
-
-def _was_given(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _compare(files: tuple[Path, Path], *, as_json: bool) -> None:

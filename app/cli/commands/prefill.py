@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from app.cli.tables.plan_table import table_of
@@ -127,7 +126,18 @@ def _print(out: Console, answer: PrefillAnswer) -> None:
     """Print the measured lengths, the fitted line, the doubts, and the settings."""
     out.print(Text.assemble((answer.model, "bold"), f" at {answer.url}{answer.path}"))
     out.print()
-    out.print(_lengths(answer))
+    lengths = table_of(
+        "Time to the first token, ms",
+        (
+            ("Prompt\ntokens>", lambda one: f"{one.tokens:,.0f}"),
+            ("p50>", lambda one: milliseconds(one.ms.p50)),
+            ("95 %>", lambda one: interval(one.ms)),
+            ("Line>", lambda one: milliseconds(one.line_ms)),
+            ("Off>", lambda one: f"{one.off:+.1%}"),
+        ),
+        answer.lengths,
+    )
+    out.print(lengths)
     out.print()
     out.print(_line(answer))
     if answer.doubt is not None:
@@ -141,20 +151,6 @@ def _print(out: Console, answer: PrefillAnswer) -> None:
     out.print()
     for name, value in answer.settings.items():
         out.print(f"export {name}={value}", style="bold green", soft_wrap=True)
-
-
-def _lengths(answer: PrefillAnswer) -> Table:
-    return table_of(
-        "Time to the first token, ms",
-        (
-            ("Prompt\ntokens>", lambda one: f"{one.tokens:,.0f}"),
-            ("p50>", lambda one: milliseconds(one.ms.p50)),
-            ("95 %>", lambda one: interval(one.ms)),
-            ("Line>", lambda one: milliseconds(one.line_ms)),
-            ("Off>", lambda one: f"{one.off:+.1%}"),
-        ),
-        answer.lengths,
-    )
 
 
 def _line(answer: PrefillAnswer) -> str:

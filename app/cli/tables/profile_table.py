@@ -20,7 +20,6 @@ if TYPE_CHECKING:
         ProfileComparisonAnswer,
     )
     from app.schemas.profile import (
-        LineAnswer,
         PercentilesMs,
         ProfileAnswer,
         ProfileEntryAnswer,
@@ -39,8 +38,9 @@ def print_profile(out: Console, profile: ProfileAnswer, files: Sequence[Path]) -
     out.print()
     columns = _columns(doubtful=profile.contended is not None, narrow=out.width < 90)
     out.print(table_of("Vision-token latency, ms", columns, profile.entries))
-    if profile.line is not None:
-        out.print(_fitted(profile.line), style="dim")
+    if (fit := profile.line) is not None:
+        crop, besides = f"{fit.slope_ms:.1f} ms a crop", f"{fit.intercept_ms:.1f} ms besides"
+        out.print(f"fitted: {crop} and {besides}, R² {fit.r2:.4f}", style="dim")
     if profile.states:
         out.print()
         out.print(_states(profile))
@@ -122,13 +122,6 @@ def _median(times: PercentilesMs | None) -> str:
 def _megabytes(entry: ProfileEntryAnswer) -> float | None:
     peak = entry.peak_memory_bytes
     return None if peak is None else peak / 1e6
-
-
-def _fitted(line: LineAnswer) -> str:
-    return (
-        f"fitted: {line.slope_ms:.1f} ms a crop and {line.intercept_ms:.1f} ms besides, "
-        f"R² {line.r2:.4f}"
-    )
 
 
 def _states(profile: ProfileAnswer) -> Table:

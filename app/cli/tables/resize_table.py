@@ -46,8 +46,17 @@ def print_resize(
         ("Prompt tokens", tokens(plan.tokens)),
         ("Latency", latency(plan.latency)),
     ]
-    alternatives = _alternatives(answer.alternatives) if answer.alternatives else None
-    _print(out, plan, rows, written, alternatives)
+    alternatives = table_of(
+        "Other ways to as many crops",
+        (
+            ("Mode", lambda other: other.mode),
+            ("Tiling", lambda other: f"{other.tiling.rows}x{other.tiling.cols}"),
+            ("Size", lambda other: f"{other.width}x{other.height}"),
+            ("Scale", _scale),
+        ),
+        answer.alternatives,
+    )
+    _print(out, plan, rows, written, alternatives if answer.alternatives else None)
 
 
 def _print(
@@ -85,19 +94,6 @@ def _scale(decision: DecisionAnswer) -> str:
     return f"{scale}, enlarged" if decision.upscaled else scale
 
 
-def _alternatives(alternatives: list[DecisionAnswer]) -> Table:
-    return table_of(
-        "Other ways to as many crops",
-        (
-            ("Mode", lambda other: other.mode),
-            ("Tiling", lambda other: f"{other.tiling.rows}x{other.tiling.cols}"),
-            ("Size", lambda other: f"{other.width}x{other.height}"),
-            ("Scale", _scale),
-        ),
-        alternatives,
-    )
-
-
 def print_adaptation(out: Console, answer: AdaptAnswer, written: Path | None) -> None:
     """Print an adaptation. ``written`` is the file, None for a dry run."""
     decision, plan = answer.decision, answer.plan
@@ -108,8 +104,13 @@ def print_adaptation(out: Console, answer: AdaptAnswer, written: Path | None) ->
         ("Prompt tokens", tokens(plan.tokens)),
         ("Latency", _latency(answer)),
     ]
-    weighed = _weighed(answer, wide=out.width >= 96) if len(answer.alternatives) > 1 else None
-    _print(out, plan, rows, written, weighed)
+    weighed = table_of(
+        "Everything that was weighed; bold: taken, *: on the Pareto front",
+        _columns(answer, wide=out.width >= 96),
+        answer.alternatives,
+        lambda row: "bold" if row.chosen else None,
+    )
+    _print(out, plan, rows, written, weighed if len(answer.alternatives) > 1 else None)
 
 
 def _adapted(decision: AdaptDecision) -> Text:
@@ -129,17 +130,8 @@ def _latency(answer: AdaptAnswer) -> str:
     return f"{at} {decision.latency_ms:.1f} ms{prefill}; {latency.device}, {latency.reason}"
 
 
-def _weighed(answer: AdaptAnswer, *, wide: bool) -> Table:
-    """List all candidates; a ``wide`` table also has the pixels a patch."""
-    return table_of(
-        "Everything that was weighed; bold: taken, *: on the Pareto front",
-        _columns(answer, wide=wide),
-        answer.alternatives,
-        lambda row: "bold" if row.chosen else None,
-    )
-
-
 def _columns(answer: AdaptAnswer, *, wide: bool) -> Columns[CandidateRow]:
+    """Show the figures of a candidate; a ``wide`` table also has the pixels a patch."""
     yield "Mode", lambda row: row.mode
     yield "Tiling", lambda row: f"{row.tiling.rows}x{row.tiling.cols}"
     yield "Size", lambda row: f"{row.width}x{row.height}"

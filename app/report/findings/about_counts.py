@@ -38,9 +38,11 @@ def most_common(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
             f" On average an image costs {mean.total_crops:.2f} crops in all and "
             f"{count(mean.prompt_tokens)} prompt tokens."
         )
+    least, highest = found.counts[0].crops, found.counts[-1].crops
+    limits = "" if least == highest else f" The range is {least} to {highest} grid crops."
     yield Finding(
         "counts",
-        _most_common(first, found) + _range_of(found.counts) + cost,
+        _most_common(first, found) + limits + cost,
         {
             "crops": first[0].crops,
             "total_crops": first[0].total_crops,
@@ -72,12 +74,6 @@ def _most_common(first: Sequence[CountRow], found: SetStatistics) -> str:
         f"Most common {verb} {grid_crops(row.crops)} and the global one, {row.total_crops} in all: "
         f"{images_of(row.images, found.images)}, tiled {shown}."
     )
-
-
-def _range_of(counts: Sequence[CountRow]) -> str:
-    if len(counts) == 1:
-        return ""
-    return f" The range is {counts[0].crops} to {counts[-1].crops} grid crops."
 
 
 def reduced(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:

@@ -165,7 +165,6 @@ def chart(
     label: str,
     height_px: float,
     draw: Callable[[Figure], None],
-    width_px: float = WIDTH_PX,
 ) -> str:
     """Draw a figure as an ``<svg>`` for the page; the same drawing gives the same text.
 
@@ -174,12 +173,12 @@ def chart(
     Args:
         name: a prefix of ids, unique in the page.
         label: the alternative text.
-        height_px, width_px: the size before the page scales the chart.
+        height_px: before the page scales the chart.
         draw: draws on the figure, whose layout makes room for its texts.
     """
     with drawing():
         mpl.rcParams.update({"svg.fonttype": "none", "font.size": TEXT_PX})
-        figure = Figure((width_px / _DPI, height_px / _DPI), dpi=_DPI, layout="constrained")
+        figure = Figure((WIDTH_PX / _DPI, height_px / _DPI), dpi=_DPI, layout="constrained")
         figure.patch.set_visible(False)
         draw(figure)
         element = svg_element(figure)

@@ -92,32 +92,28 @@ def overlap_table(plan: CropPlan) -> Table:
 
 def crops_table(one: Examined, pictures: Mapping[str, Embedded]) -> Table:
     """List the boundaries of every crop, on the canvas and on the original."""
-    plan, files = one.plan, one.files
-    shown = [files.global_crop, *files.grid_crops]
-    has_pictures = any(name in pictures for name in shown)
-
-    def picture(index: int) -> tuple[Cell, ...]:
-        name = shown[index + 1] if has_pictures else None
-        return (pictures[name],) if name is not None else ()
-
-    side, image, canvas = plan.config.crop_size_px, plan.image, plan.global_canvas
-    whole = (f"0, 0 – {side}, {side} of its own", f"0, 0 – {image.width}, {image.height}")
-    padding = percent(canvas.padding_ratio(canvas.box))
-    rows: list[tuple[Cell, ...]] = [("global", *picture(-1), "", *whole, padding)]
-    rows += [
-        (
-            str(crop.index),
-            *picture(crop.index),
-            f"{crop.row}, {crop.col}",
-            box(crop.canvas_box),
-            box(crop.image_box),
-            percent(crop.padding_ratio),
-        )
-        for crop in plan.crops()
+    plan, side, canvas = one.plan, one.plan.config.crop_size_px, one.plan.global_canvas
+    headings = ["Crop", "Row, column", "On the canvas, px", "On the original, px", "Padding>"]
+    whole = f"0, 0 – {side}, {side} of its own", f"0, 0 – {plan.image.width}, {plan.image.height}"
+    rows: list[tuple[Cell, ...]] = [
+        ("global", "", *whole, percent(canvas.padding_ratio(canvas.box))),
+        *(
+            (
+                str(crop.index),
+                f"{crop.row}, {crop.col}",
+                box(crop.canvas_box),
+                box(crop.image_box),
+                percent(crop.padding_ratio),
+            )
+            for crop in plan.crops()
+        ),
     ]
-    headings = ("Crop", *(("",) if has_pictures else ()), "Row, column", "On the canvas, px")
-    headings += ("On the original, px", "Padding>")
-    return Table("Boundaries of its crops", headings, tuple(rows))
+    names = (one.files.global_crop, *one.files.grid_crops)
+    if shown := [pictures[name] for name in names if name and name in pictures]:
+        headings.insert(1, "")
+        pairs = zip(rows, shown, strict=True)
+        rows = [(index, picture, *cells) for (index, *cells), picture in pairs]
+    return Table("Boundaries of its crops", tuple(headings), tuple(rows))
 
 
 def alternatives_table(plan: CropPlan) -> Table:

@@ -28,7 +28,6 @@ def render_report(experiment: Experiment, pictures: Mapping[str, Embedded]) -> s
         pictures: the embedded pictures by the names of their files, as ``embed_all`` makes them.
     """
     config, found = experiment.config, experiment.statistics
-    latencies = (row.latency for row in found.tilings)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -44,7 +43,7 @@ def render_report(experiment: Experiment, pictures: Mapping[str, Embedded]) -> s
             pair=grid_overlap(Grid(1, 2), config) if config.max_crops > 1 else None,
             compared=compare_with_published(found.shapes),
             explained=explained(),
-            predicted=next((one for one in latencies if one.at(50) is not None), None),
+            predicted=experiment.predicted,
         )
     )
 
@@ -103,6 +102,6 @@ def command(experiment: Experiment) -> str:
             words.append(f"{option}{joint}{shlex.quote(str(value))}")
     if not experiment.save_crop_images:
         words.append("--no-crops")
-    if experiment.has_latency:
+    if experiment.predicted:
         words.append("--profile PROFILE.json")
     return " ".join(words)

@@ -59,7 +59,7 @@ def experiment(sizes, config=CONFIG, *, names=None, latency=no_latency):
             image=image,
             plan=plans[image.image_id],
             timing=None,
-            files=files_of(image.image_id, plans[image.image_id], is_there=False, crops=False),
+            files=files_of(image, plans[image.image_id], crops=False),
         )
         for image in images
     ]
