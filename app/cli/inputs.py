@@ -6,17 +6,16 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
+from pydantic import ValidationError
 
 from app import notation
 from app.core.errors import InvalidConfig, MalformedRequest, PayloadTooLarge
 from app.core.plan.config import MAX_CROPS_LIMIT
 from app.core.plan.geometry import Size
-
-if TYPE_CHECKING:
-    from app.settings import Settings
+from app.settings import Settings
 
 T = TypeVar("T")
 
@@ -68,10 +67,6 @@ def read_settings(**overrides: Any) -> Settings:
     Raises:
         typer.BadParameter: a variable cannot be used; the error names each.
     """
-    from pydantic import ValidationError
-
-    from app.settings import Settings
-
     try:
         return Settings(**{k: v for k, v in overrides.items() if v is not None})
     except ValidationError as error:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
+from pydantic import BaseModel
+from rich.console import Console
 
 from app import descriptions
 from app.cli.inputs import parse_margins, parse_size, read_settings
@@ -20,12 +22,7 @@ from app.core.plan.geometry import Size
 from app.encoder.device.choices import DeviceChoice, DtypeChoice
 from app.imaging.write.render import OutputFormat
 from app.imaging.write.resample import Resample
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-    from rich.console import Console
-
-    from app.settings import Settings
+from app.settings import Settings
 
 Answer = TypeVar("Answer", bound="BaseModel")
 

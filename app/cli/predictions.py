@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from app.core.latency.model import LatencyModel
 from app.core.latency.predictions import Predictions
 from app.core.plan.config import CropConfig
 from app.profiles import load_profile
-
-if TYPE_CHECKING:
-    from app.settings import Settings
+from app.settings import Settings
 
 NO_PROFILE = (
     "no profile was given: `crop-planner measure` makes one, and --profile FILE or "

@@ -6,15 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
+from rich.progress import TextColumn
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-    from app.report.errors import Skipped
+from app.report.errors import Skipped
+from app.report.progress import bar_on
 
 _UNLIMITED = 10_000
 
@@ -49,10 +48,6 @@ def progress_bar(told: Console) -> Iterator[Callable[[float, str], None]]:
 
     The yielded function takes the part that is done, from 0 to 1, and the last step.
     """
-    from rich.progress import TextColumn  # late: most commands show no bar
-
-    from app.report.progress import bar_on
-
     told_tenths = 0
     with bar_on(told, TextColumn("{task.percentage:>3.0f} %")) as bar:
         task = bar.add_task("starting", total=1.0)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from app.cli.options import Configuration, FileJsonOption, ImageSet, ProfileOption, grouped
 from app.cli.predictions import named_profile
 from app.cli.tables.plan_table import heading, table_of
 from app.cli.terminal import PARTLY, console, print_skipped, printable
 from app.cores import available_cores
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from app.report.experiment import Experiment
+from app.report.experiment import Experiment, to_json
+from app.report.findings import findings
+from app.schemas.plan import ConfigAnswer
 
 
 @grouped
@@ -62,7 +61,6 @@ def experiment(
     written, but some images had to be skipped.
     """
     from app.report.crop_overlap import JSON_FILE, CropOverlapAnalysis
-    from app.report.experiment import to_json
 
     settings, config = configuration.read()
     earlier = out / JSON_FILE
@@ -107,8 +105,6 @@ def experiment(
 def _print(shown: Console, found: Experiment, folder: Path) -> None:
     """Print the findings, the examined images, and the place of the report."""
     from app.report.crop_overlap import REPORT_FILE
-    from app.report.findings import findings
-    from app.schemas.plan import ConfigAnswer
 
     shown.print(heading(found.config.family.name, ConfigAnswer.of(found.config)))
     shown.print()

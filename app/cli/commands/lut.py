@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -14,9 +14,7 @@ from app.cli.predictions import named_profile
 from app.cli.tables.plan_table import Columns, heading, table_of
 from app.core.control.table import lookup_table
 from app.core.plan.geometry import Size
-
-if TYPE_CHECKING:
-    from app.schemas.resize import LutAnswer, LutOptionAnswer, LutRowAnswer
+from app.schemas.resize import LutAnswer, LutOptionAnswer, LutRowAnswer, lut_csv
 
 
 @grouped
@@ -39,8 +37,6 @@ def lut(
     ] = False,
 ) -> None:
     """Print the table from a number of crops to the size, tokens and latency they cost."""
-    from app.schemas.resize import LutAnswer, lut_csv
-
     if size is not None and aspect is not None:
         raise typer.BadParameter("give --size or --aspect, not both", param_hint="--aspect")
     if question.as_json and as_csv:

@@ -19,6 +19,11 @@ from app.cli.options import (
 from app.cli.outputs import check_result, write_result
 from app.cli.tables.profile_table import print_comparison, print_profile
 from app.cli.terminal import console, print_json
+from app.core.latency.comparison import compare_profiles
+from app.core.latency.profile_file import profile_to_json
+from app.profiles import load_profile
+from app.schemas.comparison import ProfileComparisonAnswer
+from app.schemas.profile import ProfileAnswer
 
 
 @grouped
@@ -57,8 +62,6 @@ def measure(
     if output is not None:
         check_result(output, force=force, option="--output")
     from app.cli.encoder import measure_device  # late: torch takes seconds to import
-    from app.core.latency.profile_file import profile_to_json
-    from app.schemas.profile import ProfileAnswer
 
     profile, saved = measure_device(asked, counts, config, settings)
     if output is not None:
@@ -87,10 +90,6 @@ def _compare(files: tuple[Path, Path], *, as_json: bool) -> None:
         InvalidProfile: a file is no profile; the error names the file.
         typer.BadParameter: the profiles have no number of crops in common.
     """
-    from app.core.latency.comparison import compare_profiles
-    from app.profiles import load_profile
-    from app.schemas.comparison import ProfileComparisonAnswer
-
     a, b = (load_profile(file) for file in files)
     answer = ProfileComparisonAnswer.of(compare_profiles(a, b))
     if not answer.counts:

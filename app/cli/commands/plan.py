@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -17,16 +17,15 @@ from app.cli.tables.plan_table import Columns, facts, heading, print_plan, table
 from app.core.control.methods import compare_methods
 from app.core.latency.latency import Latency
 from app.core.plan.plan import make_plan
-
-if TYPE_CHECKING:
-    from app.schemas.methods import MethodRowAnswer, MethodsAnswer
+from app.imaging.read.decode import decode
+from app.schemas.latency import StagesMs
+from app.schemas.methods import MethodRowAnswer, MethodsAnswer
+from app.schemas.plan import PlanAnswer
 
 
 @grouped
 def plan(size: SizeArgument, question: Question) -> None:
     """Plan a size: tiling, crops, tokens, overlap, and alternatives."""
-    from app.schemas.plan import PlanAnswer
-
     settings, config = question.read()
     planned = make_plan(size, config)
     known = named_profile(question.profile, settings)
@@ -53,10 +52,6 @@ def analyze(
     question: Question,
 ) -> None:
     """Plan an image file, and give the latency of its vision tokens on this device."""
-    from app.imaging.read.decode import decode
-    from app.schemas.latency import StagesMs
-    from app.schemas.plan import PlanAnswer
-
     if repeats is not None and latency != "measure":
         raise typer.BadParameter(
             f"needs --latency measure, but latency is {latency}", param_hint="--repeats"
@@ -100,8 +95,6 @@ def methods(
     question: Question,
 ) -> None:
     """Compare the four ways to change what a size costs: crops, resizing, margins, crop side."""
-    from app.schemas.methods import MethodsAnswer
-
     settings, config = question.read()
     comparison = compare_methods(
         make_plan(size, config), target_crops=target_crops, target_tokens=target_tokens

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,9 +12,7 @@ from rich.text import Text
 from app.cli.tables.plan_table import table_of
 from app.cli.tables.profile_table import interval, milliseconds
 from app.cli.terminal import console, print_json
-
-if TYPE_CHECKING:
-    from app.schemas.prefill import PrefillAnswer
+from app.schemas.prefill import PrefillAnswer
 
 DEFAULT_TOKENS = "256,512,1024,1536,2048"
 """Send prompts on both sides of Molmo's cost of an image: about 300 to 1,500 tokens."""
@@ -70,10 +68,9 @@ def prefill(
     nothing else to do. Prints the settings that add the cost to the service's answers.
     """
     lengths = parse_lengths(tokens)
-    # Late: other commands need neither the HTTP client nor the schemas.
+    # Late: other commands need no HTTP client.
     from app.prefill.measure import measure_prefill
     from app.prefill.server import FirstToken, ModelServer
-    from app.schemas.prefill import PrefillAnswer
 
     told = console(stderr=True)
     key = _key(api_key_env)

@@ -27,6 +27,8 @@ from app.imaging.adapt import adapt_file
 from app.imaging.read.header import look
 from app.imaging.resize import ResizeWish, resize_file
 from app.notation import parse_modes
+from app.schemas.adapt import AdaptAnswer
+from app.schemas.resize import ResizeAnswer
 from app.settings import Settings
 
 
@@ -49,8 +51,6 @@ def resize(
     question: Question,
 ) -> None:
     """Resize an image file to exactly a number of crops or tokens, or list the reachable ones."""
-    from app.schemas.resize import ResizeAnswer
-
     if target_crops is None and target_tokens is None and tiling is None:
         raise typer.BadParameter("give one", param_hint="--target-crops, --target-tokens, --tiling")
     settings, config = question.read()
@@ -103,8 +103,6 @@ def adapt(
     question: Question,
 ) -> None:
     """Make the image that meets a latency or token budget and loses least of the picture."""
-    from app.schemas.adapt import AdaptAnswer
-
     settings, config = question.read()
     wish = Wish(
         budget=Budget(latency_budget_ms, max_tokens, percentile),

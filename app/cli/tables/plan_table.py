@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from app.schemas.latency import LatencyAnswer
-    from app.schemas.plan import (
-        CanvasAnswer,
-        ConfigAnswer,
-        ImageAnswer,
-        PlanAnswer,
-        SideHeadroom,
-        TilingAnswer,
-        TokensAnswer,
-    )
+from app.schemas.latency import LatencyAnswer
+from app.schemas.plan import (
+    CanvasAnswer,
+    ConfigAnswer,
+    ImageAnswer,
+    PlanAnswer,
+    SideHeadroom,
+    TilingAnswer,
+    TokensAnswer,
+)
 
 T = TypeVar("T")
 Cell = str | Text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -12,19 +11,8 @@ from rich.text import Text
 
 from app.cli.tables.plan_table import Columns, or_dash, table_of
 from app.core.statistics import FEWEST
-
-if TYPE_CHECKING:
-    from app.schemas.comparison import (
-        ComparedCountAnswer,
-        DifferenceAnswer,
-        ProfileComparisonAnswer,
-    )
-    from app.schemas.profile import (
-        PercentilesMs,
-        ProfileAnswer,
-        ProfileEntryAnswer,
-        ProfileSummary,
-    )
+from app.schemas.comparison import ComparedCountAnswer, DifferenceAnswer, ProfileComparisonAnswer
+from app.schemas.profile import PercentilesMs, ProfileAnswer, ProfileEntryAnswer, ProfileSummary
 
 
 def print_profile(out: Console, profile: ProfileAnswer, files: Sequence[Path]) -> None:

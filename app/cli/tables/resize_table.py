@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -22,11 +21,9 @@ from app.cli.tables.plan_table import (
     tokens,
 )
 from app.core.plan.plan import CropPlan
-
-if TYPE_CHECKING:
-    from app.schemas.adapt import AdaptAnswer, AdaptDecision, CandidateRow
-    from app.schemas.plan import PlanAnswer
-    from app.schemas.resize import DecisionAnswer, ResizeAnswer
+from app.schemas.adapt import AdaptAnswer, AdaptDecision, CandidateRow
+from app.schemas.plan import PlanAnswer
+from app.schemas.resize import DecisionAnswer, ResizeAnswer
 
 
 def print_resize(
