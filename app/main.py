@@ -8,7 +8,6 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from operator import attrgetter
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -16,7 +15,7 @@ from fastapi_offline import FastAPIOffline
 from app import __version__
 from app.core.plan.families import family_named
 from app.http import problems
-from app.http.answers import HeadAsGet
+from app.http.routing import HeadAsGet, add_resource
 from app.profiles import load_profile
 from app.routes import (
     adapt,
@@ -25,7 +24,6 @@ from app.routes import (
     health,
     latency,
     lut,
-    measurement,
     methods,
     models,
     overlay,
@@ -63,7 +61,6 @@ RESOURCES = (
     encode,
     lut,
     latency,
-    measurement,
     models,
 )
 """Routes are tried in this order."""
@@ -104,13 +101,12 @@ def create_app(
         lifespan=lifespan,
         openapi_tags=[{"name": name} for name in TAGS],
         redoc_url=None,
-        generate_unique_id_function=attrgetter("name"),  # generated clients name functions by it
     )
     app.state.service = service
     problems.install(app)
     app.add_middleware(HeadAsGet)
     for resource in RESOURCES:
-        app.include_router(resource.router)
+        add_resource(app, resource.router)
     page.install(app)
     return app
 
@@ -172,6 +168,8 @@ def serve(settings: Settings) -> None:
     """Run the service until a signal stops it."""
     import uvicorn
 
+    from app.http.protocol import BoundedProtocol
+
     for stop, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
         signal.signal(stop, partial(_exit, code))
     logging.getLogger("uvicorn.access").addFilter(_is_no_probe)
@@ -185,6 +183,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         log_level=settings.log_level,
         log_config=None,
+        http=BoundedProtocol,
         timeout_graceful_shutdown=30,
     )
 

@@ -24,7 +24,9 @@ NAMES = (
 
 def main() -> None:
     """Run the benchmarks named on the command line, or all of them."""
-    for name in sys.argv[1:] or NAMES:
+    names = sys.argv[1:] or NAMES
+    del sys.argv[1:]  # every benchmark reads its own options from there
+    for name in names:
         if name not in NAMES:
             sys.exit(f"no benchmark {name!r}; there are {', '.join(NAMES)}")
         import_module(f"benchmarks.{name}").main()

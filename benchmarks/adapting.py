@@ -83,19 +83,17 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--profile-repeats", type=int, default=9)
     parser.add_argument("--profile-budget-s", type=float, default=900)
     parser.add_argument("--profile-folder", help="keeps the profile for another run")
-    return parser.parse_args(arguments or [])
+    return parser.parse_args(arguments)
 
 
 def _rows_of(
     server: Server, photo: Path, shares: Sequence[float], repeats: int
 ) -> list[dict[str, Any]]:
-    data = photo.read_bytes()
-    with httpx.Client(base_url=server.url, timeout=ANSWER_TIMEOUT_S) as http:
-        whole = _asked(http.post("/adapt", content=data, **_as_json(latency_budget_ms=1e9)))
+    data, headers = photo.read_bytes(), {"Content-Type": "image/jpeg", "Accept": "application/json"}
+    with httpx.Client(base_url=server.url, timeout=ANSWER_TIMEOUT_S, headers=headers) as http:
+        whole = _adapt(http, data, 1e9).json()
         as_it_is = whole["decision"]["latency_ms"]
-        less = _asked(
-            http.post("/adapt", content=data, **_as_json(latency_budget_ms=as_it_is * 0.999))
-        )
+        less = _adapt(http, data, as_it_is * 0.999).json()
         least = min(row["latency_ms"] for row in less["alternatives"])
         size = whole["plan"]["image"]
         print(
@@ -110,19 +108,13 @@ def _row(
     http: httpx.Client, photo: Path, data: bytes, budget_ms: float, repeats: int
 ) -> dict[str, Any]:
     """Adapt a photo, then measure the returned image."""
-    told = _asked(http.post("/adapt", content=data, **_as_json(latency_budget_ms=budget_ms)))
-    image = http.post("/adapt", content=data, **_as_image(latency_budget_ms=budget_ms))
-    image.raise_for_status()
+    told = _adapt(http, data, budget_ms).json()
+    image = _adapt(http, data, budget_ms, Accept="*/*")
     decision = told["decision"]
-    limit = image.headers["X-Max-Crops"]
-    predicted = _asked(http.post("/analyze", content=image.content, **_as_json(max_crops=limit)))
-    measured = _asked(
-        http.post(
-            "/analyze",
-            content=image.content,
-            **_as_json(max_crops=limit, latency="measure", repeats=repeats),
-        )
-    )
+    limit = {"max_crops": image.headers["X-Max-Crops"]}
+    predicted = _post(http, "/analyze", image.content, limit).json()
+    measure = {**limit, "latency": "measure", "repeats": repeats}
+    measured = _post(http, "/analyze", image.content, measure).json()
     assert measured["tiling"] == decision["tiling"], "the image does not plan to what was promised"
     row = {
         "photo": photo.name,
@@ -143,24 +135,18 @@ def _row(
     return row
 
 
-def _as_json(**parameters: object) -> dict[str, Any]:
-    return {
-        "params": {"percentile": PERCENTILE, **parameters}
-        if "latency_budget_ms" in parameters
-        else parameters,
-        "headers": {"Content-Type": "image/jpeg", "Accept": "application/json"},
-    }
+def _adapt(http: httpx.Client, data: bytes, budget_ms: float, **headers: str) -> httpx.Response:
+    asked = {"percentile": PERCENTILE, "latency_budget_ms": budget_ms}
+    return _post(http, "/adapt", data, asked, **headers)
 
 
-def _as_image(**parameters: object) -> dict[str, Any]:
-    return {**_as_json(**parameters), "headers": {"Content-Type": "image/jpeg"}}
-
-
-def _asked(answer: httpx.Response) -> dict[str, Any]:
+def _post(
+    http: httpx.Client, path: str, data: bytes, parameters: Mapping[str, Any], **headers: str
+) -> httpx.Response:
+    answer = http.post(path, content=data, params=parameters, headers=headers)
     if answer.is_error:
         raise RuntimeError(answer.text)
-    told: dict[str, Any] = answer.json()
-    return told
+    return answer
 
 
 def _print_row(row: Mapping[str, Any]) -> None:
@@ -219,6 +205,4 @@ def _print_shares(shares: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])
+    main()

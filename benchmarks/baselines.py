@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from app.core.plan.families import Family
@@ -216,17 +216,13 @@ class Released:
         else:
             value = value if torch.is_autocast_enabled(self._device.type) else value.float()
             mixed = functional.scaled_dot_product_attention(query, key, value)
-        return _apply(attention.out, mixed.transpose(1, 2).flatten(2))
+        out: Tensor = attention.out(mixed.transpose(1, 2).flatten(2))
+        return out
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self._device.type == "cuda":
             return torch.autocast("cuda", torch.bfloat16)
         return nullcontext()
-
-
-def _apply(layer: nn.Module, x: Tensor) -> Tensor:
-    out: Tensor = layer(x)
-    return out
 
 
 def _all_windows(

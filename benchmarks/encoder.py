@@ -49,7 +49,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
         "--not-compiled", action="store_true", help="leave out what torch.compile makes"
     )
     parser.add_argument("--name", default="encoder", help="what the result's file begins with")
-    return parser.parse_args(arguments or [])
+    return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -126,7 +126,7 @@ def _known(table: Table) -> dict[str, Any]:
     return {
         "ours": table.our_name,
         "missing": table.missing,
-        "rows": [row.to_json() for row in table.rows()],
+        "rows": [asdict(row) for row in table.rows()],
     }
 
 
@@ -143,6 +143,4 @@ def _show(result: dict[str, Any], table: Table) -> None:
 
 
 if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])
+    main()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from app.core.latency.timings import Percentiles
 from app.core.plan.work import connector_flops, floor_ms, gflop_per_s, matmul_rate, vit_flops
@@ -46,9 +45,6 @@ class Row:
     passes: bool | None = None
     peak_bytes: int | None = None
     ratio: Comparison | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def rows_of(

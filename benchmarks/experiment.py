@@ -8,6 +8,7 @@ timed too.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -54,10 +55,7 @@ def numpy_set(sizes: list[Size], config: CropConfig) -> tuple[float, float]:
 
 def one_configuration(sizes: list[Size], config: CropConfig) -> tuple[float, float]:
     """Return the mean ratios of a set by our planning, with each distinct size planned once."""
-    counted: dict[Size, int] = {}
-    for size in sizes:
-        counted[size] = counted.get(size, 0) + 1
-    mean = Tally(plan_each(counted, config)).averages(no_latency)
+    mean = Tally(plan_each(Counter(sizes), config)).averages(no_latency)
     return mean.overlap_ratio, mean.redundancy_ratio
 
 

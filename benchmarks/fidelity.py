@@ -81,7 +81,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--runtime", nargs="+", help="by default all that work here and load soon")
     parser.add_argument("--counts", type=int, nargs="+", help="total crops, without a file")
     parser.add_argument("--budget-s", type=float, default=600, help="no case starts after this")
-    return parser.parse_args(arguments or [])
+    return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -186,4 +186,4 @@ def _on(reference: Reference, device: torch.device) -> Reference:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import sys
 import warnings
 from collections import Counter
@@ -19,11 +18,10 @@ from PIL import Image
 
 from app.core.errors import CropPlannerError
 from app.core.image import ImageFacts
-from app.imaging.read.complete import is_whole
-from app.imaging.read.decode import decode
-from app.imaging.read.header import glance, look
+from app.imaging.read.decode import Picture, decode
+from app.imaging.read.header import glance, is_whole, look
 from app.imaging.read.opening import format_of, open_image
-from benchmarks.photos import SAMPLE
+from benchmarks.photos import SAMPLE, file_of
 from benchmarks.timing import run
 
 LIMIT_PX = 64_000_000
@@ -54,8 +52,8 @@ def variants() -> dict[str, Callable[[], object]]:
     exif = Image.Exif()
     exif.update({0x010F: "maker", 0x0110: "model", 0x0112: 6, 0x0131: "software"})
     with Image.open(SAMPLE) as photo:
-        jpeg = _bytes(photo.resize((1600, 1200)), "JPEG", quality=90, exif=exif.tobytes())
-        png = _bytes(photo.resize((1000, 750)), "PNG", exif=exif.tobytes())
+        jpeg = file_of(photo.resize((1600, 1200)), "JPEG", quality=90, exif=exif.tobytes())
+        png = file_of(photo.resize((1000, 750)), "PNG", exif=exif.tobytes())
     made: dict[str, Callable[[], object]] = {}
     for form, read, data in (("JPEG", glance, jpeg), ("PNG", look, png)):
         name = f"{form} of {len(data) // 1000} KB"
@@ -75,26 +73,20 @@ def survey(roots: list[Path]) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, about damaged files
         for path, data in _distinct_files(roots):
-            decoded, looked = _outcome(_decode, data), _outcome(_look, data)
+            decoded, looked = _outcome(decode, data), _outcome(look, data)
             ways[_way(data, refused=isinstance(decoded, CropPlannerError))] += 1
             if repr(decoded) != repr(looked):
                 differ.append(path.name)
     return {"files": ways.total(), "ways": dict(ways), "differ": differ}
 
 
-def _decode(data: bytes) -> ImageFacts:
-    return decode(data, max_pixels=LIMIT_PX).facts
-
-
-def _look(data: bytes) -> ImageFacts:
-    return look(data, max_pixels=LIMIT_PX)
-
-
-def _outcome(work: Callable[[bytes], ImageFacts], data: bytes) -> ImageFacts | CropPlannerError:
+def _outcome(read: Callable[..., Picture | ImageFacts], data: bytes) -> object:
+    """Return the facts, or the error."""
     try:
-        return work(data)
+        found = read(data, max_pixels=LIMIT_PX)
     except CropPlannerError as error:
         return error
+    return found.facts if isinstance(found, Picture) else found
 
 
 def _way(data: bytes, *, refused: bool) -> str:
@@ -125,12 +117,6 @@ def _distinct_files(roots: list[Path]) -> Iterator[tuple[Path, bytes]]:
 def _repeated(work: Callable[[], object]) -> None:
     for _ in range(REPEATS):
         work()
-
-
-def _bytes(image: Image.Image, form: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageOps
 
@@ -46,7 +47,7 @@ class Photos:
 
     def single(self, size: Size) -> bytes:
         """Cut the one photo to the aspect and resize it, as a JPEG of quality 90."""
-        return _jpeg(_filling(self.one, size))
+        return file_of(_filling(self.one, size), "JPEG", quality=90)
 
     def mosaic(self, size: Size) -> bytes:
         """Put smaller photos side by side at about their own size, to fill this size."""
@@ -56,7 +57,7 @@ class Photos:
         for number in range(tiles * tiles):
             photo = _filling(self.several[number % len(self.several)], tile)
             picture.paste(photo, (number % tiles * tile.width, number // tiles * tile.height))
-        return _jpeg(picture)
+        return file_of(picture, "JPEG", quality=90)
 
 
 def find_photos(folder: Path) -> Photos:
@@ -75,9 +76,10 @@ def _filling(path: Path, size: Size) -> Image.Image:
     return ImageOps.fit(rgb, (size.width, size.height), Image.Resampling.LANCZOS)
 
 
-def _jpeg(image: Image.Image) -> bytes:
+def file_of(image: Image.Image, form: str, **options: Any) -> bytes:
+    """Write an image with Pillow."""
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=90)
+    image.save(buffer, form, **options)
     return buffer.getvalue()
 
 

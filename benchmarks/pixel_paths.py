@@ -19,8 +19,8 @@ from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Box, Size
 from app.core.plan.plan import make_plan
 from app.imaging.read.header import look
-from app.imaging.write.make import make_file
-from app.imaging.write.render import Output, OutputFormat
+from app.imaging.write.render import Output, OutputFormat, make_file
+from benchmarks.photos import file_of
 
 Path = Callable[[bytes, Size], Image.Image]
 """A path makes pixels of a size from a file."""
@@ -65,9 +65,7 @@ def pyvips(data: bytes, size: Size) -> Image.Image:
 
 def encoded(path: Path, data: bytes, size: Size) -> bytes:
     """Follow a path to the end: to the bytes of a JPEG."""
-    buffer = io.BytesIO()
-    path(data, size).save(buffer, "JPEG", quality=QUALITY)
-    return buffer.getvalue()
+    return file_of(path(data, size), "JPEG", quality=QUALITY)
 
 
 def ours(data: bytes, size: Size, form: OutputFormat = "jpeg") -> bytes:
@@ -76,14 +74,11 @@ def ours(data: bytes, size: Size, form: OutputFormat = "jpeg") -> bytes:
     whole = Box(0, 0, facts.size.width, facts.size.height)
     placed = Box(0, 0, size.width, size.height)
     grid = make_plan(size, CONFIG).grid
-    return make_file(
-        data,
-        facts,
-        ResizeDecision("stretch", grid, size, whole, placed),
-        CONFIG,
-        Output(form, QUALITY if form == "jpeg" else None),
-        max_pixels=LIMIT_PX,
-    )
+    decision = ResizeDecision("stretch", grid, size, whole, placed)
+    output = Output(form, QUALITY if form == "jpeg" else None)
+    made = make_file(data, facts, decision, CONFIG, output, max_pixels=LIMIT_PX)
+    assert made.data is not None
+    return made.data
 
 
 def our_pixels(data: bytes, size: Size) -> Image.Image:

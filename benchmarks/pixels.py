@@ -7,7 +7,6 @@ levels. ``--upload-rounds`` measures memory and throughput of the real server.
 from __future__ import annotations
 
 import argparse
-import io
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
 from app.core.plan.geometry import Box, Size
 from app.core.statistics import Comparison
@@ -25,7 +23,7 @@ from app.imaging.read.header import look
 from app.imaging.write.raster import HALF_FROM, QUARTER_FROM, load_raster
 from app.imaging.write.render import write
 from benchmarks.conditions import device_slug
-from benchmarks.photos import Photos, find_photos, megapixels
+from benchmarks.photos import Photos, file_of, find_photos, megapixels
 from benchmarks.pixel_paths import LIMIT_PX, pillow, psnr_db, ways
 from benchmarks.timing import finish, rounds
 from benchmarks.uploads import measure_uploads
@@ -64,7 +62,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--photos", type=Path, default=Path("/usr/share"))
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--upload-rounds", type=int, default=3, help="0: no server")
-    return parser.parse_args(arguments or [])
+    return parser.parse_args(arguments)
 
 
 def _task(photos: Photos, original: Size, size: Size, count: int) -> dict[str, Any]:
@@ -140,7 +138,8 @@ def _png(photos: Photos, count: int) -> dict[str, Any]:
     for subject, make in (("single", photos.single), ("mosaic", photos.mosaic)):
         image = pillow(make(Size(4032, 3024)), size)
         makers: dict[str, Callable[[], bytes]] = {
-            f"level {level}": partial(_at_level, image, level) for level in PNG_LEVELS
+            f"level {level}": partial(file_of, image, "PNG", compress_level=level)
+            for level in PNG_LEVELS
         }
         makers["ours"] = partial(write, image, "png", None, None)
         seconds = rounds(makers, count)
@@ -157,12 +156,6 @@ def _png(photos: Photos, count: int) -> dict[str, Any]:
     return rows
 
 
-def _at_level(image: Image.Image, level: int) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=level)
-    return buffer.getvalue()
-
-
 def _versions() -> dict[str, str]:
     found = {}
     for package in ("pillow", "cykooz-resizer", "pyvips", "pyvips-binary"):
@@ -174,6 +167,4 @@ def _versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])
+    main()

@@ -21,6 +21,7 @@ from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.plan import CropPlan, make_plan
 from app.core.plan.tiling import required_scales, select_by_rule, select_tiling
+from app.schemas.answer import to_json
 from app.schemas.plan import PlanAnswer
 from benchmarks.timing import run
 
@@ -80,8 +81,8 @@ def main() -> None:
     def overlap(plan: CropPlan) -> object:
         return plan.overlap(), plan.content_overlap(), plan.encoder_redundancy()
 
-    def whole(size: Size) -> str:
-        return answer(make_plan(size, config)).model_dump_json()
+    def whole(size: Size) -> bytes:
+        return to_json(answer(make_plan(size, config)))
 
     run(
         "planning",
@@ -97,7 +98,7 @@ def main() -> None:
             "crops": every(CropPlan.crops, plans),
             "overlap": every(overlap, plans),
             "answer of a plan": every(answer, plans),
-            "JSON of an answer": every(PlanAnswer.model_dump_json, answers),
+            "JSON of an answer": every(to_json, answers),
             "all from a size": every(whole, sizes),
         },
         count=ROUNDS,

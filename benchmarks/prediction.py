@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prediction", description=__doc__)
     parser.add_argument("--model", default=DEFAULT_FAMILY)
     parser.add_argument("--rounds", type=int, help="by default 200 on a GPU, 7 on a CPU")
-    options = parser.parse_args(arguments or [])
+    options = parser.parse_args(arguments)
     device = choose_device()
     family = family_named(options.model)
     encoder = load_encoder(family)
@@ -167,6 +167,4 @@ def _plan(encoder: Encoder, grid: Grid, margins: tuple[int, int]) -> ProfilePlan
 
 
 if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])
+    main()

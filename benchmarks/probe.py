@@ -301,7 +301,10 @@ def connector(bench: Bench) -> Iterator[Line]:
         )
         yield Line(
             f"gate and up, {tokens} tokens",
-            {"two products": partial(_two, rows, gate, up), "one": partial(_one, rows, both)},
+            {
+                "two products": partial(_two, rows, gate, up),
+                "one": partial(functional.linear, rows, both),
+            },
             flops=4 * tokens * vit.width * hidden,
         )
         yield Line(
@@ -357,10 +360,6 @@ def _two(x: Tensor, gate: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
     return functional.linear(x, gate), functional.linear(x, up)
 
 
-def _one(x: Tensor, both: Tensor) -> Tensor:
-    return functional.linear(x, both)
-
-
 def _swiglu(products: Tensor) -> Tensor:
     gate, up = products.chunk(2, dim=-1)
     return functional.silu(gate) * up
@@ -381,7 +380,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("sections", nargs="*", metavar="SECTION", default=list(SECTIONS))
     parser.add_argument("--dry", action="store_true", help="a tiny network and few repeats")
     parser.add_argument("--budget-s", type=float, default=100, help="no line is begun after this")
-    options = parser.parse_args(arguments or [])
+    options = parser.parse_args(arguments)
     budget, device = Budget(options.budget_s), choose_device()
     family = family_named(DEFAULT_FAMILY)
     bench = Bench(
@@ -452,6 +451,4 @@ def _shown(line: Line, result: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])
+    main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from app.core.errors import EncoderError
@@ -23,7 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--counts", type=int, nargs="+", help="total crops; by default all")
     parser.add_argument("--repeats", type=int, help="at most; by default 200 on a GPU, 7 on a CPU")
     parser.add_argument("--budget-s", type=float, default=60)
-    options = parser.parse_args(arguments or [])
+    options = parser.parse_args(arguments)
     encoder = load_encoder(family_of(options))
     print(f"Profile, {options.model}, runtime {encoder.runtime.name}", flush=True)
     try:
@@ -53,4 +52,4 @@ def _show(profile: Profile) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

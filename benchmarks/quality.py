@@ -74,7 +74,9 @@ def decisions(size: Size) -> Iterator[ResizeDecision]:
 def ssims(photo: Image.Image) -> dict[str, list[float]]:
     """Return the SSIM of every decision: of all pixels, of samples, and of a reduced original."""
     size = Size(photo.width, photo.height)
-    made = [(_content(decision), decision.source) for decision in decisions(size)]
+    made = [
+        (Size(int(one.placed.width), int(one.placed.height)), one.source) for one in decisions(size)
+    ]
     ways = {"all": ALL_PX, **{f"sample of {px} px": px for px in SAMPLES_PX}}
     found = {}
     for name, most_px in ways.items():
@@ -89,11 +91,6 @@ def ssims(photo: Image.Image) -> dict[str, list[float]]:
             meter.at(content, _scaled(source, across, down)).ssim for content, source in made
         ]
     return found
-
-
-def _content(decision: ResizeDecision) -> Size:
-    placed = decision.placed
-    return Size(int(placed.x1 - placed.x0), int(placed.y1 - placed.y0))
 
 
 def _scaled(box: Box, across: float, down: float) -> Box:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import torch
 
@@ -25,6 +26,8 @@ from benchmarks.timing import Budget
 from benchmarks.variants import Built, Cell, Samples, Variant, build, timed_pass, warm_up
 
 Makers = Mapping[str, Callable[[], Variant]]
+Inputs = Mapping[int, tuple[Reference, PreparedCrops]]
+"""References and inputs by total crops."""
 WARMUP_SHARE = 0.6
 """The share of the budget for making and warming up variants."""
 PROBE_S = {"cpu": 0.25, "cuda": 0.05}
@@ -65,7 +68,7 @@ class Table:
         self._plans = {
             plan.total_crops: plan for plan in profile_plans(make_config(family), counts.all)
         }
-        self._inputs = _Inputs(family, device, counts.all)
+        self._inputs = cache(partial(_inputs, family, device, counts.all))  # once for each dtype
         self._variants: dict[str, Variant] = {}
         self._agreements: dict[Cell, StageAgreement | None] = {}
         self._peaks: dict[Cell, int | None] = {}
@@ -128,7 +131,7 @@ class Table:
 
     def _admit(self, name: str, built: Built, crops: int) -> str:
         cell, variant = (name, crops), built.variant
-        reference, inputs = self._inputs.of(variant.dtype)[crops]
+        reference, inputs = self._inputs(variant.dtype)[crops]
         agreement = variant.check(reference)
         self._agreements[cell] = agreement
         start = f"{_cell_name(name, crops)}: "
@@ -146,7 +149,8 @@ class Table:
         # The rates come first in the first round, so that every time has a rate beside it.
         for dtype in self._samples.gflop_per_s:
             self._probe(dtype)
-            yield f"a large product in {dtype_name(dtype)}: {self._rate(dtype):.0f} GFLOP/s"
+            rate = self._samples.gflop_per_s[dtype][-1]
+            yield f"a large product in {dtype_name(dtype)}: {rate:.0f} GFLOP/s"
         rates = list(self._samples.gflop_per_s)
         if not rates:
             return
@@ -171,7 +175,7 @@ class Table:
             return ""
         variant = self._variants[name]
         try:
-            one = timed_pass(variant, self._inputs.of(variant.dtype)[crops][1], self._device)
+            one = timed_pass(variant, self._inputs(variant.dtype)[crops][1], self._device)
         except Exception as error:  # as above
             return self._miss(_cell_name(*cell), _reason(error))
         self._samples.passes[cell].append(one)
@@ -182,9 +186,6 @@ class Table:
         rate = matmul_gflop_per_s(self._device, dtype, budget_s=budget_s)
         self._samples.gflop_per_s[dtype].append(rate)
 
-    def _rate(self, dtype: torch.dtype) -> float:
-        return self._samples.gflop_per_s[dtype][-1]
-
     def _last(self, cell: Cell) -> str:
         last = self._samples.passes[cell][-1]
         return f"{_cell_name(*cell)}: {last.vision_ms or last.vit_ms:.2f} ms"
@@ -194,29 +195,24 @@ class Table:
         return f"{what} could not be run: {why}"
 
 
-class _Inputs:
+def _inputs(
+    family: Family, device: torch.device, counts: Sequence[int], dtype: torch.dtype
+) -> Inputs:
     """Make the inputs of checks and passes: noise, and its results by the plain network.
 
-    The weights of a reference are rounded like the weights of its variants.
+    The weights of a reference are rounded to ``dtype``, like the weights of its variants.
     """
-
-    def __init__(self, family: Family, device: torch.device, counts: Sequence[int]) -> None:
-        self._family, self._device, self._counts = family, device, counts
-        self._made: dict[torch.dtype, dict[int, tuple[Reference, PreparedCrops]]] = {}
-
-    def of(self, dtype: torch.dtype) -> Mapping[int, tuple[Reference, PreparedCrops]]:
-        """Return references and inputs by total crops, made at the first call for a dtype."""
-        if dtype not in self._made:
-            backbone = random_backbone(self._family, self._device, dtype)
-            plans = profile_plans(make_config(self._family), self._counts)
-            self._made[dtype] = {}
-            for plan in plans:
-                reference = reference_of(self._family, backbone, plan.total_crops)
-                crops = synthetic_crops(plan, self._device, dtype)
-                state = reference.padding_state
-                inputs = replace(crops, patches=reference.patches, padding_state=state)
-                self._made[dtype][plan.total_crops] = reference, inputs
-        return self._made[dtype]
+    backbone = random_backbone(family, device, dtype)
+    made = {}
+    for plan in profile_plans(make_config(family), counts):
+        reference = reference_of(family, backbone, plan.total_crops)
+        state = reference.padding_state
+        crops = synthetic_crops(plan, device, dtype)
+        made[plan.total_crops] = (
+            reference,
+            replace(crops, patches=reference.patches, padding_state=state),
+        )
+    return made
 
 
 def _passes(agreement: StageAgreement | None, variant: Variant) -> bool:

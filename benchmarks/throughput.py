@@ -30,10 +30,10 @@ from app.encoder.encoder import Encoder, PreparedCrops
 from app.encoder.loading import load_encoder
 from app.serving.encode.policy import near_best
 from benchmarks.clients import Load, ask_alone, ask_together
-from benchmarks.conditions import add_model, device_slug, family_of
-from benchmarks.photos import SAMPLE
+from benchmarks.conditions import add_model, conditions, device_slug, family_of
+from benchmarks.photos import SAMPLE, file_of
 from benchmarks.serving import Server, serving
-from benchmarks.timing import Budget, save
+from benchmarks.timing import Budget, save, spread
 
 SIZES = ("336x224", "504x336")
 """One and two grid crops: batching gains most for many small images."""
@@ -51,7 +51,9 @@ def main(arguments: list[str] | None = None) -> None:
     family = family_of(options)
     device = choose_device()
     dtype = choose_dtype("auto", device)
-    images = [_jpeg(size) for size in options.sizes]
+    with Image.open(SAMPLE) as photo:
+        resized = [photo.resize((size.width, size.height)) for size in options.sizes]
+    images = [file_of(image, "JPEG", quality=90) for image in resized]
     encoder = load_encoder(family)
     print(
         f"Throughput, {family.name}, random weights, {device_name(device)}, {dtype_name(dtype)}, "
@@ -69,12 +71,9 @@ def main(arguments: list[str] | None = None) -> None:
     }
     told = {
         "model": family.name,
-        "device": device_name(device),
+        **conditions(device),
         "dtype": dtype_name(dtype),
         "runtime": encoder.runtime.name,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "weights": "random",
         "images": [str(size) for size in options.sizes],
         "clients": options.clients,
         "client_processes": options.processes,
@@ -105,7 +104,7 @@ def _time_for_a_round(budget: Budget, rounds: Sequence[dict[str, Any]]) -> bool:
 def _ratios(rounds: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Return the known ratios over all rounds so far."""
     known = [name for name in RATIOS if rounds[0][name] is not None]
-    return {name: _spread([one[name] for one in rounds]) for name in known}
+    return {name: spread([one[name] for one in rounds]) for name in known}
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -124,7 +123,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--batch-crops", type=int, help="server's limit; by default as by profile")
     parser.add_argument("--budget-s", type=float, default=1800, help="no round would end after it")
-    options = parser.parse_args(arguments or [])
+    options = parser.parse_args(arguments)
     options.processes = options.processes or PROCESSES[choose_device().type]
     return options
 
@@ -132,13 +131,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def _size(text: str) -> Size:
     width, height = text.split("x")
     return Size(int(width), int(height))
-
-
-def _jpeg(size: Size) -> bytes:
-    buffer = io.BytesIO()
-    with Image.open(SAMPLE) as photo:
-        photo.resize((size.width, size.height)).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
 
 
 def _prepare(encoder: Encoder, image: bytes, family: Family) -> PreparedCrops:
@@ -227,10 +219,6 @@ def _print_round(number: int, one: dict[str, Any]) -> None:
     )
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
-
-
 def _print_summary(result: dict[str, Any], clients: int) -> None:
     latency, throughput = result["latency_ratio"], result["throughput_ratio"]
     print(
@@ -251,12 +239,6 @@ def _print_summary(result: dict[str, Any], clients: int) -> None:
 def _name(family: Family, device: torch.device) -> str:
     version = torch.__version__.partition("+")[0]
     return f"throughput_{family.name}_{device_slug(device)}_torch-{version}"
-
-
-if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])
 
 
 class FixedBatch:
@@ -308,3 +290,7 @@ def run_all(batches: Sequence[FixedBatch], passes: int) -> None:
     for _ in range(passes):
         for batch in batches:
             batch.run()
+
+
+if __name__ == "__main__":
+    main()

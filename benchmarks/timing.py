@@ -115,19 +115,18 @@ def print_medians(seconds: Seconds, unit: Unit = "ms", each: int = 1) -> dict[st
 
 
 def print_ratios(seconds: Seconds, pairs: Sequence[tuple[str, str]]) -> dict[str, dict[str, float]]:
-    """Print and return the ratio of every pair: its minimum, median and maximum over rounds."""
+    """Print and return the ratio of every pair over the rounds."""
     found = {}
     for slow, fast in pairs:
-        least, middle, most = ratio(seconds, slow, fast)
-        found[f"{slow} / {fast}"] = {"min": least, "median": middle, "max": most}
-        print(f"  {slow} / {fast}: {middle:.2f} ({least:.2f} to {most:.2f})")
+        ratios = [a / b for a, b in zip(seconds[slow], seconds[fast], strict=True)]
+        one = found[f"{slow} / {fast}"] = spread(ratios)
+        print(f"  {slow} / {fast}: {one['median']:.2f} ({one['min']:.2f} to {one['max']:.2f})")
     return found
 
 
-def ratio(seconds: Seconds, slow: str, fast: str) -> tuple[float, float, float]:
-    """Return minimum, median and maximum over rounds of the time of ``slow`` over ``fast``."""
-    ratios = [a / b for a, b in zip(seconds[slow], seconds[fast], strict=True)]
-    return min(ratios), statistics.median(ratios), max(ratios)
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return minimum, median and maximum."""
+    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 
 def save(name: str, result: Mapping[str, Any]) -> Path:

@@ -7,7 +7,7 @@ variants that a user would run instead of ours.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -112,7 +112,6 @@ def _reserved_bytes(device: torch.device) -> int | None:
 
 Cell = tuple[str, int]
 """A variant by name, and total crops."""
-Inputs = Mapping[tuple[torch.dtype, int], PreparedCrops]
 WARMUP = WarmupRule(at_least_s=0.2, at_most_s=1.0)
 """The warm-up of each variant and number of crops on a GPU: short, for dozens of cells."""
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from pydantic import BaseModel
 from rich.console import Console
 
 from app import descriptions
@@ -24,7 +23,7 @@ from app.imaging.write.render import OutputFormat
 from app.imaging.write.resample import Resample
 from app.settings import Settings
 
-Answer = TypeVar("Answer", bound="BaseModel")
+Answer = TypeVar("Answer")
 
 _CONFIGURATION = "Configuration"
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
-from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import TextColumn
 
 from app.report.errors import Skipped
 from app.report.progress import bar_on
+from app.schemas.answer import to_json
 
 _UNLIMITED = 10_000
 
@@ -37,9 +37,9 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
-def print_json(answer: BaseModel) -> None:
+def print_json(answer: object) -> None:
     """Print the bytes of the HTTP answer, indented on a terminal."""
-    typer.echo(answer.model_dump_json(indent=2 if sys.stdout.isatty() else None))
+    typer.echo(to_json(answer, indent=2 if sys.stdout.isatty() else None))
 
 
 @contextmanager

@@ -8,12 +8,12 @@ from typing import Any
 
 import mimeparse
 from fastapi import Request, Response
-from pydantic import BaseModel
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.core.plan.plan import CropPlan
 from app.imaging.read.opening import MEDIA_TYPES
+from app.schemas.answer import to_json
 
 JSON = "application/json"
 
@@ -24,9 +24,9 @@ _NAMED = 100
 """The fitness of a range with the same type, by mimeparse; ``*/*`` has less."""
 
 
-def json_answer(answer: BaseModel, status: int = 200) -> Response:
+def json_answer(answer: object, status: int = 200) -> Response:
     """Write an answer as JSON, once; FastAPI does not validate a finished response again."""
-    return Response(answer.model_dump_json(), status_code=status, media_type=JSON)
+    return Response(to_json(answer), status_code=status, media_type=JSON)
 
 
 def image_or(facts: str) -> dict[int | str, dict[str, Any]]:
@@ -97,8 +97,7 @@ class Tagged(Response):
     One object may answer many requests: ``/lut`` caches it.
     """
 
-    def __init__(self, content: str, media_type: str, headers: Mapping[str, str]) -> None:
-        body = content.encode()
+    def __init__(self, body: bytes, media_type: str, headers: Mapping[str, str]) -> None:
         self._etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         tagged = {"ETag": self._etag, **headers}
         super().__init__(body, media_type=media_type, headers=tagged)
@@ -114,21 +113,3 @@ class Tagged(Response):
         """Compare weakly, by RFC 9110 for If-None-Match."""
         tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
         return self._etag in tags or "*" in tags
-
-
-class HeadAsGet:
-    """Answer HEAD like GET without the body, by RFC 9110."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            return await self._app(scope, receive, send)
-
-        async def without_body(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                message = {**message, "body": b""}
-            await send(message)
-
-        await self._app({**scope, "method": "GET"}, receive, without_body)

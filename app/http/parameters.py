@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -16,6 +17,9 @@ from app.imaging.write.render import Output, OutputFormat
 from app.imaging.write.resample import Resample
 from app.notation import MARGINS, parse_margins
 from app.serving.service import Service
+
+MOST_PARAMETERS = 50
+"""No call has half as many."""
 
 ModelName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FAMILIES)})]
 """A family's name. The core refuses an unknown name, and the error lists the known names."""
@@ -88,29 +92,32 @@ async def the_service(request: Request) -> Service:
     return service
 
 
-async def the_service_without_repeats(request: Request) -> Service:
-    """Return the service to a query that names each parameter once.
+async def checked_service(request: Request) -> Service:
+    """Return the service to a query of few parameters, each named once.
 
-    Otherwise only the last of several values would count.
+    Only the last of several values would count. An answer names all unknown parameters, so their
+    number is limited first.
 
     Raises:
-        MalformedRequest: naming the repeated parameter.
+        MalformedRequest: too many parameters, or a repeated one; the error names it.
     """
-    given = request.query_params
-    if len(given) < len(given.multi_items()):
-        names = [name for name, _ in given.multi_items()]
-        name = next(name for name in names if names.count(name) > 1)
+    given = request.query_params.multi_items()
+    if len(given) > MOST_PARAMETERS:
         raise MalformedRequest(
-            f"parameter {name} is given {names.count(name)} times",
-            parameter=name,
-            limit=1,
-            actual=names.count(name),
+            f"the query has {len(given)} parameters; the limit is {MOST_PARAMETERS}",
+            limit=MOST_PARAMETERS,
+            actual=len(given),
+        )
+    if len(given) > len(request.query_params):
+        name, times = Counter(name for name, _ in given).most_common(1)[0]
+        raise MalformedRequest(
+            f"parameter {name} is given {times} times", parameter=name, limit=1, actual=times
         )
     return await the_service(request)
 
 
 # Both are coroutines, because FastAPI runs a plain function in a thread, which takes a ms.
-ServiceDependency = Annotated[Service, Depends(the_service_without_repeats)]
+ServiceDependency = Annotated[Service, Depends(checked_service)]
 """The service, for a query without repeated parameters."""
 ProbedService = Annotated[Service, Depends(the_service)]
 """The service, for the routes of health: probes add parameters of their own, and some twice."""

@@ -23,27 +23,17 @@ from app.core.plan.plan import CropPlan
 from app.imaging.quality import QualityMeter
 from app.imaging.read.decode import Picture, decode
 from app.imaging.read.header import look
-from app.imaging.write.make import check_result, make_file, may_stay
-from app.imaging.write.render import Output, output_format, output_quality
+from app.imaging.write.render import MadeFile, Output, make_file, may_stay
 
 PredictLatency = Callable[[CropPlan], Latency]
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptedFile:
-    """Hold an adaptation and its file.
-
-    Attributes:
-        adaptation: the candidates, with the chosen one.
-        data: the file; None if only the decision was asked for.
-        form: Pillow's name of the format, in lower case.
-        quality: the encoder's quality; None for a lossless file, and for the upload itself.
-    """
+    """Hold an adaptation, with its chosen candidate, and the file."""
 
     adaptation: Adaptation
-    data: bytes | None
-    form: str
-    quality: int | None
+    file: MadeFile
 
 
 def adapt_file(
@@ -98,22 +88,17 @@ def adapt_file(
     if not may_stay(facts, output):
         adaptation = _written_anew(adaptation)
     candidate = adaptation.chosen.candidate
-    form = output.form or output_format(facts.format)
-    check_result(candidate.decision, form, max_pixels=max_pixels)
-    made = None
-    if make:
-        made = make_file(
-            data,
-            facts,
-            candidate.decision,
-            candidate.plan.config,
-            output,
-            max_pixels=max_pixels,
-            picture=None if adaptation.compared_px is None else picture(),
-        )
-    if candidate.decision.mode == "unchanged":
-        return AdaptedFile(adaptation, made, facts.format, quality=None)
-    return AdaptedFile(adaptation, made, form, output_quality(form, output.quality))
+    made = make_file(
+        data,
+        facts,
+        candidate.decision,
+        candidate.plan.config,
+        output,
+        max_pixels=max_pixels,
+        make=make,
+        picture=None if adaptation.compared_px is None else picture(),
+    )
+    return AdaptedFile(adaptation, made)
 
 
 def _adapt(

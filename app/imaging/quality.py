@@ -186,13 +186,7 @@ def _parts(whole: Box, inner: Box) -> tuple[Box, ...]:
     """Divide a box into ``inner`` and the rectangles above, below, left and right of it."""
     if inner.x0 >= inner.x1 or inner.y0 >= inner.y1:
         return (whole,)
-    around = (
-        Box(whole.x0, whole.y0, whole.x1, inner.y0),
-        Box(whole.x0, inner.y1, whole.x1, whole.y1),
-        Box(whole.x0, inner.y0, inner.x0, inner.y1),
-        Box(inner.x1, inner.y0, whole.x1, inner.y1),
-    )
-    return (inner, *(part for part in around if part.area))
+    return (inner, *whole.around(inner))
 
 
 def _ssim(before: Luma, after: Luma) -> float:

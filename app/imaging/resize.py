@@ -8,8 +8,7 @@ from app.core.control.resizing import ResizeMode, Resizing, Target, Upscale, dec
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan, make_plan
 from app.imaging.read.header import look
-from app.imaging.write.make import check_result, make_file, may_stay
-from app.imaging.write.render import Output, output_format, output_quality
+from app.imaging.write.render import MadeFile, Output, make_file, may_stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +23,11 @@ class ResizeWish:
 
 @dataclass(frozen=True, slots=True)
 class ResizedFile:
-    """Hold a decision, the plan of its result, and the file.
-
-    Attributes:
-        data: the file; None for a decision alone.
-        form: Pillow's name of the file's format, in lower case.
-        quality: of the file's encoder; None for a lossless or unchanged file.
-    """
+    """Hold a decision, the plan of its result, and the file."""
 
     resizing: Resizing
     plan: CropPlan
-    data: bytes | None
-    form: str
-    quality: int | None
+    file: MadeFile
 
 
 def resize_file(
@@ -64,16 +55,5 @@ def resize_file(
         may_stay=may_stay(facts, output),
     )
     decision = resizing.decision
-    form = output.form or output_format(facts.format)
-    check_result(decision, form, max_pixels=max_pixels)
-    made = None
-    if make:
-        made = make_file(data, facts, decision, config, output, max_pixels=max_pixels)
-    unchanged = decision.mode == "unchanged"
-    return ResizedFile(
-        resizing,
-        make_plan(decision.size, config),
-        made,
-        form=facts.format if unchanged else form,
-        quality=None if unchanged else output_quality(form, output.quality),
-    )
+    made = make_file(data, facts, decision, config, output, max_pixels=max_pixels, make=make)
+    return ResizedFile(resizing, make_plan(decision.size, config), made)

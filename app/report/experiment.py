@@ -26,6 +26,7 @@ from app.report.figures.set_statistics import SetStatistics, TilingRow
 from app.report.findings import findings
 from app.report.timing.components import MeasuredCount
 from app.report.timing.timing_file import TimingRow
+from app.schemas.answer import mirrored
 from app.schemas.latency import LatencyAnswer
 from app.schemas.methods import MethodRowAnswer
 from app.schemas.plan import ConfigAnswer, CoverageAnswer, PlanAnswer, TilingAnswer, TokensAnswer
@@ -96,7 +97,7 @@ def to_json(experiment: Experiment) -> str:
         "experiment": EXPERIMENT,
         "version": __version__,
         "model": experiment.config.family.name,
-        "config": ConfigAnswer.of(experiment.config).model_dump(),
+        "config": asdict(mirrored(ConfigAnswer, experiment.config)),
         "dataset": {
             "name": dataset.name,
             "split": dataset.split,
@@ -123,13 +124,14 @@ def to_json(experiment: Experiment) -> str:
 def _examined(one: Examined, latency: PredictLatency) -> dict[str, Any]:
     """Return the answers of /analyze and /plan/methods for an examined image, and its files."""
     timing, methods = one.timing, compare_methods(one.plan)
+    plan = asdict(PlanAnswer.of(one.plan, latency(one.plan)))
     return {
         "image_id": one.image.image_id,
         "example_id": timing.example_id if timing else None,
         "file_name": one.image.file_name,
         "num_crops": one.plan.total_crops,
         "num_vision_tokens": one.plan.tokens.patch,
-        **PlanAnswer.of(one.plan, latency(one.plan)).model_dump(exclude={"model", "config"}),
+        **{name: part for name, part in plan.items() if name not in ("model", "config")},
         "methods": [
             MethodRowAnswer.of(row, latency(row.plan)).model_dump() for row in methods.rows
         ],
@@ -159,18 +161,18 @@ def _set(found: SetStatistics) -> dict[str, Any]:
 
 def _tiling(row: TilingRow) -> dict[str, Any]:
     return {
-        **TilingAnswer.of(row.grid).model_dump(),
+        **asdict(mirrored(TilingAnswer, row.grid)),
         "shape": row.shape,
         "width": row.size.width,
         "height": row.size.height,
         "images": row.images,
         "share": row.share,
-        "tokens": TokensAnswer.of(row.tokens).model_dump(),
+        "tokens": asdict(mirrored(TokensAnswer, row.tokens)),
         "gflop": row.gflop,
-        "overlap": CoverageAnswer.of(row.overlap).model_dump(),
+        "overlap": asdict(mirrored(CoverageAnswer, row.overlap)),
         "content_overlap_ratio": row.content_overlap_ratio,
         "padding_ratio": row.padding_ratio,
-        "latency": LatencyAnswer.of(row.latency, row.tokens.patch).model_dump(),
+        "latency": asdict(LatencyAnswer.of(row.latency, row.tokens.patch)),
     }
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from app import descriptions
@@ -20,13 +20,14 @@ from app.http.answers import image_headers, image_or, json_answer, wants_json
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import OutputParameters, ServiceDependency
 from app.http.problems import responses
+from app.http.routing import resource_router
 from app.imaging.adapt import AdaptedFile
 from app.imaging.read.opening import MEDIA_TYPES
 from app.notation import parse_modes
 from app.schemas.adapt import AdaptAnswer
 from app.serving.admission import is_brief
 
-router = APIRouter(tags=["control"])
+router = resource_router("control")
 
 
 class AdaptParameters(OutputParameters):
@@ -79,15 +80,15 @@ async def adapt(
         data = await read_upload(request, service.limits)
         adapting = service.adapt(data, config, wish, output, make=make)
         adapted, known = await while_connected(request, adapting)
-    if adapted.data is not None:
-        return _image(adapted, adapted.data, wish, known)
+    if adapted.file.data is not None:
+        return _image(adapted, adapted.file.data, wish, known)
     telling = partial(_decision, adapted, wish, known)
     return await service.planning.run(telling, brief=is_brief(config))
 
 
 def _decision(adapted: AdaptedFile, wish: Wish, known: Predictions) -> Response:
     now = datetime.now(UTC)
-    return json_answer(AdaptAnswer.of(adapted.adaptation, adapted.quality, wish, known, now))
+    return json_answer(AdaptAnswer.of(adapted.adaptation, adapted.file.quality, wish, known, now))
 
 
 def _image(adapted: AdaptedFile, data: bytes, wish: Wish, known: Predictions) -> Response:
@@ -101,7 +102,7 @@ def _image(adapted: AdaptedFile, data: bytes, wish: Wish, known: Predictions) ->
         headers |= _device_headers(known.latency(candidate.plan))
     if chosen.quality is not None:
         headers["X-Ssim"] = f"{chosen.ssim:.3f}"
-    return Response(data, media_type=MEDIA_TYPES[adapted.form], headers=headers)
+    return Response(data, media_type=MEDIA_TYPES[adapted.file.form], headers=headers)
 
 
 def _device_headers(latency: Latency) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from app.core.errors import InvalidConfig
@@ -13,13 +13,13 @@ from app.http.answers import json_answer
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
-from app.schemas.latency import StagesMs
+from app.http.routing import resource_router
 from app.schemas.plan import PlanAnswer
 from app.serving.admission import is_brief
 from app.serving.latency.on_request import DEFAULT_REPEATS
 from app.serving.service import Analysis, AnalysisWish, LatencyWanted, Service
 
-router = APIRouter(tags=["planning"])
+router = resource_router("planning")
 
 
 class AnalyzeParameters(PlanParameters):
@@ -80,13 +80,20 @@ async def analyze(
     wish = parameters.wish(service)
     async with service.images.admit():
         data = await read_upload(request, service.limits)
-        analysis = await while_connected(request, service.analyze(data, wish))
+        analysis = service.analyze_at_once(data, wish)
+        if analysis is None:
+            analysis = await while_connected(request, service.analyze(data, wish))
     brief = is_brief(wish.config, analysis.facts.size)
     return await service.planning.run(partial(_answer, analysis), brief=brief)
 
 
 def _answer(analysis: Analysis) -> Response:
-    stages = StagesMs.before_passes(analysis.decode_ms, analysis.spent)
     return json_answer(
-        PlanAnswer.of(analysis.plan, analysis.latency, facts=analysis.facts, stages_ms=stages)
+        PlanAnswer.of(
+            analysis.plan,
+            analysis.latency,
+            facts=analysis.facts,
+            decode_ms=analysis.decode_ms,
+            spent=analysis.spent,
+        )
     )

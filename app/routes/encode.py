@@ -5,17 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from app.core.plan.config import CropConfig
 from app.http.answers import plan_headers
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
+from app.http.routing import resource_router
 from app.serving.encode.encoding import EncodedImage, StagedImage
 from app.serving.service import Service
 
-router = APIRouter(tags=["encoding"])
+router = resource_router("encoding")
 
 
 @router.post(

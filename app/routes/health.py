@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from app import __version__
 from app.core.latency.status import EncoderStatus
 from app.http.answers import json_answer
 from app.http.parameters import ProbedService
+from app.http.routing import resource_router
+from app.schemas.answer import mirrored
 from app.schemas.latency import EncoderAnswer
 from app.schemas.service import HealthAnswer, HealthStatus, ReadyAnswer, ReadyStatus
 
-router = APIRouter(tags=["service"])
+router = resource_router("service")
 
 
 @router.get(
@@ -47,7 +49,7 @@ async def readyz(service: ProbedService) -> Response:
     answer = ReadyAnswer(
         ready=ready,
         status=summary,
-        encoder=EncoderAnswer.of(status),
+        encoder=mirrored(EncoderAnswer, status),
         waiting=service.encoding.waiting,
     )
     return json_answer(answer, 200 if ready else 503)

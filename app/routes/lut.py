@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from app.core.control.table import lookup_table
@@ -16,11 +16,13 @@ from app.core.plan.geometry import Size
 from app.http.answers import JSON, Tagged, preferred
 from app.http.parameters import PlanParameters, ServiceDependency
 from app.http.problems import responses
+from app.http.routing import resource_router
 from app.notation import ASPECT, parse_aspect
+from app.schemas.answer import to_json
 from app.schemas.resize import CSV_MEDIA_TYPE, LutAnswer, lut_csv
 from app.serving.admission import is_brief
 
-router = APIRouter(tags=["control"])
+router = resource_router("control")
 
 CACHE_CONTROL = "no-cache"
 """A client may store the table, but asks for it again by its ``ETag``: latencies change while a
@@ -92,8 +94,8 @@ def table(
     answer = LutAnswer.of(config, rows, known.profile, known.latency, known.this_device)
     headers = {"Cache-Control": CACHE_CONTROL, "Vary": "Accept"}
     if not as_csv:
-        return Tagged(answer.model_dump_json(), JSON, headers)
+        return Tagged(to_json(answer), JSON, headers)
     about = f"_{image}" if image else f"_aspect_{aspect}" if aspect else ""
     name = f"lut_{config.family.name}{about}.csv"
     headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return Tagged(lut_csv(answer), CSV_MEDIA_TYPE, headers)
+    return Tagged(lut_csv(answer).encode(), CSV_MEDIA_TYPE, headers)

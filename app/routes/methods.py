@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import Field
 
 from app.core.control.methods import compare_methods
@@ -14,10 +14,11 @@ from app.core.plan.plan import make_plan
 from app.http.answers import json_answer
 from app.http.parameters import ServiceDependency, SizeParameters
 from app.http.problems import responses
+from app.http.routing import resource_router
 from app.schemas.methods import MethodsAnswer
 from app.serving.service import Service
 
-router = APIRouter(tags=["control"])
+router = resource_router("control")
 
 
 class MethodsParameters(SizeParameters):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from app.core.plan.families import FAMILIES
 from app.http.answers import json_answer
 from app.http.parameters import NoParameters, ServiceDependency
 from app.http.problems import responses
+from app.http.routing import resource_router
 from app.schemas.service import FamilyAnswer, ModelsAnswer
 
-router = APIRouter(tags=["service"])
+router = resource_router("service")
 
 
 @router.get(

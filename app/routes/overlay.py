@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from app import descriptions
@@ -13,6 +13,7 @@ from app.http.answers import plan_headers, preferred
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import PlanParameters, ServiceDependency, SizeParameters
 from app.http.problems import responses
+from app.http.routing import resource_router
 from app.imaging.pictures import (
     DEFAULT_SIDE_PX,
     MAX_SIDE_PX,
@@ -24,7 +25,7 @@ from app.imaging.pictures import (
 )
 from app.serving.service import Drawing
 
-router = APIRouter(tags=["planning"])
+router = resource_router("planning")
 
 PNG, SVG = MEDIA_TYPES["png"], MEDIA_TYPES["svg"]
 

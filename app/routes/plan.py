@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
@@ -13,11 +13,12 @@ from app.core.plan.plan import make_plan
 from app.http.answers import json_answer
 from app.http.parameters import ServiceDependency, SizeParameters
 from app.http.problems import responses
+from app.http.routing import resource_router
 from app.schemas.plan import PlanAnswer
 from app.serving.admission import is_brief
 from app.serving.service import Service
 
-router = APIRouter(tags=["planning"])
+router = resource_router("planning")
 
 
 @router.get(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from app import descriptions
@@ -14,6 +14,7 @@ from app.http.answers import image_headers, image_or, json_answer, wants_json
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
 from app.http.parameters import OutputParameters, ServiceDependency
 from app.http.problems import responses
+from app.http.routing import resource_router
 from app.imaging.read.opening import MEDIA_TYPES
 from app.imaging.resize import ResizedFile, ResizeWish
 from app.notation import GRID, parse_grid
@@ -21,7 +22,7 @@ from app.schemas.resize import ResizeAnswer
 from app.serving.admission import is_brief
 from app.serving.service import Service
 
-router = APIRouter(tags=["control"])
+router = resource_router("control")
 
 
 class ResizeParameters(OutputParameters):
@@ -61,13 +62,15 @@ async def resize(
         data = await read_upload(request, service.limits)
         resizing = service.resize(data, config, wish, make=make)
         resized = await while_connected(request, resizing)
-    if resized.data is None:
+    if resized.file.data is None:
         telling = partial(_decision, resized, service)
         return await service.planning.run(telling, brief=is_brief(config, resized.plan.image))
     headers = image_headers(resized.plan, resized.resizing.decision.mode)
-    return Response(resized.data, media_type=MEDIA_TYPES[resized.form], headers=headers)
+    return Response(resized.file.data, media_type=MEDIA_TYPES[resized.file.form], headers=headers)
 
 
 def _decision(resized: ResizedFile, service: Service) -> Response:
     latency = service.encoder.from_profile(resized.plan)
-    return json_answer(ResizeAnswer.of(resized.resizing, resized.plan, latency, resized.quality))
+    return json_answer(
+        ResizeAnswer.of(resized.resizing, resized.plan, latency, resized.file.quality)
+    )

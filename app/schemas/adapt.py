@@ -82,7 +82,7 @@ class CandidateRow(BaseModel):
         return cls(
             mode=candidate.mode,
             max_crops=candidate.max_crops,
-            tiling=TilingAnswer.of(candidate.plan.grid),
+            tiling=mirrored(TilingAnswer, candidate.plan.grid),
             width=decision.size.width,
             height=decision.size.height,
             scale_x=decision.scale_x,

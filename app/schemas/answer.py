@@ -1,15 +1,27 @@
-"""Define the base of answers that mirror a value of the core, rounded numbers, and problems."""
+"""Make answers from values of the core, and write them as JSON.
+
+Most answers are models of pydantic. The parts of a plan are dataclasses: pydantic describes and
+writes both kinds, and a model would validate each of the hundred parts of a plan once more.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self, TypeVar
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import cache
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter
 
-Answer = TypeVar("Answer", bound=BaseModel)
+Answer = TypeVar("Answer")
 
-Rounded = Annotated[float, AfterValidator(lambda value: round(value, 3))]
-"""Times to the µs (or ns): further digits are noise, and JSON would show seventeen."""
+
+def rounded(value: float) -> float:
+    """Round a time to the µs (or ns). Further digits are noise, and JSON would show seventeen."""
+    return round(value, 3)
+
+
+Rounded = Annotated[float, AfterValidator(rounded)]
 
 THIS_DEVICE = (
     "Whether it is of the device, dtype and runtime of the encoder that is loaded here; null where "
@@ -25,17 +37,31 @@ def problem_type(slug: str) -> str:
 
 
 class Mirror(BaseModel):
-    """Show some attributes of a value under their own names."""
+    """Take the fields of a nested answer from the attributes of a value."""
 
     model_config = ConfigDict(from_attributes=True)
-
-    @classmethod
-    def of(cls, value: object) -> Self:
-        """Make the answer from ``value``."""
-        return cls.model_validate(value)
 
 
 def mirrored(kind: type[Answer], value: object, **computed: Any) -> Answer:
     """Make an answer from ``computed`` fields; the others are attributes of ``value``."""
-    shown = {name: getattr(value, name) for name in kind.model_fields if name not in computed}
+    names: Sequence[str] = _names(kind)  # type: ignore[arg-type]  # a class is hashable
+    shown = {name: getattr(value, name) for name in names if name not in computed}
     return kind(**shown, **computed)
+
+
+def to_json(answer: object, *, indent: int | None = None) -> bytes:
+    """Write an answer as JSON."""
+    adapter = _adapter(type(answer))  # type: ignore[arg-type]  # a class is hashable
+    return adapter.dump_json(answer, indent=indent)
+
+
+@cache
+def _names(kind: Any) -> Sequence[str]:
+    if issubclass(kind, BaseModel):
+        return tuple(kind.model_fields)
+    return tuple(field.name for field in fields(kind))
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

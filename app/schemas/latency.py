@@ -2,84 +2,100 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
 from pydantic import BaseModel, Field
 
-from app.core.latency.latency import Basis, Latency, LatencySource
+from app.core.latency.latency import Basis, Distribution, Latency, LatencySource, VisionLatency
 from app.core.latency.status import EncoderState, Preparation, ProfileState, WorkerState
-from app.schemas.answer import THIS_DEVICE, Mirror, Rounded, mirrored
+from app.schemas.answer import THIS_DEVICE, Mirror, mirrored, rounded
 from app.schemas.measurement import RunningMeasurement
 from app.schemas.profile import ProfileInUseAnswer
 
 
-class VisionMs(Mirror):
+@dataclass(slots=True)
+class VisionMs:
     """Time the way from crops on the device to vision tokens, ms: ViT, pooling, projection."""
 
-    p50: Rounded
-    p95: Rounded
-    samples: int = Field(description="Timed passes; where interpolated, of the count with fewer.")
+    p50: float
+    p95: float
+    samples: Annotated[
+        int, Field(description="Timed passes; where interpolated, of the count with fewer.")
+    ]
+
+    @classmethod
+    def of(cls, found: Distribution) -> VisionMs:
+        return cls(rounded(found.p50), rounded(found.p95), found.samples)
 
 
-class StagesMs(BaseModel):
+@dataclass(slots=True)
+class StagesMs:
     """Time each stage, ms; null for a stage that did not happen or has no time of its own.
 
     ``vit`` and ``connector`` are medians and the parts of ``vision_ms``; the others are beside it.
     ``transfer``, the copy over the bus to a GPU, is a part of ``preprocess``.
     """
 
-    decode: Rounded | None = None
-    preprocess: Rounded | None = None
-    queue: Rounded | None = None
-    transfer: Rounded | None = None
-    vit: Rounded | None = None
-    connector: Rounded | None = None
+    decode: float | None = None
+    preprocess: float | None = None
+    queue: float | None = None
+    transfer: float | None = None
+    vit: float | None = None
+    connector: float | None = None
 
     @classmethod
-    def before_passes(cls, decode_ms: float | None, spent: Preparation | None = None) -> StagesMs:
-        """Make the stages of an image that come before its passes."""
-        if spent is None:
-            return cls(decode=decode_ms)
-        return cls(
-            decode=decode_ms,
-            preprocess=spent.preprocess_ms,
-            queue=spent.queue_ms,
-            transfer=spent.transfer_ms,
-        )
+    def of(
+        cls, decode_ms: float | None, spent: Preparation | None, vision: VisionLatency | None
+    ) -> StagesMs:
+        before = (spent.preprocess_ms, spent.queue_ms, spent.transfer_ms) if spent else (None,) * 3
+        passes = (vision.vit_ms, vision.connector_ms) if vision else (None,) * 2
+        return cls(*(None if ms is None else rounded(ms) for ms in (decode_ms, *before, *passes)))
 
 
-class LatencyAnswer(BaseModel):
+@dataclass(slots=True)
+class LatencyAnswer:
     source: LatencySource
-    reason: str = Field(description="Where the figure comes from, or why there is none.")
-    basis: Basis | None = Field(
-        description="`measured`: just this many crops and tokens. `adjusted`: this many crops, and "
-        "the connector's time for other tokens. `interpolated`: between two numbers of crops."
-    )
-    this_device: bool | None = Field(description=THIS_DEVICE)
-    drift: float | None = Field(
-        description="The factor by live measurements that the figures have in them, if any."
-    )
+    reason: Annotated[str, Field(description="Where the figure comes from, or why there is none.")]
+    basis: Annotated[
+        Basis | None,
+        Field(
+            description="`measured`: just this many crops and tokens. `adjusted`: this many crops, "
+            "and the connector's time for other tokens. `interpolated`: between two numbers of "
+            "crops."
+        ),
+    ]
+    this_device: Annotated[bool | None, Field(description=THIS_DEVICE)]
+    drift: Annotated[
+        float | None,
+        Field(description="The factor by live measurements that the figures have in them, if any."),
+    ]
     device: str | None
     dtype: str | None
-    runtime: str | None = Field(description="How the network is run, such as `eager`.")
-    weights: str | None = Field(description="`random`: the latency is real, features would not be.")
+    runtime: Annotated[str | None, Field(description="How the network is run, such as `eager`.")]
+    weights: Annotated[
+        str | None, Field(description="`random`: the latency is real, features would not be.")
+    ]
     vision_ms: VisionMs | None
-    per_token_us: Rounded | None = Field(description="Median per vision (patch) token.")
+    per_token_us: Annotated[float | None, Field(description="Median per vision (patch) token.")]
     stages_ms: StagesMs
 
     @classmethod
     def of(
-        cls, latency: Latency, patch_tokens: int, stages_ms: StagesMs | None = None
+        cls,
+        latency: Latency,
+        patch_tokens: int,
+        *,
+        decode_ms: float | None = None,
+        spent: Preparation | None = None,
     ) -> LatencyAnswer:
-        stages = stages_ms or StagesMs()
-        vision = latency.vision
-        if vision is not None:
-            parts = {"vit": vision.vit_ms, "connector": vision.connector_ms}
-            stages = StagesMs(**{**stages.model_dump(), **parts})
+        per_token_us = latency.per_token_us(patch_tokens)
         return mirrored(
             cls,
             latency,
-            vision_ms=vision.vision_ms if vision else None,
-            per_token_us=latency.per_token_us(patch_tokens),
-            stages_ms=stages,
+            vision_ms=VisionMs.of(latency.vision.vision_ms) if latency.vision else None,
+            per_token_us=None if per_token_us is None else rounded(per_token_us),
+            stages_ms=StagesMs.of(decode_ms, spent, latency.vision),
         )
 
 

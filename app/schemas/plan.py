@@ -1,77 +1,80 @@
-"""Define the answer with a plan."""
+"""Define the answer with a plan. Its parts are dataclasses: see :mod:`app.schemas.answer`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isfinite
+from math import inf
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.core.control.headroom import height_headroom, width_headroom
 from app.core.control.resizing import DecidedMode, least_changes
 from app.core.image import ImageFacts
 from app.core.latency.latency import Latency
+from app.core.latency.status import Preparation
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid, Size
-from app.core.plan.overlap import encoder_redundancy, grid_overlap
-from app.core.plan.plan import Crop, CropPlan
+from app.core.plan.overlap import encoder_redundancy
+from app.core.plan.plan import CropPlan
 from app.core.plan.tiling import candidate_grids, required_scales, select_by_limit
 from app.core.plan.tokens import count_tokens
-from app.schemas.answer import Mirror
-from app.schemas.latency import LatencyAnswer, StagesMs
+from app.schemas.answer import mirrored
+from app.schemas.latency import LatencyAnswer
 
 BoxPx = tuple[float, float, float, float]
 
 
-class ConfigAnswer(Mirror, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ConfigAnswer:
     """The effective configuration."""
 
     max_crops: int
-    overlap_margins: tuple[int, int] = Field(
-        description="Patches, (left and top, right and bottom)."
-    )
+    overlap_margins: Annotated[
+        tuple[int, int], Field(description="Patches, (left and top, right and bottom).")
+    ]
     crop_size_px: int
     patch_size_px: int
-    window_px: int = Field(description="What one more crop adds to a side of the canvas.")
-    margin_px: int = Field(description="Total margin of a side: the overlap of two neighbours.")
+    window_px: Annotated[int, Field(description="What one more crop adds to a side of the canvas.")]
+    margin_px: Annotated[
+        int, Field(description="Total margin of a side: the overlap of two neighbours.")
+    ]
 
 
-class ImageAnswer(BaseModel):
+@dataclass(slots=True)
+class ImageAnswer:
     """The image planned for, after orientation. All but the size only for an upload."""
 
     width: int
     height: int
     format: str | None = None
     bytes: int | None = None
-    orientation: int | None = Field(None, description="EXIF orientation that was applied; 1: none.")
+    orientation: Annotated[
+        int | None, Field(description="EXIF orientation that was applied; 1: none.")
+    ] = None
     sha256: str | None = None
-    notes: list[str] = Field([], description="What of the file the pixels do not show, in words.")
+    notes: Annotated[
+        tuple[str, ...], Field(description="What of the file the pixels do not show, in words.")
+    ] = ()
 
     @classmethod
     def of(cls, size: Size, facts: ImageFacts | None = None) -> ImageAnswer:
         if facts is None:
-            return cls(width=size.width, height=size.height)
-        return cls(
-            width=size.width,
-            height=size.height,
-            format=facts.format,
-            bytes=facts.byte_count,
-            orientation=facts.orientation,
-            sha256=facts.sha256,
-            notes=list(facts.notes),
-        )
+            return cls(size.width, size.height)
+        return mirrored(cls, facts, width=size.width, height=size.height, bytes=facts.byte_count)
 
 
-class TilingAnswer(Mirror, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TilingAnswer:
     rows: int
     cols: int
-    crops: int = Field(description="Grid crops, as in Molmo's max_crops.")
-    total_crops: int = Field(description="Grid crops and the global crop.")
+    crops: Annotated[int, Field(description="Grid crops, as in Molmo's max_crops.")]
+    total_crops: Annotated[int, Field(description="Grid crops and the global crop.")]
 
 
-class CanvasAnswer(Mirror):
+@dataclass(slots=True)
+class CanvasAnswer:
     """The place of the scaled image on the canvas, px."""
 
     width: int
@@ -80,7 +83,7 @@ class CanvasAnswer(Mirror):
     scaled_height: int
     pad_left: int
     pad_top: int
-    scale_x: float = Field(description="Canvas px per px of the image.")
+    scale_x: Annotated[float, Field(description="Canvas px per px of the image.")]
     scale_y: float
 
 
@@ -97,59 +100,71 @@ class CropAnswer:
     ]
     padding_ratio: float
 
-    @classmethod
-    def of(cls, crop: Crop) -> CropAnswer:
-        return cls(
-            crop.index, crop.row, crop.col, crop.canvas_box, crop.image_box, crop.padding_ratio
-        )
 
-
-class TokensAnswer(Mirror, frozen=True):
-    patch: int = Field(description="Image-feature positions in the prompt.")
+@dataclass(frozen=True, slots=True)
+class TokensAnswer:
+    patch: Annotated[int, Field(description="Image-feature positions in the prompt.")]
     column: int
     start: int
     end: int
-    prompt: int = Field(description="patch + column + start + end.")
-    computed: int = Field(description="Pooled tokens before margins are dropped.")
+    prompt: Annotated[int, Field(description="patch + column + start + end.")]
+    computed: Annotated[int, Field(description="Pooled tokens before margins are dropped.")]
 
 
-class CoverageAnswer(Mirror, frozen=True):
+@dataclass(frozen=True, slots=True)
+class CoverageAnswer:
     """Coverage statistics on the patch grid of the canvas. Definitions: docs/method/overlap.md."""
 
     total_patches: int
     distinct_patches: int
     overlapped_patches: int
-    overlap_ratio: float = Field(description="Patches in more than one crop per distinct patch.")
-    redundancy_ratio: float = Field(description="Mean coverage of a distinct patch.")
-    average_overlap_count: float = Field(description="The redundancy ratio, by definition.")
-    average_overlapped_count: float = Field(description="Mean coverage of overlapped patches.")
+    overlap_ratio: Annotated[
+        float, Field(description="Patches in more than one crop per distinct patch.")
+    ]
+    redundancy_ratio: Annotated[float, Field(description="Mean coverage of a distinct patch.")]
+    average_overlap_count: Annotated[
+        float, Field(description="The redundancy ratio, by definition.")
+    ]
+    average_overlapped_count: Annotated[
+        float, Field(description="Mean coverage of overlapped patches.")
+    ]
     max_overlap_count: int
 
 
+@dataclass(frozen=True, slots=True)
 class OverlapAnswer(CoverageAnswer):
-    content: CoverageAnswer = Field(description="The same over patches that are not all padding.")
-    encoder_redundancy: float = Field(
-        description="Patches the encoder runs, global crop included, per distinct content patch."
-    )
+    content: Annotated[
+        CoverageAnswer, Field(description="The same over patches that are not all padding.")
+    ]
+    encoder_redundancy: Annotated[
+        float,
+        Field(
+            description="Patches the encoder runs, global crop included, per distinct content "
+            "patch."
+        ),
+    ]
 
     @classmethod
     def of_plan(cls, plan: CropPlan) -> OverlapAnswer:
         content = plan.content_overlap()
-        return cls(
-            **vars(_coverage(plan.grid, plan.config)),
-            content=CoverageAnswer.of(content),
+        return mirrored(
+            cls,
+            plan.overlap(),
+            content=mirrored(CoverageAnswer, content),
             encoder_redundancy=encoder_redundancy(plan.grid, content, plan.config),
         )
 
 
-class SideHeadroom(Mirror):
+@dataclass(slots=True)
+class SideHeadroom:
     """Px this side alone can change before the tiling changes; null: it never does."""
 
     down: int | None
     up: int | None
 
 
-class HeadroomAnswer(BaseModel):
+@dataclass(slots=True)
+class HeadroomAnswer:
     width: SideHeadroom
     height: SideHeadroom
 
@@ -185,23 +200,14 @@ class SizeAnswer:
     reached_by: DecidedMode
 
 
-# The parts of an answer that do not depend on the image are made once.
-@lru_cache(maxsize=128)
-def _config(config: CropConfig) -> ConfigAnswer:
-    return ConfigAnswer.of(config)
-
-
 @lru_cache(maxsize=4096)
 def _tiling_and_tokens(grid: Grid, config: CropConfig) -> tuple[TilingAnswer, TokensAnswer]:
-    return TilingAnswer.of(grid), TokensAnswer.of(count_tokens(grid, config))
+    """Make the parts that do not depend on the image once."""
+    return mirrored(TilingAnswer, grid), mirrored(TokensAnswer, count_tokens(grid, config))
 
 
-@lru_cache(maxsize=4096)
-def _coverage(grid: Grid, config: CropConfig) -> CoverageAnswer:
-    return CoverageAnswer.of(grid_overlap(grid, config))
-
-
-class ControlAnswer(BaseModel):
+@dataclass(slots=True)
+class ControlAnswer:
     """The alternatives for the same image."""
 
     candidates: list[CandidateAnswer]
@@ -215,9 +221,7 @@ class ControlAnswer(BaseModel):
         scales = required_scales(image, config)
         return cls(
             candidates=[
-                CandidateAnswer(
-                    grid.rows, grid.cols, scale if isfinite(scale) else None, grid == plan.grid
-                )
+                CandidateAnswer(*grid, scale if scale < inf else None, grid == plan.grid)
                 for grid, scale in zip(grids, scales, strict=True)
             ],
             max_crops=[
@@ -225,13 +229,14 @@ class ControlAnswer(BaseModel):
                 for limit, grid in select_by_limit(scales, config.max_crops).items()
             ],
             sizes=[
-                SizeAnswer(grid.crops, grid.rows, grid.cols, size.width, size.height, mode)
+                SizeAnswer(grid.crops, *grid, size.width, size.height, mode)
                 for grid, size, mode in least_changes(image, config)
             ],
         )
 
 
-class GlobalCropAnswer(BaseModel):
+@dataclass(slots=True)
+class GlobalCropAnswer:
     """The whole image in one crop: the first of the encoder's batch."""
 
     canvas: CanvasAnswer
@@ -242,13 +247,14 @@ class GlobalCropAnswer(BaseModel):
     def of(cls, plan: CropPlan) -> GlobalCropAnswer:
         canvas = plan.global_canvas
         return cls(
-            canvas=CanvasAnswer.of(canvas),
+            canvas=mirrored(CanvasAnswer, canvas),
             image_box=(0, 0, plan.image.width, plan.image.height),
             padding_ratio=canvas.padding_ratio(canvas.box),
         )
 
 
-class PlanAnswer(BaseModel):
+@dataclass(slots=True)
+class PlanAnswer:
     """Everything that follows from an image and a configuration."""
 
     model: str
@@ -271,23 +277,25 @@ class PlanAnswer(BaseModel):
         latency: Latency,
         *,
         facts: ImageFacts | None = None,
-        stages_ms: StagesMs | None = None,
+        decode_ms: float | None = None,
+        spent: Preparation | None = None,
     ) -> PlanAnswer:
+        """Make the answer; ``facts``, ``decode_ms`` and ``spent`` are those of an upload."""
         tiling, tokens = _tiling_and_tokens(plan.grid, plan.config)
         return cls(
             model=plan.config.family.name,
-            config=_config(plan.config),
+            config=mirrored(ConfigAnswer, plan.config),
             image=ImageAnswer.of(plan.image, facts),
             tiling=tiling,
-            canvas=CanvasAnswer.of(plan.canvas),
+            canvas=mirrored(CanvasAnswer, plan.canvas),
             global_crop=GlobalCropAnswer.of(plan),
-            crops=[CropAnswer.of(crop) for crop in plan.crops()],
+            crops=[CropAnswer(*crop) for crop in plan.crops()],
             tokens=tokens,
             overlap=OverlapAnswer.of_plan(plan),
             headroom=HeadroomAnswer(
-                width=SideHeadroom.of(width_headroom(plan)),
-                height=SideHeadroom.of(height_headroom(plan)),
+                width=mirrored(SideHeadroom, width_headroom(plan)),
+                height=mirrored(SideHeadroom, height_headroom(plan)),
             ),
             control=ControlAnswer.of(plan),
-            latency=LatencyAnswer.of(latency, plan.tokens.patch, stages_ms),
+            latency=LatencyAnswer.of(latency, plan.tokens.patch, decode_ms=decode_ms, spent=spent),
         )

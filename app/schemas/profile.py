@@ -1,9 +1,10 @@
-"""Define the answers about a profile, without its raw samples, and about the trust in it."""
+"""Define the answers about a profile without its samples, and about a comparison of two."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from app.core.latency.comparison import ComparedCount, ProfileComparison
 from app.core.latency.model import ErrorMethod
 from app.core.latency.predictions import ProfileInUse
 from app.core.latency.profile import Profile, ProfileEntry
@@ -188,10 +189,8 @@ class DriftAnswer(Mirror):
     )
 
 
-class Trust(BaseModel):
+class Trust(Mirror):
     """Tell the trust in a profile at the moment of the answer."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     age_s: Rounded = Field(description="Since it was measured.")
     error: ModelErrorAnswer | None = Field(description="Of the profile's own predictions.")
@@ -204,7 +203,7 @@ class ProfileInUseAnswer(ProfileAnswer, Trust):
 
     @classmethod
     def of_use(cls, use: ProfileInUse) -> ProfileInUseAnswer:
-        return cls(**dict(ProfileAnswer.of(use.profile)), **dict(Trust.model_validate(use)))
+        return cls(**dict(ProfileAnswer.of(use.profile)), **dict(mirrored(Trust, use)))
 
 
 class ProfileInUseSummary(ProfileSummary, Trust):
@@ -212,4 +211,58 @@ class ProfileInUseSummary(ProfileSummary, Trust):
 
     @classmethod
     def of_use(cls, use: ProfileInUse) -> ProfileInUseSummary:
-        return cls(**dict(ProfileSummary.of(use.profile)), **dict(Trust.model_validate(use)))
+        return cls(**dict(mirrored(ProfileSummary, use.profile)), **dict(mirrored(Trust, use)))
+
+
+class ComparedSide(Mirror):
+    """Give the figures of one profile for a count."""
+
+    vision_ms: PercentilesMs
+    cpu_ms: PercentilesMs | None
+    gflop_per_s: float
+
+
+class ComparedCountAnswer(BaseModel):
+    total_crops: int
+    a: ComparedSide
+    b: ComparedSide
+    ratio: Rounded = Field(description="p50 of A per p50 of B.")
+    low: Rounded = Field(description="Its 95 % interval, by bootstrap…")
+    high: Rounded
+    samples: int = Field(description="Of the profile that has fewer.")
+    differs: bool = Field(description="The interval excludes 1, and rests on 6 samples or more.")
+    verdict: str
+    same_work: bool = Field(description="Whether both needed the same arithmetic.")
+
+    @classmethod
+    def of(cls, count: ComparedCount) -> ComparedCountAnswer:
+        found = count.comparison
+        return mirrored(
+            cls,
+            found,
+            total_crops=count.total_crops,
+            a=count.a,
+            b=count.b,
+            verdict=found.verdict(),
+            same_work=count.same_work,
+        )
+
+
+class DifferenceAnswer(Mirror):
+    name: str
+    a: str | None
+    b: str | None
+
+
+class ProfileComparisonAnswer(BaseModel):
+    """Compare profile A with profile B, count by count."""
+
+    a: ProfileSummary
+    b: ProfileSummary
+    differences: list[DifferenceAnswer] = Field(description="Conditions that are not the same.")
+    counts: list[ComparedCountAnswer]
+
+    @classmethod
+    def of(cls, comparison: ProfileComparison) -> ProfileComparisonAnswer:
+        counts = [ComparedCountAnswer.of(count) for count in comparison.counts]
+        return mirrored(cls, comparison, counts=counts)

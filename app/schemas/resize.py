@@ -39,7 +39,7 @@ class DecisionAnswer(BaseModel):
         return mirrored(
             cls,
             decision,
-            tiling=TilingAnswer.of(decision.grid),
+            tiling=mirrored(TilingAnswer, decision.grid),
             width=decision.size.width,
             height=decision.size.height,
             quality=quality,
@@ -87,7 +87,7 @@ class LutOptionAnswer(BaseModel):
             cols=option.grid.cols,
             width=option.size.width,
             height=option.size.height,
-            tokens=TokensAnswer.of(option.tokens),
+            tokens=mirrored(TokensAnswer, option.tokens),
             overlap_ratio=option.overlap.overlap_ratio,
             redundancy_ratio=option.overlap.redundancy_ratio,
             latency=LatencyAnswer.of(latency, option.tokens.patch),
@@ -134,7 +134,7 @@ class LutAnswer(BaseModel):
         told = mirrored(TableProfile, profile, this_device=this_device) if profile else None
         return cls(
             model=config.family.name,
-            config=ConfigAnswer.of(config),
+            config=mirrored(ConfigAnswer, config),
             profile=told,
             rows=[LutRowAnswer.of(row, option_latency) for row in table],
         )

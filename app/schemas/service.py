@@ -37,7 +37,7 @@ class FamilyAnswer(BaseModel):
             family,
             default=default,
             encoder=encoder,
-            config=ConfigAnswer.of(make_config(family)),
+            config=mirrored(ConfigAnswer, make_config(family)),
             resize_law=family.preprocessing.resize_law,
             vit_width=family.vit.width,
             vit_blocks=family.vit.blocks_run,

@@ -109,34 +109,28 @@ class Service:
         """Decode an upload within the limits, in a worker's thread."""
         return decode(data, max_pixels=self.limits.max_pixels)
 
-    async def look(self, data: bytes, *, in_full: bool = False) -> tuple[ImageFacts, float | None]:
-        """Read the facts of an upload from its header, or decode all pixels first.
-
-        Returns:
-            The facts, and the ms of decoding without waiting (None for a header).
-        """
-        if in_full:
-            return await self.images.run(partial(self._decode_timed, data))
-        facts = None
-        if len(data) <= _AT_ONCE_BYTES:
-            facts = glance(data, max_pixels=self.limits.max_pixels)
-        if facts is None:
-            facts = await self.images.run(partial(look, data, max_pixels=self.limits.max_pixels))
-        return facts, None
-
-    def _decode_timed(self, data: bytes) -> tuple[ImageFacts, float]:
+    def _decode_timed(self, data: bytes) -> tuple[ImageFacts, float | None]:
         started = time.perf_counter()
         facts = self.decode(data).facts
         return facts, (time.perf_counter() - started) * 1e3
 
+    def analyze_at_once(self, data: bytes, wish: AnalysisWish) -> Analysis | None:
+        """Plan a small upload from its header; return None if the analysis has to wait."""
+        if wish.decode or wish.latency == "measure" or len(data) > _AT_ONCE_BYTES:
+            return None
+        facts = glance(data, max_pixels=self.limits.max_pixels)
+        return None if facts is None else self._analysis(facts, wish, None)
+
     async def analyze(self, data: bytes, wish: AnalysisWish) -> Analysis:
         """Plan an upload, and find its latency; see :meth:`EncoderService.measure`."""
-        facts, decode_ms = await self.look(data, in_full=wish.decode)
+        if wish.decode:
+            facts, decode_ms = await self.images.run(partial(self._decode_timed, data))
+        else:
+            reading = partial(look, data, max_pixels=self.limits.max_pixels)
+            facts, decode_ms = await self.images.run(reading), None
+        if wish.latency != "measure":
+            return self._analysis(facts, wish, decode_ms)
         plan = make_plan(facts.size, wish.config)
-        if wish.latency == "none":
-            return Analysis(facts, plan, Latency("none", "not asked for"), decode_ms)
-        if wish.latency == "profile":
-            return Analysis(facts, plan, self.encoder.from_profile(plan), decode_ms)
         latency, spent = await self.encoder.measure(
             partial(self.decode, data),
             plan,
@@ -144,6 +138,12 @@ class Service:
             timeout_s=self.limits.measure_timeout_s,
         )
         return Analysis(facts, plan, latency, decode_ms, spent)
+
+    def _analysis(self, facts: ImageFacts, wish: AnalysisWish, decode_ms: float | None) -> Analysis:
+        plan = make_plan(facts.size, wish.config)
+        asked = wish.latency == "profile"
+        latency = self.encoder.from_profile(plan) if asked else Latency("none", "not asked for")
+        return Analysis(facts, plan, latency, decode_ms)
 
     async def resize(
         self, data: bytes, config: CropConfig, wish: ResizeWish, *, make: bool

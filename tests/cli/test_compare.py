@@ -9,7 +9,7 @@ from support.profiles import entry_of, full_profile, profile
 
 from app.core.latency.profile import Profile
 from app.core.latency.profile_file import profile_to_json
-from app.schemas.comparison import ProfileComparisonAnswer
+from app.schemas.profile import ProfileComparisonAnswer
 from tests.cli.conftest import Run
 
 SLOW, FAST = (12.0, 12.1, 12.2) * 3, (10.0, 10.1, 10.2) * 3

@@ -58,8 +58,8 @@ def test_an_error_before_a_measurement_ends_all(photo_bytes):
 def test_an_image_within_its_budget_comes_back_as_it_is(photo_bytes):
     """Its pixels are compared with nothing."""
     made = adapted(photo_bytes, tokens=10_000, make=True)
-    assert made.data == photo_bytes
-    assert (made.form, made.quality, made.adaptation.compared_px) == ("jpeg", None, None)
+    assert made.file.data == photo_bytes
+    assert (made.file.form, made.file.quality, made.adaptation.compared_px) == ("jpeg", None, None)
 
 
 def test_an_image_within_its_budget_that_lies_on_its_side_is_written_anew(photo):
@@ -67,5 +67,5 @@ def test_an_image_within_its_budget_that_lies_on_its_side_is_written_anew(photo)
     data = with_orientation(photo.resize((400, 300)), "JPEG", 6)
     made = adapted(data, tokens=10_000, make=True)
     assert made.adaptation.chosen.candidate.mode == "fit"
-    with Image.open(io.BytesIO(made.data)) as image:
+    with Image.open(io.BytesIO(made.file.data)) as image:
         assert (image.size, image.getexif().get(0x0112)) == ((300, 400), None)

@@ -7,9 +7,8 @@ import weakref
 import pytest
 from support.http import JPEG, image_bytes
 
-from app.imaging import adapt
-from app.imaging.pictures import ground
-from app.imaging.write import make as finish
+from app.imaging import adapt, pictures
+from app.imaging.write import render
 from app.serving import service
 
 pytestmark = pytest.mark.anyio
@@ -18,10 +17,10 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize(
     ("call", "module", "name"),
     [
-        ("/resize?target_crops=2", finish, "load_raster"),
+        ("/resize?target_crops=2", render, "load_raster"),
         ("/analyze?decode=full", service, "decode"),
         ("/adapt?max_tokens=400", adapt, "decode"),
-        ("/overlay?side_px=300", ground, "load_raster"),
+        ("/overlay?side_px=300", pictures, "load_raster"),
     ],
 )
 async def test_no_more_pictures_live_than_workers(serve, monkeypatch, call, module, name):

@@ -35,6 +35,24 @@ async def test_an_unknown_parameter_is_called_so(serve):
     assert wrong == {"parameter": "maxcrops", "reason": "unknown parameter", "actual": "4"}
 
 
+@pytest.mark.parametrize("count", [51, 6_000])
+async def test_a_query_of_very_many_parameters_is_refused_in_a_word(serve, count):
+    """Before their names are looked at: the answer would repeat each of them."""
+    query = "&".join(f"p{number}=1" for number in range(count))
+    async with serve(encoder=False) as client:
+        answer = await client.get(f"/plan?{query}")
+    problem = check_problem(answer, 400, "malformed-request")
+    assert (problem["limit"], problem["actual"]) == (50, count)
+    assert len(answer.content) < 500
+
+
+async def test_the_most_repeated_parameter_is_named(serve):
+    async with serve(encoder=False) as client:
+        answer = await client.get("/plan?width=1&width=2&height=3&height=4&height=5")
+    problem = check_problem(answer, 400, "malformed-request")
+    assert (problem["parameter"], problem["actual"]) == ("height", 3)
+
+
 async def test_every_error_is_in_the_tree_people_read():
     for error in all_errors():
         assert f" {error.__name__} " in errors.__doc__

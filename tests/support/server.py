@@ -14,6 +14,8 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from app.http.protocol import BoundedProtocol
+
 LOG = "server.log"
 
 
@@ -62,7 +64,7 @@ def in_a_thread(app: FastAPI) -> Iterator[str]:
 
     Drained in the end: what still runs then must be able to end.
     """
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, http=BoundedProtocol))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

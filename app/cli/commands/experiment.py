@@ -15,6 +15,7 @@ from app.cli.terminal import PARTLY, console, print_skipped, printable
 from app.cores import available_cores
 from app.report.experiment import Experiment, to_json
 from app.report.findings import findings
+from app.schemas.answer import mirrored
 from app.schemas.plan import ConfigAnswer
 
 
@@ -106,7 +107,7 @@ def _print(shown: Console, found: Experiment, folder: Path) -> None:
     """Print the findings, the examined images, and the place of the report."""
     from app.report.crop_overlap import REPORT_FILE
 
-    shown.print(heading(found.config.family.name, ConfigAnswer.of(found.config)))
+    shown.print(heading(found.config.family.name, mirrored(ConfigAnswer, found.config)))
     shown.print()
     for finding in findings(found.statistics, found.config):
         shown.print(f"• {finding.text}")

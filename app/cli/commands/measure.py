@@ -22,8 +22,7 @@ from app.cli.terminal import console, print_json
 from app.core.latency.comparison import compare_profiles
 from app.core.latency.profile_file import profile_to_json
 from app.profiles import load_profile
-from app.schemas.comparison import ProfileComparisonAnswer
-from app.schemas.profile import ProfileAnswer
+from app.schemas.profile import ProfileAnswer, ProfileComparisonAnswer
 
 
 @grouped

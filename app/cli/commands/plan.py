@@ -18,7 +18,6 @@ from app.core.control.methods import compare_methods
 from app.core.latency.latency import Latency
 from app.core.plan.plan import make_plan
 from app.imaging.read.decode import decode
-from app.schemas.latency import StagesMs
 from app.schemas.methods import MethodRowAnswer, MethodsAnswer
 from app.schemas.plan import PlanAnswer
 
@@ -66,7 +65,7 @@ def analyze(
     picture = decode(data, max_pixels=settings.max_pixels)
     decode_ms = (time.perf_counter() - started) * 1e3
     planned = make_plan(picture.size, config)
-    stages = StagesMs(decode=decode_ms)
+    spent = None
     if latency == "none":
         known = Latency("none", "not asked for")
     elif latency == "profile":
@@ -75,8 +74,7 @@ def analyze(
         from app.cli.encoder import measured_latency  # late: torch takes seconds to import
 
         known, spent = measured_latency(picture, planned, settings, repeats)
-        stages = StagesMs.before_passes(decode_ms, spent)
-    answer = PlanAnswer.of(planned, known, facts=picture.facts, stages_ms=stages)
+    answer = PlanAnswer.of(planned, known, facts=picture.facts, decode_ms=decode_ms, spent=spent)
     question.show(answer, print_plan)
 
 

@@ -61,9 +61,9 @@ def resize(
     limit = settings.max_pixels
     resized = resize_file(data, config, wish, max_pixels=limit, make=not made.dry_run)
     grid = resized.resizing.decision.grid
-    written = write_made(file, grid, resized.form, resized.data, made)
+    written = write_made(file, grid, resized.file.form, resized.file.data, made)
     latency = known.latency(resized.plan)
-    answer = ResizeAnswer.of(resized.resizing, resized.plan, latency, resized.quality)
+    answer = ResizeAnswer.of(resized.resizing, resized.plan, latency, resized.file.quality)
     before = _plan_of(look(data, max_pixels=limit).size, config)
     question.show(answer, lambda out, answer: print_resize(out, before, answer, written))
 
@@ -124,8 +124,10 @@ def adapt(
         make=not made.dry_run,
     )
     grid = adapted.adaptation.chosen.candidate.plan.grid
-    written = write_made(file, grid, adapted.form, adapted.data, made)
-    answer = AdaptAnswer.of(adapted.adaptation, adapted.quality, wish, known, datetime.now(UTC))
+    written = write_made(file, grid, adapted.file.form, adapted.file.data, made)
+    answer = AdaptAnswer.of(
+        adapted.adaptation, adapted.file.quality, wish, known, datetime.now(UTC)
+    )
     question.show(answer, lambda out, answer: print_adaptation(out, answer, written))
 
 

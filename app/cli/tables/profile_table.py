@@ -11,8 +11,15 @@ from rich.text import Text
 
 from app.cli.tables.plan_table import Columns, or_dash, table_of
 from app.core.statistics import FEWEST
-from app.schemas.comparison import ComparedCountAnswer, DifferenceAnswer, ProfileComparisonAnswer
-from app.schemas.profile import PercentilesMs, ProfileAnswer, ProfileEntryAnswer, ProfileSummary
+from app.schemas.profile import (
+    ComparedCountAnswer,
+    DifferenceAnswer,
+    PercentilesMs,
+    ProfileAnswer,
+    ProfileComparisonAnswer,
+    ProfileEntryAnswer,
+    ProfileSummary,
+)
 
 
 def print_profile(out: Console, profile: ProfileAnswer, files: Sequence[Path]) -> None:

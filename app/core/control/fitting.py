@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 from types import MappingProxyType
 
-from app.core.control.breakpoints import LONGEST_SEARCHED_PX, AspectRow, Run
-from app.core.errors import CollapsedImage
-from app.core.plan.canvas import canvas_size, place_on_canvases
+from app.core.control.aspect_row import LONGEST_SEARCHED_PX, AspectRow, can_be_planned
+from app.core.plan.canvas import canvas_size
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid, Size
 from app.core.plan.tiling import candidate_grids, select_tiling
@@ -21,12 +22,12 @@ def fitting_sizes(image: Size, config: CropConfig) -> dict[Grid, Size]:
     planned. The search for upscales ends at the longest canvas: beyond it no candidate enlarges.
     It also ends at ``LONGEST_SEARCHED_PX``; a larger image itself is one of its sizes.
     """
-    row = _Row(image, config)
+    row = AspectRow(image, config)
     own = row.long_px
     longest = min(max(own, _longest_canvas(config)), LONGEST_SEARCHED_PX)
     down: dict[Grid, int] = {}
     up: dict[Grid, int] = {}
-    for run in row.runs(longest, config):
+    for run in row.runs(longest):
         grid, first, last = run
         if first <= own and (px := row.largest(run, min(last, own))):
             down[grid] = px
@@ -43,9 +44,9 @@ def sizes_within_canvas(aspect: Size, config: CropConfig) -> dict[Grid, Size]:
 
     Best is the largest size inside the grid's canvas, else the smallest that gets the grid.
     """
-    row = _Row(aspect, config)
+    row = AspectRow(aspect, config)
     best: dict[Grid, int] = {}
-    for run in row.runs(_longest_canvas(config), config):
+    for run in row.runs(_longest_canvas(config)):
         inside = row.longest_inside(canvas_size(run.grid, config))
         px = row.largest(run, min(run.last, inside))
         if px is None and run.grid not in best:
@@ -64,63 +65,37 @@ def canvas_grids(config: CropConfig) -> Mapping[int, Mapping[Grid, Size]]:
     by_crops: dict[int, dict[Grid, Size]] = {}
     for grid in candidate_grids(config.max_crops):
         canvas = canvas_size(grid, config)
-        if _can_be_planned(canvas, grid, config):
+        if can_be_planned(canvas, grid, config):
             by_crops.setdefault(grid.crops, {})[grid] = canvas
     return MappingProxyType(by_crops)
 
 
-def aspect_distortion(canvas: Size, aspect: Size) -> float:
-    """Compute the factor, at least 1, between the two aspects."""
-    wide, high = canvas.width * aspect.height, canvas.height * aspect.width
-    return max(wide, high) / min(wide, high)
+def nearest_grid(crops: int, aspect: Size, config: CropConfig) -> Grid:
+    """Return the grid of a count whose canvas is nearest to an aspect; of two, the wider.
+
+    The distance of two aspects is their ratio. The count must be one of ``canvas_grids``.
+    """
+    borders, grids = _canvases_by_aspect(config)[crops]
+    return grids[bisect_right(borders, aspect.width**2 / aspect.height**2)]
 
 
-def nearest_grid(canvases: Mapping[Grid, Size], aspect: Size) -> Grid:
-    """Return the grid whose canvas is nearest to the aspect, the first of equals."""
-    return min(canvases, key=lambda grid: aspect_distortion(canvases[grid], aspect))
+@lru_cache(maxsize=128)
+def _canvases_by_aspect(config: CropConfig) -> dict[int, tuple[list[float], list[Grid]]]:
+    """Order the grids of each count by the aspect of their canvases, rising.
 
-
-class _Row(AspectRow):
-    """Search a row of sizes. The letterbox may scale some of them to 0 px; these have no plan."""
-
-    def __init__(self, image: Size, config: CropConfig) -> None:
-        super().__init__(image)
-        self._config = config
-        # Rounding the shorter side can lengthen the aspect by at most half.
-        self._may_collapse = self.long_px * 2 > self.short_px * config.crop_size_px
-
-    def can_be_planned(self, long_px: int, grid: Grid) -> bool:
-        return not self._may_collapse or _can_be_planned(self.size(long_px), grid, self._config)
-
-    def largest(self, run: Run, last: int) -> int | None:
-        """Return the longest side in a run, up to ``last`` px, whose size can be planned."""
-        long_px = last
-        while long_px >= run.first:
-            if self.can_be_planned(long_px, run.grid):
-                return long_px
-            # Beyond this side no size can be planned, with this shorter side or a smaller one.
-            most = self.short(long_px) * self._config.crop_size_px
-            long_px = min(long_px - 1, most)
-        return None
-
-    def smallest(self, run: Run, first: int) -> int | None:
-        """Return the shortest longer side in a run, from ``first`` px on, that can be planned."""
-        long_px = first
-        while long_px <= run.last:
-            if self.can_be_planned(long_px, run.grid):
-                return long_px
-            # With the same shorter side, nothing above can be planned either.
-            long_px = self.first_long(self.short(long_px) + 1)
-        return None
+    The borders lie between two neighbours: the product of their aspects, which is the square of the
+    aspect that is equally near to both.
+    """
+    by_aspect = {}
+    for crops, canvases in canvas_grids(config).items():
+        rising = sorted(canvases, key=lambda grid: grid.rows, reverse=True)
+        sizes = [canvases[grid] for grid in rising]
+        borders = [
+            low.width * high.width / (low.height * high.height) for low, high in pairwise(sizes)
+        ]
+        by_aspect[crops] = borders, rising
+    return by_aspect
 
 
 def _longest_canvas(config: CropConfig) -> int:
     return min(LONGEST_SEARCHED_PX, config.max_crops * config.window_px + config.margin_px)
-
-
-def _can_be_planned(size: Size, grid: Grid, config: CropConfig) -> bool:
-    try:
-        place_on_canvases(size, grid, config)
-    except CollapsedImage:
-        return False
-    return True

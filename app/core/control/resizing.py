@@ -104,20 +104,21 @@ def decide_resize(
 
 
 def least_changes(image: Size, config: CropConfig) -> list[LeastChange]:
-    """List the resize that ``auto`` decides for every count of crops that has one, rising.
-
-    If keeping the aspect reaches two grids of one count, the later fit stands for both: that is
-    rare, as it needs rounding at an aspect between them.
-    """
-    by_crops = {
-        grid.crops: LeastChange(grid, size, "unchanged" if size == image else "fit")
-        for grid, size in fitting_sizes(image, config).items()
-    }
+    """List the resize that ``auto`` decides for every count of crops that has one, rising."""
+    fits: dict[int, LeastChange] = {}
+    for grid, size in fitting_sizes(image, config).items():
+        fit = LeastChange(grid, size, "unchanged" if size == image else "fit")
+        rival = fits.setdefault(grid.crops, fit)
+        # Rounding at an aspect between two grids of a count can make it reach both.
+        if rival is not fit and _closeness(fit, image, config) > _closeness(rival, image, config):
+            fits[grid.crops] = fit
+    changes = []
     for crops, canvases in canvas_grids(config).items():
-        if crops not in by_crops:
-            grid = nearest_grid(canvases, image)
-            by_crops[crops] = LeastChange(grid, canvases[grid], "pad")
-    return [by_crops[crops] for crops in sorted(by_crops)]
+        if (change := fits.get(crops)) is None:
+            grid = nearest_grid(crops, image, config)
+            change = LeastChange(grid, canvases[grid], "pad")
+        changes.append(change)
+    return changes
 
 
 def ways_to_resize(
@@ -125,6 +126,13 @@ def ways_to_resize(
 ) -> tuple[ResizeDecision, ...]:
     """List everything that ``mode`` reaches, each grid at most once; a fit may be the own size."""
     return tuple(_Request(image, config, Target(), upscale).options(mode))
+
+
+def _closeness(
+    option: ResizeDecision | LeastChange, image: Size, config: CropConfig
+) -> tuple[bool, int]:
+    """Rank the ways to one count: the image's own size first, then the most tokens."""
+    return option.size == image, count_tokens(option.grid, config).prompt
 
 
 def leave_alone(image: Size, grid: Grid) -> ResizeDecision:
@@ -165,11 +173,12 @@ class _Request:
         groups: tuple[tuple[DecidedMode, ...], ...]
         groups = (("unchanged", "fit"), ("pad",)) if mode == "auto" else ((mode,),)
         for group in groups:
-            # A target of tokens takes the most of them. Of equals the first wins: an unchanged
-            # image before a fit of the same size. A count of crops has nearly always one grid.
+            # Of equals the first wins: an unchanged image before a fit of the same size.
             meeting = [option for tried in group for option in self.meeting(tried)]
-            if meeting:
+            if meeting and self.target.tokens is not None:
                 return max(meeting, key=lambda option: self._prompt_tokens(option.grid))
+            if meeting:
+                return max(meeting, key=lambda one: _closeness(one, self.image, self.config))
         return None
 
     def meeting(self, mode: DecidedMode) -> list[ResizeDecision]:
@@ -197,7 +206,7 @@ class _Request:
         canvases = canvas_grids(self.config).get(crops)
         if canvases is None:
             return []  # with very small crops, no canvas of some counts can be planned
-        grid = self.target.grid or nearest_grid(canvases, self.image)
+        grid = self.target.grid or nearest_grid(crops, self.image, self.config)
         if grid not in canvases:
             return []
         return [_FILL[mode](self.image, canvases[grid], grid, self.upscale)]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.core.control.fitting import (
-    aspect_distortion,
     canvas_grids,
     fitting_sizes,
+    nearest_grid,
     sizes_within_canvas,
 )
 from app.core.plan.config import CropConfig
@@ -59,11 +59,10 @@ def lookup_table(
     wanted = image or aspect or Size(1, 1)
     rows = []
     for crops, canvases in canvas_grids(config).items():
-        distortions = [aspect_distortion(canvas, wanted) for canvas in canvases.values()]
         rows.append(
             LutRow(
                 target_crops=crops,
-                best=distortions.index(min(distortions)),
+                best=list(canvases).index(nearest_grid(crops, wanted, config)),
                 options=tuple(
                     LutOption(
                         grid=grid,

@@ -9,6 +9,8 @@ from app.core.errors import InvalidSize
 
 MAX_SIDE_PX = 1_000_000
 """The largest side that is planned. float32 has all integers up to 2**24, so tilings are exact."""
+_ROUNDING_PX = 1e-6
+"""Rounding may leave at most this many px between equal edges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,16 @@ class Box(NamedTuple):
         x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
         x1, y1 = min(self.x1, other.x1), min(self.y1, other.y1)
         return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+    def around(self, inner: Box) -> list[Box]:
+        """Return this box without a box inside of it, as boxes that do not overlap."""
+        boxes = (
+            Box(self.x0, self.y0, self.x1, inner.y0),
+            Box(self.x0, inner.y1, self.x1, self.y1),
+            Box(self.x0, inner.y0, inner.x0, inner.y1),
+            Box(inner.x1, inner.y0, self.x1, inner.y1),
+        )
+        return [box for box in boxes if box.width > _ROUNDING_PX and box.height > _ROUNDING_PX]
 
     def as_tuple(self) -> tuple[float, float, float, float]:
         return (self.x0, self.y0, self.x1, self.y1)

@@ -50,6 +50,7 @@ def _axis_coverage(count: int, crop_patches: int, window_patches: int) -> tuple[
     return tuple(coverage)
 
 
+@lru_cache(maxsize=4096)
 def grid_overlap(grid: Grid, config: CropConfig) -> Overlap:
     """Compute the overlap over the whole canvas, padding included."""
     return _from_axes(axis_coverage(grid.rows, config), axis_coverage(grid.cols, config))

@@ -16,8 +16,7 @@ from app.core.plan.tiling import select_tiling
 from app.core.plan.tokens import TokenCounts, count_tokens
 
 
-@dataclass(frozen=True, slots=True)
-class Crop:
+class Crop(NamedTuple):
     """Describe one grid crop.
 
     ``index`` counts grid crops from 0 in row order. The encoder's batch holds the global crop
@@ -29,7 +28,7 @@ class Crop:
         padding_ratio: :meth:`Canvas.padding_ratio` of it.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # in the place of tuple.index
     row: int
     col: int
     canvas_box: Box
@@ -60,23 +59,21 @@ class CropPlan:
         canvas, image, config = self.canvas, self.image, self.config
         rows = _spans(self.grid.rows, canvas.pad_top, canvas.scaled_height, image.height, config)
         cols = _spans(self.grid.cols, canvas.pad_left, canvas.scaled_width, image.width, config)
-        area = config.crop_size_px**2
-        return tuple(
-            [
-                Crop(
-                    index=row * len(cols) + col,
-                    row=row,
-                    col=col,
-                    canvas_box=Box(x.start, y.start, x.end, y.end),
-                    image_box=Box(x.image_start, y.image_start, x.image_end, y.image_end)
-                    if x.shown_px and y.shown_px
-                    else None,
-                    padding_ratio=1.0 - x.shown_px * y.shown_px / area,
+        crops: list[Crop] = []
+        for row, (y0, y1, shown_y, top, bottom) in enumerate(rows):
+            for col, (x0, x1, shown_x, left, right) in enumerate(cols):
+                shown = shown_x * shown_y
+                crops.append(
+                    Crop(
+                        index=len(crops),
+                        row=row,
+                        col=col,
+                        canvas_box=Box(x0, y0, x1, y1),
+                        image_box=Box(left, top, right, bottom) if shown else None,
+                        padding_ratio=1.0 - shown / config.crop_size_px**2,
+                    )
                 )
-                for row, y in enumerate(rows)
-                for col, x in enumerate(cols)
-            ]
-        )
+        return tuple(crops)
 
     def overlap(self) -> Overlap:
         """Compute the overlap over the canvas."""
@@ -113,38 +110,20 @@ def plan_with_grid(image: Size, grid: Grid, config: CropConfig) -> CropPlan:
     )
 
 
-class _Span(NamedTuple):
-    """Hold one axis of a crop: its px on the canvas, the px with content, and those of the image.
-
-    The px of the image mean nothing if ``shown_px`` is 0.
-    """
-
-    start: float
-    end: float
-    shown_px: int
-    image_start: float
-    image_end: float
-
-
 def _spans(
     count: int, pad_px: int, scaled_px: int, image_px: int, config: CropConfig
-) -> list[_Span]:
+) -> list[tuple[float, float, int, float, float]]:
     """List the spans of ``count`` crops along one axis of the canvas.
 
-    The product comes before the division, so that the image's own edges come back exactly.
+    A span has start and end on the canvas, the px with content, and start and end on the image.
+    The last two mean nothing without content. The product comes before the division, so that the
+    image's own edges come back exactly.
     """
     spans = []
-    for crop in range(count):
-        start = crop * config.window_px
+    for start in range(0, count * config.window_px, config.window_px):
         end = start + config.crop_size_px
         first, last = max(start - pad_px, 0), min(end - pad_px, scaled_px)
-        spans.append(
-            _Span(
-                start=float(start),
-                end=float(end),
-                shown_px=max(last - first, 0),
-                image_start=first * image_px / scaled_px,
-                image_end=last * image_px / scaled_px,
-            )
-        )
+        shown_px = max(last - first, 0)
+        on_image = first * image_px / scaled_px, last * image_px / scaled_px
+        spans.append((float(start), float(end), shown_px, *on_image))
     return spans

@@ -5,7 +5,7 @@ Source: ``select_tiling`` in allenai/molmo ``olmo/data/model_preprocessor.py``, 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -116,6 +116,12 @@ class GridsByAspect:
     def grid(self, width: int, height: int) -> Grid:
         """Return the grid of an image of these sides, less the margins, in px."""
         return self.grids[bisect_right(self.edges, width / height if height else inf)]
+
+    def between(self, low: float, high: float) -> tuple[tuple[int, int], ...]:
+        """Return the aspects from ``low`` to ``high``, and one more at either end."""
+        first = bisect_left(self.edges, low) // 2
+        last = (bisect_right(self.edges, high) + 1) // 2
+        return self.aspects[max(first - 1, 0) : last + 1]
 
 
 @cache

@@ -10,28 +10,15 @@ from typing import TYPE_CHECKING, Literal
 from PIL import Image
 
 from app.core.errors import InvalidConfig
+from app.core.image import ImageFacts
 from app.core.plan.config import CropConfig
+from app.core.plan.geometry import Box, Size
 from app.core.plan.plan import CropPlan, make_plan
-from app.imaging.pictures.ground import load_ground
 from app.imaging.read.header import look
+from app.imaging.write.raster import load_raster
 
 if TYPE_CHECKING:
     from app.imaging.pictures.sheet import Sheet
-
-__all__ = [
-    "DEFAULT_SIDE_PX",
-    "MAX_SIDE_PX",
-    "MEDIA_TYPES",
-    "MIN_SIDE_PX",
-    "NEEDS_PICTURE",
-    "Kind",
-    "PictureFormat",
-    "check_side",
-    "draw",
-    "draw_upload",
-    "lay_out",
-    "load_ground",
-]
 
 Kind = Literal["crops", "comparison", "statistics", "coverage"]
 PictureFormat = Literal["png", "svg"]
@@ -72,7 +59,7 @@ def draw(
         InvalidConfig: ``side_px`` is out of its bounds.
     """
     check_side(side_px)
-    from app.imaging.pictures.engine import drawing  # matplotlib takes 0.3 s to import
+    from app.imaging.pictures.sheet import drawing  # matplotlib takes 0.3 s to import
 
     with drawing():
         sheet = lay_out(kind, plan, image, side_px)
@@ -104,6 +91,24 @@ def draw_upload(
     return plan, draw(kind, plan, image, form=form, side_px=side_px)
 
 
+def load_ground(data: bytes, facts: ImageFacts, *, max_pixels: int, side_px: int) -> Image.Image:
+    """Load an upload as the ground of a drawing: upright RGB, its longer side at most ``side_px``.
+
+    All of the file is decoded, a large JPEG at a fraction of its size.
+
+    Raises:
+        UnsupportedImageType, TooManyPixels, UndecodableImage: as decoding says.
+    """
+    size = facts.size
+    reduction = max(1.0, max(size.width, size.height) / side_px)
+    raster = load_raster(data, facts, max_pixels=max_pixels, reduction=reduction)
+    drawn = Size(
+        max(1, round(size.width / reduction)),
+        max(1, round(size.height / reduction)),
+    )
+    return raster.resized(Box(0, 0, size.width, size.height), drawn, "lanczos")
+
+
 def check_side(side_px: int) -> None:
     """Refuse a side out of its bounds.
 
@@ -120,7 +125,7 @@ def check_side(side_px: int) -> None:
 
 
 def lay_out(kind: Kind, plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet:
-    """Lay a picture out on a sheet, inside of ``engine.drawing()``. See :func:`draw`."""
+    """Lay a picture out on a sheet, inside of ``sheet.drawing()``. See :func:`draw`."""
     from app.imaging.pictures.bars import draw_statistics
     from app.imaging.pictures.comparison import draw_comparison
     from app.imaging.pictures.coverage import draw_coverage

@@ -11,9 +11,8 @@ from PIL import Image
 from app.core.plan.geometry import Box
 from app.core.plan.overlap import Overlap
 from app.core.plan.plan import CropPlan
-from app.imaging.pictures.engine import text_width
-from app.imaging.pictures.layout import Entry, Page, Paragraph
-from app.imaging.pictures.sheet import INK, Sheet
+from app.imaging.pictures.layout import Entry, Page, wrapped, write_lines
+from app.imaging.pictures.sheet import INK, Sheet, text_width
 
 _BAR = 1.9
 """A bar and the space above it take this height, in sizes of the text."""
@@ -38,7 +37,7 @@ def draw_statistics(plan: CropPlan, image: Image.Image | None, side_px: int) -> 
     series = series_of(plan)
     y = _draw_bars(page, series, page.y + 0.5 * page.size)
     y = _draw_table(page, plan, series, y + page.size)
-    entries = [Entry(each.meaning, partial(_sample, each.colour)) for each in series]
+    entries = [Entry(each.meaning, partial(Sheet.box, fill=each.colour)) for each in series]
     return page.end(page.width, y - page.y, entries)
 
 
@@ -122,17 +121,13 @@ def _rows(plan: CropPlan, series: Sequence[Series]) -> list[tuple[str, str, list
 
 def _draw_name(page: Page, name: str, meaning: str, y: float, width: float) -> float:
     """Draw a name with its meaning beside or below it, and return the y below both."""
-    size = page.size
-    title = Paragraph.of(name, size, width, colour=INK, bold=True)
-    bottom = title.draw(page.sheet, page.x, y)
+    sheet, size = page.sheet, page.size
+    title = wrapped(name.split(" "), size, width, " ", bold=True)
+    bottom = write_lines(sheet, page.x, y, title, size, colour=INK, bold=True)
     if not meaning:
         return bottom
-    left = title.width + 0.8 * size
+    left = max(text_width(line, size, True) for line in title) + 0.8 * size
     if left + text_width(meaning, size) <= width:
-        Paragraph((meaning,), size).draw(page.sheet, page.x + left, bottom - title.height)
+        write_lines(sheet, page.x + left, y, [meaning], size)
         return bottom
-    return Paragraph.of(meaning, size, width).draw(page.sheet, page.x, bottom)
-
-
-def _sample(colour: str, sheet: Sheet, box: Box) -> None:
-    sheet.box(box, fill=colour)
+    return write_lines(sheet, page.x, bottom, wrapped(meaning.split(" "), size, width, " "), size)

@@ -14,30 +14,31 @@ from functools import lru_cache
 
 from app.core.plan.geometry import Grid
 
-_COLOURS: tuple[tuple[str, set[int]], ...] = (
-    ("#009ffa", {3, 4, 5, 6, 7, 9}),
-    ("#ef0096", {2, 3, 6, 7, 9, 10}),
-    ("#f60239", {1, 4, 6, 13, 14}),
-    ("#00dcb5", {0, 1, 4, 5, 8}),
-    ("#00e307", {0, 2, 3, 5, 12}),
-    ("#7cfffa", {0, 3, 4, 7, 8}),
-    ("#008169", {0, 1, 2, 11, 13}),
-    ("#ff71fd", {0, 1, 5, 8}),
-    ("#ffcfe2", {3, 5, 7, 12}),
-    ("#9400e6", {0, 1, 10}),
-    ("#003c86", {1, 9, 11}),
-    ("#68023f", {6, 10, 14}),
-    ("#ffdc3d", {4, 8}),
-    ("#008607", {2, 6}),
-    ("#6a0213", {2, 11}),
+_BLACK, _WHITE = "#000000", "#ffffff"
+_COLOURS: tuple[tuple[str, str, set[int]], ...] = (
+    ("#009ffa", _BLACK, {3, 4, 5, 6, 7, 9}),
+    ("#ef0096", _BLACK, {2, 3, 6, 7, 9, 10}),
+    ("#f60239", _BLACK, {1, 4, 6, 13, 14}),
+    ("#00dcb5", _BLACK, {0, 1, 4, 5, 8}),
+    ("#00e307", _BLACK, {0, 2, 3, 5, 12}),
+    ("#7cfffa", _BLACK, {0, 3, 4, 7, 8}),
+    ("#008169", _WHITE, {0, 1, 2, 11, 13}),
+    ("#ff71fd", _BLACK, {0, 1, 5, 8}),
+    ("#ffcfe2", _BLACK, {3, 5, 7, 12}),
+    ("#9400e6", _WHITE, {0, 1, 10}),
+    ("#003c86", _WHITE, {1, 9, 11}),
+    ("#68023f", _WHITE, {6, 10, 14}),
+    ("#ffdc3d", _BLACK, {4, 8}),
+    ("#008607", _WHITE, {2, 6}),
+    ("#6a0213", _WHITE, {2, 11}),
 )
-"""Each colour has the indices of the colours too like it for someone, less than 20 away.
+"""Each colour has its ink, and the indices of the colours less than 20 away for someone.
 
 Such colours are never neighbours. The colours with most of them come first: a search places them
 with most trouble.
 """
 
-PALETTE = tuple(colour for colour, _ in _COLOURS)
+PALETTE = tuple(colour for colour, _, _ in _COLOURS)
 
 DASHES: tuple[tuple[float, ...], ...] = (
     (),
@@ -73,7 +74,8 @@ def crop_styles(grid: Grid) -> tuple[Style, ...]:
     uses = [0] * len(PALETTE)
     styles = []
     for colour in _assign(grid):
-        styles.append(Style(PALETTE[colour], _ink(PALETTE[colour]), DASHES[uses[colour]]))
+        name, ink, _ = _COLOURS[colour]
+        styles.append(Style(name, ink, DASHES[uses[colour]]))
         uses[colour] += 1
     return tuple(styles)
 
@@ -107,18 +109,6 @@ def _candidates(grid: Grid, chosen: list[int], uses: list[int], most: int) -> li
         colour
         for colour, used in enumerate(uses)
         if used < most
-        and not any(near == colour or near in _COLOURS[colour][1] for near in touching)
+        and not any(near == colour or near in _COLOURS[colour][2] for near in touching)
     ]
     return sorted(fit, key=lambda colour: (uses[colour], colour), reverse=True)
-
-
-def _ink(colour: str) -> str:
-    """Return black for light colours and white for dark ones, by relative luminance (WCAG 2)."""
-    red, green, blue = (_linear(int(colour[at : at + 2], 16) / 255) for at in (1, 3, 5))
-    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    # Black and white have the same contrast at (L + .05)² = 1.05 · .05.
-    return "#000000" if luminance > 0.179 else "#ffffff"
-
-
-def _linear(value: float) -> float:
-    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4

@@ -14,15 +14,12 @@ from app.core.plan.canvas import Canvas
 from app.core.plan.geometry import Box, Size
 from app.core.plan.plan import Crop, CropPlan
 from app.imaging.pictures.colours import Style, crop_styles
-from app.imaging.pictures.crops import draw_canvas, mark_entries
-from app.imaging.pictures.engine import PAPER
-from app.imaging.pictures.ground import cut_out
+from app.imaging.pictures.crops import draw_canvas, mark_entries, mark_padding
 from app.imaging.pictures.layout import Entry, Page, base_size
-from app.imaging.pictures.shading import mark_padding
-from app.imaging.pictures.sheet import INK, Segment, Sheet, chip_size, horizontal, vertical
+from app.imaging.pictures.sheet import INK, PAPER, Segment, Sheet, chip_size, horizontal, vertical
 from app.imaging.pictures.view import (
     PromptPatches,
-    around,
+    cut_out,
     drawn_aspect,
     padding_of,
     prompt_patches,
@@ -141,7 +138,7 @@ class Tile:
         patch = self.side / self.plan.config.crop_patches
         all_of_it = self._box(0, 0, self.side, self.side)
         used = self._box(*(at * patch for at in (cols.first, rows.first, cols.last, rows.last)))
-        dropped = around(used, all_of_it)
+        dropped = all_of_it.around(used)
         for box in dropped:
             self.sheet.box(box, fill=PAPER, alpha=_FADED)
         if patch * self.plan.config.pooling >= _NARROWEST_PX:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from math import log2
 
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 from PIL import Image
 from PIL.ImageOps import autocontrast
 
 from app.core.plan.geometry import Box, Size
 from app.core.plan.plan import CropPlan
-from app.imaging.pictures.ground import cut_out
+from app.imaging.pictures.crops import draw_padding, padding_entry
 from app.imaging.pictures.layout import Entry, Page, counted
-from app.imaging.pictures.shading import (
-    CoverageClass,
-    coverage_classes,
-    mark_padding,
-    padding_entry,
-)
 from app.imaging.pictures.sheet import INK, Segment, Sheet, horizontal, vertical
-from app.imaging.pictures.view import View, Zone, coverage_zones, drawn_size, padding_of
+from app.imaging.pictures.view import View, Zone, coverage_zones, cut_out, drawn_size
 
 _OPACITY = 0.5
 """A class's colour has this opacity over the grey picture."""
@@ -32,11 +31,43 @@ _SMALLEST = 7.0
 """The smallest count has this size."""
 _PADDING = 0.75
 """Padding has this opacity over the map, so that the classes below still show."""
+_MOST_CLASSES = 6
+_USUAL_MOST = 4
+"""At a corner four crops meet. So 1, 2 and 4 have the same colours in every usual picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageClass:
+    """Colour the coverage by ``first`` to ``last`` crops, both included."""
+
+    first: int
+    last: int
+    colour: str
+
+
+def coverage_classes(counts: Sequence[int]) -> tuple[CoverageClass, ...]:
+    """Give each count a class, or put many counts into classes of doubling width.
+
+    The colours are matplotlib's viridis, from dark to light: even in lightness, and as clear to the
+    colour-blind and in grey.
+    """
+    present = sorted(set(counts))
+    most = max(_USUAL_MOST, present[-1])
+    ranges = [(count, count) for count in present]
+    if len(present) > _MOST_CLASSES:
+        doubling = [(2**n // 2 + 1, 2**n) for n in range(most.bit_length() + 1)]
+        held = [[count for count in present if low <= count <= high] for low, high in doubling]
+        ranges = [(inside[0], inside[-1]) for inside in held if inside]
+    viridis = colormaps["viridis"]
+    return tuple(
+        CoverageClass(first, last, to_hex(viridis(log2(last) / log2(most))))
+        for first, last in ranges
+    )
 
 
 def draw_coverage(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sheet:
     """Draw a plan on a sheet."""
-    drawn, canvas = drawn_size(plan, side_px), plan.canvas
+    drawn = drawn_size(plan, side_px)
     page = Page.begin(plan, side_px, drawn.width)
     view, sheet = page.place(plan, drawn), page.sheet
     sheet.photo(_ground(plan, image, drawn), page.x, page.y)
@@ -45,8 +76,7 @@ def draw_coverage(plan: CropPlan, image: Image.Image | None, side_px: int) -> Sh
     for number, zone in enumerate(zones):
         _draw_zone(sheet, view.box(zone.box), _class_of(zone, classes), gid=f"zone-{number}")
     _draw_patches(sheet, plan, view)
-    for number, padding in enumerate(padding_of(canvas)):
-        mark_padding(sheet, view.box(padding), page.size, gid=f"padding-{number}", shows=_PADDING)
+    draw_padding(sheet, plan, view, page.size, shows=_PADDING)
     for zone in zones:
         _draw_count(sheet, view.box(zone.box), zone, page.size)
     return page.end(drawn.width, drawn.height, _entries(plan, zones, classes, page.size))

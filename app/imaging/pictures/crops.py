@@ -1,9 +1,12 @@
-"""Draw ``crops``: the picture on its canvas, with the boundary and number of every crop."""
+"""Draw ``crops``: the picture on its canvas, with the boundary and number of every crop.
+
+The marks of padding and overlaps show on any ground.
+"""
 
 from __future__ import annotations
 
 from functools import partial
-from math import ceil
+from math import ceil, floor
 
 from PIL import Image
 
@@ -11,12 +14,11 @@ from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Box
 from app.core.plan.plan import CropPlan
 from app.imaging.pictures.colours import Style, crop_styles
-from app.imaging.pictures.ground import cut_out
 from app.imaging.pictures.layout import Entry, Page, counted
-from app.imaging.pictures.shading import mark_overlap, mark_padding, padding_entry
-from app.imaging.pictures.sheet import Sheet, chip_size
-from app.imaging.pictures.view import View, Zone, coverage_zones, drawn_size, padding_of
+from app.imaging.pictures.sheet import Segment, Sheet, chip_size
+from app.imaging.pictures.view import View, Zone, coverage_zones, cut_out, drawn_size, padding_of
 
+_BLACK, _WHITE, _GREY = "#000000", "#ffffff", "#6e7781"
 _PLAIN_SAMPLE = "#c3c9d0"
 _CASED = 1.6
 """A line and its casing take this width, in widths of the line."""
@@ -40,12 +42,36 @@ def draw_canvas(
     """Draw the canvas, its padding and overlaps, and the boundary and number of every crop."""
     canvas, box = plan.canvas, view.box(plan.canvas.box)
     sheet.photo(cut_out(image, canvas, canvas.box, view.drawn), round(box.x0), round(box.y0))
-    for number, padding in enumerate(padding_of(canvas)):
-        mark_padding(sheet, view.box(padding), size, gid=f"padding-{number}")
+    draw_padding(sheet, plan, view, size)
     for zone in overlaps(plan):
         mark_overlap(sheet, view.box(zone.box), zone.count, size)
     draw_boundaries(sheet, plan, view, size)
     draw_numbers(sheet, plan, view, size)
+
+
+def draw_padding(sheet: Sheet, plan: CropPlan, view: View, size: float, shows: float = 1) -> None:
+    """Draw the padding of the canvas; ``shows`` is the opacity of its black."""
+    for number, padding in enumerate(padding_of(plan.canvas)):
+        mark_padding(sheet, view.box(padding), size, gid=f"padding-{number}", shows=shows)
+
+
+def mark_padding(
+    sheet: Sheet, box: Box, size: float, *, gid: str | None = None, shows: float = 1
+) -> None:
+    """Draw padding black, as the model gets it, with broad grey stripes.
+
+    Black alone could be a dark part of the picture. ``shows`` is the opacity of the black.
+    """
+    sheet.box(box, fill=_BLACK, alpha=shows, gid=gid)
+    lines = diagonals(box, 0.9 * size, rising=False)
+    sheet.lines(lines, colour=_GREY, width=0.22 * size, within=box)
+
+
+def padding_entry(plan: CropPlan, size: float) -> list[Entry]:
+    """Explain the mark in the legend of a plan with padding."""
+    if not padding_of(plan.canvas):
+        return []
+    return [Entry("padding, black to the model", lambda sheet, box: mark_padding(sheet, box, size))]
 
 
 def overlaps(plan: CropPlan) -> list[Zone]:
@@ -78,6 +104,39 @@ def _sample_boundary(plan: CropPlan, size: float, sheet: Sheet, box: Box) -> Non
 def _sample_overlap(count: int, size: float, sheet: Sheet, box: Box) -> None:
     sheet.box(box, fill=_PLAIN_SAMPLE)
     mark_overlap(sheet, box, count, size)
+
+
+def mark_overlap(sheet: Sheet, box: Box, count: int, size: float) -> None:
+    """Hatch an overlap of two crops one way, and an overlap of more crops both ways.
+
+    Each line is black beside white: one of the two shows on any ground.
+    """
+    width, spacing = max(0.6, size / 20), 0.85 * size
+    for rising in (True, False)[: min(2, count - 1)]:
+        for colour, shift in ((_BLACK, 0.0), (_WHITE, width)):
+            lines = diagonals(box, spacing, rising=rising, shift=shift)
+            sheet.lines(lines, colour=colour, width=width, alpha=0.5)
+
+
+def diagonals(box: Box, spacing: float, *, rising: bool, shift: float = 0) -> list[Segment]:
+    """Return lines at 45° within a box. The lines of boxes side by side meet.
+
+    Args:
+        box: in px of the sheet.
+        spacing: px between two lines, measured across the sheet.
+        rising: to the right; else falling.
+        shift: px to the right for all lines.
+    """
+    # On a line, x + y or x - y is a multiple of the spacing, but for the shift.
+    sign, low, high = (1, box.y0, box.y1) if rising else (-1, -box.y1, -box.y0)
+    first, last = ceil((box.x0 + low - shift) / spacing), floor((box.x1 + high - shift) / spacing)
+    segments: list[Segment] = []
+    for number in range(first, last + 1):
+        at = number * spacing + shift
+        x0, x1 = max(box.x0, at - high), min(box.x1, at - low)
+        if x0 < x1:
+            segments.append(((x0, sign * (at - x0)), (x1, sign * (at - x1))))
+    return segments
 
 
 def draw_boundaries(sheet: Sheet, plan: CropPlan, view: View, size: float) -> None:

@@ -6,17 +6,22 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 
+from PIL import Image
+
 from app.core.plan.canvas import Canvas
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Box, Size
 from app.core.plan.overlap import axis_coverage
 from app.core.plan.plan import CropPlan
 from app.core.plan.tokens import axis_windows
+from app.imaging.write.resample import resize
 
 _NARROWEST = 1 / 24
 """A stretched canvas is drawn no narrower; its crops would be lines."""
-_ROUNDING = 1e-6
-"""Rounding may leave at most this many px between equal edges."""
+_PLAIN = (226, 229, 233)
+"""A plan without a picture has this ground."""
+_BLACK = (0, 0, 0)
+"""Molmo pads with black, before the normalisation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +36,6 @@ class View:
     drawn: Size
     across: float
     down: float
-
-    @classmethod
-    def of(cls, canvas: Canvas, drawn: Size, x0: float, y0: float) -> View:
-        """Fill ``drawn`` with the canvas."""
-        return cls(x0, y0, drawn, drawn.width / canvas.width, drawn.height / canvas.height)
 
     def box(self, box: Box) -> Box:
         """Map a box of the canvas to drawn px."""
@@ -65,6 +65,51 @@ def drawn_size(plan: CropPlan, side_px: float) -> Size:
     return Size(
         max(1, round(side_px * min(1.0, aspect))), max(1, round(side_px / max(1.0, aspect)))
     )
+
+
+def cut_out(image: Image.Image | None, canvas: Canvas, box: Box, drawn: Size) -> Image.Image:
+    """Cut a part out of a canvas, at a size. Padding is black.
+
+    Args:
+        image: all of the planned picture, at any size; None for a plain ground.
+        canvas: the canvas of the plan.
+        box: the part, in px of the canvas.
+        drawn: the size in px.
+    """
+    source, visible = canvas.to_image(box), box.intersect(canvas.content)
+    if source is None or visible is None:
+        return Image.new("RGB", (drawn.width, drawn.height), _BLACK)
+    across, down = drawn.width / box.width, drawn.height / box.height
+    x0, x1 = _span((visible.x0 - box.x0) * across, (visible.x1 - box.x0) * across, drawn.width)
+    y0, y1 = _span((visible.y0 - box.y0) * down, (visible.y1 - box.y0) * down, drawn.height)
+    content = _scaled(image, canvas.image, source, Size(x1 - x0, y1 - y0))
+    if visible == box:
+        return content
+    made = Image.new("RGB", (drawn.width, drawn.height), _BLACK)
+    made.paste(content, (x0, y0))
+    return made
+
+
+def _scaled(image: Image.Image | None, original: Size, part: Box, size: Size) -> Image.Image:
+    """Resize a part of the picture, in px of its original; plain without a picture."""
+    if image is None:
+        return Image.new("RGB", (size.width, size.height), _PLAIN)
+    across, down = image.width / original.width, image.height / original.height
+    source = Box(
+        part.x0 * across,
+        part.y0 * down,
+        min(part.x1 * across, image.width),
+        min(part.y1 * down, image.height),
+    )
+    if image.size == (size.width, size.height) and source == Box(0, 0, *image.size):
+        return image
+    return resize(image, size, source, "lanczos")
+
+
+def _span(start: float, end: float, limit: int) -> tuple[int, int]:
+    """Round to whole px, at least one."""
+    first = min(round(start), limit - 1)
+    return first, min(limit, max(first + 1, round(end)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +144,7 @@ def _runs(counts: tuple[int, ...]) -> list[tuple[int, int, int]]:
 
 def padding_of(canvas: Canvas) -> list[Box]:
     """Return the canvas without the image, as boxes that do not overlap."""
-    return around(canvas.content, canvas.box)
-
-
-def around(inner: Box, outer: Box) -> list[Box]:
-    """Return a box without another box inside of it, as boxes that do not overlap."""
-    boxes = (
-        Box(outer.x0, outer.y0, outer.x1, inner.y0),
-        Box(outer.x0, inner.y1, outer.x1, outer.y1),
-        Box(outer.x0, inner.y0, inner.x0, inner.y1),
-        Box(inner.x1, inner.y0, outer.x1, inner.y1),
-    )
-    return [box for box in boxes if box.width > _ROUNDING and box.height > _ROUNDING]
+    return canvas.box.around(canvas.content)
 
 
 @dataclass(frozen=True, slots=True)

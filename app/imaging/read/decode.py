@@ -17,8 +17,7 @@ from PIL import Image, ImageOps
 from app.core.errors import UndecodableImage
 from app.core.image import ImageFacts
 from app.core.plan.geometry import Size
-from app.imaging.read.facts import colour_profile, facts_of
-from app.imaging.read.opening import open_image, reason
+from app.imaging.read.opening import colour_profile, facts_of, open_image, reason
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ Source: W3C PNG specification, third edition, section 5.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from struct import Struct
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -28,8 +28,11 @@ _KEYWORDS = (b"exif", b"Raw profile type exif", b"XML:com.adobe.xmp")
 _MOST_INFLATED_BYTES = 2**20
 """Pillow refuses a file for a text or colour profile that inflates to more."""
 
+Chunk = tuple[bytes, int, int]
+"""A chunk has a kind, a start and an end in the file."""
 
-def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+
+def chunks(data: bytes) -> Iterator[Chunk]:
     """Yield kind, start and end of each chunk, up to IEND or the end of a file cut off.
 
     A chunk contains its length, kind, body and checksum; the last chunk may end outside ``data``.
@@ -67,16 +70,16 @@ def in_order(data: bytes) -> bytes:
     return b"".join((SIGNATURE, *taken.values(), memoryview(data)[first:last]))
 
 
-def reaches_end(data: bytes) -> bool:
-    """Return True if the chunks lead to IEND, with all pixels in one run of chunks."""
+def reach_end(walk: Iterable[Chunk], byte_count: int) -> bool:
+    """Return True if the chunks of a file lead to IEND, with all pixels in one run of chunks."""
     kind, last, has_pixels = b"", 0, False
-    for kind, start, end in chunks(data):
+    for kind, start, end in walk:
         if kind == IDAT:
             if last not in (0, start):
                 return False
             last = end
             has_pixels |= end - start > _LENGTH_AND_KIND.size + _CRC_BYTES
-    return kind == IEND and has_pixels and end <= len(data)
+    return kind == IEND and has_pixels and end <= byte_count
 
 
 def _keyword(data: bytes, start: int) -> bytes | None:

@@ -13,8 +13,7 @@ from PIL import Image
 from app.core.image import ImageFacts
 from app.core.plan.geometry import Box, Size
 from app.imaging.read.decode import Picture, load_rgb
-from app.imaging.read.facts import colour_profile
-from app.imaging.read.opening import open_image
+from app.imaging.read.opening import colour_profile, open_image
 from app.imaging.write.resample import Resample, resize
 
 HALF_FROM, QUARTER_FROM = 5.0, 20.0

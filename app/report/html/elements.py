@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from app.imaging.pictures.engine import drawing, svg_element
+from app.imaging.pictures.sheet import drawing, svg_element
 from app.report.experiment import Examined
 
 MOST_PICTURED = 12

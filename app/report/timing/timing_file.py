@@ -21,6 +21,7 @@ from app.report.dataset.foreign_text import read_json
 from app.report.dataset.images import Dataset
 from app.report.errors import InvalidTiming
 from app.report.timing.components import COMPONENTS, ComponentTiming, ImageComponents
+from app.schemas.answer import mirrored
 from app.schemas.plan import ConfigAnswer
 
 TIMING_FILE = "exp2_component_timing.json"
@@ -177,7 +178,7 @@ def timing_to_json(
         "dataset": {"name": dataset.name, "split": dataset.split, "kind": dataset.kind},
         "counts_global_crop": True,
         "model": config.family.name,
-        "config": ConfigAnswer.of(config).model_dump(),
+        "config": asdict(mirrored(ConfigAnswer, config)),
         **asdict(conditions),
         "repeats": repeats,
         "warmups": [

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.strategies import configs, plan_or_reject, sizes
+from support.strategies import configs, plan_or_reject
 
-from app.core.control.breakpoints import LONGEST_SEARCHED_PX, AspectRow
+from app.core.control.aspect_row import LONGEST_SEARCHED_PX, AspectRow
 from app.core.control.fitting import canvas_grids, fitting_sizes, sizes_within_canvas
 from app.core.control.headroom import Headroom, height_headroom, width_headroom
 from app.core.errors import CollapsedImage
@@ -124,18 +124,11 @@ def test_a_size_at_the_end_of_the_search_is_found(image, config):
 @example(Size(1999, 2000), MOLMO1, 2000)
 def test_runs_are_all_sizes_of_the_row(image, config, longest_px):
     """In order, none left out, each of the grid of its run."""
-    runs = list(AspectRow(image).runs(longest_px, config))
+    runs = list(AspectRow(image, config).runs(longest_px))
     in_runs = [(long, run.grid) for run in runs for long in range(run.first, run.last + 1)]
     assert in_runs == [
         (long, select_tiling(size, config)) for long, size in sizes_of_aspect(image, longest_px)
     ]
-
-
-@given(st.one_of(sizes, round_aspects), configs(largest=64))
-def test_keeping_the_aspect_reaches_one_grid_of_a_count(image, config):
-    """So that nothing has to choose between two of them."""
-    counts = [grid.crops for grid in fitting_sizes(image, config)]
-    assert len(counts) == len(set(counts))
 
 
 @given(configs(largest=24))
@@ -191,7 +184,7 @@ def test_sizes_for_an_aspect_lose_no_pixel_where_they_can():
 def test_a_search_looks_at_few_sizes(size, overrides, most):
     """Only without a margin and at the aspect of a grid it looks at all, and it always ends."""
     config = make_config(FAMILIES["molmo-7b-d-0924"], **overrides)
-    assert len(list(AspectRow(size).runs(LONGEST_SEARCHED_PX, config))) <= most
+    assert len(list(AspectRow(size, config).runs(LONGEST_SEARCHED_PX))) <= most
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Searches for sizes: what they find is what trying every size would find."""
 
+from fractions import Fraction
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.strategies import configs, plan_or_reject, sizes
 
@@ -103,13 +105,29 @@ def test_a_collapsed_image_can_still_be_padded():
 
 
 def test_nearest_factorisation_follows_the_aspect():
-    canvases = canvas_grids(MOLMO1)[6]
-    assert nearest_grid(canvases, Size(640, 480)) == Grid(2, 3)
-    assert nearest_grid(canvases, Size(480, 640)) == Grid(3, 2)
-    assert nearest_grid(canvases, Size(2000, 300)) == Grid(1, 6)
+    assert nearest_grid(6, Size(640, 480), MOLMO1) == Grid(2, 3)
+    assert nearest_grid(6, Size(480, 640), MOLMO1) == Grid(3, 2)
+    assert nearest_grid(6, Size(2000, 300), MOLMO1) == Grid(1, 6)
+    assert nearest_grid(6, Size(500, 500), MOLMO1) == Grid(2, 3)
+
+
+@given(sizes, configs(largest=64))
+def test_nearest_canvas_is_found_among_all(image, config):
+    """The distance of two aspects is their ratio, and of two grids the first by rows wins."""
+    for crops, canvases in canvas_grids(config).items():
+        distances = {}
+        for grid, canvas in canvases.items():
+            ratio = Fraction(canvas.width * image.height, canvas.height * image.width)
+            distances[grid] = max(ratio, 1 / ratio)
+        assert nearest_grid(crops, image, config) == min(distances, key=distances.__getitem__)
+
+
+TWO_GRIDS = make_config(FAMILIES["molmo2-8b"], crop_size_px=168)
 
 
 @given(sizes, configs(largest=12))
+@example(Size(3133, 954), TWO_GRIDS)  # 2x4 and 1x8, both of its own aspect
+@example(Size(3133, 955), TWO_GRIDS)
 def test_control_tables_agree_with_planning(image, config):
     """Every row is what planning that row gives, and every count has one."""
     plan = plan_or_reject(image, config)
@@ -130,8 +148,8 @@ def test_lookup_table_options_hold(config, size, as_aspect):
     assert [row.target_crops for row in table] == list(range(1, config.max_crops + 1))
     for row in table:
         assert len({option.grid for option in row.options}) == len(row.options)
-        canvases = canvas_grids(config)[row.target_crops]
-        assert row.options[row.best].grid == nearest_grid(canvases, size or Size(1, 1))
+        nearest = nearest_grid(row.target_crops, size or Size(1, 1), config)
+        assert row.options[row.best].grid == nearest
         for option in row.options:
             assert option.grid.crops == row.target_crops
             assert make_plan(option.size, config).grid == option.grid

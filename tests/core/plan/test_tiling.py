@@ -1,6 +1,7 @@
 """Tiling: the rule of the reference, and quick forms that are equal to it."""
 
 from dataclasses import replace
+from itertools import pairwise
 from math import isqrt
 
 import numpy as np
@@ -121,13 +122,22 @@ def test_candidates_are_all_grids_in_the_reference_order(max_crops):
     assert list(grids) == sorted(grids, key=lambda g: (g.rows * g.cols, g.rows))
 
 
-@pytest.mark.parametrize("max_crops", [1, 2, 12, 36])
+@pytest.mark.parametrize("max_crops", [1, 2, 12, 36, 64])
 def test_aspects_rise_and_each_changes_the_choice(max_crops):
-    """So that a search looks at no place in vain."""
+    """The grid above an aspect is another than below: headroom looks no further than the next."""
     found = grids_by_aspect(max_crops)
     assert list(found.edges) == sorted(found.edges)
-    for index in range(0, len(found.grids) - 2, 2):
-        assert len(set(found.grids[index : index + 3])) > 1
+    assert all(below != above for below, above in pairwise(found.grids[::2]))
+
+
+@given(st.integers(1, MAX_CROPS_LIMIT), st.floats(0.01, 100), st.floats(1, 4))
+def test_aspects_between_two_have_one_more_at_either_end(max_crops, low, factor):
+    high, found = low * factor, grids_by_aspect(max_crops).aspects
+    within = [n for n, (cols, rows) in enumerate(found) if low <= cols / rows <= high]
+    below = sum(cols / rows < low for cols, rows in found)
+    first, last = (within[0], within[-1] + 1) if within else (below, below)
+    most = found[max(first - 1, 0) : last + 1]
+    assert grids_by_aspect(max_crops).between(low, high) == most
 
 
 def test_every_aspect_has_its_grids():

@@ -11,8 +11,17 @@ import pytest
 from PIL import Image
 
 from app.core.errors import InvalidConfig
-from app.imaging.pictures import MAX_SIDE_PX, MIN_SIDE_PX, NEEDS_PICTURE, Kind, draw, lay_out
-from app.imaging.pictures.engine import drawing
+from app.imaging.pictures import (
+    MAX_SIDE_PX,
+    MIN_SIDE_PX,
+    NEEDS_PICTURE,
+    Kind,
+    draw,
+    lay_out,
+    load_ground,
+)
+from app.imaging.pictures.sheet import drawing
+from app.imaging.read.header import look
 from tests.imaging.pictures.cases import HOSTILE, picture_for, plan_of
 
 KINDS = get_args(Kind)
@@ -105,6 +114,15 @@ def test_sides_out_of_bounds_are_refused(side_px):
         draw("crops", plan_of(640, 480), None, side_px=side_px)
     assert refused.value.facts["actual"] == side_px
     assert refused.value.facts["limit"] in (MIN_SIDE_PX, MAX_SIDE_PX)
+
+
+def test_a_large_file_is_loaded_no_larger_than_it_is_drawn(photo_bytes):
+    """Its longer side is what was asked for, its aspect that of the file."""
+    facts = look(photo_bytes, max_pixels=10**9)
+    ground = load_ground(photo_bytes, facts, max_pixels=10**9, side_px=200)
+    assert ground.size == (200, round(200 * 427 / 640))
+    large = load_ground(photo_bytes, facts, max_pixels=10**9, side_px=4096)
+    assert large.size == (640, 427)
 
 
 def test_matplotlib_is_imported_by_the_first_drawing_only():

@@ -9,9 +9,9 @@ from PIL import Image
 from app.core.plan.geometry import Box
 from app.imaging.pictures import draw
 from app.imaging.pictures.colours import crop_styles
-from app.imaging.pictures.engine import drawing
+from app.imaging.pictures.coverage import coverage_classes
 from app.imaging.pictures.layout import Page
-from app.imaging.pictures.shading import coverage_classes
+from app.imaging.pictures.sheet import drawing
 from app.imaging.pictures.view import View, drawn_size
 from tests.imaging.pictures.cases import HOSTILE, picture_for, plan_of
 from tests.imaging.pictures.vision import rgb

@@ -1,4 +1,4 @@
-"""The marks on a canvas agree with the plan's own crops, canvas and tokens."""
+"""The marks and pixels of a canvas agree with the plan's own crops, canvas and tokens."""
 
 from itertools import pairwise
 
@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.pictures import psnr_db
 from support.strategies import configs, plan_or_reject, sizes
 
-from app.core.plan.geometry import Box
+from app.core.plan.geometry import Box, Size
 from app.core.plan.tokens import axis_tokens
-from app.imaging.pictures.view import coverage_zones, drawn_aspect, padding_of, prompt_patches
-from tests.imaging.pictures.cases import MOLMO_2, plan_of
+from app.imaging.pictures.view import (
+    coverage_zones,
+    cut_out,
+    drawn_aspect,
+    padding_of,
+    prompt_patches,
+)
+from tests.imaging.pictures.cases import HOSTILE, MOLMO_2, picture_for, plan_of
 
 
 def painted(boxes: list[tuple[Box, int]], width: int, height: int) -> np.ndarray:
@@ -73,3 +80,34 @@ def test_prompt_patches_are_divided_into_the_planned_tokens(config, count):
         assert 0 <= pieces - axis_tokens(count, config) < count
         for one, other in pairwise(patches):
             assert one.last == config.window_patches + other.first
+
+
+@pytest.mark.parametrize("plan", [plan_of(640, 427), plan_of(640, 427, MOLMO_2)])
+def test_a_crop_is_the_same_part_of_the_whole_canvas(plan, photo):
+    """Cut out of the picture directly, or out of the whole canvas at the same scale."""
+    canvas = plan.canvas
+    everything = cut_out(photo, canvas, canvas.box, Size(canvas.width, canvas.height))
+    side = plan.config.crop_size_px
+    for crop in plan.crops():
+        alone = cut_out(photo, canvas, crop.canvas_box, Size(side, side))
+        box = tuple(round(edge) for edge in crop.canvas_box.as_tuple())
+        assert psnr_db(alone, everything.crop(box)) > 40
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_padding_is_black_and_content_is_not(name):
+    """Of every crop: black is just what the plan says is padding, to the px that is rounded."""
+    plan = HOSTILE[name]
+    picture = picture_for(plan)  # nowhere black
+    for crop in plan.crops()[:12]:
+        tile = np.asarray(cut_out(picture, plan.canvas, crop.canvas_box, Size(84, 84)))
+        padding = (tile == 0).all(axis=2).mean()
+        assert padding == pytest.approx(crop.padding_ratio, abs=2 / 84)
+        assert (padding == 1) == (crop.image_box is None)
+
+
+def test_a_box_beside_the_picture_is_black():
+    """A crop may be padding and nothing else."""
+    plan = plan_of(300, 200)
+    tile = cut_out(picture_for(plan), plan.canvas, Box(0, 0, 100, 20), Size(50, 10))
+    assert not np.asarray(tile).any()

@@ -94,6 +94,11 @@ def test_a_jpeg_or_png_with_little_metadata_is_read_at_a_glance(name):
     assert facts in (None, look(FILES[name], max_pixels=LIMIT))
 
 
+def test_no_other_format_is_taken_for_a_jpeg():
+    """Though the bytes behind its signature are those of segments."""
+    assert glance(b"BM" + FILES["JPEG RGB {}"][2:], max_pixels=LIMIT) is None
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_cut_off_file_fares_as_with_decoding(name):
     """At every byte: refused by both in the same words, or taken by both."""

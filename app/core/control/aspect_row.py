@@ -1,4 +1,4 @@
-"""Find the sizes at which the tiling changes, along a side of an image and along an aspect.
+"""Divide the sizes of one aspect into runs that get one grid.
 
 Between two breakpoints nothing changes, so a search looks at each stretch once. The arithmetic is
 derived in docs/decisions/quick-plans.md.
@@ -6,36 +6,19 @@ derived in docs/decisions/quick-plans.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from math import inf
 from typing import NamedTuple
 
+from app.core.errors import CollapsedImage
+from app.core.plan.canvas import place_on_canvases
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Grid, Size
-from app.core.plan.tiling import grids_by_aspect
+from app.core.plan.tiling import GridsByAspect, grids_by_aspect
 
 LONGEST_SEARCHED_PX = 16_384
 """The longest side that is searched. Larger sizes differ by less than any canvas can show."""
-
-
-def side_breakpoints(fixed_px: int, *, fixed_is_height: bool, config: CropConfig) -> list[int]:
-    """List the px of one side from which on the tiling may be another, while the other is fixed.
-
-    The list rises. It is empty if the fixed side is below the margin.
-    """
-    margin, window = config.margin_px, config.window_px
-    inner = fixed_px - margin
-    if inner < 0:
-        return []
-    # While a candidate spans the image, every window of the free side makes another grid.
-    spanned = config.max_crops // (-(-inner // window) or 1) * window
-    places = [margin, *range(margin + 1, margin + spanned + 2, window)]
-    for cols, rows in grids_by_aspect(config.max_crops).aspects:
-        crossing = inner * cols // rows if fixed_is_height else inner * rows // cols
-        if crossing > spanned:
-            # At a whole number of px both scales are equal, and one px beyond they are not.
-            places += margin + crossing, margin + crossing + 1
-    return sorted(places)
 
 
 class Run(NamedTuple):
@@ -53,11 +36,13 @@ class AspectRow:
     gives 4 crops at 785x336 only).
     """
 
-    def __init__(self, image: Size) -> None:
-        self.image = image
+    def __init__(self, image: Size, config: CropConfig) -> None:
+        self.image, self.config = image, config
         self.landscape = image.width >= image.height
         self.long_px = max(image.width, image.height)
         self.short_px = min(image.width, image.height)
+        # Rounding the shorter side can lengthen the aspect by at most half.
+        self._may_collapse = self.long_px * 2 > self.short_px * config.crop_size_px
 
     def short(self, long_px: int) -> int:
         """Return the shorter side of the size whose longer side is ``long_px``, halves up."""
@@ -79,12 +64,12 @@ class AspectRow:
             long_px, short_px = short_px, long_px
         return min(long_px, self.first_long(short_px + 1) - 1)
 
-    def runs(self, longest_px: int, config: CropConfig) -> Iterator[Run]:
+    def runs(self, longest_px: int) -> Iterator[Run]:
         """Divide the sizes up to ``longest_px`` into runs of one grid, rising.
 
         The runs begin where the shorter side is 1 px. Two neighbours may have the same grid.
         """
-        margin, window = config.margin_px, config.window_px
+        margin, window = self.config.margin_px, self.config.window_px
         first = self.first_long(1)
         last = min(self.first_long(margin) - 1, longest_px)
         if first <= last:
@@ -93,8 +78,8 @@ class AspectRow:
         while first <= longest_px:
             long = -(-(first - margin) // window) or 1
             short = -(-(self.short(first) - margin) // window) or 1
-            if long * short > config.max_crops:
-                yield from self._shrinking_runs(first, longest_px, config)
+            if long * short > self.config.max_crops:
+                yield from self._shrinking_runs(first, longest_px)
                 return
             grid = Grid(short, long) if self.landscape else Grid(long, short)
             outgrown = self.first_long(margin + short * window + 1)
@@ -102,19 +87,56 @@ class AspectRow:
             yield Run(grid, first, last)
             first = last + 1
 
-    def _shrinking_runs(self, first_px: int, longest_px: int, config: CropConfig) -> Iterator[Run]:
+    def can_be_planned(self, long_px: int, grid: Grid) -> bool:
+        return not self._may_collapse or can_be_planned(self.size(long_px), grid, self.config)
+
+    def largest(self, run: Run, last: int) -> int | None:
+        """Return the longest side in a run, up to ``last`` px, whose size can be planned."""
+        long_px = last
+        while long_px >= run.first:
+            if self.can_be_planned(long_px, run.grid):
+                return long_px
+            # Beyond this side no size can be planned, with this shorter side or a smaller one.
+            most = self.short(long_px) * self.config.crop_size_px
+            long_px = min(long_px - 1, most)
+        return None
+
+    def smallest(self, run: Run, first: int) -> int | None:
+        """Return the shortest longer side in a run, from ``first`` px on, that can be planned."""
+        long_px = first
+        while long_px <= run.last:
+            if self.can_be_planned(long_px, run.grid):
+                return long_px
+            # With the same shorter side, nothing above can be planned either.
+            long_px = self.first_long(self.short(long_px) + 1)
+        return None
+
+    def _shrinking_runs(self, first_px: int, longest_px: int) -> Iterator[Run]:
         """Divide the sizes from ``first_px`` on, that no candidate spans: their aspect decides."""
-        margin, by_aspect = config.margin_px, grids_by_aspect(config.max_crops)
+        margin, by_aspect = self.config.margin_px, grids_by_aspect(self.config.max_crops)
         starts = {first_px}
-        for cols, rows in by_aspect.aspects:
-            a, b = (cols, rows) if self.landscape else (rows, cols)
-            if a >= b:  # as the longer side stays the longer one
-                places = self._crossing(a, b, margin)
-                starts.update(range(max(places.start, first_px), min(places.stop, longest_px + 1)))
+        for a, b in self._aspects_from(first_px, margin, by_aspect):
+            places = self._crossing(a, b, margin)
+            starts.update(range(max(places.start, first_px), min(places.stop, longest_px + 1)))
         for first, next_first in pairwise([*sorted(starts), longest_px + 1]):
             long, short = first - margin, self.short(first) - margin
             grid = by_aspect.grid(long, short) if self.landscape else by_aspect.grid(short, long)
             yield Run(grid, first, next_first - 1)
+
+    def _aspects_from(
+        self, first_px: int, margin: int, by_aspect: GridsByAspect
+    ) -> Iterable[tuple[int, int]]:
+        """List the aspects, longer side first, that sizes from ``first_px`` on may cross.
+
+        The aspect of a size less its margins falls towards the image's own, but for the half px
+        of rounding. So it stays between the aspects of the first size with half a px more or less.
+        """
+        long, short = first_px - margin, first_px * self.short_px / self.long_px - margin
+        low = min(long / (short + 0.5), self.long_px / self.short_px) if short > -0.5 else 0.0
+        high = long / (short - 0.5) if short > 0.5 else inf
+        if self.landscape:
+            return by_aspect.between(low, high)
+        return [(rows, cols) for cols, rows in by_aspect.between(1 / high, 1 / low if low else inf)]
 
     def _crossing(self, a: int, b: int, margin: int) -> range:
         """Return the longer sides at which the sizes, less the margins, may cross the aspect a:b.
@@ -140,3 +162,11 @@ class AspectRow:
             return range(0)
         least = self.long_px // (2 * shorter_by) + 1
         return range(least, least + 1)
+
+
+def can_be_planned(size: Size, grid: Grid, config: CropConfig) -> bool:
+    try:
+        place_on_canvases(size, grid, config)
+    except CollapsedImage:
+        return False
+    return True
