@@ -22,7 +22,7 @@ from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Size
 from app.core.plan.plan import CropPlan
 from app.encoder.device.device import device_name
-from app.report.figures.averages import averages, plan_each
+from app.report.figures.averages import Tally, plan_each
 from app.report.figures.set_statistics import set_statistics
 from benchmarks.planning import COCO_SIZES, numpy_tiling
 from benchmarks.timing import run
@@ -55,7 +55,7 @@ def numpy_set(sizes: list[Size], config: CropConfig) -> tuple[float, float]:
 
 def one_configuration(sizes: list[Size], config: CropConfig) -> tuple[float, float]:
     """Return the mean ratios of a set by our planning, with each distinct size planned once."""
-    mean = averages(plan_each(Counter(sizes), config), no_latency)
+    mean = Tally(plan_each(Counter(sizes), config)).averages(no_latency)
     return mean.overlap_ratio, mean.redundancy_ratio
 
 

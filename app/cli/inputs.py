@@ -1,34 +1,23 @@
-"""Read the inputs of commands: text, settings, images and profiles."""
+"""Read the inputs of commands: text, settings and images."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
+from pydantic import ValidationError
 
 from app import notation
 from app.core.errors import InvalidConfig, MalformedRequest, PayloadTooLarge
-from app.core.latency.latency import Latency
-from app.core.latency.model import LatencyModel
-from app.core.latency.predictions import Predictions, predict
-from app.core.latency.profile import Profile
-from app.core.plan.config import MAX_CROPS_LIMIT, CropConfig
-from app.core.plan.geometry import Grid, Size
-from app.core.plan.plan import CropPlan
-from app.profiles import load_profile
-
-if TYPE_CHECKING:
-    from app.settings import Settings
+from app.core.plan.config import MAX_CROPS_LIMIT
+from app.core.plan.geometry import Size
+from app.settings import Settings
 
 T = TypeVar("T")
-
-NO_PROFILE = (
-    "no profile was given: `crop-planner measure` makes one, and --profile FILE or "
-    "CROP_PLANNER_PROFILE names it"
-)
 
 
 def parse_size(text: str) -> Size:
@@ -39,19 +28,22 @@ def parse_size(text: str) -> Size:
     return Size(int(match[1]), int(match[2]))
 
 
-def parse_grid(text: str) -> Grid:
-    """Read ``2x3`` as 2 rows and 3 columns."""
-    return _parsed(notation.parse_grid, text)
+def _for_typer(parse: Callable[[str], T], *, hint: str | None = None) -> Callable[[str], T]:
+    """Turn a refusal of the notation of HTTP into a usage error."""
+
+    @wraps(parse)
+    def parsed(text: str) -> T:
+        try:
+            return parse(text.strip())
+        except InvalidConfig as error:
+            raise typer.BadParameter(error.detail, param_hint=hint) from None
+
+    return parsed
 
 
-def parse_margins(text: str) -> tuple[int, int]:
-    """Read ``4,4`` as patches at (left and top, right and bottom)."""
-    return _parsed(notation.parse_margins, text, hint="--overlap-margins")
-
-
-def parse_aspect(text: str) -> Size:
-    """Read ``4:3`` or ``1.5`` as a size in lowest terms."""
-    return _parsed(notation.parse_aspect, text)
+parse_grid = _for_typer(notation.parse_grid)
+parse_margins = _for_typer(notation.parse_margins, hint="--overlap-margins")
+parse_aspect = _for_typer(notation.parse_aspect)
 
 
 def parse_counts(text: str) -> tuple[int, ...]:
@@ -69,24 +61,12 @@ def parse_counts(text: str) -> tuple[int, ...]:
     return tuple(sorted(counts))
 
 
-def _parsed(parse: Callable[[str], T], text: str, *, hint: str | None = None) -> T:
-    """Read text by the notation of HTTP; a refusal becomes a usage error."""
-    try:
-        return parse(text.strip())
-    except InvalidConfig as error:
-        raise typer.BadParameter(error.detail, param_hint=hint) from None
-
-
 def read_settings(**overrides: Any) -> Settings:
     """Read the settings from the environment. An override of None changes nothing.
 
     Raises:
         typer.BadParameter: a variable cannot be used; the error names each.
     """
-    from pydantic import ValidationError
-
-    from app.settings import Settings
-
     try:
         return Settings(**{k: v for k, v in overrides.items() if v is not None})
     except ValidationError as error:
@@ -121,32 +101,3 @@ def read_bytes(path: Path, settings: Settings) -> bytes:
     if not data:
         raise MalformedRequest("the image is empty", limit=1, actual=0)
     return data
-
-
-def read_profile(path: Path | None, settings: Settings) -> Profile | None:
-    """Read the named profile, else the profile of the settings, if any.
-
-    Raises:
-        InvalidProfile: the file cannot be used.
-    """
-    file = path or settings.profile
-    return load_profile(file) if file else None
-
-
-def named_or_saved(path: Path | None, config: CropConfig, settings: Settings) -> Predictions:
-    """Predict by the named profile, else by the profile saved for this device.
-
-    Raises:
-        InvalidProfile: the named profile cannot be used.
-    """
-    profile = read_profile(path, settings)
-    if profile is not None:
-        return Predictions(LatencyModel(profile), "")
-    from app.cli.encoder import saved_predictions  # late: torch takes seconds to import
-
-    return saved_predictions(config, settings)
-
-
-def given_latency(profile: Profile | None, plan: CropPlan) -> Latency:
-    """Predict a plan's latency by the named profile alone."""
-    return predict(profile, plan, NO_PROFILE)

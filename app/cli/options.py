@@ -7,21 +7,23 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
+from rich.console import Console
 
 from app import descriptions
-from app.cli.inputs import parse_margins, parse_size
+from app.cli.inputs import parse_margins, parse_size, read_settings
+from app.cli.terminal import console, print_json
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import family_named
 from app.core.plan.geometry import Size
 from app.encoder.device import DeviceChoice, DtypeChoice
 from app.imaging.write.render import OutputFormat
 from app.imaging.write.resample import Resample
+from app.settings import Settings
 
-if TYPE_CHECKING:
-    from app.settings import Settings
+Answer = TypeVar("Answer")
 
 _CONFIGURATION = "Configuration"
 
@@ -69,9 +71,18 @@ class Configuration:
     overlap_margins: MarginsOption = None
     crop_size_px: CropSizeOption = None
 
-    def effective(self, settings: Settings) -> CropConfig:
-        """Return the configuration: the family's own values and the overrides."""
-        return make_config(
+    def read(self, **overrides: Any) -> tuple[Settings, CropConfig]:
+        """Read the settings; return them, and the family's configuration with these values.
+
+        Args:
+            overrides: of the settings; None changes nothing.
+
+        Raises:
+            typer.BadParameter: a variable of the environment cannot be used.
+            UnknownModel, InvalidConfig: there is no such family or configuration.
+        """
+        settings = read_settings(**overrides)
+        return settings, make_config(
             family_named(self.model or settings.model),
             max_crops=self.max_crops,
             overlap_margins=parse_margins(self.overlap_margins) if self.overlap_margins else None,
@@ -153,6 +164,23 @@ ProfileOption = Annotated[
         "CROP_PLANNER_PROFILE.",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Configuration):
+    """Choose the configuration, the profile and the form of an answer."""
+
+    profile: ProfileOption = None
+    as_json: JsonOption = False
+
+    def show(self, answer: Answer, tables: Callable[[Console, Answer], None]) -> None:
+        """Print the JSON of an answer, or its tables."""
+        if self.as_json:
+            print_json(answer)
+        else:
+            tables(console(), answer)
+
+
 ImageArgument = Annotated[
     Path,
     typer.Argument(

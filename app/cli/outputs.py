@@ -3,45 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar, get_args
 
 import typer
 
 from app.cli.options import MadeImage
 from app.core.plan.geometry import Grid
 from app.files import write_whole
-from app.imaging.pictures import PictureFormat
 from app.imaging.write.render import Output, OutputFormat
 
-_FORMATS = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".png": "png",
-    ".webp": "webp",
-    ".gif": "gif",
-    ".bmp": "bmp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".svg": "svg",
-}
-_SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif", "bmp": ".bmp"}
-_DRAWN: dict[str, PictureFormat] = {"png": "png", "svg": "svg"}
-_WRITTEN: dict[str, OutputFormat] = {"jpeg": "jpeg", "png": "png", "webp": "webp"}
+_NAMED = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "svg")
+_FORMATS = {f".{form}": form for form in _NAMED} | {".jpg": "jpeg", ".tif": "tiff"}
+Format = TypeVar("Format", bound=str)
 
 
-def suffix_format(path: Path | None) -> OutputFormat | None:
-    """Return the image format of a file's suffix; None for a format we do not write."""
-    return _WRITTEN.get(_FORMATS.get(path.suffix.lower(), "")) if path else None
-
-
-def drawing_format(path: Path | None) -> PictureFormat | None:
-    """Return the drawing format of a file's suffix; None for a format we do not draw."""
-    return _DRAWN.get(_FORMATS.get(path.suffix.lower(), "")) if path else None
+def format_of(path: Path | None, known: Iterable[Format]) -> Format | None:
+    """Return the format of a file's suffix if the format is among the ``known`` ones."""
+    named = _FORMATS.get(path.suffix.lower()) if path else None
+    return next((one for one in known if one == named), None)
 
 
 def output_of(made: MadeImage) -> Output:
     """Return the form of a made image; OUT's suffix counts without --format."""
-    return Output(made.form or suffix_format(made.out), made.quality, made.resample)
+    return Output(
+        made.form or format_of(made.out, get_args(OutputFormat)), made.quality, made.resample
+    )
 
 
 def write_made(
@@ -60,7 +48,7 @@ def write_made(
     if data is None:
         return None
     same = _FORMATS.get(source.suffix.lower()) == form
-    suffix = source.suffix if same else _SUFFIXES.get(form, f".{form}")
+    suffix = source.suffix if same else ".jpg" if form == "jpeg" else f".{form}"
     crops = f"{grid.crops}crop{'s' if grid.crops > 1 else ''}"
     path = made.out or source.with_name(f"{source.stem}.{crops}{suffix}")
     check_output(path, form, source=source, force=made.force)

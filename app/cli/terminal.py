@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import typer
 from rich.console import Console
+from rich.progress import TextColumn
 
-if TYPE_CHECKING:
-    from app.report.errors import Skipped
+from app.report.errors import Skipped
+from app.report.progress import bar_on
+from app.schemas.answer import to_json
 
 _UNLIMITED = 10_000
+
+PARTLY = 3
+"""Exit with this code after all is written and some images were skipped."""
 
 MOST_SHOWN = 10
 """Name at most this number of skipped images; the JSON file names all."""
@@ -34,37 +39,28 @@ def printable(text: str) -> str:
 
 def print_json(answer: object) -> None:
     """Print the bytes of the HTTP answer, indented on a terminal."""
-    from app.schemas.answer import to_json  # late: pydantic takes a while to import
-
     typer.echo(to_json(answer, indent=2 if sys.stdout.isatty() else None))
 
 
-class ProgressBar:
-    """Show a bar with the time left on a terminal, and a line each tenth elsewhere."""
+@contextmanager
+def progress_bar(told: Console) -> Iterator[Callable[[float, str], None]]:
+    """Show a bar with the time left on a terminal, and a line each tenth elsewhere.
 
-    def __init__(self, told: Console) -> None:
-        from rich.progress import TextColumn  # late: most commands show no bar
+    The yielded function takes the part that is done, from 0 to 1, and the last step.
+    """
+    told_tenths = 0
+    with bar_on(told, TextColumn("{task.percentage:>3.0f} %")) as bar:
+        task = bar.add_task("starting", total=1.0)
 
-        from app.report.progress import bar_on
+        def update(done: float, step: str) -> None:
+            nonlocal told_tenths
+            bar.update(task, completed=done, description=step)
+            tenths = int(done * 10)
+            if tenths > told_tenths and not told.is_terminal:
+                told.print(f"{tenths * 10} %, {step}")
+            told_tenths = tenths
 
-        self._told, self._tenths = told, 0
-        self._bar = bar_on(told, TextColumn("{task.percentage:>3.0f} %"))
-        self._task = self._bar.add_task("starting", total=1.0)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def update(self, done: float, step: str) -> None:
-        """Show the part that is ``done``, from 0 to 1, and the last step."""
-        self._bar.update(self._task, completed=done, description=step)
-        tenths = int(done * 10)
-        if tenths > self._tenths and not self._told.is_terminal:
-            self._told.print(f"{tenths * 10} %, {step}")
-        self._tenths = tenths
+        yield update
 
 
 def print_skipped(skipped: Sequence[Skipped]) -> None:

@@ -40,14 +40,12 @@ class Prompts:
     def of(self, tokens: int) -> str:
         """Make a new prompt."""
         words = max(1, round(tokens / self._tokens_per_word))
-        return " ".join(self._word() for _ in range(words))
+        letters = (self._random.choices(ascii_lowercase, k=WORD_LETTERS) for _ in range(words))
+        return " ".join(map("".join, letters))
 
     def learn(self, prompt: str, tokens: int) -> None:
         """Take the server's count of a prompt as the rule for later prompts."""
         self._tokens_per_word = tokens / len(prompt.split())
-
-    def _word(self) -> str:
-        return "".join(self._random.choices(ascii_lowercase, k=WORD_LETTERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,14 @@ def measure_prefill(
         ModelServerError: the server cannot be reached or refuses.
         NoPrefillLine: the times do not rise with the tokens.
     """
-    _check(lengths)
+    if len(set(lengths)) < FEWEST_LENGTHS or min(lengths) < 1:
+        raise InvalidConfig(
+            f"a line needs prompts of {FEWEST_LENGTHS} different lengths at least, of 1 token or "
+            f"more each; asked for were {', '.join(map(str, lengths)) or 'none'}",
+            parameter="tokens",
+            limit=FEWEST_LENGTHS,
+            actual=len(set(lengths)),
+        )
     prompts, asked = Prompts(random or Random()), sorted(set(lengths))
     warm_up = [PROBE_TOKENS, *asked]
     done, total = count(1), len(warm_up) + rounds * len(asked)
@@ -108,14 +113,3 @@ def measure_prefill(
     ]
     cached = max(first.cached_tokens for one in timed for first in one.values())
     return MeasuredPrefill(PrefillFit.of(points), cached)
-
-
-def _check(lengths: Sequence[int]) -> None:
-    if len(set(lengths)) < FEWEST_LENGTHS or min(lengths) < 1:
-        raise InvalidConfig(
-            f"a line needs prompts of {FEWEST_LENGTHS} different lengths at least, of 1 token or "
-            f"more each; asked for were {', '.join(map(str, lengths)) or 'none'}",
-            parameter="tokens",
-            limit=FEWEST_LENGTHS,
-            actual=len(set(lengths)),
-        )

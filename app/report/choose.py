@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from app.core.plan.plan import CropPlan, make_plan
 from app.imaging.read.decode import decode
 from app.report.dataset.foreign_text import plain_text
 from app.report.dataset.images import Dataset, DatasetImage
-from app.report.dataset.selection import select
+from app.report.dataset.selection import group_by, select
 from app.report.errors import InvalidDataset, Skipped, why
-from app.report.timing.timing_file import TimingFile, TimingRow, read_timing
+from app.report.timing.timing_file import TimingFile, TimingRow
 
 Plans = Mapping[int | str, CropPlan]
 """Plans by the id of their image."""
@@ -42,25 +43,6 @@ class Agreement:
     counts_global_crop: bool
     agreeing: int
     compared: int
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Group the images that may be examined by their grid crops.
-
-    Each group keeps the order of the data set, or of the timing file's rows. ``file`` and
-    ``agreement`` are None without a timing file.
-    """
-
-    by_crops: Mapping[int, Sequence[Candidate]]
-    skipped: tuple[Skipped, ...] = ()
-    source: str | None = None
-    file: TimingFile | None = None
-    agreement: Agreement | None = None
-
-    def all(self) -> list[Candidate]:
-        """List every candidate."""
-        return [one for same in self.by_crops.values() for one in same]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +84,18 @@ def plan_images(
     Raises:
         InvalidDataset: no image has a plan.
     """
-    by_size: dict[Size, CropPlan | str] = {}
+
+    @cache
+    def plan_or_reason(size: Size) -> CropPlan | str:
+        try:
+            return make_plan(size, config)
+        except CollapsedImage as error:
+            return error.detail
+
     plans: dict[int | str, CropPlan] = {}
     collapsed = []
     for image in dataset.images:
-        if image.size not in by_size:
-            by_size[image.size] = _plan_or_reason(image.size, config)
-        plan = by_size[image.size]
+        plan = plan_or_reason(image.size)
         if isinstance(plan, str):
             collapsed.append(Skipped(image.file_name, plan))
         else:
@@ -121,49 +108,35 @@ def plan_images(
     return plans, collapsed
 
 
-def _plan_or_reason(size: Size, config: CropConfig) -> CropPlan | str:
-    try:
-        return make_plan(size, config)
-    except CollapsedImage as error:
-        return error.detail
+def find_candidates(
+    dataset: Dataset, plans: Plans, file: TimingFile | None
+) -> tuple[Sequence[Candidate], Sequence[Skipped]]:
+    """Take every image with a plan; with a timing file, those with a row, in the order of the rows.
 
-
-def all_candidates(dataset: Dataset, plans: Plans) -> Candidates:
-    """Take every image with a plan."""
-    images = (image for image in dataset.images if image.image_id in plans)
-    return Candidates(_by_crops(Candidate(image, plans[image.image_id]) for image in images))
-
-
-def timed_candidates(dataset: Dataset, plans: Plans, path: Path) -> Candidates:
-    """Take the images that have a plan and a row in a timing file.
+    Returns:
+        The candidates, and the rows without an image.
 
     Raises:
-        InvalidTiming: the file cannot be used.
         InvalidDataset: the file and the data set have no image in common.
     """
-    file, source = read_timing(path), plain_text(path.name)
+    if file is None:
+        images = (image for image in dataset.images if image.image_id in plans)
+        return [Candidate(image, plans[image.image_id]) for image in images], []
     found: dict[int | str, Candidate] = {}
     missing: list[Skipped] = []
+    absent = f"{plain_text(file.name)} has it, but the images have not"
     for row in file.results:
         image = dataset.find(row.image_id) or dataset.find(row.file_name or "")
         if image is None:
-            missing.append(Skipped(str(row.image_id), f"{source} has it, but the images have not"))
+            missing.append(Skipped(str(row.image_id), absent))
         elif image.image_id in plans and image.image_id not in found:
             found[image.image_id] = Candidate(image, plans[image.image_id], row)
     if not found:
         raise InvalidDataset(
-            f"none of the {len(file.results)} images of {path.name} is in {dataset.name}",
+            f"none of the {len(file.results)} images of {file.name} is in {dataset.name}",
             actual=dataset.name,
         )
-    agreement = _agreement(file, found.values())
-    return Candidates(_by_crops(found.values()), tuple(missing), source, file, agreement)
-
-
-def _by_crops(candidates: Iterable[Candidate]) -> Mapping[int, Sequence[Candidate]]:
-    by_crops: dict[int, list[Candidate]] = {}
-    for one in candidates:
-        by_crops.setdefault(one.plan.grid.crops, []).append(one)
-    return by_crops
+    return list(found.values()), missing
 
 
 def _agreement(file: TimingFile, candidates: Iterable[Candidate]) -> Agreement:
@@ -180,7 +153,8 @@ def _agreement(file: TimingFile, candidates: Iterable[Candidate]) -> Agreement:
 
 
 def choose(
-    candidates: Candidates,
+    candidates: Sequence[Candidate],
+    file: TimingFile | None,
     number: int,
     target_crops: int,
     *,
@@ -191,6 +165,7 @@ def choose(
 
     Args:
         candidates: the images to choose from.
+        file: the timing file of the candidates, if any.
         number: of images wanted.
         target_crops: grid crops of one of them, or the nearest number.
         max_pixels: larger images are not decoded.
@@ -203,7 +178,7 @@ def choose(
         InvalidDataset: no image can be decoded.
     """
     damaged: list[Skipped] = []
-    checked, expected = count(1), min(number, len(candidates.all()))
+    checked, expected = count(1), min(number, len(candidates))
 
     def is_whole(candidate: Candidate) -> bool:
         done = next(checked)
@@ -213,17 +188,18 @@ def choose(
             damaged.append(Skipped(candidate.image.file_name, reason))
         return reason is None
 
-    chosen, closest_crops = select(candidates.by_crops, number, target_crops, is_whole)
+    by_crops = group_by(candidates, lambda one: one.plan.grid.crops)
+    chosen, closest_crops = select(by_crops, number, target_crops, is_whole)
     if closest_crops is None:
         raise InvalidDataset("no image can be looked at: none of them could be decoded")
     facts = SelectionFacts(
-        source=candidates.source,
+        source=plain_text(file.name) if file else None,
         wanted=number,
         target_crops=target_crops,
         closest_crops=closest_crops,
-        agreement=candidates.agreement,
-        measured_on=candidates.file.measured_on if candidates.file else None,
-        contended=candidates.file.contended if candidates.file else None,
+        agreement=_agreement(file, candidates) if file else None,
+        measured_on=file.measured_on if file else None,
+        contended=file.contended if file else None,
     )
     return chosen, facts, damaged
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.core.control.methods import compare_methods
 from app.core.errors import UnknownModel
-from app.core.latency.latency import Latency
+from app.core.latency.predictions import Predictions
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import FAMILIES, Family, family_named
-from app.core.plan.plan import CropPlan
 from app.files import check_writable, write_whole
-from app.report.choose import Candidate, all_candidates, choose, plan_images, timed_candidates
+from app.report.choose import choose, find_candidates, plan_images
 from app.report.dataset.foreign_text import plain_text
-from app.report.dataset.images import Dataset, open_dataset
-from app.report.drawing import Drawing, draw_all, files_of
+from app.report.dataset.images import open_dataset
+from app.report.drawing import draw_all, files_of
 from app.report.experiment import EXPERIMENT, Examined, Experiment, to_json
 from app.report.figures.averages import PredictLatency
 from app.report.figures.set_statistics import set_statistics
@@ -28,6 +24,7 @@ from app.report.html.elements import embed_all
 from app.report.html.page import render_report
 from app.report.progress import Progress, bars
 from app.report.timing.components import measured_counts
+from app.report.timing.timing_file import read_timing
 
 JSON_FILE = f"{EXPERIMENT}.json"
 REPORT_FILE = f"{EXPERIMENT}.html"
@@ -35,10 +32,7 @@ REPORT_FILE = f"{EXPERIMENT}.html"
 MAX_PIXELS = 64_000_000
 """Skip larger images. The service's setting has the same default."""
 
-
-def no_profile(_: CropPlan) -> Latency:
-    """Predict no latency, for lack of a profile."""
-    return Latency("none", "no profile was named")
+NO_PROFILE = Predictions(None, "no profile was named")
 
 
 class CropOverlapAnalysis:
@@ -70,7 +64,7 @@ class CropOverlapAnalysis:
         max_crops: int | None = None,
         overlap_margins: tuple[int, int] | None = None,
         crop_size_px: int | None = None,
-        latency: PredictLatency = no_profile,
+        latency: PredictLatency = NO_PROFILE.latency,
         max_pixels: int = MAX_PIXELS,
         workers: int = 1,
         progress: Progress | None = None,
@@ -85,9 +79,7 @@ class CropOverlapAnalysis:
         self._latency = latency
         self._max_pixels = max_pixels
         self._workers = workers
-        self._showing: Callable[[], AbstractContextManager[Progress]] = (
-            bars if progress is None else lambda: nullcontext(progress)
-        )
+        self._progress = progress
 
     def run(
         self,
@@ -122,8 +114,7 @@ class CropOverlapAnalysis:
         if num_images < 1:
             raise ValueError(f"num_images must be at least 1, got {num_images}")
         files = Path(images) if images is not None else None
-        timing = Path(exp2_results_path) if exp2_results_path is not None else None
-        with self._showing() as progress:
+        with bars() if self._progress is None else nullcontext(self._progress) as progress:
             dataset = open_dataset(
                 Path(dataset_name),
                 split,
@@ -132,59 +123,58 @@ class CropOverlapAnalysis:
                 progress=partial(progress, "reading sizes"),
             )
             check_writable(self.output_dir)
-            analysed = self._analyse(
-                dataset, timing, num_images, target_max_crops, save_crop_images, progress
+            plans, collapsed = plan_images(dataset, self.config)
+            timing = read_timing(Path(exp2_results_path)) if exp2_results_path is not None else None
+            candidates, missing = find_candidates(dataset, plans, timing)
+            chosen, facts, damaged = choose(
+                candidates,
+                timing,
+                num_images,
+                target_max_crops,
+                max_pixels=self._max_pixels,
+                progress=partial(progress, "checking images"),
             )
-            found = replace(analysed, images_folder=plain_text(files.name) if files else None)
-            self._write(found, progress)
-        return found
-
-    def _analyse(
-        self,
-        dataset: Dataset,
-        timing: Path | None,
-        num_images: int,
-        target_max_crops: int,
-        save_crop_images: bool,
-        progress: Progress,
-    ) -> Experiment:
-        plans, collapsed = plan_images(dataset, self.config)
-        candidates = (
-            timed_candidates(dataset, plans, timing) if timing else all_candidates(dataset, plans)
-        )
-        chosen, facts, damaged = choose(
-            candidates,
-            num_images,
-            target_max_crops,
-            max_pixels=self._max_pixels,
-            progress=partial(progress, "checking images"),
-        )
-        rows = ((one.plan, one.timing.row) for one in candidates.all() if one.timing is not None)
-        return Experiment(
-            config=self.config,
-            latency=self._latency,
-            dataset=dataset,
-            selection=facts,
-            examined=tuple(_examine(one, save_crop_images) for one in chosen),
-            skipped=(*dataset.skipped, *collapsed, *candidates.skipped, *damaged),
-            plans=plans,
-            statistics=set_statistics(
+            statistics = set_statistics(
                 (image.size for image in dataset.images),
                 self.config,
                 self._latency,
                 partial(progress, "comparing settings"),
-            ),
-            measured=measured_counts(rows),
-            save_crop_images=save_crop_images,
-        )
+            )
+            found = Experiment(
+                config=self.config,
+                latency=self._latency,
+                dataset=dataset,
+                selection=facts,
+                examined=tuple(
+                    Examined(
+                        one.image,
+                        one.plan,
+                        one.timing,
+                        files_of(one.image, one.plan, crops=save_crop_images),
+                    )
+                    for one in chosen
+                ),
+                skipped=(*dataset.skipped, *collapsed, *missing, *damaged),
+                plans=plans,
+                statistics=statistics,
+                measured=measured_counts(
+                    (one.plan, one.timing.row) for one in candidates if one.timing
+                ),
+                save_crop_images=save_crop_images,
+                images_folder=plain_text(files.name) if files else None,
+            )
+            self._write(found, progress)
+        return found
 
     def _write(self, experiment: Experiment, progress: Progress) -> None:
         """Write the pictures first: the JSON file and the report name only files that exist."""
-        drawings = [
-            Drawing(one.plan, one.image.path, one.files, self.output_dir, self._max_pixels)
-            for one in experiment.examined
-        ]
-        draw_all(drawings, self._workers, partial(progress, "drawing pictures"))
+        draw_all(
+            experiment.examined,
+            self.output_dir,
+            self._workers,
+            partial(progress, "drawing pictures"),
+            max_pixels=self._max_pixels,
+        )
         pictures = embed_all(
             experiment.examined,
             self.output_dir,
@@ -194,19 +184,6 @@ class CropOverlapAnalysis:
         report = render_report(experiment, pictures)
         write_whole(self.output_dir / JSON_FILE, to_json(experiment))
         write_whole(self.output_dir / REPORT_FILE, report)
-
-
-def _examine(candidate: Candidate, save_crop_images: bool) -> Examined:
-    image, plan = candidate.image, candidate.plan
-    return Examined(
-        image=image,
-        plan=plan,
-        methods=compare_methods(plan),
-        timing=candidate.timing,
-        files=files_of(
-            image.image_id, plan, is_there=image.path is not None, crops=save_crop_images
-        ),
-    )
 
 
 def family_at(model_path: str | Path) -> Family:

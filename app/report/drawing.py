@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,38 +18,20 @@ from app.imaging.pictures import DEFAULT_SIDE_PX, Kind, draw, load_ground
 from app.imaging.read.decode import decode
 from app.imaging.read.header import look
 from app.imaging.write.render import write
-from app.report.experiment import ImageFiles
+from app.report.dataset.images import DatasetImage
+from app.report.experiment import Examined, ImageFiles
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """Describe the files of one image. A ``path`` of None means: only the size is known."""
-
-    plan: CropPlan
-    path: Path | None
-    files: ImageFiles
-    folder: Path
-    max_pixels: int
-
-
-def files_of(image_id: int | str, plan: CropPlan, *, is_there: bool, crops: bool) -> ImageFiles:
-    """Name the files of an image.
-
-    Args:
-        image_id: usable as a part of a file name.
-        plan: of the image.
-        is_there: the image has a file, not only a size.
-        crops: also name the original and each of its crops.
-    """
-    name, prefix = f"exp6_crop_overlap_image_{image_id}", f"crops/image_{image_id}"
-    drawn = ImageFiles(crops=f"{name}_crops.png", statistics=f"{name}_statistics.png")
-    if not is_there:
-        return drawn
+def files_of(image: DatasetImage, plan: CropPlan, *, crops: bool) -> ImageFiles:
+    """Name the files of an image; ``crops`` also names the original and each of its crops."""
+    name, prefix = f"exp6_crop_overlap_image_{image.image_id}", f"crops/image_{image.image_id}"
     grid = tuple(f"{prefix}_crop_{index:02d}.png" for index in range(plan.grid.crops))
+    is_there = image.path is not None
+    crops = crops and is_there
     return ImageFiles(
-        crops=drawn.crops,
-        statistics=drawn.statistics,
-        comparison=f"{name}_comparison.png",
+        crops=f"{name}_crops.png",
+        statistics=f"{name}_statistics.png",
+        comparison=f"{name}_comparison.png" if is_there else None,
         original=f"{prefix}_original.png" if crops else None,
         global_crop=f"{prefix}_global.png" if crops else None,
         grid_crops=grid if crops else (),
@@ -57,35 +39,39 @@ def files_of(image_id: int | str, plan: CropPlan, *, is_there: bool, crops: bool
 
 
 def draw_all(
-    drawings: Sequence[Drawing], workers: int, progress: Callable[[int, int], None]
+    images: Sequence[Examined],
+    folder: Path,
+    workers: int,
+    progress: Callable[[int, int], None],
+    *,
+    max_pixels: int,
 ) -> None:
     """Write the files of every image. An interrupted file is absent.
 
     Args:
-        drawings: of distinct images.
+        images: distinct images.
+        folder: of the files.
         workers: processes; with 1, this process draws.
         progress: called with the number of steps done and the number of all steps.
+        max_pixels: of an image that is decoded.
     """
-    parts = 2 * len(drawings)
-    done = 0
+    done = count(1)
 
     def one_more() -> None:
-        nonlocal done
-        done += 1
-        progress(done, parts)
+        progress(next(done), 2 * len(images))
 
-    workers = min(workers, len(drawings))
+    workers = min(workers, len(images))
     if workers == 1:
-        for drawing in drawings:
+        for image in images:
             for make in (draw_pictures, write_crops):
-                make(drawing)
+                make(image, folder, max_pixels)
                 one_more()
         return
     with _processes(workers) as pool:
         with _interrupts_held():  # submitting starts the processes
-            drawn = [pool.submit(draw_pictures, drawing) for drawing in drawings]
-        for drawing in drawings:  # here meanwhile: crops need torch, slow to import
-            write_crops(drawing)
+            drawn = [pool.submit(draw_pictures, image, folder, max_pixels) for image in images]
+        for image in images:  # here meanwhile: crops need torch, slow to import
+            write_crops(image, folder, max_pixels)
             one_more()
         for future in as_completed(drawn):
             future.result()
@@ -98,7 +84,9 @@ def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
 
     The processes are spawned: torch's threads do not survive a fork.
     """
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_interrupts)
+    # For systems that cannot block a signal: each process ignores Ctrl-C.
+    ignored = (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, ignored)
     try:
         yield pool
     finally:
@@ -122,44 +110,34 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _ignore_interrupts() -> None:
-    """Ignore Ctrl-C on systems that cannot block a signal."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def draw_pictures(drawing: Drawing) -> None:
-    """Write the drawn pictures of one image."""
-    image = _load_reduced(drawing)
+def draw_pictures(one: Examined, folder: Path, max_pixels: int) -> None:
+    """Write the drawn pictures of one image, over the image in the size of its drawing."""
+    ground = None
+    if one.image.path is not None:
+        data = one.image.path.read_bytes()
+        facts = look(data, max_pixels=max_pixels)
+        ground = load_ground(data, facts, max_pixels=max_pixels, side_px=DEFAULT_SIDE_PX)
     kinds: tuple[tuple[Kind, str | None], ...] = (
-        ("crops", drawing.files.crops),
-        ("comparison", drawing.files.comparison),
-        ("statistics", drawing.files.statistics),
+        ("crops", one.files.crops),
+        ("comparison", one.files.comparison),
+        ("statistics", one.files.statistics),
     )
     for kind, name in kinds:
         if name is not None:
-            write_whole(drawing.folder / name, draw(kind, drawing.plan, image))
+            write_whole(folder / name, draw(kind, one.plan, ground))
 
 
-def write_crops(drawing: Drawing) -> None:
+def write_crops(one: Examined, folder: Path, max_pixels: int) -> None:
     """Write the original and its crops, if they have names."""
-    files = drawing.files
+    files, path = one.files, one.image.path
     if files.original is None or files.global_crop is None:
         return
-    assert drawing.path is not None, "an original is written only of an image that is there"
-    image = decode(drawing.path.read_bytes(), max_pixels=drawing.max_pixels).pixels
-    images = [image, *crop_images(image, drawing.plan)]
+    assert path is not None, "an original is written only of an image that is there"
+    image = decode(path.read_bytes(), max_pixels=max_pixels).pixels
+    images = [image, *crop_images(image, one.plan)]
     names = [files.original, files.global_crop, *files.grid_crops]
-    for name, one in zip(names, images, strict=True):
-        write_whole(drawing.folder / name, write(one, "png", None, None))
-
-
-def _load_reduced(drawing: Drawing) -> Image.Image | None:
-    """Load the image in the size of its drawing; return None for an image without a file."""
-    if drawing.path is None:
-        return None
-    data, limit = drawing.path.read_bytes(), drawing.max_pixels
-    facts = look(data, max_pixels=limit)
-    return load_ground(data, facts, max_pixels=limit, side_px=DEFAULT_SIDE_PX)
+    for name, pixels in zip(names, images, strict=True):
+        write_whole(folder / name, write(pixels, "png", None, None))
 
 
 def crop_images(image: Image.Image, plan: CropPlan) -> list[Image.Image]:

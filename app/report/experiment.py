@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from app import __version__
-from app.core.control.methods import MethodComparison
+from app.core.control.methods import compare_methods
+from app.core.latency.latency import Latency
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import CropPlan
 from app.report.choose import SelectionFacts
@@ -57,7 +58,6 @@ class Examined:
 
     image: DatasetImage
     plan: CropPlan
-    methods: MethodComparison
     timing: TimingRow | None
     files: ImageFiles
 
@@ -84,20 +84,16 @@ class Experiment:
     images_folder: str | None = None
 
     @property
-    def has_latency(self) -> bool:
-        """Return True if a profile predicts a latency for a tiling."""
-        return any(row.latency.at(50) is not None for row in self.statistics.tilings)
+    def predicted(self) -> Latency | None:
+        """Return a latency that a profile predicts for a tiling; None without a prediction."""
+        latencies = (row.latency for row in self.statistics.tilings)
+        return next((one for one in latencies if one.at(50) is not None), None)
 
 
 def to_json(experiment: Experiment) -> str:
     """Return the text of ``exp6_crop_overlap_analysis.json``."""
-    return json.dumps(as_dict(experiment), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def as_dict(experiment: Experiment) -> dict[str, Any]:
-    """Return the findings as JSON values."""
     dataset, statistics = experiment.dataset, experiment.statistics
-    return {
+    content = {
         "experiment": EXPERIMENT,
         "version": __version__,
         "model": experiment.config.family.name,
@@ -122,11 +118,13 @@ def as_dict(experiment: Experiment) -> dict[str, Any]:
         "findings": [asdict(one) for one in findings(statistics, experiment.config)],
         "images": [_image(image_id, plan) for image_id, plan in experiment.plans.items()],
     }
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _examined(one: Examined, latency: PredictLatency) -> dict[str, Any]:
     """Return the answers of /analyze and /plan/methods for an examined image, and its files."""
-    timing, plan = one.timing, asdict(PlanAnswer.of(one.plan, latency(one.plan)))
+    timing, methods = one.timing, compare_methods(one.plan)
+    plan = asdict(PlanAnswer.of(one.plan, latency(one.plan)))
     return {
         "image_id": one.image.image_id,
         "example_id": timing.example_id if timing else None,
@@ -135,7 +133,7 @@ def _examined(one: Examined, latency: PredictLatency) -> dict[str, Any]:
         "num_vision_tokens": one.plan.tokens.patch,
         **{name: part for name, part in plan.items() if name not in ("model", "config")},
         "methods": [
-            MethodRowAnswer.of(row, latency(row.plan)).model_dump() for row in one.methods.rows
+            MethodRowAnswer.of(row, latency(row.plan)).model_dump() for row in methods.rows
         ],
         "profiled": dict(timing.row) if timing else None,
         "files": asdict(one.files),

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from app.core.plan.geometry import Box
-from app.report.figures.overlap_ranges import Range
+from app.report.figures.overlap_ranges import Figure, Range, Shape
 
 NONE = "–"
+
+UNITS: Mapping[Figure, Literal["%", "×"]] = {"overlap_ratio": "%", "redundancy_ratio": "×"}
+SHAPES: Mapping[Shape | None, str] = {None: "all tilings", "row": "a row", "square": "a square"}
+"""Name the shapes of the published ranges."""
 
 Number = int | float | str
 Section = Literal["counts", "tilings", "overlap", "published", "methods", "cliffs"]
@@ -29,8 +34,10 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def percent(ratio: float, digits: int = 1) -> str:
+def percent(ratio: float | None, digits: int = 1) -> str:
     """Write ``42.9%``. A ratio near 0 or 1 is never rounded to 0% or 100%."""
+    if ratio is None:
+        return NONE
     least = 10**-digits / 2 / 100
     if 0 < ratio < least:
         return f"<{10**-digits:.{digits}f}%"
@@ -49,32 +56,20 @@ def ms(time: float | None) -> str:
     return NONE if time is None else f"{time:,.1f} ms"
 
 
-def percent_range(found: Range | None) -> str:
-    """Write ``36.0–49.0%``; equal ends are written once."""
+def span(found: Range | None, unit: Literal["%", "×"]) -> str:
+    """Write ``36.0–49.0%`` or ``1.20–1.71×``; equal ends are written once."""
     if found is None:
         return NONE
-    low, high = (f"{100 * end:.1f}" for end in found)
-    return f"{low}%" if low == high else f"{low}–{high}%"
-
-
-def times_range(found: Range | None) -> str:
-    """Write ``1.20–1.71×``; equal ends are written once."""
-    if found is None:
-        return NONE
-    low, high = (f"{end:.2f}" for end in found)
-    return f"{low}×" if low == high else f"{low}–{high}×"
+    low, high = (f"{100 * end:.1f}" if unit == "%" else f"{end:.2f}" for end in found)
+    return f"{low}{unit}" if low == high else f"{low}–{high}{unit}"
 
 
 def box(found: Box | None) -> str:
     """Write ``0, 0 – 336, 336``: two opposite corners in px; whole px have no fraction."""
     if found is None:
         return "all padding"
-    x0, y0, x1, y1 = (_px(side) for side in found.as_tuple())
+    x0, y0, x1, y1 = (f"{px:.{int(px != int(px))}f}" for px in found.as_tuple())
     return f"{x0}, {y0} – {x1}, {y1}"
-
-
-def _px(side: float) -> str:
-    return f"{side:.0f}" if side == int(side) else f"{side:.1f}"
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
@@ -96,17 +91,12 @@ def images_of(images: int, total: int) -> str:
 
 def runs(numbers: Sequence[int]) -> list[str]:
     """Write rising numbers as words, three or more in a row as one: ``1 to 4``, ``6``, ``8``."""
-    found: list[list[int]] = []
-    for number in numbers:
-        if found and found[-1][-1] == number - 1:
-            found[-1].append(number)
-        else:
-            found.append([number])
-    return [
-        word
-        for run in found
-        for word in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else [str(one) for one in run])
-    ]
+    words: list[str] = []
+    # In a row, each number is as far from its position as the number before.
+    for _, pairs in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        run = [str(number) for _, number in pairs]
+        words += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else run
+    return words
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:

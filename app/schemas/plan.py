@@ -248,7 +248,7 @@ class GlobalCropAnswer:
         canvas = plan.global_canvas
         return cls(
             canvas=mirrored(CanvasAnswer, canvas),
-            image_box=(0, 0, plan.image.width, plan.image.height),
+            image_box=(0.0, 0.0, float(plan.image.width), float(plan.image.height)),
             padding_ratio=canvas.padding_ratio(canvas.box),
         )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.profiles import entry, profile
 
-from app.cli.inputs import NO_PROFILE
+from app.cli.predictions import NO_PROFILE
 from app.core.latency.latency import Latency
 from app.core.latency.profile_file import profile_to_json
 from app.core.plan.config import make_config

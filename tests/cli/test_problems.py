@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.problems import exit_code, status_of
+from app.cli.application import exit_code, status_of
 from app.cli.terminal import printable
 from app.core.errors import CropPlannerError
 from app.http.problems import STATUS

@@ -9,7 +9,7 @@ from PIL import Image
 
 from app.core.plan.config import make_config
 from app.core.plan.families import family_named
-from app.report.choose import all_candidates, choose, plan_images
+from app.report.choose import choose, find_candidates, plan_images
 from app.report.dataset.images import open_dataset
 
 CONFIG = make_config(family_named("molmo-7b-d-0924"))
@@ -34,7 +34,8 @@ def test_damaged_images_make_room_for_others_and_count_in_the_progress(folder: P
     plans, _ = plan_images(dataset, CONFIG)
     told: list[tuple[int, int]] = []
     chosen, _, damaged = choose(
-        all_candidates(dataset, plans),
+        find_candidates(dataset, plans, None)[0],
+        None,
         2,
         12,
         max_pixels=10_000,

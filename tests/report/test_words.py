@@ -34,10 +34,10 @@ def test_only_nothing_is_0_percent_and_only_all_is_100(ratio, digits):
 
 def test_a_range_of_one_value_is_that_value():
     """Also where its ends are written alike; and what is not there is a dash."""
-    assert words.percent_range((0.36, 0.49)) == "36.0–49.0%"
-    assert words.percent_range((0.36, 0.36001)) == "36.0%"
-    assert words.times_range((1.2, 1.714)) == "1.20–1.71×"
-    assert words.times_range(None) == words.percent_range(None) == words.ms(None) == words.NONE
+    assert words.span((0.36, 0.49), "%") == "36.0–49.0%"
+    assert words.span((0.36, 0.36001), "%") == "36.0%"
+    assert words.span((1.2, 1.714), "×") == "1.20–1.71×"
+    assert words.span(None, "%") == words.percent(None) == words.ms(None) == words.NONE
 
 
 def test_boxes_have_fractions_only_where_they_are_no_whole_px():

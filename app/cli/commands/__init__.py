@@ -1,1 +1,1 @@
-"""Hold one command a file."""
+"""Hold the commands, with the tables of one command alone beside the command."""

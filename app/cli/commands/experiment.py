@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from app.cli.inputs import NO_PROFILE, read_profile, read_settings
 from app.cli.options import Configuration, FileJsonOption, ImageSet, ProfileOption, grouped
-from app.cli.problems import PARTLY
-from app.core.latency.model import LatencyModel
-from app.core.latency.predictions import Predictions
+from app.cli.predictions import named_profile
+from app.cli.tables.plan_table import heading, table_of
+from app.cli.terminal import PARTLY, console, print_skipped, printable
 from app.cores import available_cores
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from app.report.experiment import Experiment
+from app.report.experiment import Experiment, to_json
+from app.report.findings import findings
+from app.schemas.answer import mirrored
+from app.schemas.plan import ConfigAnswer
 
 
 @grouped
@@ -62,27 +61,22 @@ def experiment(
     Writes a report (HTML), its figures (JSON) and pictures of some images. Exit code 3: all was
     written, but some images had to be skipped.
     """
-    from app.cli.terminal import console, print_skipped
     from app.report.crop_overlap import JSON_FILE, CropOverlapAnalysis
-    from app.report.experiment import to_json
 
-    settings = read_settings()
-    config = configuration.effective(settings)
+    settings, config = configuration.read()
     earlier = out / JSON_FILE
     if earlier.exists() and not force:
         raise typer.BadParameter(
             f"{earlier} exists already; --force replaces it and what belongs to it",
             param_hint="--out",
         )
-    timings = read_profile(profile, settings)
-    known = Predictions(LatencyModel(timings) if timings else None, NO_PROFILE)
     analysis = CropOverlapAnalysis(
         config.family.name,
         out,
         max_crops=config.max_crops,
         overlap_margins=config.overlap_margins,
         crop_size_px=config.crop_size_px,
-        latency=known.latency,
+        latency=named_profile(profile, settings).latency,
         max_pixels=settings.max_pixels,
         workers=workers or available_cores(),
     )
@@ -111,24 +105,25 @@ def experiment(
 
 def _print(shown: Console, found: Experiment, folder: Path) -> None:
     """Print the findings, the examined images, and the place of the report."""
-    from app.cli.tables.plan_table import columns, heading
-    from app.cli.terminal import printable
     from app.report.crop_overlap import REPORT_FILE
-    from app.report.findings import findings
-    from app.schemas.answer import mirrored
-    from app.schemas.plan import ConfigAnswer
 
     shown.print(heading(found.config.family.name, mirrored(ConfigAnswer, found.config)))
     shown.print()
     for finding in findings(found.statistics, found.config):
         shown.print(f"• {finding.text}")
     shown.print()
-    table = columns("Looked at closely", "Image", "Size", "Tiling", "Crops>", "Prompt tokens>")
-    for one in found.examined:
-        tokens = f"{one.plan.tokens.prompt:,}"
-        row = (printable(one.image.file_name), str(one.image.size), str(one.plan.grid))
-        table.add_row(*row, f"{one.plan.grid.crops} + 1", tokens)
-    shown.print(table)
+    examined = table_of(
+        "Looked at closely",
+        (
+            ("Image", lambda one: printable(one.image.file_name)),
+            ("Size", lambda one: str(one.image.size)),
+            ("Tiling", lambda one: str(one.plan.grid)),
+            ("Crops>", lambda one: f"{one.plan.grid.crops} + 1"),
+            ("Prompt tokens>", lambda one: f"{one.plan.tokens.prompt:,}"),
+        ),
+        found.examined,
+    )
+    shown.print(examined)
     chosen = found.selection
     if not chosen.target_is_there:
         shown.print(

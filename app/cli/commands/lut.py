@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from app.cli.inputs import given_latency, parse_aspect, parse_size, read_profile, read_settings
-from app.cli.options import Configuration, JsonOption, ProfileOption, grouped
+from app.cli.inputs import parse_aspect, parse_size
+from app.cli.options import Question, grouped
+from app.cli.predictions import named_profile
+from app.cli.tables.plan_table import Columns, heading, table_of
 from app.core.control.table import lookup_table
-from app.core.latency.profile import Profile
-from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from app.cli.tables.plan_table import Columns
-    from app.schemas.resize import LutAnswer, LutOptionAnswer, LutRowAnswer
+from app.schemas.resize import LutAnswer, LutOptionAnswer, LutRowAnswer, lut_csv
 
 
 @grouped
@@ -35,57 +31,39 @@ def lut(
         bool, typer.Option("--all", help="List every tiling, not only the best of each count.")
     ] = False,
     *,
-    configuration: Configuration,
-    profile: ProfileOption = None,
-    as_json: JsonOption = False,
+    question: Question,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print the CSV of the HTTP call, with every tiling.")
     ] = False,
 ) -> None:
     """Print the table from a number of crops to the size, tokens and latency they cost."""
-    from app.cli.tables.plan_table import heading
-    from app.cli.terminal import console, print_json
-
     if size is not None and aspect is not None:
         raise typer.BadParameter("give --size or --aspect, not both", param_hint="--aspect")
-    if as_json and as_csv:
+    if question.as_json and as_csv:
         raise typer.BadParameter("give --json or --csv, not both", param_hint="--csv")
-    settings = read_settings()
-    config = configuration.effective(settings)
-    answer = _table(config, size, aspect, read_profile(profile, settings))
-    if as_json:
-        print_json(answer)
-        return
+    settings, config = question.read()
+    known = named_profile(question.profile, settings)
+    table = lookup_table(config, image=size, aspect=aspect)
+    answer = LutAnswer.of(config, table, known.profile, known.latency)
     if as_csv:
-        from app.schemas.resize import lut_csv
-
         typer.echo(lut_csv(answer), nl=False)
         return
-    out = console()
-    out.print(heading(answer.model, answer.config))
-    if answer.profile is not None:
-        told = answer.profile
-        weights = f"{told.weights} weights"
-        out.print(f"latency: {told.device}, {told.dtype}, {weights}, {told.measured_at}")
-    out.print()
-    out.print(_rich_table(answer, size, aspect, every, narrow=out.width < 100))
+
+    def tables(out: Console, answer: LutAnswer) -> None:
+        out.print(heading(answer.model, answer.config))
+        if (told := answer.profile) is not None:
+            conditions = f"{told.device}, {told.dtype}, {told.weights} weights"
+            out.print(f"latency: {conditions}, {told.measured_at}")
+        out.print()
+        out.print(_table(answer, size, aspect, every, narrow=out.width < 100))
+
+    question.show(answer, tables)
 
 
 def _table(
-    config: CropConfig, size: Size | None, aspect: Size | None, profile: Profile | None
-) -> LutAnswer:
-    from app.schemas.resize import LutAnswer
-
-    table = lookup_table(config, image=size, aspect=aspect)
-    return LutAnswer.of(config, table, profile, partial(given_latency, profile))
-
-
-def _rich_table(
     answer: LutAnswer, size: Size | None, aspect: Size | None, every: bool, *, narrow: bool
 ) -> Table:
     """Make the table; a ``narrow`` one leaves out columns that follow from the tiling."""
-    from app.cli.tables.plan_table import table_of
-
     about = f"a {size} image" if size else f"{aspect.width}:{aspect.height}" if aspect else "square"
     which = f"Every tiling; bold: nearest {about}" if every else f"The tiling nearest {about}"
     asked = size is not None or aspect is not None

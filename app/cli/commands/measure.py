@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.inputs import parse_counts, read_settings
+from app.cli.inputs import parse_counts
 from app.cli.options import (
     Configuration,
     JsonOption,
@@ -17,7 +17,12 @@ from app.cli.options import (
     grouped,
 )
 from app.cli.outputs import check_result, write_result
+from app.cli.tables.profile_table import print_comparison, print_profile
 from app.cli.terminal import console, print_json
+from app.core.latency.comparison import compare_profiles
+from app.core.latency.profile_file import profile_to_json
+from app.profiles import load_profile
+from app.schemas.profile import ProfileAnswer, ProfileComparisonAnswer
 
 
 @grouped
@@ -51,15 +56,11 @@ def measure(
         _compare(compare, as_json=as_json)
         return
     counts = parse_counts(asked.counts) if asked.counts else None
-    settings = read_settings(device=asked.device, dtype=asked.dtype)
-    config = Configuration(model, None, overlap_margins).effective(settings)
+    configuration = Configuration(model, None, overlap_margins)
+    settings, config = configuration.read(device=asked.device, dtype=asked.dtype)
     if output is not None:
         check_result(output, force=force, option="--output")
-    # Late: torch takes seconds to import.
-    from app.cli.measuring import measure_device
-    from app.cli.tables.profile_table import print_profile
-    from app.core.latency.profile_file import profile_to_json
-    from app.schemas.profile import ProfileAnswer
+    from app.cli.encoder import measure_device  # late: torch takes seconds to import
 
     profile, saved = measure_device(asked, counts, config, settings)
     if output is not None:
@@ -72,17 +73,13 @@ def measure(
 
 def _check_alone(ctx: typer.Context) -> None:
     """Refuse options of a measurement beside ``--compare``; they would change nothing."""
-    given = {name for name in ctx.params if _was_given(ctx, name)} - {"compare", "as_json"}
-    if given:
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    on_command_line = {name for name, one in sources.items() if one and one.name == "COMMANDLINE"}
+    if given := on_command_line - {"compare", "as_json"}:
         surplus = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given))
         raise typer.BadParameter(
             f"{surplus}: of no use where two profiles are compared", param_hint="--compare"
         )
-
-
-def _was_given(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _compare(files: tuple[Path, Path], *, as_json: bool) -> None:
@@ -92,11 +89,6 @@ def _compare(files: tuple[Path, Path], *, as_json: bool) -> None:
         InvalidProfile: a file is no profile; the error names the file.
         typer.BadParameter: the profiles have no number of crops in common.
     """
-    from app.cli.tables.comparison_table import print_comparison
-    from app.core.latency.comparison import compare_profiles
-    from app.profiles import load_profile
-    from app.schemas.profile import ProfileComparisonAnswer
-
     a, b = (load_profile(file) for file in files)
     answer = ProfileComparisonAnswer.of(compare_profiles(a, b))
     if not answer.counts:

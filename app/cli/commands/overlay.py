@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from app import descriptions
-from app.cli.inputs import parse_size, read_bytes, read_settings
+from app.cli.inputs import parse_size, read_bytes
 from app.cli.options import Configuration, ForceOption, grouped, out_option
-from app.cli.outputs import check_output, drawing_format, write_output
+from app.cli.outputs import check_output, format_of, write_output
+from app.cli.terminal import console
 from app.core.plan.geometry import Size
-from app.core.plan.plan import CropPlan, make_plan
+from app.core.plan.plan import make_plan
 from app.imaging.pictures import (
     DEFAULT_SIDE_PX,
     MAX_SIDE_PX,
@@ -51,10 +52,9 @@ def overlay(
     configuration: Configuration,
 ) -> None:
     """Draw the crops of an image, or of a size: boundaries, tokens, overlap."""
-    settings = read_settings()
-    config = configuration.effective(settings)
+    settings, config = configuration.read()
     check_side(side_px)
-    made = form or drawing_format(out) or "png"
+    made = form or format_of(out, get_args(PictureFormat)) or "png"
     file = Path(source)
     if file.exists() and not file.is_dir():
         written = out or file.with_name(f"{file.stem}.{kind}.{made}")
@@ -74,7 +74,10 @@ def overlay(
         plan = make_plan(size, config)
         drawn = draw(kind, plan, None, form=made, side_px=side_px)
     write_output(written, drawn, force=force)
-    _say(plan, written)
+    console().print(
+        f"{written}  {plan.grid}: {plan.total_crops} crops with the global one, "
+        f"{plan.tokens.prompt:,} prompt tokens"
+    )
 
 
 def _size_of(source: str) -> Size:
@@ -84,12 +87,3 @@ def _size_of(source: str) -> Size:
         raise typer.BadParameter(
             f"{source} is neither a file nor a size such as 640x480", param_hint="FILE|WIDTHxHEIGHT"
         ) from None
-
-
-def _say(plan: CropPlan, written: Path) -> None:
-    from app.cli.terminal import console
-
-    console().print(
-        f"{written}  {plan.grid}: {plan.total_crops} crops with the global one, "
-        f"{plan.tokens.prompt:,} prompt tokens"
-    )

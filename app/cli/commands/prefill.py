@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from app.cli.tables.plan_table import table_of
 from app.cli.tables.profile_table import interval, milliseconds
 from app.cli.terminal import console, print_json
-
-if TYPE_CHECKING:
-    from app.schemas.prefill import PrefillAnswer
+from app.schemas.prefill import PrefillAnswer
 
 DEFAULT_TOKENS = "256,512,1024,1536,2048"
 """Send prompts on both sides of Molmo's cost of an image: about 300 to 1,500 tokens."""
@@ -71,10 +68,9 @@ def prefill(
     nothing else to do. Prints the settings that add the cost to the service's answers.
     """
     lengths = parse_lengths(tokens)
-    # Late: other commands need neither the HTTP client nor the schemas.
+    # Late: other commands need no HTTP client.
     from app.prefill.measure import measure_prefill
     from app.prefill.server import FirstToken, ModelServer
-    from app.schemas.prefill import PrefillAnswer
 
     told = console(stderr=True)
     key = _key(api_key_env)
@@ -127,7 +123,18 @@ def _print(out: Console, answer: PrefillAnswer) -> None:
     """Print the measured lengths, the fitted line, the doubts, and the settings."""
     out.print(Text.assemble((answer.model, "bold"), f" at {answer.url}{answer.path}"))
     out.print()
-    out.print(_lengths(answer))
+    lengths = table_of(
+        "Time to the first token, ms",
+        (
+            ("Prompt\ntokens>", lambda one: f"{one.tokens:,.0f}"),
+            ("p50>", lambda one: milliseconds(one.ms.p50)),
+            ("95 %>", lambda one: interval(one.ms)),
+            ("Line>", lambda one: milliseconds(one.line_ms)),
+            ("Off>", lambda one: f"{one.off:+.1%}"),
+        ),
+        answer.lengths,
+    )
+    out.print(lengths)
     out.print()
     out.print(_line(answer))
     if answer.doubt is not None:
@@ -141,20 +148,6 @@ def _print(out: Console, answer: PrefillAnswer) -> None:
     out.print()
     for name, value in answer.settings.items():
         out.print(f"export {name}={value}", style="bold green", soft_wrap=True)
-
-
-def _lengths(answer: PrefillAnswer) -> Table:
-    return table_of(
-        "Time to the first token, ms",
-        (
-            ("Prompt\ntokens>", lambda one: f"{one.tokens:,.0f}"),
-            ("p50>", lambda one: milliseconds(one.ms.p50)),
-            ("95 %>", lambda one: interval(one.ms)),
-            ("Line>", lambda one: milliseconds(one.line_ms)),
-            ("Off>", lambda one: f"{one.off:+.1%}"),
-        ),
-        answer.lengths,
-    )
 
 
 def _line(answer: PrefillAnswer) -> str:

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from app.schemas.latency import LatencyAnswer
-    from app.schemas.plan import (
-        CanvasAnswer,
-        ConfigAnswer,
-        ImageAnswer,
-        PlanAnswer,
-        SideHeadroom,
-        TilingAnswer,
-        TokensAnswer,
-    )
+from app.schemas.latency import LatencyAnswer
+from app.schemas.plan import (
+    CanvasAnswer,
+    ConfigAnswer,
+    ImageAnswer,
+    PlanAnswer,
+    SideHeadroom,
+    TilingAnswer,
+    TokensAnswer,
+)
 
 T = TypeVar("T")
-Columns = Iterator[tuple[str, Callable[[T], str]]]
-"""Yield headings with the text of their cells, from a value of each row."""
+Cell = str | Text
+Columns = Iterator[tuple[str, Callable[[T], Cell]]]
+"""Yield headings with the contents of their cells, from a value of each row."""
 Fact = tuple[str, RenderableType]
 
 
-def columns(title: str, *headings: str) -> Table:
-    """Make a table; a ``>`` at the end of a heading aligns its column to the right."""
+def table_of(
+    title: str,
+    shown: Iterable[tuple[str, Callable[[T], Cell]]],
+    rows: Iterable[T],
+    style: Callable[[T], str | None] = lambda _: None,
+) -> Table:
+    """Make a table with a row a value, from headings with the contents of their cells.
+
+    A ``>`` at the end of a heading aligns its column to the right.
+    """
+    headings, cells = zip(*shown, strict=True)
     table = Table(
         title=title,
         box=box.SIMPLE_HEAD,
@@ -45,18 +54,6 @@ def columns(title: str, *headings: str) -> Table:
         table.add_column(
             heading.removesuffix(">"), justify="right" if right else "left", overflow="fold"
         )
-    return table
-
-
-def table_of(
-    title: str,
-    shown: Iterable[tuple[str, Callable[[T], str]]],
-    rows: Iterable[T],
-    style: Callable[[T], str | None] = lambda _: None,
-) -> Table:
-    """Make a table with a row a value, from headings with the text of their cells."""
-    headings, cells = zip(*shown, strict=True)
-    table = columns(title, *headings)
     for row in rows:
         table.add_row(*(cell(row) for cell in cells), style=style(row))
     return table

@@ -1,19 +1,25 @@
-"""Print a measured profile as tables."""
+"""Print a measured profile, or two profiles side by side, as tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from app.cli.tables.plan_table import Columns, or_dash, table_of
-
-if TYPE_CHECKING:
-    from app.schemas.profile import LineAnswer, PercentilesMs, ProfileAnswer, ProfileEntryAnswer
+from app.core.statistics import FEWEST
+from app.schemas.profile import (
+    ComparedCountAnswer,
+    DifferenceAnswer,
+    PercentilesMs,
+    ProfileAnswer,
+    ProfileComparisonAnswer,
+    ProfileEntryAnswer,
+    ProfileSummary,
+)
 
 
 def print_profile(out: Console, profile: ProfileAnswer, files: Sequence[Path]) -> None:
@@ -25,9 +31,11 @@ def print_profile(out: Console, profile: ProfileAnswer, files: Sequence[Path]) -
     for line in doubts(profile.contended, unsettled):
         out.print(line, style="yellow")
     out.print()
-    out.print(_latencies(profile, narrow=out.width < 90))
-    if profile.line is not None:
-        out.print(_fitted(profile.line), style="dim")
+    columns = _columns(doubtful=profile.contended is not None, narrow=out.width < 90)
+    out.print(table_of("Vision-token latency, ms", columns, profile.entries))
+    if (fit := profile.line) is not None:
+        crop, besides = f"{fit.slope_ms:.1f} ms a crop", f"{fit.intercept_ms:.1f} ms besides"
+        out.print(f"fitted: {crop} and {besides}, R² {fit.r2:.4f}", style="dim")
     if profile.states:
         out.print()
         out.print(_states(profile))
@@ -81,11 +89,6 @@ def doubts(contended: str | None, unsettled: Iterable[int]) -> Iterator[str]:
         yield f"not yet settled when the timed passes began: {crops} crops in all"
 
 
-def _latencies(profile: ProfileAnswer, *, narrow: bool) -> Table:
-    shown = _columns(doubtful=profile.contended is not None, narrow=narrow)
-    return table_of("Vision-token latency, ms", shown, profile.entries)
-
-
 def _columns(*, doubtful: bool, narrow: bool) -> Columns[ProfileEntryAnswer]:
     yield "Total\ncrops>", lambda entry: str(entry.total_crops)
     yield "Grid", lambda entry: f"{entry.rows}x{entry.cols}" if entry.rows else "global"
@@ -96,7 +99,7 @@ def _columns(*, doubtful: bool, narrow: bool) -> Columns[ProfileEntryAnswer]:
     yield "p95>", lambda entry: milliseconds(entry.vision_ms.p95)
     if doubtful:
         yield "Min>", lambda entry: milliseconds(entry.vision_ms.min)
-        yield "CPU\ntime>", lambda entry: milliseconds(entry.cpu_ms.p50) if entry.cpu_ms else "–"
+        yield "CPU\ntime>", lambda entry: _median(entry.cpu_ms)
     yield "ViT>", lambda entry: milliseconds(entry.vit_ms.p50)
     yield "Con-\nnector>", lambda entry: milliseconds(entry.connector_ms.p50)
     yield "GFLOP/s>", lambda entry: f"{entry.gflop_per_s:,.0f}"
@@ -107,16 +110,13 @@ def _columns(*, doubtful: bool, narrow: bool) -> Columns[ProfileEntryAnswer]:
         yield "Passes>", lambda entry: str(entry.vision_ms.samples)
 
 
+def _median(times: PercentilesMs | None) -> str:
+    return "–" if times is None else milliseconds(times.p50)
+
+
 def _megabytes(entry: ProfileEntryAnswer) -> float | None:
     peak = entry.peak_memory_bytes
     return None if peak is None else peak / 1e6
-
-
-def _fitted(line: LineAnswer) -> str:
-    return (
-        f"fitted: {line.slope_ms:.1f} ms a crop and {line.intercept_ms:.1f} ms besides, "
-        f"R² {line.r2:.4f}"
-    )
 
 
 def _states(profile: ProfileAnswer) -> Table:
@@ -132,4 +132,79 @@ def _states(profile: ProfileAnswer) -> Table:
             ("Passes>", lambda state: str(state.vision_ms.samples)),
         ),
         profile.states,
+    )
+
+
+def print_comparison(
+    out: Console, answer: ProfileComparisonAnswer, files: tuple[Path, Path]
+) -> None:
+    """Print the conditions of both profiles, each compared count, and the other differences."""
+    for name, side, file in zip("AB", (answer.a, answer.b), files, strict=True):
+        out.print(_side(name, side, file))
+    for name, side in (("A", answer.a), ("B", answer.b)):
+        if side.contended is not None:
+            out.print(f"{name} is in doubt: {side.contended}", style="yellow")
+    out.print()
+    doubtful = answer.a.contended is not None or answer.b.contended is not None
+    out.print(table_of("Vision-token latency, ms", _counts(doubtful=doubtful), answer.counts))
+    for told, counts in (
+        ("not the same work in both", [c for c in answer.counts if not c.same_work]),
+        (
+            f"fewer than {FEWEST} passes show nothing",
+            [c for c in answer.counts if c.samples < FEWEST],
+        ),
+    ):
+        if counts:
+            totals = ", ".join(str(count.total_crops) for count in counts)
+            out.print(f"{told}: {totals} crops in all", style="yellow")
+    out.print()
+    out.print(_differences(answer.differences))
+    out.print(
+        "The two were measured apart: what the machine did in between is in the ratios, and not in "
+        "their 95 % intervals. Where nothing differs, one in twenty of these excludes 1 by chance.",
+        style="dim",
+    )
+
+
+def _side(name: str, side: ProfileSummary, file: Path) -> Text:
+    told = f"{side.model} on {side.device}, {side.dtype}, {side.runtime}, {side.measured_at}"
+    rate = side.matmul_gflop_per_s
+    product = "" if rate is None else f", one large product {rate:,.0f} GFLOP/s"
+    return Text.assemble((name, "bold"), f"  {told}{product}", (f"  {file}", "dim"))
+
+
+def _counts(*, doubtful: bool) -> Columns[ComparedCountAnswer]:
+    """Add minima and CPU time, the figures that a busy machine changes least, to doubtful times."""
+    yield "Total\ncrops>", lambda count: str(count.total_crops)
+    yield "A p50>", lambda count: milliseconds(count.a.vision_ms.p50)
+    yield "95 %>", lambda count: interval(count.a.vision_ms)
+    yield "B p50>", lambda count: milliseconds(count.b.vision_ms.p50)
+    yield "95 %>", lambda count: interval(count.b.vision_ms)
+    yield "A / B>", lambda count: f"{count.ratio:.3f}"
+    yield "95 %>", lambda count: f"{count.low:.3f}–{count.high:.3f}"
+    yield "Shown", _verdict
+    if doubtful:
+        yield "A min>", lambda count: milliseconds(count.a.vision_ms.min)
+        yield "B min>", lambda count: milliseconds(count.b.vision_ms.min)
+        yield "A CPU>", lambda count: _median(count.a.cpu_ms)
+        yield "B CPU>", lambda count: _median(count.b.cpu_ms)
+
+
+def _verdict(count: ComparedCountAnswer) -> Text:
+    if not count.differs:
+        return Text("–", style="dim")
+    return Text(f"{'A' if count.ratio > 1 else 'B'} takes longer", style="bold")
+
+
+def _differences(differences: list[DifferenceAnswer]) -> Table | Text:
+    if not differences:
+        return Text("Both were measured under the same conditions.")
+    return table_of(
+        "What else differs",
+        (
+            ("Condition", lambda one: one.name),
+            ("A", lambda one: "–" if one.a is None else one.a),
+            ("B", lambda one: "–" if one.b is None else one.b),
+        ),
+        differences,
     )

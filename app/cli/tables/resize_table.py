@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -22,11 +21,9 @@ from app.cli.tables.plan_table import (
     tokens,
 )
 from app.core.plan.plan import CropPlan
-
-if TYPE_CHECKING:
-    from app.schemas.adapt import AdaptAnswer, AdaptDecision, CandidateRow
-    from app.schemas.plan import PlanAnswer
-    from app.schemas.resize import DecisionAnswer, ResizeAnswer
+from app.schemas.adapt import AdaptAnswer, AdaptDecision, CandidateRow
+from app.schemas.plan import PlanAnswer
+from app.schemas.resize import DecisionAnswer, ResizeAnswer
 
 
 def print_resize(
@@ -46,8 +43,17 @@ def print_resize(
         ("Prompt tokens", tokens(plan.tokens)),
         ("Latency", latency(plan.latency)),
     ]
-    alternatives = _alternatives(answer.alternatives) if answer.alternatives else None
-    _print(out, plan, rows, written, alternatives)
+    alternatives = table_of(
+        "Other ways to as many crops",
+        (
+            ("Mode", lambda other: other.mode),
+            ("Tiling", lambda other: f"{other.tiling.rows}x{other.tiling.cols}"),
+            ("Size", lambda other: f"{other.width}x{other.height}"),
+            ("Scale", _scale),
+        ),
+        answer.alternatives,
+    )
+    _print(out, plan, rows, written, alternatives if answer.alternatives else None)
 
 
 def _print(
@@ -85,19 +91,6 @@ def _scale(decision: DecisionAnswer) -> str:
     return f"{scale}, enlarged" if decision.upscaled else scale
 
 
-def _alternatives(alternatives: list[DecisionAnswer]) -> Table:
-    return table_of(
-        "Other ways to as many crops",
-        (
-            ("Mode", lambda other: other.mode),
-            ("Tiling", lambda other: f"{other.tiling.rows}x{other.tiling.cols}"),
-            ("Size", lambda other: f"{other.width}x{other.height}"),
-            ("Scale", _scale),
-        ),
-        alternatives,
-    )
-
-
 def print_adaptation(out: Console, answer: AdaptAnswer, written: Path | None) -> None:
     """Print an adaptation. ``written`` is the file, None for a dry run."""
     decision, plan = answer.decision, answer.plan
@@ -108,19 +101,21 @@ def print_adaptation(out: Console, answer: AdaptAnswer, written: Path | None) ->
         ("Prompt tokens", tokens(plan.tokens)),
         ("Latency", _latency(answer)),
     ]
-    weighed = _weighed(answer, wide=out.width >= 96) if len(answer.alternatives) > 1 else None
-    _print(out, plan, rows, written, weighed)
+    weighed = table_of(
+        "Everything that was weighed; bold: taken, *: on the Pareto front",
+        _columns(answer, wide=out.width >= 96),
+        answer.alternatives,
+        lambda row: "bold" if row.chosen else None,
+    )
+    _print(out, plan, rows, written, weighed if len(answer.alternatives) > 1 else None)
 
 
 def _adapted(decision: AdaptDecision) -> Text:
     size = f"{decision.width}x{decision.height} px"
     limit = f", with max_crops={decision.max_crops}" if decision.mode == "max_crops" else ""
-    scale = "" if decision.scale_x == decision.scale_y == 1 else f" ({_row_scale(decision)})"
+    scale_x, scale_y = decision.scale_x, decision.scale_y
+    scale = "" if scale_x == scale_y == 1 else f" ({scale_text(scale_x, scale_y)})"
     return Text.assemble((decision.mode, "bold"), " → ", (size, "bold"), scale, limit)
-
-
-def _row_scale(row: CandidateRow) -> str:
-    return scale_text(row.scale_x, row.scale_y)
 
 
 def _latency(answer: AdaptAnswer) -> str:
@@ -132,17 +127,8 @@ def _latency(answer: AdaptAnswer) -> str:
     return f"{at} {decision.latency_ms:.1f} ms{prefill}; {latency.device}, {latency.reason}"
 
 
-def _weighed(answer: AdaptAnswer, *, wide: bool) -> Table:
-    """List all candidates; a ``wide`` table also has the pixels a patch."""
-    return table_of(
-        "Everything that was weighed; bold: taken, *: on the Pareto front",
-        _columns(answer, wide=wide),
-        answer.alternatives,
-        lambda row: "bold" if row.chosen else None,
-    )
-
-
 def _columns(answer: AdaptAnswer, *, wide: bool) -> Columns[CandidateRow]:
+    """Show the figures of a candidate; a ``wide`` table also has the pixels a patch."""
     yield "Mode", lambda row: row.mode
     yield "Tiling", lambda row: f"{row.tiling.rows}x{row.tiling.cols}"
     yield "Size", lambda row: f"{row.width}x{row.height}"

@@ -6,7 +6,7 @@ folder with several of either ("splits"). No pixels are decoded here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -64,12 +64,17 @@ class Dataset:
     kind: Literal["folder", "annotations"]
     images: tuple[DatasetImage, ...]
     skipped: tuple[Skipped, ...]
-    _found: tuple[Mapping[str, DatasetImage | None], ...] = field(
+    _found: Mapping[tuple[int, str], DatasetImage | None] = field(
         init=False, repr=False, compare=False
     )
+    """Images by the kind of a name and the name; None stands for several of one name."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_found", _index(self.images))
+        found: dict[tuple[int, str], DatasetImage | None] = {}
+        for image in self.images:
+            for key in enumerate(_names(str(image.image_id), image.file_name)):
+                found[key] = None if key in found else image
+        object.__setattr__(self, "_found", found)
 
     def find(self, image_id: int | str) -> DatasetImage | None:
         """Find the image of an id or a name from another file; return None for no match or several.
@@ -80,10 +85,8 @@ class Dataset:
         asked = str(image_id)
         if not asked:  # `safe` would turn "" into a name
             return None
-        for name, index in zip(_names(safe(asked), asked), self._found, strict=True):
-            if name is not None and name in index:
-                return index[name]
-        return None
+        keys = enumerate(_names(safe(asked), asked))
+        return next((self._found[key] for key in keys if key in self._found), None)
 
 
 def open_dataset(
@@ -207,25 +210,8 @@ def _name(source: Path) -> str:
     return plain_text(named.name) or "root"
 
 
-def _names(image_id: str, file_name: str) -> tuple[str | None, ...]:
+def _names(image_id: str, file_name: str) -> tuple[str, ...]:
     """Return all names of an image in the order of :meth:`Dataset.find`."""
-    last = PurePosixPath(file_name).name
-    number = spoken_number(file_name)
-    return (
-        image_id,
-        file_name,
-        last,
-        without_suffix(last),
-        None if number is None else str(number),
-    )
-
-
-def _index(images: Iterable[DatasetImage]) -> tuple[Mapping[str, DatasetImage | None], ...]:
-    """Index images by each kind of name; None stands for several images of the same name."""
-    found: tuple[dict[str, DatasetImage | None], ...] = ({}, {}, {}, {}, {})
-    for image in images:
-        names = _names(str(image.image_id), image.file_name)
-        for index, name in zip(found, names, strict=True):
-            if name is not None:
-                index[name] = None if name in index else image
-    return found
+    last, number = PurePosixPath(file_name).name, spoken_number(file_name)
+    names = (image_id, file_name, last, without_suffix(last))
+    return names if number is None else (*names, str(number))

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
+
+
+def group_by(items: Iterable[Item], number: Callable[[Item], int]) -> dict[int, list[Item]]:
+    """Group items by a number of each; the groups and their items keep the order."""
+    groups: dict[int, list[Item]] = {}
+    for item in items:
+        groups.setdefault(number(item), []).append(item)
+    return groups
 
 
 def select(

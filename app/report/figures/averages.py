@@ -76,10 +76,12 @@ class Tally:
     garbage collection than planning.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, planned: Iterable[Planned] = ()) -> None:
         self._plans: dict[Grid, CropPlan] = {}  # the plans of one grid cost the same
         self._images: Counter[Grid] = Counter()
         self._retained = 0.0
+        for one in planned:
+            self.add(one)
 
     @property
     def images(self) -> int:
@@ -119,18 +121,6 @@ class Tally:
             if None in times.values()
             else mean(lambda plan: times[plan.grid] or 0.0),
         )
-
-
-def averages(planned: Iterable[Planned], latency: PredictLatency) -> Averages:
-    """Return the means over the images of a set, all planned under one configuration.
-
-    Raises:
-        ValueError: there is no image.
-    """
-    tally = Tally()
-    for one in planned:
-        tally.add(one)
-    return tally.averages(latency)
 
 
 def weighted_mean(pairs: Iterable[tuple[float, int]]) -> float:

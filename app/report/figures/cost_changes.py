@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
-from app.core.control.headroom import Headroom, height_headroom, width_headroom
+from app.core.control.headroom import height_headroom, width_headroom
 from app.core.control.methods import (
     NEEDS,
     Method,
@@ -173,32 +174,28 @@ def count_cliffs(planned: Sequence[Planned]) -> Cliffs:
     """Count the images near a cliff, and the tokens saved beyond it."""
     near = cheaper = saved = 0
     for one in planned:
-        width, height = _near(width_headroom(one.plan)), _near(height_headroom(one.plan))
-        if all(px is None for px in (width.down, width.up, height.down, height.up)):
+        width, height = width_headroom(one.plan), height_headroom(one.plan)
+        if not any(_is_near(px) for px in (width.down, width.up, height.down, height.up)):
             continue
         near += one.images
-        tokens = _tokens_saved(one.plan, width, height)
+        tokens = _tokens_saved(one.plan, width.down, height.down)
         if tokens > 0:
             cheaper += one.images
             saved += one.images * tokens
     return Cliffs(NEAR_PX, near, cheaper, saved / cheaper if cheaper else 0.0)
 
 
-def _near(headroom: Headroom) -> Headroom:
-    """Return the headroom with None for everything that is not near."""
-    down, up = (
-        px if px is not None and px < NEAR_PX else None for px in (headroom.down, headroom.up)
-    )
-    return Headroom(down, up)
+def _is_near(px: int | None) -> TypeGuard[int]:
+    return px is not None and px < NEAR_PX
 
 
-def _tokens_saved(plan: CropPlan, width: Headroom, height: Headroom) -> int:
-    """Return the prompt tokens saved beyond the nearest cliff of a smaller side, at least 0."""
+def _tokens_saved(plan: CropPlan, narrower: int | None, lower: int | None) -> int:
+    """Return the prompt tokens saved beyond a near cliff of a smaller side, at least 0."""
     smaller = []
-    if width.down is not None:
-        smaller.append(Size(plan.image.width - width.down - 1, plan.image.height))
-    if height.down is not None:
-        smaller.append(Size(plan.image.width, plan.image.height - height.down - 1))
+    if _is_near(narrower):
+        smaller.append(Size(plan.image.width - narrower - 1, plan.image.height))
+    if _is_near(lower):
+        smaller.append(Size(plan.image.width, plan.image.height - lower - 1))
     return max((plan.tokens.prompt - _prompt(size, plan) for size in smaller), default=0)
 
 

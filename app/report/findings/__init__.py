@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from app.core.plan.config import CropConfig
 from app.report.figures.set_statistics import SetStatistics
-from app.report.findings import about_cost, about_counts, about_overlap
+from app.report.findings import about_cost, about_counts
 from app.report.words import Finding
 
 _MAKERS: Sequence[Callable[[SetStatistics, CropConfig], Iterator[Finding]]] = (
@@ -19,9 +19,9 @@ _MAKERS: Sequence[Callable[[SetStatistics, CropConfig], Iterator[Finding]]] = (
     about_counts.unused,
     about_counts.unequal_tokens,
     about_counts.collapsed,
-    about_overlap.repeated,
-    about_overlap.work,
-    about_overlap.published,
+    about_counts.repeated,
+    about_counts.work,
+    about_counts.published,
     about_cost.half_the_work,
     about_cost.longest_side,
     about_cost.margins,

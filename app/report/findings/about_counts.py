@@ -1,12 +1,26 @@
-"""Find facts about numbers of crops and tilings."""
+"""Find facts about numbers of crops, tilings and overlap, with published ranges beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from app.core.plan.config import CropConfig
-from app.report.figures.set_statistics import CountRow, SetStatistics, TilingRow
-from app.report.words import Finding, count, grid_crops, images_of, listed, percent, plural, runs
+from app.report.dataset.selection import group_by
+from app.report.figures.overlap_ranges import Comparison, compare_with_published
+from app.report.figures.set_statistics import CountRow, SetStatistics
+from app.report.words import (
+    UNITS,
+    Finding,
+    count,
+    grid_crops,
+    images_of,
+    listed,
+    percent,
+    plural,
+    runs,
+    span,
+    times,
+)
 
 _ENOUGH_IMAGES = 30
 """Report unused numbers of crops from this number of images on; few images never use all."""
@@ -24,9 +38,11 @@ def most_common(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
             f" On average an image costs {mean.total_crops:.2f} crops in all and "
             f"{count(mean.prompt_tokens)} prompt tokens."
         )
+    least, highest = found.counts[0].crops, found.counts[-1].crops
+    limits = "" if least == highest else f" The range is {least} to {highest} grid crops."
     yield Finding(
         "counts",
-        _most_common(first, found) + _range_of(found.counts) + cost,
+        _most_common(first, found) + limits + cost,
         {
             "crops": first[0].crops,
             "total_crops": first[0].total_crops,
@@ -58,12 +74,6 @@ def _most_common(first: Sequence[CountRow], found: SetStatistics) -> str:
         f"Most common {verb} {grid_crops(row.crops)} and the global one, {row.total_crops} in all: "
         f"{images_of(row.images, found.images)}, tiled {shown}."
     )
-
-
-def _range_of(counts: Sequence[CountRow]) -> str:
-    if len(counts) == 1:
-        return ""
-    return f" The range is {counts[0].crops} to {counts[-1].crops} grid crops."
 
 
 def reduced(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
@@ -107,11 +117,8 @@ def unused(found: SetStatistics, config: CropConfig) -> Iterator[Finding]:
 
 def unequal_tokens(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
     """Compare tilings of one number of crops with different tokens."""
-    by_crops: dict[int, list[TilingRow]] = {}
-    for row in found.tilings:
-        if row.images:
-            by_crops.setdefault(row.grid.crops, []).append(row)
-    unequal = [rows for rows in by_crops.values() if len({row.tokens.prompt for row in rows}) > 1]
+    used = group_by((row for row in found.tilings if row.images), lambda row: row.grid.crops)
+    unequal = [rows for rows in used.values() if len({row.tokens.prompt for row in rows}) > 1]
     if unequal:
         rows = max(unequal, key=lambda rows: sum(row.images for row in rows))
         least = min(rows, key=lambda row: row.tokens.prompt)
@@ -140,3 +147,63 @@ def collapsed(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
             "scaled to 0 px, and in no other figure.",
             {"collapsed": found.collapsed},
         )
+
+
+def repeated(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
+    """Say how much of the images is in more than one grid crop."""
+    mean, content = found.averages, found.content
+    values = {
+        "overlap_ratio": mean.overlap_ratio,
+        "redundancy_ratio": mean.redundancy_ratio,
+        "content_overlap_ratio": content.overlap_ratio,
+        "content_redundancy_ratio": content.redundancy_ratio,
+    }
+    if not mean.overlap_ratio:
+        yield Finding("overlap", "No patch is in more than one grid crop.", values)
+        return
+    text = (
+        f"{percent(mean.overlap_ratio)} of the canvas' patches are in more than one grid crop and "
+        f"a patch is in {mean.redundancy_ratio:.2f} of them"
+        f"{', on average over the images' if found.images > 1 else ''}; of those that show some of "
+        f"the image, {percent(content.overlap_ratio)} and {content.redundancy_ratio:.2f}."
+    )
+    if found.images > 1:
+        most = max(found.tilings, key=lambda row: (row.images, -row.grid.crops))
+        text += (
+            f" {most.grid}, the tiling of {images_of(most.images, found.images)}, has "
+            f"{percent(most.overlap.overlap_ratio)} and {most.overlap.redundancy_ratio:.2f}."
+        )
+    yield Finding("overlap", text, values)
+
+
+def work(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
+    """Say how many patches the encoder runs for each patch of content."""
+    content = found.content
+    yield Finding(
+        "overlap",
+        f"With the global crop and the padding ({percent(content.padding_ratio)} of the canvas) "
+        f"counted in, the encoder runs {times(content.encoder_redundancy)} the patches that show "
+        "some of the image.",
+        {
+            "encoder_redundancy": content.encoder_redundancy,
+            "padding_ratio": content.padding_ratio,
+        },
+    )
+
+
+def published(found: SetStatistics, _: CropConfig) -> Iterator[Finding]:
+    """Compare each published range with the images of the set."""
+    compared = [one for one in compare_with_published(found.shapes) if one.seen is not None]
+    agreeing = sum(one.verdict == "within" for one in compared)
+    yield Finding(
+        "published",
+        f"Against what was published: {'; '.join(_against(one) for one in compared)}.",
+        {"compared": len(compared), "within": agreeing},
+    )
+
+
+def _against(one: Comparison) -> str:
+    claim, unit = one.claim, UNITS[one.claim.figure]
+    name = f"the overlap of a {claim.shape}" if unit == "%" else "the redundancy"
+    where = {"within": "within", "partly": "partly within", "outside": "outside of"}[one.verdict]
+    return f"{name} is {span(one.seen, unit)}, {where} {span(claim.published, unit)}"

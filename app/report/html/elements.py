@@ -1,17 +1,27 @@
-"""Define the elements of the page: tables and embedded pictures."""
+"""Define the elements of the page: tables, embedded pictures, and charts as SVG.
+
+Each placeholder colour of a chart is replaced by a variable of the page's style sheet, light or
+dark. A separate image file could not use those variables.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TypeVar
 
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
+from app.imaging.pictures.sheet import drawing, svg_element
 from app.report.experiment import Examined
 
 MOST_PICTURED = 12
@@ -96,53 +106,111 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """Describe a column; numbers are aligned to the right."""
-
-    heading: str
-    is_number: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Hold cells in the order of the columns. ``is_current`` marks the present setting."""
-
-    cells: tuple[Cell, ...]
-    is_current: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Table:
-    """Hold a table. Each cell is a picture, or text that the template escapes."""
+    """Hold a table. Each cell is a picture, or text that the template escapes.
+
+    A ``>`` at the end of a heading aligns its column to the right. ``current`` has the indices of
+    the rows of the present setting.
+
+    Raises:
+        ValueError: a row and the headings differ in length.
+    """
 
     caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    headings: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    current: frozenset[int] = frozenset()
 
-    @classmethod
-    def of(
-        cls, caption: str, headings: Sequence[str], rows: Iterable[Row | Sequence[Cell]]
-    ) -> Table:
-        """Make a table; a ``>`` at the end of a heading aligns its column to the right.
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.headings) for row in self.rows):
+            raise ValueError(f"a row of {self.caption!r} has not one cell a heading")
 
-        Raises:
-            ValueError: a row and the headings differ in length.
-        """
-        made = tuple(row if isinstance(row, Row) else Row(tuple(row)) for row in rows)
-        if any(len(row.cells) != len(headings) for row in made):
-            raise ValueError(f"a row of {caption!r} has not one cell a heading")
-        columns = (Column(text.removesuffix(">"), text.endswith(">")) for text in headings)
-        return cls(caption, tuple(columns), made)
 
-    @classmethod
-    def of_values(
-        cls,
-        caption: str,
-        columns: Iterable[tuple[str, Callable[[T], Cell]]],
-        values: Iterable[T],
-        is_current: Callable[[T], bool] = lambda _: False,
-    ) -> Table:
-        """Make a table with a row a value, from headings with the text of their cells."""
-        headings, cells = zip(*columns, strict=True)
-        rows = (Row(tuple(cell(one) for cell in cells), is_current(one)) for one in values)
-        return cls.of(caption, headings, rows)
+def table_of(
+    caption: str,
+    columns: Iterable[tuple[str, Callable[[T], Cell]]],
+    values: Iterable[T],
+    is_current: Callable[[T], bool] = lambda _: False,
+) -> Table:
+    """Make a table with a row a value, from headings with the text of their cells."""
+    headings, cells = zip(*columns, strict=True)
+    shown = tuple(values)
+    rows = tuple(tuple(cell(one) for cell in cells) for one in shown)
+    current = frozenset(index for index, one in enumerate(shown) if is_current(one))
+    return Table(caption, headings, rows, current)
+
+
+WIDTH_PX = 400
+"""Draw charts a little wider than a phone, so that their text is neither tiny nor huge."""
+
+TEXT_PX = 12
+SMALL_PX = 10.5
+
+INK, QUIET, LINE = "#000001", "#000002", "#000003"
+SERIES = ("#000011", "#000012", "#000013", "#000014", "#000015")
+"""Stand for colours that the style sheet keeps far apart, also for the colour-blind."""
+
+_VARIABLES = {
+    INK: "--ink",
+    QUIET: "--quiet",
+    LINE: "--line",
+    **{colour: f"--series-{number}" for number, colour in enumerate(SERIES, 1)},
+}
+
+_DPI = 72  # a px of the drawing is a unit of the SVG
+
+
+def chart(
+    name: str,
+    label: str,
+    height_px: float,
+    draw: Callable[[Figure], None],
+) -> str:
+    """Draw a figure as an ``<svg>`` for the page; the same drawing gives the same text.
+
+    Matplotlib and this function escape all texts, so the page may insert the element unescaped.
+
+    Args:
+        name: a prefix of ids, unique in the page.
+        label: the alternative text.
+        height_px: before the page scales the chart.
+        draw: draws on the figure, whose layout makes room for its texts.
+    """
+    with drawing():
+        mpl.rcParams.update({"svg.fonttype": "none", "font.size": TEXT_PX})
+        figure = Figure((WIDTH_PX / _DPI, height_px / _DPI), dpi=_DPI, layout="constrained")
+        figure.patch.set_visible(False)
+        draw(figure)
+        element = svg_element(figure)
+    return _for_page(element, name, label)
+
+
+def plain_axes(axes: Axes) -> None:
+    """Remove the frame and the marks, and give the texts the page's colours."""
+    axes.patch.set_visible(False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, colors=INK, labelsize=TEXT_PX)
+    axes.xaxis.label.set_color(QUIET)
+    axes.yaxis.label.set_color(QUIET)
+
+
+def legend(figure: Figure, axes: Axes, *, columns: int) -> None:
+    """Explain the marks of these axes above the whole figure."""
+    handles, labels = axes.get_legend_handles_labels()
+    made = figure.legend(
+        handles, labels, loc="outside upper center", ncols=columns, columnspacing=1, frameon=False
+    )
+    for text in made.get_texts():
+        text.set_color(INK)
+
+
+def _for_page(svg: str, name: str, label: str) -> str:
+    """Give the element ids of its own and the colours of the page."""
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # it would style the whole page
+    box = re.search(r'viewBox="[^"]*"', svg)
+    assert box, "matplotlib writes one"
+    start = f'<svg class="chart" role="img" aria-label="{escape(label)}" {box[0]}>'
+    svg = re.sub(r"<svg[^>]*>", lambda _: start, svg, count=1)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'href="#', f'href="#{name}-', svg).replace("url(#", f"url(#{name}-")
+    return re.sub("|".join(_VARIABLES), lambda found: f"var({_VARIABLES[found[0]]})", svg)

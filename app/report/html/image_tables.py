@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from app.core.control.headroom import Headroom, height_headroom, width_headroom
+from app.core.control.methods import compare_methods
 from app.core.control.resizing import DecidedMode, least_changes
 from app.core.plan.overlap import Overlap
+from app.core.plan.plan import CropPlan
 from app.core.plan.tiling import required_scales, select_by_limit
 from app.core.plan.tokens import count_tokens
 from app.report.experiment import Examined
 from app.report.figures.averages import PredictLatency
-from app.report.html.elements import Cell, Embedded, Table
-from app.report.html.methods_chart import NAMES
+from app.report.html.charts import NAMES
+from app.report.html.elements import Cell, Embedded, Table, table_of
 from app.report.words import NONE, box, count, ms, percent, times
 
 REACHED_BY: Mapping[DecidedMode, str] = {
@@ -26,11 +28,10 @@ REACHED_BY: Mapping[DecidedMode, str] = {
 
 def facts_table(one: Examined, latency: PredictLatency) -> Table:
     """List the facts of its plan."""
-    return Table.of("Its plan", ("", ""), _facts(one, latency))
+    return Table("Its plan", ("", ""), tuple(_facts(one.plan, latency)))
 
 
-def _facts(one: Examined, latency: PredictLatency) -> Iterator[tuple[str, str]]:
-    plan = one.plan
+def _facts(plan: CropPlan, latency: PredictLatency) -> Iterator[tuple[str, str]]:
     grid, canvas, tokens = plan.grid, plan.canvas, plan.tokens
     yield "Size", f"{plan.image} px"
     crops = "1 grid crop" if grid.crops == 1 else f"{grid.crops} grid crops"
@@ -61,12 +62,7 @@ def _room(side: Headroom) -> str:
     return f"can shrink {down} and grow {up}, alone, before the tiling changes"
 
 
-def _if_any(mean: float) -> str:
-    """Write a mean, or a dash for a mean over no patch."""
-    return f"{mean:.2f}" if mean else NONE
-
-
-def overlap_table(one: Examined) -> Table:
+def overlap_table(plan: CropPlan) -> Table:
     """Compare the overlap of the whole canvas with the overlap of its content."""
     figures: list[tuple[str, Callable[[Overlap], str]]] = [
         ("Patches of all grid crops", lambda found: count(found.total_patches)),
@@ -76,12 +72,14 @@ def overlap_table(one: Examined) -> Table:
         ("Redundancy ratio", lambda found: times(found.redundancy_ratio)),
         (
             "Crops a patch, where more than one",
-            lambda found: _if_any(found.average_overlapped_count),
+            lambda found: (
+                f"{found.average_overlapped_count:.2f}" if found.overlapped_patches else NONE
+            ),
         ),
         ("Most crops a patch", lambda found: str(found.max_overlap_count)),
     ]
-    whole, content = one.plan.overlap(), one.plan.content_overlap()
-    return Table.of_values(
+    whole, content = plan.overlap(), plan.content_overlap()
+    return table_of(
         "Its overlap, in patches",
         (
             ("", lambda figure: figure[0]),
@@ -94,43 +92,35 @@ def overlap_table(one: Examined) -> Table:
 
 def crops_table(one: Examined, pictures: Mapping[str, Embedded]) -> Table:
     """List the boundaries of every crop, on the canvas and on the original."""
-    plan, files = one.plan, one.files
-    shown = [files.global_crop, *files.grid_crops]
-    has_pictures = any(name in pictures for name in shown)
-
-    def picture(index: int) -> tuple[Cell, ...]:
-        name = shown[index + 1] if has_pictures else None
-        return (pictures[name],) if name is not None else ()
-
-    side = plan.config.crop_size_px
-    image = one.plan.image
-    whole = (f"0, 0 – {side}, {side} of its own", f"0, 0 – {image.width}, {image.height}")
-    rows: list[tuple[Cell, ...]] = [("global", *picture(-1), "", *whole, _global_padding(one))]
-    rows += [
-        (
-            str(crop.index),
-            *picture(crop.index),
-            f"{crop.row}, {crop.col}",
-            box(crop.canvas_box),
-            box(crop.image_box),
-            percent(crop.padding_ratio),
-        )
-        for crop in plan.crops()
+    plan, side, canvas = one.plan, one.plan.config.crop_size_px, one.plan.global_canvas
+    headings = ["Crop", "Row, column", "On the canvas, px", "On the original, px", "Padding>"]
+    whole = f"0, 0 – {side}, {side} of its own", f"0, 0 – {plan.image.width}, {plan.image.height}"
+    rows: list[tuple[Cell, ...]] = [
+        ("global", "", *whole, percent(canvas.padding_ratio(canvas.box))),
+        *(
+            (
+                str(crop.index),
+                f"{crop.row}, {crop.col}",
+                box(crop.canvas_box),
+                box(crop.image_box),
+                percent(crop.padding_ratio),
+            )
+            for crop in plan.crops()
+        ),
     ]
-    headings = ("Crop", *(("",) if has_pictures else ()), "Row, column", "On the canvas, px")
-    return Table.of("Boundaries of its crops", (*headings, "On the original, px", "Padding>"), rows)
+    names = (one.files.global_crop, *one.files.grid_crops)
+    if shown := [pictures[name] for name in names if name and name in pictures]:
+        headings.insert(1, "")
+        pairs = zip(rows, shown, strict=True)
+        rows = [(index, picture, *cells) for (index, *cells), picture in pairs]
+    return Table("Boundaries of its crops", tuple(headings), tuple(rows))
 
 
-def _global_padding(one: Examined) -> str:
-    canvas = one.plan.global_canvas
-    return percent(canvas.padding_ratio(canvas.box))
-
-
-def alternatives_table(one: Examined) -> Table:
+def alternatives_table(plan: CropPlan) -> Table:
     """List the results of each smaller ``max_crops``."""
-    config = one.plan.config
-    scales = required_scales(one.plan.image, config)
-    return Table.of_values(
+    config = plan.config
+    scales = required_scales(plan.image, config)
+    return table_of(
         "Other max_crops",
         (
             ("max_crops>", lambda row: str(row[0])),
@@ -144,9 +134,9 @@ def alternatives_table(one: Examined) -> Table:
     )
 
 
-def needed_sizes_table(one: Examined) -> Table:
+def needed_sizes_table(plan: CropPlan) -> Table:
     """List the size needed for each number of crops."""
-    return Table.of_values(
+    return table_of(
         "The size it needs for each number of crops",
         (
             ("Grid crops>", lambda row: str(row.grid.crops)),
@@ -155,13 +145,13 @@ def needed_sizes_table(one: Examined) -> Table:
             ("Size, px", lambda row: str(row.size)),
             ("By", lambda row: REACHED_BY[row.mode]),
         ),
-        least_changes(one.plan.image, one.plan.config),
+        least_changes(plan.image, plan.config),
     )
 
 
-def methods_table(one: Examined) -> Table:
+def methods_table(plan: CropPlan) -> Table:
     """List every setting of the four methods on this image alone."""
-    return Table.of_values(
+    return table_of(
         "The four methods on this image",
         (
             # Here a resize reaches a tiling; over a set it is a limit on the longer side.
@@ -173,6 +163,6 @@ def methods_table(one: Examined) -> Table:
             ("Work vs. now>", lambda row: percent(row.gflop_ratio, 0)),
             ("As trained", lambda row: "yes" if row.as_trained else "no"),
         ),
-        one.methods.rows,
+        compare_methods(plan).rows,
         lambda row: row.is_current,
     )

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import get_args
 
 from app.core.control.methods import Method
+from app.report.errors import Skipped
 from app.report.experiment import Experiment
 from app.report.figures.cost_changes import SettingRow
 from app.report.figures.overlap_ranges import Comparison, ShapeRow
 from app.report.figures.set_statistics import SetStatistics, TilingRow
-from app.report.html.elements import Cell, Table
-from app.report.html.methods_chart import NAMES
+from app.report.html.charts import NAMES
+from app.report.html.elements import Cell, Table, table_of
 from app.report.timing.components import CLOCK_COMPONENTS, MeasuredCount
-from app.report.words import NONE, count, ms, percent, percent_range, plural, times, times_range
+from app.report.words import NONE, SHAPES, UNITS, count, ms, percent, plural, span, times
 
 
 def counts_table(found: SetStatistics) -> Table:
@@ -23,7 +24,7 @@ def counts_table(found: SetStatistics) -> Table:
         used = (one for one in found.tilings if one.grid.crops == crops and one.images)
         return ", ".join(f"{one.grid} ({one.images:,})" for one in used)
 
-    return Table.of_values(
+    return table_of(
         "Images by number of crops",
         (
             ("Grid crops>", lambda row: str(row.crops)),
@@ -38,7 +39,7 @@ def counts_table(found: SetStatistics) -> Table:
 
 def tilings_table(tilings: Sequence[TilingRow]) -> Table:
     """List the tilings in use, with the cost and the content of their images."""
-    return Table.of_values(
+    return table_of(
         "Tilings that occur, rows x columns of grid crops",
         (
             ("Tiling", lambda row: str(row.grid)),
@@ -48,16 +49,12 @@ def tilings_table(tilings: Sequence[TilingRow]) -> Table:
             ("Prompt tokens>", lambda row: count(row.tokens.prompt)),
             ("GFLOP>", lambda row: count(row.gflop)),
             ("Overlap>", lambda row: percent(row.overlap.overlap_ratio)),
-            ("Overlap of content>", lambda row: _percent_if_any(row.content_overlap_ratio)),
+            ("Overlap of content>", lambda row: percent(row.content_overlap_ratio)),
             ("Redundancy>", lambda row: times(row.overlap.redundancy_ratio)),
-            ("Padding>", lambda row: _percent_if_any(row.padding_ratio)),
+            ("Padding>", lambda row: percent(row.padding_ratio)),
         ),
         (row for row in tilings if row.images),
     )
-
-
-def _percent_if_any(ratio: float | None) -> str:
-    return NONE if ratio is None else percent(ratio)
 
 
 def sizes_table(tilings: Sequence[TilingRow], *, has_latency: bool) -> Table:
@@ -80,21 +77,21 @@ def sizes_table(tilings: Sequence[TilingRow], *, has_latency: bool) -> Table:
             ("Latency p50>", lambda row: ms(row.latency.at(50))),
             ("p95>", lambda row: ms(row.latency.at(95))),
         ]
-    return Table.of_values("Every tiling that is allowed", columns, tilings)
+    return table_of("Every tiling that is allowed", columns, tilings)
 
 
 def shapes_table(shapes: Sequence[ShapeRow]) -> Table:
     """List the ranges of overlap by the shape of the grid."""
-    return Table.of_values(
+    return table_of(
         "Overlap by the shape of the tiling",
         (
             ("Shape", lambda row: row.shape),
             ("Tilings allowed>", lambda row: str(row.tilings)),
-            ("Their overlap>", lambda row: percent_range(row.overlap_ratio)),
-            ("Their redundancy>", lambda row: times_range(row.redundancy_ratio)),
+            ("Their overlap>", lambda row: span(row.overlap_ratio, "%")),
+            ("Their redundancy>", lambda row: span(row.redundancy_ratio, "×")),
             ("Images here>", lambda row: count(row.images)),
-            ("Their overlap, content>", lambda row: percent_range(row.seen_overlap_ratio)),
-            ("Their redundancy, content>", lambda row: times_range(row.seen_redundancy_ratio)),
+            ("Their overlap, content>", lambda row: span(row.seen_overlap_ratio, "%")),
+            ("Their redundancy, content>", lambda row: span(row.seen_redundancy_ratio, "×")),
         ),
         shapes,
     )
@@ -102,25 +99,24 @@ def shapes_table(shapes: Sequence[ShapeRow]) -> Table:
 
 def published_table(compared: Sequence[Comparison]) -> Table:
     """List the published ranges beside the findings."""
-    return Table.of(
-        "Published figures beside those found here",
-        ("Figure", "Published>", "All tilings>", "Images here, content>", "The images' are"),
-        (_published(one) for one in compared),
-    )
-
-
-def _published(one: Comparison) -> tuple[str, ...]:
-    is_ratio = one.claim.figure == "overlap_ratio"
-    shown = percent_range if is_ratio else times_range
-    of = {None: "all tilings", "row": "a row", "square": "a square"}[one.claim.shape]
-    verdict = {
+    figures = {"overlap_ratio": "Overlap ratio", "redundancy_ratio": "Redundancy"}
+    verdicts = {
         "within": "within the published range",
         "partly": "partly within it",
         "outside": "outside of it",
         "no image": "not there: no image is tiled so",
-    }[one.verdict]
-    name = f"{'Overlap ratio' if is_ratio else 'Redundancy'} of {of}"
-    return name, shown(one.claim.published), shown(one.allowed), shown(one.seen), verdict
+    }
+    return table_of(
+        "Published figures beside those found here",
+        (
+            ("Figure", lambda one: f"{figures[one.claim.figure]} of {SHAPES[one.claim.shape]}"),
+            ("Published>", lambda one: span(one.claim.published, UNITS[one.claim.figure])),
+            ("All tilings>", lambda one: span(one.allowed, UNITS[one.claim.figure])),
+            ("Images here, content>", lambda one: span(one.seen, UNITS[one.claim.figure])),
+            ("The images' are", lambda one: verdicts[one.verdict]),
+        ),
+        compared,
+    )
 
 
 def methods_tables(found: SetStatistics) -> list[Table]:
@@ -146,24 +142,21 @@ def _method_table(method: Method, rows: Sequence[SettingRow], found: SetStatisti
     ]
     if any(row.averages.latency_ms is not None for row in rows):
         columns.append(("Latency p50>", lambda row: ms(row.averages.latency_ms)))
-    return Table.of_values(NAMES[method], columns, rows, lambda row: row.is_current)
+    return table_of(NAMES[method], columns, rows, lambda row: row.is_current)
 
 
 def measured_table(measured: Sequence[MeasuredCount]) -> Table:
     """List the medians of a timing file."""
     known = [part for part in CLOCK_COMPONENTS if any(part in row.median_ms for row in measured)]
-    return Table.of(
+
+    def median(row: MeasuredCount, part: str) -> str:
+        return f"{row.median_ms[part]:,.1f}" if part in row.median_ms else NONE
+
+    return Table(
         "Median over images of each component's median, ms",
         ("Crops in all>", "Images>", *(f"{part}>" for part in known)),
-        (
-            (
-                str(row.total_crops),
-                count(row.images),
-                *(
-                    f"{row.median_ms[part]:,.1f}" if part in row.median_ms else NONE
-                    for part in known
-                ),
-            )
+        tuple(
+            (str(row.total_crops), count(row.images), *(median(row, part) for part in known))
             for row in measured
         ),
     )
@@ -171,7 +164,7 @@ def measured_table(measured: Sequence[MeasuredCount]) -> Table:
 
 def analysed_table(experiment: Experiment) -> Table:
     """List the set and the effective configuration."""
-    return Table.of("What was analysed", ("", ""), _analysed(experiment))
+    return Table("What was analysed", ("", ""), tuple(_analysed(experiment)))
 
 
 def _analysed(experiment: Experiment) -> Iterator[tuple[str, str]]:
@@ -197,8 +190,8 @@ def _analysed(experiment: Experiment) -> Iterator[tuple[str, str]]:
     yield "Overlap margins", f"{left} and {right} patches: neighbours share {config.margin_px} px"
 
 
-def skipped_table(experiment: Experiment) -> Table:
+def skipped_table(skipped: Sequence[Skipped]) -> Table:
     """List the skipped images with their reasons."""
-    return Table.of(
-        "Skipped", ("Image", "Why"), ((one.name, one.reason) for one in experiment.skipped)
+    return table_of(
+        "Skipped", (("Image", lambda one: one.name), ("Why", lambda one: one.reason)), skipped
     )

@@ -10,6 +10,7 @@ from typing import Any
 from app.core.latency.timings import Warmup
 from app.core.plan.plan import CropPlan
 from app.report.dataset.images import DatasetImage
+from app.report.dataset.selection import group_by
 from app.report.errors import Skipped
 
 
@@ -98,14 +99,10 @@ def measured_counts(
     rows: Iterable[tuple[CropPlan, Mapping[str, Any]]],
 ) -> tuple[MeasuredCount, ...]:
     """Read the medians of ``crop-planner profile``; rows from other programs may have none."""
-    by_crops: dict[int, list[Mapping[str, float]]] = {}
-    for plan, row in rows:
-        medians = _medians(row)
-        if medians:
-            by_crops.setdefault(plan.total_crops, []).append(medians)
+    known = ((plan.total_crops, medians) for plan, row in rows if (medians := _medians(row)))
     return tuple(
-        MeasuredCount(crops, len(rows), _median_of_each(rows))
-        for crops, rows in sorted(by_crops.items())
+        MeasuredCount(crops, len(same), _median_of_each([medians for _, medians in same]))
+        for crops, same in sorted(group_by(known, lambda one: one[0]).items())
     )
 
 

@@ -38,9 +38,7 @@ class TimingRow:
     image_id: int | str
     example_id: int | str | None
     num_crops: int
-    num_vision_tokens: int | None
     file_name: str | None
-    size: Size | None
     row: Mapping[str, Any]
 
 
@@ -49,12 +47,14 @@ class TimingFile:
     """Hold the rows in the file's order; several may be of one image.
 
     Attributes:
+        name: of the file, without its folder.
         counts_global_crop: True if ``num_crops`` includes the global crop, as in Molmo's own code;
             None if the file does not say.
         measured_on: device, dtype, runtime and weights, if the file says any.
         contended: the file's reason to doubt its times.
     """
 
+    name: str
     results: tuple[TimingRow, ...]
     counts_global_crop: bool | None
     measured_on: str | None = None
@@ -79,6 +79,7 @@ def read_timing(path: Path) -> TimingFile:
     reader.require(says is None or type(says) is bool, "counts_global_crop", "not true or false")
     contended = content.get("contended")
     return TimingFile(
+        path.name,
         tuple(reader.image(row, f"results[{index}]") for index, row in enumerate(rows)),
         says,
         _measured_on(content),
@@ -119,15 +120,10 @@ class _Reader:
             f"{tokens!r} is no number of tokens",
         )
         self.require(name is None or isinstance(name, str), f"{at}.file_name", "not a string")
-        return TimingRow(
-            image_id=self._identity(row, "image_id", at),
-            example_id=self._identity(row, "example_id", at),
-            num_crops=crops,
-            num_vision_tokens=tokens,
-            file_name=name,
-            size=self._size(row, at),
-            row=row,
-        )
+        image_id = self._identity(row, "image_id", at)
+        example_id = self._identity(row, "example_id", at)
+        self._check_size(row, at)
+        return TimingRow(image_id, example_id, crops, name, row)
 
     def _identity(self, row: Mapping[str, Any], field: str, at: str) -> Any:
         value = row.get(field)
@@ -135,17 +131,16 @@ class _Reader:
         self.require(allowed, f"{at}.{field}", f"{value!r} is neither an integer nor a string")
         return value
 
-    def _size(self, row: Mapping[str, Any], at: str) -> Size | None:
+    def _check_size(self, row: Mapping[str, Any], at: str) -> None:
         width, height = row.get("width"), row.get("height")
         if width is None and height is None:
-            return None
+            return
         whole = type(width) is int and type(height) is int
         self.require(whole, f"{at}.width", "width and height are whole px, or neither is there")
         try:
-            return Size(width, height)  # type: ignore[arg-type]  # whole, as was required
+            Size(width, height)  # type: ignore[arg-type]  # whole, as was required
         except InvalidSize as error:
             self.require(False, f"{at}.{error.facts['parameter']}", error.detail)
-            raise
 
 
 EXPERIMENT = "exp2_component_profiling"

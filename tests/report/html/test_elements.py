@@ -1,13 +1,13 @@
 import pytest
 
-from app.report.html.elements import Table
+from app.report.html.elements import Table, table_of
 
 
 def test_a_row_has_one_cell_a_heading():
     with pytest.raises(ValueError, match="one cell a heading"):
-        Table.of("Table", ("A", "B>"), [("1", "2"), ("3",)])
+        Table("Table", ("A", "B>"), (("1", "2"), ("3",)))
 
 
-def test_columns_of_numbers_are_marked():
-    table = Table.of("Table", ("A", "B>"), [("1", "2")])
-    assert [(one.heading, one.is_number) for one in table.columns] == [("A", False), ("B", True)]
+def test_a_row_shows_one_value_and_the_present_setting_is_marked():
+    table = table_of("Table", (("A", str), ("B>", lambda n: str(-n))), [1, 2], lambda n: n == 2)
+    assert table == Table("Table", ("A", "B>"), (("1", "-1"), ("2", "-2")), frozenset({1}))

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.profiles import entry, profile
 
-from app.core.control.methods import compare_methods
 from app.core.latency.latency import Latency
 from app.core.latency.predictions import predict
 from app.core.plan.config import make_config
@@ -59,9 +58,8 @@ def experiment(sizes, config=CONFIG, *, names=None, latency=no_latency):
         Examined(
             image=image,
             plan=plans[image.image_id],
-            methods=compare_methods(plans[image.image_id]),
             timing=None,
-            files=files_of(image.image_id, plans[image.image_id], is_there=False, crops=False),
+            files=files_of(image, plans[image.image_id], crops=False),
         )
         for image in images
     ]

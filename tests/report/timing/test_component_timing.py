@@ -18,7 +18,7 @@ from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.report.dataset.images import Dataset, DatasetImage, open_dataset
 from app.report.errors import InvalidDataset, Skipped
-from app.report.timing import session
+from app.report.timing import component_timing
 from app.report.timing.component_timing import choose_subjects, time_components
 from app.report.timing.components import Subject
 
@@ -141,7 +141,7 @@ def test_rounds_visit_every_image_once_in_an_order_of_their_own(folder, encoder)
 def test_no_more_than_one_picture_is_in_memory(folder, encoder, monkeypatch):
     """And none while the network runs."""
     decoded = []
-    real = session.decode
+    real = component_timing.decode
 
     def alive():
         return sum(picture() is not None for picture in decoded)
@@ -155,7 +155,7 @@ def test_no_more_than_one_picture_is_in_memory(folder, encoder, monkeypatch):
     def before(what, plan):
         assert alive() == (1 if what == "prepare" else 0)
 
-    monkeypatch.setattr(session, "decode", decode)
+    monkeypatch.setattr(component_timing, "decode", decode)
     encoder.before = before
     gc.disable()  # by counting references alone, not whenever a collector comes round
     try:
