@@ -1,7 +1,5 @@
 """Count the cores for this process: by its affinity, and by a container's quota."""
 
-from __future__ import annotations
-
 import os
 from math import ceil
 from pathlib import Path

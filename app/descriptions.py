@@ -1,7 +1,5 @@
 """Describe each option once for HTTP and the command line."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from app.core.plan.config import MAX_CROPS_LIMIT

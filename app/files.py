@@ -1,7 +1,5 @@
 """Write files that are whole or absent after any interruption."""
 
-from __future__ import annotations
-
 import os
 import secrets
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Read grids, margins, aspects and modes, for HTTP and the command line alike."""
 
-from __future__ import annotations
-
 import re
 from fractions import Fraction
 from typing import get_args

@@ -1,7 +1,5 @@
 """Save and load profiles: one file for each set of conditions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from app.core.errors import InvalidProfile

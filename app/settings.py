@@ -3,8 +3,6 @@
 Only the composition roots (the callers of ``create_app``, and the command line) read them.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Literal

@@ -3,8 +3,6 @@
 Errors go to stderr: words and a table for people, the problem object of HTTP for programs.
 """
 
-from __future__ import annotations
-
 import sys
 from typing import Annotated, Any
 

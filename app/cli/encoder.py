@@ -3,8 +3,6 @@
 The file imports torch, so import the file late.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Read the inputs of commands: text, settings and images."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from functools import wraps

@@ -1,7 +1,5 @@
 """Define the options of several commands, one frozen value for each group."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps

@@ -1,7 +1,5 @@
 """Name, check and write the files of commands; overwrite none by accident."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Predict the latencies of a command by a named or a saved profile."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from app.core.latency.model import LatencyModel

@@ -1,7 +1,5 @@
 """Print to a terminal: answers on stdout, progress and skipped images on stderr."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence

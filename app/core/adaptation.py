@@ -1,7 +1,5 @@
 """Define the values of an adaptation: a wish for a budget, and the compared candidates."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from app.core.control.budget import Budget, ResizingMode, Strategy

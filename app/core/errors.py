@@ -36,8 +36,6 @@ The four parents without a slug are for ``except`` clauses and are never raised.
 the others and does not know HTTP; ``app.http.problems`` assigns each its status.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 

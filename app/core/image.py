@@ -1,7 +1,5 @@
 """Define the facts about an image file."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from app.core.plan.geometry import Size

@@ -1,7 +1,5 @@
 """Write frozen dataclasses as JSON for people, and read JSON strictly."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import is_dataclass

@@ -7,8 +7,6 @@ stream, either torch is told of the use, or the memory is held until the host ha
 other stream.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial

@@ -1,7 +1,5 @@
 """Load an encoder: a device, weights, and the fastest runtime that computes them right."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 from functools import partial

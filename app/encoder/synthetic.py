@@ -4,8 +4,6 @@ The check sample is a photo's crops and noise, as noise alone misleads. A range 
 small for a photo, and a photo's even surfaces make nearly equal rows, unlike noise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isqrt

@@ -1,7 +1,5 @@
 """Make the forms of answers: JSON, images with facts in headers, and answers without a body."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from typing import Any

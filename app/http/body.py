@@ -1,7 +1,5 @@
 """Read the bodies of requests, counted as they arrive, and cancel the work for lost clients."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Define the query parameters of several calls. An unknown or repeated parameter is refused."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Annotated
 

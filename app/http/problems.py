@@ -1,7 +1,5 @@
 """Answer errors as RFC 9457 problem details, by one table of statuses; describe them in OpenAPI."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from functools import partial

@@ -4,8 +4,6 @@ uvicorn limits neither the size of a head nor the time of its arrival, and it re
 refused body for ever.
 """
 
-from __future__ import annotations
-
 import json
 from asyncio import TimerHandle, Transport
 from http import HTTPStatus

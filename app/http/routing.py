@@ -1,7 +1,5 @@
 """Make the routes of a resource, add them to an application, and answer HEAD."""
 
-from __future__ import annotations
-
 from operator import attrgetter
 
 from fastapi import APIRouter, FastAPI

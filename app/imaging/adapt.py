@@ -1,7 +1,5 @@
 """Adapt an image to a budget: measure the quality of candidates, and make the chosen one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache

@@ -3,8 +3,6 @@
 See docs/method/quality.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import ceil, floor, log10, sqrt
 from statistics import fmean

@@ -1,7 +1,5 @@
 """Resize a file to exactly a number of crops or tokens."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from app.core.control.resizing import ResizeMode, Resizing, Target, Upscale, decide_resize

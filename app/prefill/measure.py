@@ -1,7 +1,5 @@
 """Time prompts of several lengths in shuffled rounds, and fit a line."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count

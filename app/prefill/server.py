@@ -1,7 +1,5 @@
 """Ask an OpenAI-compatible server (vLLM, SGLang, TGI, llama.cpp, …) for one token at a time."""
 
-from __future__ import annotations
-
 import ssl
 import time
 from collections.abc import Callable, Iterator

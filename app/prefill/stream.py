@@ -1,7 +1,5 @@
 """Read the answers of model servers: streams of completions, and errors in several shapes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

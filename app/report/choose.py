@@ -1,7 +1,5 @@
 """Plan the images of a data set and choose the few that the report examines closely."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """Run the crop-overlap experiment, from a set of images to the files of its report."""
 
-from __future__ import annotations
-
 import json
 from contextlib import nullcontext
 from functools import partial

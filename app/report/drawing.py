@@ -1,7 +1,5 @@
 """Write the files of the examined images: drawn pictures and crops."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed

@@ -8,8 +8,6 @@
 The service raises none of them: they belong to the command line and to Python.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from app.core.errors import CropPlannerError

@@ -5,8 +5,6 @@ answers (docs/method/experiment.md). The value has no time and no path of a mach
 input gives the same bytes.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

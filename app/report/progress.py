@@ -1,7 +1,5 @@
 """Show the progress of an experiment as bars on a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Write numbers and findings the same way in sentences, tables and charts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby

@@ -1,7 +1,5 @@
 """``POST /adapt``: the image that keeps a latency or token budget and loses least."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated

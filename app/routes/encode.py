@@ -1,7 +1,5 @@
 """``POST /encode``: the vision tokens of an image."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``GET /healthz`` and ``GET /readyz``. They run on the event loop, so they answer under load."""
 
-from __future__ import annotations
-
 from fastapi import Response
 
 from app import __version__

@@ -1,7 +1,5 @@
 """``/latency``: the profile in use, and measurements of it in the background."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Annotated, Any
 

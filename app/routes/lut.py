@@ -1,7 +1,5 @@
 """``GET /lut``: from a number of crops to the size, the tokens and the latency they cost."""
 
-from __future__ import annotations
-
 from functools import lru_cache, partial
 from typing import Annotated, Literal
 

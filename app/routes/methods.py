@@ -1,7 +1,5 @@
 """``GET /plan/methods``: the four ways to another cost, side by side."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``GET /models``: the families that can be planned for."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from fastapi import Query, Response

@@ -1,7 +1,5 @@
 """``POST /overlay``, ``GET /overlay``: pictures of a plan."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response

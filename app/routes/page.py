@@ -1,7 +1,5 @@
 """``GET /``: the page and its files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI

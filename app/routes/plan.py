@@ -1,7 +1,5 @@
 """``GET /plan``: the cost of a size."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Annotated
 

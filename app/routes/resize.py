@@ -1,7 +1,5 @@
 """``POST /resize``: an image at a target of crops or tokens."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Annotated
 

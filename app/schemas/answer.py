@@ -4,8 +4,6 @@ Most answers are models of pydantic. The parts of a plan are dataclasses: pydant
 writes both kinds, and a model would validate each of the hundred parts of a plan once more.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache

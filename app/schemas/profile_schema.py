@@ -3,8 +3,6 @@
 ``python -m app.schemas.profile_schema > docs/reference/profile.schema.json`` writes it anew.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Admit work on images and plans, within bounds on memory and on the wait."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar

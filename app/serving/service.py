@@ -3,8 +3,6 @@
 A handler reads the body, calls one function of :class:`Service`, and writes the answer.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

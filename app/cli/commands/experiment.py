@@ -1,7 +1,5 @@
 """Define ``experiment``: analyse the crops of a set of images."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

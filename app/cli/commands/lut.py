@@ -1,7 +1,5 @@
 """Define ``lut``: print the table from crops to size, tokens and latency."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 import typer

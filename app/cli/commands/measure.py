@@ -1,7 +1,5 @@
 """Define ``measure``: measure this device's latency for each number of crops."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

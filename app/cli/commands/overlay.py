@@ -1,7 +1,5 @@
 """Define ``overlay``: draw the crops of an image or of a size."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, get_args
 

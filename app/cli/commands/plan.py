@@ -1,7 +1,5 @@
 """Define ``plan``, ``analyze`` and ``methods``: plan a size or a file, and compare other costs."""
 
-from __future__ import annotations
-
 import time
 from itertools import pairwise
 from typing import Annotated, Literal

@@ -1,7 +1,5 @@
 """Define ``prefill``: measure the cost of a prompt token on a language model's server."""
 
-from __future__ import annotations
-
 import os
 from typing import Annotated
 

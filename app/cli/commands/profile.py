@@ -1,7 +1,5 @@
 """Define ``profile``: time each component over a set of images."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Define ``resize`` and ``adapt``: make the image of exact crops, or of a budget."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Define ``serve``: run the HTTP service."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

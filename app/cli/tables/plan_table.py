@@ -1,7 +1,5 @@
 """Print plans as tables, and define the parts of all tables."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 

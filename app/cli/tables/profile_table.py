@@ -1,7 +1,5 @@
 """Print a measured profile, or two profiles side by side, as tables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 

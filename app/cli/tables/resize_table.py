@@ -1,7 +1,5 @@
 """Print a resize or an adaptation as tables: the decision and the alternatives."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rich.console import Console

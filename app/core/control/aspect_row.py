@@ -4,8 +4,6 @@ Between two breakpoints nothing changes, so a search looks at each stretch once.
 derived in docs/decisions/quick-plans.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from math import inf

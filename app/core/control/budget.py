@@ -3,8 +3,6 @@
 No pixel is touched here. ``app.core.control.choice`` takes one of them, by measured quality.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf

@@ -1,7 +1,5 @@
 """Choose a candidate: the best quality within the budget, or an error with the nearest one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any

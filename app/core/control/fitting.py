@@ -1,7 +1,5 @@
 """Find sizes of the image's own aspect for each tiling."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Mapping
 from functools import lru_cache

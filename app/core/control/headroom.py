@@ -3,8 +3,6 @@
 Between two breakpoints nothing changes, so the search looks at each stretch once.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The needs of each are read from the image processors and vision towers of allena
 transformers' molmo2 and vLLM (docs/guide/recipes.md).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args

@@ -3,8 +3,6 @@
 No pixel is touched here: ``app.imaging`` carries a :class:`ResizeDecision` out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property

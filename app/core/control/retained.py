@@ -1,7 +1,5 @@
 """Count the retained pixels of an original, and their share for each patch of the encoder."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from app.core.control.resizing import ResizeDecision

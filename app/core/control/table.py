@@ -1,7 +1,5 @@
 """Make the lookup table from a number of crops to sizes, tokens and overlap."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ ratios and not of their intervals. Measure variants of one machine in shuffled r
 pair the rounds (:meth:`app.core.statistics.Comparison.paired`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Predict latencies from the state of one moment: model, drift and provenance."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from datetime import datetime
 

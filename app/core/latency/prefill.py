@@ -1,7 +1,5 @@
 """Compute the cost of a language model's prefill, and fit it to measured times."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

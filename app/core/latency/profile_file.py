@@ -5,8 +5,6 @@ fields.
 ``app.profiles`` reads and writes the files.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

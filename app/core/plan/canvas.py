@@ -3,8 +3,6 @@
 Source: ``resize_and_pad`` (letterbox) in allenai/molmo; Molmo 2 stretches to the canvas.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from app.core.errors import CollapsedImage

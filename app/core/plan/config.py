@@ -1,7 +1,5 @@
 """Define the effective configuration of a plan: a family, and the values a request overrides."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 

@@ -4,8 +4,6 @@ Sources: Molmo 1 from allenai/molmo (``olmo/config.py``, ``olmo/data/model_prepr
 the configurations released with the checkpoints; Molmo 2 from transformers' ``molmo2``.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal

@@ -5,8 +5,6 @@ One ``+ - * /`` of float32 operands in float64, rounded once, is exactly the flo
 are at least 2·24 + 2 (Figueroa, "When is double rounding innocuous?", 1995).
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Sequence
 from functools import cache

@@ -4,8 +4,6 @@ A crop covers an interval of patches along each axis, so the coverage of a patch
 two axis coverages and every sum below is a product of two sums.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

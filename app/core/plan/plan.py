@@ -3,8 +3,6 @@
 Everything passes through the plan. The plan is made once and then frozen.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

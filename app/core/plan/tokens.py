@@ -6,8 +6,6 @@ Sources: ``image_to_patches_and_tokens`` and ``build_image_input_idx`` in allena
 ``arange_for_pooling`` and ``replace_image_token`` in transformers' molmo2.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache

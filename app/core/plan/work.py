@@ -4,8 +4,6 @@ Matrix products count, at 2 FLOPs per multiply-add, of blocks and tokens that re
 Norms, activations and softmax (under 1 %) do not count, nor does work in vain.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from statistics import median
 

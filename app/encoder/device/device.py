@@ -1,7 +1,5 @@
 """Choose the device of an encoder, its dtype and its threads, and mark the device's time."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

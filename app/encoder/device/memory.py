@@ -1,7 +1,5 @@
 """Count the memory of a device, refuse work too large to fit, and name the device's failures."""
 
-from __future__ import annotations
-
 import ctypes
 import gc
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 The rates are those of a large product and of a large copy.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable

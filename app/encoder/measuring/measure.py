@@ -6,8 +6,6 @@ scope) once, in shuffled order, with a large product among them. Every time is m
 never by subtraction.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Record the conditions of a measurement."""
 
-from __future__ import annotations
-
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import version

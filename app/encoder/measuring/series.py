@@ -3,8 +3,6 @@
 Each scope is timed directly, in passes of its own.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

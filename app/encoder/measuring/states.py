@@ -1,7 +1,5 @@
 """Measure an encoder that is not warm: the first call of a process, and calls after silence."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

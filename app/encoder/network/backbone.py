@@ -8,8 +8,6 @@ Shapes: C crops, P patches a crop, T = P plus the class token, D ViT width, F fe
 (D times the layers read), N patch tokens, W patches a pooling window, L width of the LLM.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import torch

@@ -7,8 +7,6 @@ Molmo 1 has one flat ``config.json``, and its families differ in the language mo
 has ``text_config`` and ``adapter_config``; two of its families differ in ``adapter_config`` alone.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor

@@ -6,8 +6,6 @@ device of the pixels: torch's own uint8 kernel works in fixed point and is off b
 fifth of the values.
 """
 
-from __future__ import annotations
-
 from enum import IntEnum
 from functools import lru_cache
 from typing import Literal

@@ -3,8 +3,6 @@
 Measured gains are in docs/method/runtimes.md.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -5,8 +5,6 @@ does torch.compile through Triton. A container may lack the compiler, or forbid 
 cache or to execute from the cache. Each lack would raise an error in the middle of a pass.
 """
 
-from __future__ import annotations
-
 import ctypes
 import logging
 import os

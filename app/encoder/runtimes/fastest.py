@@ -3,8 +3,6 @@
 A way is sound if it computes what the plain network computes. Only sound ways are timed.
 """
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Callable, Sequence

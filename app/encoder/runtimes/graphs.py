@@ -18,8 +18,6 @@ capture are kept (PyTorch, "CUDA semantics", section "CUDA Graphs"):
 The connector is not captured: its length depends on the tiling, not on the crops alone.
 """
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

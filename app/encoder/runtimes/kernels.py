@@ -4,8 +4,6 @@ Every sum is float32, and is rounded once, at its write. The import needs Triton
 compiles, and needs a C compiler and a cache folder with the right to execute.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

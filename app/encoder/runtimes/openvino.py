@@ -9,8 +9,6 @@ each token, are nearer but too slow: 1.2 times the speed of bfloat16, against 1.
 scales.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial

@@ -16,8 +16,6 @@ torch has the packed product under a private name, for its own compiler. In a to
 :func:`can_pack` is false, and the plain network runs.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

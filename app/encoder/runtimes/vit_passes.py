@@ -11,8 +11,6 @@ bfloat16, for an error five times as large. Each row of an input and each output
 scale of its own, with its greatest value at float8's greatest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass

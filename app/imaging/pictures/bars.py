@@ -1,7 +1,5 @@
 """Draw ``statistics``: the figures of overlap (docs/method/overlap.md) as bars and as a table."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -7,8 +7,6 @@ CIEDE2000 difference of at least 20, also for the three kinds of dichromacy (Mac
 Fernandes 2009). The tests compute the differences.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

@@ -3,8 +3,6 @@
 The grid crops lie side by side as in the tiling, and the global crop lies before them.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Draw ``coverage``: a heat map over the picture with the number of crops at each patch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -3,8 +3,6 @@
 The marks of padding and overlaps show on any ground.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from math import ceil, floor
 

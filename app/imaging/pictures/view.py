@@ -1,7 +1,5 @@
 """Map the canvas of a plan to a drawing, and divide the canvas into the parts that are marked."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby

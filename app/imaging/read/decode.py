@@ -4,8 +4,6 @@ Decoding finds all damage: Pillow opens lazily and lets truncated files pass. ``
 facts alone. Pillow's process-wide guards stay as Pillow ships them.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -5,8 +5,6 @@ Other files are decoded in full. Only decoding refuses a damaged file with a rea
 file is refused here if decoding accepts it. Damage inside of compressed pixels is not found here.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Sequence
 from itertools import islice

@@ -3,8 +3,6 @@
 No pixel is decoded, and Pillow's process-wide guards stay as Pillow ships them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import re

@@ -4,8 +4,6 @@ Pillow decodes all pixels to find metadata behind them, and refuses a file for d
 Source: W3C PNG specification, third edition, section 5.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterable, Iterator
 from struct import Struct

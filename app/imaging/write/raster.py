@@ -4,8 +4,6 @@ A JPEG decoder gives a half or a quarter of the size for less time, and a small 
 less time than a large one.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from PIL import Image

@@ -1,7 +1,5 @@
 """Render a resize decision into a file, and verify that the file gets the decided tiling."""
 
-from __future__ import annotations
-
 import io
 import zlib
 from dataclasses import dataclass, replace

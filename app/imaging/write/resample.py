@@ -4,8 +4,6 @@ Both apply the same filters one way and then the other, with 8 bits in between. 
 hundred differs, by one level; docs/method/pixels.md has the figures.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import cache, partial

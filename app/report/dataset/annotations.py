@@ -3,8 +3,6 @@
 A file is ``{"images": [{"id", "width", "height", "file_name"}, …], …}``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Make names and JSON from other programs safe to use and to write again."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -4,8 +4,6 @@ A data set is a folder of images, a COCO-style annotation file with or without i
 folder with several of either ("splits"). No pixels are decoded here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath

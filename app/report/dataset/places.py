@@ -1,7 +1,5 @@
 """Find the folder, the annotation file and the image files of a data set."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath

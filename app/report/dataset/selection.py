@@ -1,7 +1,5 @@
 """Select few images of a set, spread evenly over the numbers of crops."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar

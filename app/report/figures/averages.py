@@ -1,7 +1,5 @@
 """Compute the average cost of the images of a set under one configuration."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass

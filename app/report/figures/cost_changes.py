@@ -4,8 +4,6 @@ A single image is resized to reach a tiling (``app.core.control.methods``). A se
 people do it, by a limit on the longer side.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard

@@ -1,7 +1,5 @@
 """Compute the statistics of a set: the frequency of tilings, their overlap and their cost."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A finding without a subject in the set is left out. The sentences hold for any s
 equal images, no image at the limit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 from app.core.plan.config import CropConfig

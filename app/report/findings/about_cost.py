@@ -1,7 +1,5 @@
 """Find the effects of each way to change the cost."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import isclose
 

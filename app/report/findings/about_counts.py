@@ -1,7 +1,5 @@
 """Find facts about numbers of crops, tilings and overlap, with published ranges beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from app.core.plan.config import CropConfig

@@ -1,7 +1,5 @@
 """Draw the charts of a set: counts, tilings, overlap, methods and measured times."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import get_args
 

@@ -4,8 +4,6 @@ Each placeholder colour of a chart is replaced by a variable of the page's style
 dark. A separate image file could not use those variables.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import re

@@ -1,7 +1,5 @@
 """Make the tables of one examined image."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 
 from app.core.control.headroom import Headroom, height_headroom, width_headroom

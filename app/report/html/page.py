@@ -1,7 +1,5 @@
 """Render the report: one HTML file without scripts, independent of other files."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping
 from functools import cache

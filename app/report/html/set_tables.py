@@ -1,7 +1,5 @@
 """Make the tables of a set from its statistics."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import get_args
 

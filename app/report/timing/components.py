@@ -1,7 +1,5 @@
 """Define the components of a pass, their times over images, and their medians."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields

@@ -4,8 +4,6 @@ Files of other programs are read alike: ``{"results": [{"image_id": …, "num_cr
 Only these two fields are required. docs/reference/timing-file.md lists the fields of our files.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path

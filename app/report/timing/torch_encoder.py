@@ -1,7 +1,5 @@
 """Run the real encoder for a timing. The file imports torch, so import the file late."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -5,8 +5,6 @@ second thread and lands in the worker's thread. Most jobs, and all measurements,
 themselves; only a job with ``may_overlap`` starts beside a flight.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

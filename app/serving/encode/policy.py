@@ -13,8 +13,6 @@ The policy keeps these laws, each by test:
 - Expired and cancelled items are dropped before any cost.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf

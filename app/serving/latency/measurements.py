@@ -1,7 +1,5 @@
 """Run measurements of the profile one at a time, and remember the last few."""
 
-from __future__ import annotations
-
 import secrets
 import threading
 from concurrent.futures import Future
