@@ -133,7 +133,7 @@ async def test_requests_at_the_same_time_get_the_tokens_of_their_own_images(tiny
     encoder.start()
     await asyncio.to_thread(until, lambda: encoder.status().state == "ready")
     device_is_free = threading.Event()
-    busy = worker.submit(lambda: device_is_free.wait(10))
+    busy = worker.submit(lambda: device_is_free.wait(60))
     config = make_config(tiny.family)
 
     async def request(size):
