@@ -136,6 +136,24 @@ def test_a_dead_worker_fails_all_waiters_at_once(batcher, device, hold, worker):
     assert batcher.waiting == 0
 
 
+def test_a_stop_fails_the_halves_that_were_still_to_run(batcher, device, hold, worker):
+    """And their room is free again."""
+    first = hold()
+    halved = [batcher.submit(Image(name)) for name in "bc"]
+
+    def stop_then_fail(_: object) -> None:
+        worker.stop()
+        raise ValueError("broken")
+
+    batcher._launch = stop_then_fail
+    device.held.set()
+    assert results([first]) == ["A"]
+    for future in halved:
+        with pytest.raises(EncoderUnavailable, match=r"not running|stopping"):
+            future.result(60)
+    batcher.check_room(20)
+
+
 def test_a_lost_device_fails_the_pass_whole_and_all_that_wait(batcher, device, hold, worker):
     """Its halves are not tried, as they would fail in the same way."""
     device.failures["c"] = DeviceLost("an illegal memory access")

@@ -310,3 +310,28 @@ def test_a_profile_of_nothing_takes_no_ones_place(worker):
     assert encoder.saved is None
     assert device_profile.state == "partial"
     assert device_profile.why_none().endswith("none is being measured")
+
+
+def test_a_saved_profile_that_raises_is_a_failure_with_a_reason(worker, encoder, monkeypatch):
+    """The service goes on without a profile, and another can be measured."""
+
+    def broken() -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(encoder, "saved_profile", broken)
+    device_profile = DeviceProfile(worker)
+    device_profile.begin(encoder, measure=True)()
+    assert (device_profile.state, device_profile.profile) == ("failed", None)
+    assert "see the log" in device_profile.why_none()
+    done = ended(device_profile, device_profile.start(encoder))
+    assert (done.status, device_profile.state) == ("done", "complete")
+
+
+def test_a_measurement_of_nothing_is_a_failure(device_profile, encoder, monkeypatch):
+    """As where no count fits the memory; the profile in use stays."""
+    before = device_profile.profile
+    monkeypatch.setattr(encoder, "profile", lambda *_, **__: iter(()))
+    failed = ended(device_profile, device_profile.start(encoder))
+    assert failed.status == "failed"
+    assert "no count was measured" in failed.failure.detail
+    assert device_profile.profile is before
