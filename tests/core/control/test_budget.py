@@ -226,6 +226,20 @@ def test_below_the_threshold_the_limit_is_what_is_left():
     assert taken.candidate.decision.size == PHOTO
 
 
+def test_a_quality_at_the_threshold_passes_and_one_below_it_does_not():
+    """Of an image that is made; one that is left alone passes in any case."""
+    found = candidates(PHOTO, MOLMO1, TOKENS, milliseconds)
+    for one in found:
+        quality = Judged(one, ImageQuality(ssim=0.9, psnr_db=None), within_budget=True)
+        unmeasured = Judged(one, None, within_budget=True)
+        left_alone = one.mode in ("unchanged", "max_crops")
+        assert quality.passes(None)
+        assert quality.passes(0.9)
+        assert quality.passes(nextafter(0.9, 1)) is left_alone
+        assert unmeasured.passes(0.9) is left_alone
+    assert {one.mode for one in found} >= {"unchanged", "max_crops", "fit"}
+
+
 def test_without_the_limit_a_threshold_that_nothing_reaches_is_refused():
     """With the best that could be had, and both figures."""
     budget = Budget(latency_ms=800)
