@@ -26,14 +26,30 @@ settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
 
 GPU_RUNS = pytest.StashKey[GpuRuns]()
+GPU_TESTS = "tests/encoder/test_make_believe_gpu.py"
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the runs on make-believe GPUs, if they are wanted: most tests use one core."""
-    wanted = any("gpu_runs" in getattr(item, "fixturenames", ()) for item in session.items)
-    if wanted and not session.config.option.collectonly:
-        folder = Path(tempfile.mkdtemp(prefix="gpu-runs-"))
-        session.config.stash[GPU_RUNS] = GpuRuns(folder)
+    """Start the runs on make-believe GPUs, if they are wanted, in the process of all tests."""
+    is_worker = hasattr(session.config, "workerinput")
+    if not is_worker and not session.config.option.collectonly:
+        start_gpu_runs(session.config, [item.nodeid for item in session.items], str(os.getpid()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node, ids: list[str]) -> None:
+    """Start them in the process that outlives its workers, once a first worker has collected."""
+    start_gpu_runs(node.config, ids, node.workerinput["testrunuid"])
+
+
+def start_gpu_runs(config: pytest.Config, ids: list[str], run: str) -> None:
+    wanted = any(one.startswith(GPU_TESTS) for one in ids)
+    if wanted and GPU_RUNS not in config.stash:
+        config.stash[GPU_RUNS] = GpuRuns(gpu_folder(run))
+
+
+def gpu_folder(run: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"gpu-runs-{run}"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -44,8 +60,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def gpu_runs(request: pytest.FixtureRequest) -> GpuRuns:
-    return request.config.stash[GPU_RUNS]
+def gpu_runs(request: pytest.FixtureRequest) -> Path:
+    """Return the folder of the runs on make-believe GPUs."""
+    worker = getattr(request.config, "workerinput", None)
+    return gpu_folder(worker["testrunuid"] if worker else str(os.getpid()))
 
 
 SAMPLE = Path(__file__).parents[1] / "docs" / "samples" / "rocket.jpg"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from support.gpu_runs import RUNS, GpuRuns
+from support.gpu_runs import RUNS, result
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_on_a_make_believe_gpu_all_holds_and_no_law_is_broken(name: str, gpu_runs: GpuRuns) -> None:
+def test_on_a_make_believe_gpu_all_holds_and_no_law_is_broken(name: str, gpu_runs: Path) -> None:
     """The runs were started when the tests were collected, and have gone on meanwhile."""
-    code, printed = gpu_runs.result(name)
+    code, printed = result(gpu_runs, name)
     assert code == 0, printed

@@ -35,9 +35,13 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ran(photos, tmp_path_factory):
-    """The experiment on that folder, and where its files are."""
-    out = tmp_path_factory.mktemp("out")
-    return CropOverlapAnalysis(MODEL, out).run(photos), out
+    """The experiment on that folder, where its files are, and how far it said it was."""
+    out, told = tmp_path_factory.mktemp("out"), {}
+
+    def tell(what, done, total):
+        told.setdefault(what, []).append((done, total))
+
+    return CropOverlapAnalysis(MODEL, out, progress=tell).run(photos), out, told
 
 
 def hashes(folder):
@@ -53,7 +57,7 @@ def result(folder):
 
 
 def test_every_image_that_can_be_taken_is_looked_at(ran):
-    found, _ = ran
+    found, _, _ = ran
     assert [one.image.image_id for one in found.examined] == ["below_small", "rocket"]
     assert [str(one.plan.grid) for one in found.examined] == ["1x1", "2x3"]
     assert found.selection.closest_crops == 6
@@ -61,7 +65,7 @@ def test_every_image_that_can_be_taken_is_looked_at(ran):
 
 def test_what_cannot_be_taken_is_named_with_its_reason(ran):
     """A damaged one, too, which has a size, and is found when it is decoded."""
-    found, out = ran
+    found, out, _ = ran
     skipped = {one["name"]: one["reason"] for one in result(out)["skipped"]}
     assert set(skipped) == {"a_damaged.png", "text.png"}
     assert "decoded" in skipped["a_damaged.png"]
@@ -71,7 +75,7 @@ def test_what_cannot_be_taken_is_named_with_its_reason(ran):
 
 def test_the_files_researchers_know_are_there_and_nothing_else(ran):
     """Pictures that open, of the names that the JSON file gives."""
-    _, out = ran
+    _, out, _ = ran
     expected = {JSON_FILE, REPORT_FILE}
     for image_id, crops in (("rocket", 6), ("below_small", 1)):
         name = f"exp6_crop_overlap_image_{image_id}"
@@ -93,7 +97,7 @@ def test_the_files_researchers_know_are_there_and_nothing_else(ran):
 
 
 def test_an_original_is_written_as_it_is(ran):
-    _, out = ran
+    _, out, _ = ran
     with (
         Image.open(out / "crops" / "image_rocket_original.png") as made,
         Image.open(PHOTO) as photo,
@@ -132,14 +136,9 @@ def test_the_same_input_writes_the_same_bytes(ran, photos, tmp_path):
     assert hashes(tmp_path) == hashes(ran[1])
 
 
-def test_everything_that_takes_long_tells_how_far_it_is(photos, tmp_path):
+def test_everything_that_takes_long_tells_how_far_it_is(ran):
     """Step by step, never back, up to the end."""
-    told = {}
-    CropOverlapAnalysis(
-        MODEL,
-        tmp_path,
-        progress=lambda what, done, total: told.setdefault(what, []).append((done, total)),
-    ).run(photos)
+    _, _, told = ran
     assert list(told) == [
         "reading sizes",
         "checking images",
@@ -154,7 +153,7 @@ def test_everything_that_takes_long_tells_how_far_it_is(photos, tmp_path):
 
 def test_nothing_of_this_machine_is_in_the_result(ran, photos):
     """No path, so that it can be published and compared."""
-    _, out = ran
+    _, out, _ = ran
     for name in (JSON_FILE, REPORT_FILE):
         text = (out / name).read_text()
         assert str(photos.parent) not in text

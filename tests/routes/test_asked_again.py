@@ -124,7 +124,7 @@ async def test_large_plans_wait_in_turn_and_too_many_are_refused(serve, monkeypa
     def gated(size, config):
         if config.max_crops == 64:
             entered.set()
-            gate.wait(10)
+            gate.wait(60)
         return make_plan(size, config)
 
     monkeypatch.setattr(plan_route, "make_plan", gated)

@@ -122,7 +122,7 @@ async def test_a_drawing_that_hangs_holds_nothing_else_up(serve, monkeypatch, ph
 
     def hangs(*arguments) -> SimpleNamespace:
         begun.set()
-        gate.wait(20)
+        gate.wait(60)
         return SimpleNamespace(png=lambda: b"drawn")
 
     monkeypatch.setattr(pictures, "lay_out", hangs)
@@ -150,7 +150,7 @@ def test_clients_that_have_gone_leave_the_queue(monkeypatch, photo_bytes):
     def hangs(kind, plan, *rest) -> SimpleNamespace:
         drawn.append(plan.image.width)
         begun.set()
-        gate.wait(20)
+        gate.wait(60)
         return SimpleNamespace(png=lambda: b"drawn")
 
     monkeypatch.setattr(pictures, "lay_out", hangs)
@@ -159,7 +159,7 @@ def test_clients_that_have_gone_leave_the_queue(monkeypatch, photo_bytes):
         opened.callback(gate.set)
         sized = f"{address}/overlay?width={{}}&height=400"
         first = clients.submit(httpx.get, sized.format(401), timeout=20)
-        assert begun.wait(20)
+        assert begun.wait(60)
         upload = {"content": photo_bytes, "headers": JPEG}
         for method, url, options in (
             ("GET", sized.format(402), {}),

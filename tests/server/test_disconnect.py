@@ -64,7 +64,7 @@ def test_who_hangs_up_while_waiting_is_never_encoded(url, fake_encoder: FakeEnco
     """The place in the queue is free at once, and the others are served as if nothing was."""
     fake_encoder.gate.clear()
     first = send(url, 300)
-    assert fake_encoder.started.wait(5)
+    assert fake_encoder.started.wait(60)
     leaving = send(url, 310, multipart=multipart)
     staying = send(url, 320)
     until(lambda: waiting(url) == 2)
@@ -84,7 +84,7 @@ def test_who_hangs_up_before_being_staged_is_never_staged(app, url, fake_encoder
 
     def slow_stage(picture, plan):
         staged.append(plan.image.width)
-        assert release.wait(10)
+        assert release.wait(60)
         return stage(picture, plan)
 
     fake_encoder.stage = slow_stage
@@ -105,7 +105,7 @@ def test_who_hangs_up_before_being_staged_is_never_staged(app, url, fake_encoder
 def test_a_pass_under_way_outlives_its_client_and_the_server_serves_on(url, fake_encoder):
     fake_encoder.gate.clear()
     leaving = send(url, 300)
-    assert fake_encoder.started.wait(5)
+    assert fake_encoder.started.wait(60)
     leaving.close()
     staying = send(url, 310)
     until(lambda: waiting(url) == 1)
@@ -130,7 +130,7 @@ def test_a_measurement_that_waits_is_dropped_with_its_client(app, url, fake_enco
     fake_encoder.prepare = noted
     fake_encoder.gate.clear()
     first = send(url, 300, call=MEASURE)
-    assert fake_encoder.started.wait(5)
+    assert fake_encoder.started.wait(60)
     leaving = send(url, 310, call=MEASURE)
     until(lambda: images.places.taken == 2)
     leaving.close()
@@ -147,7 +147,7 @@ def test_a_measurement_under_way_stops_between_two_passes(app, url, fake_encoder
     """The pass under way ends, and the next one is another client's."""
     fake_encoder.gate.clear()
     leaving = send(url, 300, call=MEASURE)
-    assert fake_encoder.started.wait(5)
+    assert fake_encoder.started.wait(60)
     leaving.close()
     until(lambda: app.state.service.images.places.taken == 0)
     fake_encoder.gate.set()

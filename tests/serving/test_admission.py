@@ -53,7 +53,7 @@ async def test_drawings_take_turns_and_keep_no_worker_waiting():
         nonlocal drawing
         drawing += 1
         begun.set()
-        gate.wait(10)
+        gate.wait(60)
 
     async def picture() -> None:
         async with images.admit_drawing():

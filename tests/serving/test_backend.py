@@ -133,7 +133,7 @@ async def test_requests_at_the_same_time_get_the_tokens_of_their_own_images(tiny
     encoder.start()
     await asyncio.to_thread(until, lambda: encoder.status().state == "ready")
     device_is_free = threading.Event()
-    busy = worker.submit(lambda: device_is_free.wait(10))
+    busy = worker.submit(lambda: device_is_free.wait(60))
     config = make_config(tiny.family)
 
     async def request(size):
@@ -180,14 +180,36 @@ def test_another_dtype_is_measured_beside_the_encoder_in_use(service, served):
     assert served.in_dtype("bfloat16").saved_profile() == other.profile
 
 
-@pytest.mark.parametrize("asked", [{"counts": [1], "dtype": "bfloat16"}, {"counts": [65]}])
-def test_what_would_not_fit_is_refused_before_it_is_tried(service, monkeypatch, asked):
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"counts": [1], "dtype": "bfloat16"}, "a second encoder in bfloat16 would take"),
+        ({"counts": [65]}, "the inputs of all counts would take"),
+    ],
+)
+def test_what_would_not_fit_is_refused_before_it_is_tried(service, monkeypatch, asked, told):
     monkeypatch.setattr("app.encoder.device.memory.free_bytes", lambda _: 100)
     failed = measured(service, **asked)
     assert failed.status == "failed"
     assert failed.failure.slug == "out-of-device-memory"
+    assert told in failed.failure.detail
     assert "MB are free" in failed.failure.detail
     assert service.predictions().profile is None
+
+
+def test_a_saved_profile_that_cannot_be_read_is_measured_anew(served):
+    """Nobody has to delete it first."""
+    served._file.parent.mkdir(parents=True)
+    served._file.write_text("{")
+    assert served.saved_profile() is None
+
+
+def test_a_profile_that_cannot_be_saved_is_used_all_the_same(service, served):
+    """A folder that is a file costs the next start a measurement, and this one nothing."""
+    served._file.parent.write_text("no folder")
+    done = measured(service, counts=[1])
+    assert done.failure is None
+    assert service.predictions().profile == done.profile
 
 
 @pytest.mark.parametrize(

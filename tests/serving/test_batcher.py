@@ -25,14 +25,14 @@ def hold(batcher, device):
     def held():
         device.held.clear()
         first = batcher.submit(Image("a"))
-        assert device.running.wait(5)
+        assert device.running.wait(60)
         return first
 
     return held
 
 
 def test_one_alone_does_not_wait_for_company(batcher, device):
-    alone = batcher.submit(Image("a", 3)).result(5)
+    alone = batcher.submit(Image("a", 3)).result(60)
     assert (alone.result, alone.pass_crops, device.passes) == ("A", 3, ["a"])
 
 
@@ -54,7 +54,7 @@ def test_a_bad_image_fails_alone(batcher, device, hold):
     futures = {name: batcher.submit(Image(name)) for name in "bcde"}
     device.held.set()
     with pytest.raises(ValueError, match="bad pixels"):
-        futures.pop("c").result(5)
+        futures.pop("c").result(60)
     assert results(futures.values()) == ["B", "D", "E"]
 
 
@@ -69,7 +69,7 @@ def test_out_of_memory_halves_the_pass(batcher, device, hold):
 def test_an_image_that_does_not_fit_alone_fails_with_that_and_the_device_stays_up(batcher, device):
     device.memory_crops = 2
     with pytest.raises(OutOfDeviceMemory):
-        batcher.submit(Image("a", 3)).result(5)
+        batcher.submit(Image("a", 3)).result(60)
     assert results([batcher.submit(Image("b"))]) == ["B"]
 
 
@@ -92,7 +92,7 @@ def test_an_expired_item_is_dropped_before_it_costs(batcher, device, hold):
     in_time = batcher.submit(Image("c"), deadline_s=time.monotonic() + 60)
     device.held.set()
     with pytest.raises(DeadlineExceeded):
-        late.result(5)
+        late.result(60)
     assert results([first, in_time]) == ["A", "C"]
     assert device.passes == ["a", "c"]
 
@@ -120,7 +120,7 @@ def test_measurements_take_their_turn_between_passes(batcher, device, hold, work
     measured = worker.submit(lambda: device.passes.append("measured"))
     device.held.set()
     results([first, *waiting])
-    measured.result(5)
+    measured.result(60)
     assert device.passes == ["a", "b", "measured", "c"]
 
 
@@ -130,10 +130,28 @@ def test_a_dead_worker_fails_all_waiters_at_once(batcher, device, hold, worker):
     device.held.set()
     for future in futures:
         with pytest.raises(EncoderUnavailable, match="died"):
-            future.result(5)
+            future.result(60)
     with pytest.raises(EncoderUnavailable):
-        batcher.submit(Image("d")).result(5)
+        batcher.submit(Image("d")).result(60)
     assert batcher.waiting == 0
+
+
+def test_a_stop_fails_the_halves_that_were_still_to_run(batcher, device, hold, worker):
+    """And their room is free again."""
+    first = hold()
+    halved = [batcher.submit(Image(name)) for name in "bc"]
+
+    def stop_then_fail(_: object) -> None:
+        worker.stop()
+        raise ValueError("broken")
+
+    batcher._launch = stop_then_fail
+    device.held.set()
+    assert results([first]) == ["A"]
+    for future in halved:
+        with pytest.raises(EncoderUnavailable, match=r"not running|stopping"):
+            future.result(60)
+    batcher.check_room(20)
 
 
 def test_a_lost_device_fails_the_pass_whole_and_all_that_wait(batcher, device, hold, worker):
@@ -145,7 +163,7 @@ def test_a_lost_device_fails_the_pass_whole_and_all_that_wait(batcher, device, h
     assert results([first]) == ["A"]
     for future in futures:
         with pytest.raises(EncoderUnavailable, match="an illegal memory access"):
-            future.result(5)
+            future.result(60)
     assert device.passes == ["a", "bcde"]
     until(lambda: worker.state == "dead")
     batcher.check_room(20)  # every place was given back
@@ -161,7 +179,7 @@ def test_a_worker_that_dies_of_other_work_fails_them_too(batcher, device, hold, 
     device.held.set()
     assert results([first]) == ["A"]
     with pytest.raises(EncoderUnavailable, match="died"):
-        waiting.result(5)
+        waiting.result(60)
 
 
 def test_stopping_fails_what_waits_and_lets_the_pass_finish(batcher, device, hold, worker):
@@ -169,7 +187,7 @@ def test_stopping_fails_what_waits_and_lets_the_pass_finish(batcher, device, hol
     waiting = batcher.submit(Image("b"))
     worker.stop()
     with pytest.raises(EncoderUnavailable, match="stopping"):
-        waiting.result(5)
+        waiting.result(60)
     device.held.set()
     assert results([first]) == ["A"]
 
@@ -177,7 +195,7 @@ def test_stopping_fails_what_waits_and_lets_the_pass_finish(batcher, device, hol
 def test_a_pass_with_too_few_results_is_no_result_for_anyone(worker):
     batcher = Batcher(worker, lambda batch: Done([]), limit_crops=lambda: 4, queue_crops=20)
     with pytest.raises(ValueError, match="zip"):
-        batcher.submit(Image("a")).result(5)
+        batcher.submit(Image("a")).result(60)
 
 
 def test_a_policy_that_breaks_fails_its_waiters_and_not_the_worker(worker, device):
@@ -185,8 +203,8 @@ def test_a_policy_that_breaks_fails_its_waiters_and_not_the_worker(worker, devic
     batcher = Batcher(worker, device, limit_crops=lambda: next(limits), queue_crops=20)
     assert results([batcher.submit(Image("a"))]) == ["A"]
     with pytest.raises(StopIteration):
-        batcher.submit(Image("b")).result(5)
-    assert worker.submit(lambda: 7).result(5) == 7
+        batcher.submit(Image("b")).result(60)
+    assert worker.submit(lambda: 7).result(60) == 7
 
 
 def test_nothing_is_lost_or_mixed_up_under_many_threads(worker):
@@ -206,7 +224,7 @@ def test_nothing_is_lost_or_mixed_up_under_many_threads(worker):
             if turn % 7 == 0:
                 future.cancel()
             try:
-                if future.result(5).result != name:
+                if future.result(60).result != name:
                     wrong.append(name)
             except CancelledError:
                 pass

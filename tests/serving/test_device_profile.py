@@ -43,7 +43,7 @@ def held(device_profile: DeviceProfile, encoder: FakeEncoder, **asked) -> Measur
     encoder.gate.clear()
     encoder.started.clear()
     state = device_profile.start(encoder, **asked)
-    assert encoder.started.wait(5)
+    assert encoder.started.wait(60)
     return state
 
 
@@ -100,7 +100,7 @@ def test_of_many_at_once_one_is_let_in(device_profile, encoder):
     outcomes: list[str] = []
 
     def ask() -> None:
-        together.wait(5)
+        together.wait(60)
         try:
             outcomes.append(device_profile.start(encoder).id)
         except MeasurementRunning as error:
@@ -110,7 +110,7 @@ def test_of_many_at_once_one_is_let_in(device_profile, encoder):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     encoder.gate.set()
     assert len(outcomes) == 8
     assert len(set(outcomes)) == 1, "all heard of the same measurement"
@@ -126,10 +126,10 @@ def test_that_of_the_start_is_one_of_them(worker):
     encoder.gate.clear()
     thread = threading.Thread(target=measure)
     thread.start()
-    assert encoder.started.wait(5)
+    assert encoder.started.wait(60)
     device_profile.measurements.cancel(running.id)
     encoder.gate.set()
-    thread.join(5)
+    thread.join(60)
     assert device_profile.measurements.state(running.id).status == "cancelled"
     assert device_profile.state == "partial"
     assert medians(device_profile.profile) == medians(encoder.saved) == {1: 10.5}
@@ -156,14 +156,14 @@ def test_cancelling_stops_before_the_next_pass_and_keeps_what_there_is(device_pr
 def test_a_pass_that_waits_for_the_device_is_cancelled_at_once(device_profile, encoder, worker):
     """However long requests keep the device."""
     busy, release = threading.Event(), threading.Event()
-    request = worker.submit(lambda: (busy.set(), release.wait(10)))
-    assert busy.wait(5)
+    request = worker.submit(lambda: (busy.set(), release.wait(60)))
+    assert busy.wait(60)
     state = device_profile.start(encoder)
     device_profile.measurements.cancel(state.id)
     cancelled = ended(device_profile, state)
     assert (cancelled.status, cancelled.profile) == ("cancelled", None)
     release.set()
-    request.result(5)
+    request.result(60)
     assert encoder.profile_passes == 0
 
 
@@ -189,7 +189,7 @@ def test_requests_come_between_two_passes(device_profile, encoder, worker):
     state = held(device_profile, encoder)
     passes_before = worker.submit(lambda: encoder.profile_passes)
     encoder.gate.set()
-    assert passes_before.result(5) == 1
+    assert passes_before.result(60) == 1
     assert ended(device_profile, state).status == "done"
 
 
@@ -310,3 +310,28 @@ def test_a_profile_of_nothing_takes_no_ones_place(worker):
     assert encoder.saved is None
     assert device_profile.state == "partial"
     assert device_profile.why_none().endswith("none is being measured")
+
+
+def test_a_saved_profile_that_raises_is_a_failure_with_a_reason(worker, encoder, monkeypatch):
+    """The service goes on without a profile, and another can be measured."""
+
+    def broken() -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(encoder, "saved_profile", broken)
+    device_profile = DeviceProfile(worker)
+    device_profile.begin(encoder, measure=True)()
+    assert (device_profile.state, device_profile.profile) == ("failed", None)
+    assert "see the log" in device_profile.why_none()
+    done = ended(device_profile, device_profile.start(encoder))
+    assert (done.status, device_profile.state) == ("done", "complete")
+
+
+def test_a_measurement_of_nothing_is_a_failure(device_profile, encoder, monkeypatch):
+    """As where no count fits the memory; the profile in use stays."""
+    before = device_profile.profile
+    monkeypatch.setattr(encoder, "profile", lambda *_, **__: iter(()))
+    failed = ended(device_profile, device_profile.start(encoder))
+    assert failed.status == "failed"
+    assert "no count was measured" in failed.failure.detail
+    assert device_profile.profile is before

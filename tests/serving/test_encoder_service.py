@@ -165,7 +165,7 @@ def test_a_given_profile_is_there_from_the_start():
     gate = threading.Event()
 
     def load() -> FakeEncoder:
-        gate.wait(10)
+        gate.wait(60)
         return FakeEncoder(saved=fake_profile(3))
 
     for given, coming in ((None, True), (fake_profile(3), False)):

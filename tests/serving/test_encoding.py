@@ -97,3 +97,9 @@ async def test_crops_without_room_are_refused_before_they_are_prepared(encoding,
 async def test_passes_are_as_large_as_the_profile_says(encoding, encoder):
     """Of 10.5, 20.5 and 30.5 ms for 1, 2 and 3 crops, one crop has nearly the best rate."""
     assert encoding._limit_crops() == 1
+
+
+async def test_a_limit_that_was_set_counts_whatever_the_profile_says(encoding, encoder, worker):
+    """Also a larger one."""
+    asked = Encoding(encoding._encoder, worker, batch_crops=3, queue_crops=5, timeout_s=60)
+    assert (encoding._limit_crops(), asked._limit_crops()) == (1, 3)

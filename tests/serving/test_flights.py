@@ -89,11 +89,29 @@ def test_a_pass_is_timed_from_when_the_device_was_free_for_it(worker, device, mo
     until(lambda: device.passes == ["a", "b"])
     clock.now = 5.0
     device.land("a")
-    first.result(5)
+    first.result(60)
     clock.now = 7.0
     device.land("b")
-    assert (first.result(5).queue_ms, first.result(5).pass_ms) == (0, 5000)
-    assert (second.result(5).queue_ms, second.result(5).pass_ms) == (5000, 2000)
+    assert (first.result(60).queue_ms, first.result(60).pass_ms) == (0, 5000)
+    assert (second.result(60).queue_ms, second.result(60).pass_ms) == (5000, 2000)
+
+
+def test_a_pass_behind_a_failed_one_is_timed_from_its_failure(worker, device, monkeypatch):
+    """The device was busy until then."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(
+        "app.serving.encode.batcher.time", SimpleNamespace(monotonic=lambda: clock.now)
+    )
+    batcher = Batcher(worker, device, limit_crops=lambda: 4, queue_crops=20)
+    device.failures["a"] = RuntimeError("broken")
+    first, second = submit(batcher, "ab", 4)
+    until(lambda: device.passes == ["a", "b"])
+    clock.now = 5.0
+    device.land("a")
+    assert isinstance(first.exception(60), RuntimeError)
+    clock.now = 7.0
+    device.land("b")
+    assert (second.result(60).queue_ms, second.result(60).pass_ms) == (5000, 2000)
 
 
 def test_a_full_queue_says_to_come_back_after_a_pass(worker, device, monkeypatch):
@@ -111,7 +129,7 @@ def test_a_full_queue_says_to_come_back_after_a_pass(worker, device, monkeypatch
         until(lambda name=name: device.passes[-1:] == [name])
         clock.now += pass_s
         device.land(name)
-        full.result(5)
+        full.result(60)
 
 
 def test_a_measurement_has_the_device_to_itself(batcher, device, flying, worker):
@@ -123,7 +141,7 @@ def test_a_measurement_has_the_device_to_itself(batcher, device, flying, worker)
     assert order == []
     assert device.passes == ["a"]
     device.land("a")
-    measured.result(5)
+    measured.result(60)
     device.land("b")
     assert results([flying, *behind]) == ["A", "B"]
     assert order == ["measured beside 0"]
@@ -135,7 +153,7 @@ def test_a_profile_waits_for_what_flies_and_for_what_waits(batcher, device, flyi
     request = submit(batcher, "b")
     device.land("a")
     device.land("b")
-    profiled.result(5)
+    profiled.result(60)
     assert order == ["a", "b"]
     assert results([flying, *request]) == ["A", "B"]
 
@@ -167,7 +185,7 @@ def test_an_image_that_fails_when_its_pass_lands_fails_alone(batcher, device, fl
     for names in ("a", "bcde", "bc", "b", "c", "de"):
         device.land(names)
     with pytest.raises(ValueError, match="bad pixels"):
-        second[1].result(5)
+        second[1].result(60)
     assert results([flying, second[0], *second[2:]]) == ["A", "B", "D", "E"]
 
 
@@ -178,7 +196,7 @@ def test_a_device_lost_under_way_fails_all_that_fly_and_wait(batcher, device, fl
     device.land("a")
     for future in (flying, *second):
         with pytest.raises(EncoderUnavailable, match="an illegal memory access"):
-            future.result(5)
+            future.result(60)
     until(lambda: worker.state == "dead")
     assert device.passes == ["a", "b"]
     batcher.check_room(20)  # every place was given back
@@ -188,7 +206,7 @@ def test_stopping_lets_what_flies_land(batcher, device, flying, worker):
     waiting = submit(batcher, "b")
     worker.stop()
     with pytest.raises(EncoderUnavailable, match="stopping"):
-        waiting[0].result(5)
+        waiting[0].result(60)
     settle()
     device.land("a")
     assert results([flying]) == ["A"]
@@ -222,7 +240,7 @@ def test_a_pass_that_does_not_land_makes_the_worker_stalled(device):
 def test_nothing_holds_a_pass_once_it_has_landed(batcher, device, flying):
     """Its memory is the device's and the host's, and the worker may be idle for long."""
     device.land("a")
-    flying.result(5)
+    flying.result(60)
     settle()
     gone = weakref.ref(device.flights.pop())
     gc.collect()
@@ -249,7 +267,7 @@ def test_nothing_is_lost_or_mixed_up_under_many_threads(worker):
     def client(number: int) -> None:
         for turn in range(40):
             name = f"{number}/{turn}"
-            if batcher.submit(Image(name, 1 + turn % 5)).result(10).result != name:
+            if batcher.submit(Image(name, 1 + turn % 5)).result(60).result != name:
                 wrong.append(name)
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(12)]
@@ -274,11 +292,11 @@ def test_the_oldest_part_of_failed_passes_is_next(batcher, device, flying):
     device.land("bc")
     for names in ("b", "c", "d", "e"):
         device.land(names)
-    assert flying.result(5).result == "A"
-    assert older[0].result(5).result == "B"
-    assert isinstance(older[1].exception(5), RuntimeError)
-    assert isinstance(younger[0].exception(5), RuntimeError)
-    assert younger[1].result(5).result == "E"
+    assert flying.result(60).result == "A"
+    assert older[0].result(60).result == "B"
+    assert isinstance(older[1].exception(60), RuntimeError)
+    assert isinstance(younger[0].exception(60), RuntimeError)
+    assert younger[1].result(60).result == "E"
     assert device.passes[3:] == ["b", "c", "d", "e"]
 
 

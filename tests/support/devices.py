@@ -35,7 +35,7 @@ class Flight:
         return False
 
     def wait(self) -> None:
-        assert self.landed.wait(10)
+        assert self.landed.wait(60)
         if self.failure:
             raise self.failure
 
@@ -87,7 +87,7 @@ class Device:
         self.passes.append(flight.names)
         self.running.set()
         if not self._flies:
-            assert self.held.wait(5)
+            assert self.held.wait(60)
             if flight.failure:
                 raise flight.failure
         if sum(other.crops for other in self._flying()) + flight.crops > self.memory_crops:
@@ -119,4 +119,4 @@ def submit(batcher: Batcher, names: str, crops: int = 1) -> list[Future[Batched]
 
 def results(futures: Sequence[Future[Batched]]) -> list[str]:
     """The results of all, each awaited."""
-    return [future.result(5).result for future in futures]
+    return [future.result(60).result for future in futures]

@@ -78,7 +78,7 @@ class FakeEncoder:
 
         def run_pass() -> SimpleNamespace:
             self.started.set()
-            self.gate.wait(10)
+            self.gate.wait(60)
             if self.failure:
                 raise self.failure
             self.passes += 1
@@ -95,7 +95,7 @@ class FakeEncoder:
     def launch(self, batch) -> Done:
         self.batches.append([staged.plan.image.width for staged in batch])
         self.started.set()
-        self.gate.wait(10)
+        self.gate.wait(60)
         if self.failure:
             raise self.failure
         if sum(staged.total_crops for staged in batch) > self.memory_crops:
@@ -139,7 +139,7 @@ class FakeEncoder:
 
     def _profile_pass(self) -> None:
         self.started.set()
-        self.gate.wait(10)
+        self.gate.wait(60)
         if self.profile_failure:
             raise self.profile_failure()
         self.profile_passes += 1

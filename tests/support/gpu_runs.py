@@ -7,6 +7,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
+
+from support.waiting import until
 
 T4 = {"FAKE_CUDA_CAPABILITY": "7.5", "FAKE_CUDA_GIB": "15"}
 RUNS = {
@@ -19,15 +22,23 @@ RUNS = {
 
 
 class GpuRuns:
-    """Runs beside all other tests, each in a process of its own: pretending is for all of it."""
+    """Runs beside all other tests, each in a process of its own: pretending is for all of it.
+
+    ``folder`` is a new folder for what they print and for their exit codes: with pytest-xdist other
+    processes ask for these.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
+        folder.mkdir()
         self._processes = {name: self._start(name) for name in RUNS}
+        self._watchers = [Thread(target=self._note_end, args=(name,)) for name in RUNS]
+        for watcher in self._watchers:
+            watcher.start()
 
     def _start(self, name: str) -> subprocess.Popen:
         environment, arguments = RUNS[name]
-        with self.log_of(name).open("wb") as log:
+        with _log(self.folder, name).open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "tests.support.fake_cuda", "--pytest", *arguments],
                 env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
@@ -35,15 +46,29 @@ class GpuRuns:
                 stderr=subprocess.STDOUT,
             )
 
-    def log_of(self, name: str) -> Path:
-        return self._folder / f"{name}.log"
-
-    def result(self, name: str) -> tuple[int, str]:
-        """Wait for a run: its exit code, and what it printed."""
-        return self._processes[name].wait(), self.log_of(name).read_text()
+    def _note_end(self, name: str) -> None:
+        code = str(self._processes[name].wait())
+        written = _code(self.folder, name).with_suffix(".written")
+        written.write_text(code)
+        written.rename(_code(self.folder, name))
 
     def stop(self) -> None:
         for process in self._processes.values():
             process.kill()
-            process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for watcher in self._watchers:
+            watcher.join()
+        shutil.rmtree(self.folder)
+
+
+def result(folder: Path, name: str) -> tuple[int, str]:
+    """Wait for a run, in any process of the tests: its exit code, and what it printed."""
+    until(_code(folder, name).exists, seconds=1800)
+    return int(_code(folder, name).read_text()), _log(folder, name).read_text()
+
+
+def _log(folder: Path, name: str) -> Path:
+    return folder / f"{name}.log"
+
+
+def _code(folder: Path, name: str) -> Path:
+    return folder / f"{name}.code"

@@ -74,5 +74,5 @@ def in_a_thread(app: FastAPI) -> Iterator[str]:
             yield address
         finally:  # else the thread would keep the process of a failed test from ever ending
             server.should_exit = True
-            thread.join(10)
+            thread.join(60)
         assert not thread.is_alive()

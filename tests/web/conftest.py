@@ -13,6 +13,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Request,
+    expect,
     sync_playwright,
 )
 from support.profiles import entry, profile
@@ -21,6 +22,8 @@ from support.server import serving, wait_for
 from app.profiles import save_profile
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+expect.set_options(timeout=60_000)  # a busy machine draws late
 
 OPTIONS = [
     "--no-sandbox",
@@ -87,7 +90,7 @@ def open_page(chromium, url) -> Iterator[Open]:
             context: BrowserContext = chromium.new_context(accept_downloads=True, **options)
             opened.callback(context.close)
             page = context.new_page()
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(60_000)
             page.on("request", lambda request: watch(request, at))
             page.on("pageerror", lambda error: wrong.append(f"raised {error}"))
             page.on("console", lambda message: note(message, expected))

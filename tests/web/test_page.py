@@ -204,7 +204,7 @@ def test_the_curl_that_is_shown_gives_the_same_image(open_page, photo):
     page = open_page()
     choose(page, photo)
     command = page.locator("#change code").last.inner_text()
-    subprocess.run(["sh", "-c", f"{command} -sS"], cwd=photo.parent, check=True, timeout=20)
+    subprocess.run(["sh", "-c", f"{command} -sS"], cwd=photo.parent, check=True, timeout=60)
     written = {file.name for file in photo.parent.iterdir()} - {photo.name}
     assert len(written) == 1
     assert "4crops" in next(iter(written))
@@ -461,9 +461,7 @@ def test_an_upload_goes_on_while_the_configuration_is_switched(open_page, photo,
     expect(page.locator("#plan-summary")).to_contain_text("rocket.jpg, 640 × 427 px, 113 kB: 2×2")
     expect(page.locator("#progress")).to_be_visible()
     network.send("Network.emulateNetworkConditions", fast)
-    expect(page.locator("#plan-summary")).to_contain_text(
-        "large.png, 1200 × 900 px", timeout=20_000
-    )
+    expect(page.locator("#plan-summary")).to_contain_text("large.png, 1200 × 900 px")
     assert page.input_value("#model") == "molmo2-8b"
 
 
@@ -567,7 +565,7 @@ def test_pictures_are_those_of_the_service(open_page, photo, url, form):
             link.click()
         query = {"kind": kind, "format": form}
         drawn = httpx.post(
-            f"{url}/overlay", params=query, content=photo.read_bytes(), headers=JPEG, timeout=30
+            f"{url}/overlay", params=query, content=photo.read_bytes(), headers=JPEG, timeout=60
         )
         assert started.value.path().read_bytes() == drawn.content
 
@@ -584,16 +582,14 @@ def test_latencies_come_when_they_are_measured(open_page, fake_encoder):
     loaded = threading.Event()
 
     def load():
-        loaded.wait(20)
+        loaded.wait(60)
         return fake_encoder
 
     with in_a_thread(create_app(Settings(), load)) as address:
         page = open_page("/#width=300&height=300", at=address, expected="status of 503")
         expect(page.locator("#facts")).to_contain_text("The encoder is being loaded")
         loaded.set()
-        expect(fact(page, "Latency")).to_have_text(
-            "20.5 ms to vision tokens, median", timeout=15_000
-        )
+        expect(fact(page, "Latency")).to_have_text("20.5 ms to vision tokens, median")
 
 
 def test_latencies_that_come_leave_all_else_as_it_is(open_page, photo, url):

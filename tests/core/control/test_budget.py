@@ -1,6 +1,7 @@
 """From a budget to a candidate: laws of what is listed and of what is taken."""
 
 from dataclasses import replace
+from math import inf, nan, nextafter
 
 import pytest
 from hypothesis import assume, given, settings
@@ -22,6 +23,7 @@ from app.core.plan.tiling import select_tiling
 
 MOLMO1 = make_config(FAMILIES["molmo-7b-d-0924"])
 PHOTO = Size(4000, 3000)
+TOKENS = Budget(tokens=1)
 ALL_MODES = ("fit", "pad", "crop", "stretch")
 
 strategies = st.sampled_from(["best", "resize", "max_crops", "hybrid"])
@@ -224,6 +226,20 @@ def test_below_the_threshold_the_limit_is_what_is_left():
     assert taken.candidate.decision.size == PHOTO
 
 
+def test_a_quality_at_the_threshold_passes_and_one_below_it_does_not():
+    """Of an image that is made; one that is left alone passes in any case."""
+    found = candidates(PHOTO, MOLMO1, TOKENS, milliseconds)
+    for one in found:
+        quality = Judged(one, ImageQuality(ssim=0.9, psnr_db=None), within_budget=True)
+        unmeasured = Judged(one, None, within_budget=True)
+        left_alone = one.mode in ("unchanged", "max_crops")
+        assert quality.passes(None)
+        assert quality.passes(0.9)
+        assert quality.passes(nextafter(0.9, 1)) is left_alone
+        assert unmeasured.passes(0.9) is left_alone
+    assert {one.mode for one in found} >= {"unchanged", "max_crops", "fit"}
+
+
 def test_without_the_limit_a_threshold_that_nothing_reaches_is_refused():
     """With the best that could be had, and both figures."""
     budget = Budget(latency_ms=800)
@@ -256,6 +272,47 @@ def test_a_budget_needs_a_limit():
     """Without one there is nothing to keep."""
     with pytest.raises(InvalidConfig, match="latency_budget_ms"):
         Budget()
+
+
+def test_a_plan_at_a_limit_keeps_it_and_one_beyond_it_does_not():
+    plan = make_plan(PHOTO, MOLMO1)
+    tokens = plan.tokens.prompt
+    assert Budget(100.0, tokens).holds(plan, 100.0)
+    assert not Budget(100.0, tokens).holds(plan, nextafter(100.0, inf))
+    assert not Budget(100.0, tokens - 1).holds(plan, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "given"),
+    [
+        ("latency_budget_ms", {"latency_ms": 0.0}),
+        ("latency_budget_ms", {"latency_ms": inf}),
+        ("latency_budget_ms", {"latency_ms": nan}),
+        ("max_tokens", {"tokens": 0}),
+        ("percentile", {"tokens": 1, "percentile": 0}),
+        ("percentile", {"tokens": 1, "percentile": 100}),
+    ],
+)
+def test_a_limit_out_of_range_is_refused_by_its_name(parameter, given):
+    with pytest.raises(InvalidConfig, match=parameter) as refused:
+        Budget(**given)
+    assert refused.value.facts["parameter"] == parameter
+
+
+@settings(max_examples=40)
+@given(sizes, configs(largest=12), mode_lists, st.sampled_from(["never", "allow"]))
+def test_what_is_retained_is_never_larger_than_what_was_placed(image, config, modes, upscale):
+    """On a canvas that enlarges, too: a side is retained as it was placed, or smaller."""
+    for one in candidates(image, config, TOKENS, milliseconds, modes=modes, upscale=upscale):
+        shown, _ = one.retained
+        placed, canvas = one.decision.placed, one.plan.canvas
+        for side, before, scale in (
+            (shown.width, placed.width, canvas.scale_x),
+            (shown.height, placed.height, canvas.scale_y),
+        ):
+            assert 1 <= side <= max(1, round(before))
+            assert scale >= 1 or side == max(1, round(before * scale))
+            assert scale < 1 or side == max(1, round(before))
 
 
 def test_of_equal_quality_what_changes_least_is_taken():

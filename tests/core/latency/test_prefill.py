@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
@@ -150,6 +151,18 @@ def test_noise_is_doubted_as_noise():
     random = Random(3)
     noisy = rounds_of(lambda one, _: (20 + 0.1 * one) * random.lognormvariate(0, 0.7), rounds=9)
     assert "noise" in PrefillFit.of(noisy).doubt
+
+
+@pytest.mark.parametrize(("beside", "told"), [(0, "noise"), (1, "noise"), (2, "steps or a bend")])
+def test_one_length_beside_the_line_is_noise_and_two_are_a_bend(beside, told):
+    """An interval of 95 % misses its median now and then; two seldom do."""
+    fit = PrefillFit.of(rounds_of(lambda one, number: 20 + 0.1 * one + number, rounds=9))
+    lengths = tuple(
+        replace(one, line_ms=one.ms.p50_high + 1 if place < beside else one.ms.p50_high)
+        for place, one in enumerate(fit.lengths)
+    )
+    doubted = replace(fit, leave_one_out=1.0, lengths=lengths)
+    assert f": {told}" in doubted.doubt
 
 
 def test_times_that_hardly_rise_are_doubted():

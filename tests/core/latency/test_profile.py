@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -279,3 +280,10 @@ def test_a_doubtful_profile_says_so_in_every_latency() -> None:
     assert contended.reason.endswith("; in doubt: clocks were held down: sw_thermal_slowdown")
     assert contended.runtime == "cuda-graphs"
     assert "doubt" not in predict(replace(PROFILE, contended=None), plan, "").reason
+
+
+def test_an_age_is_never_below_zero() -> None:
+    """The clock that measured may be ahead of the one that asks."""
+    measured = datetime.fromisoformat(PROFILE.measured_at)
+    assert PROFILE.age_s(measured + timedelta(minutes=1)) == 60
+    assert PROFILE.age_s(measured - timedelta(minutes=1)) == 0

@@ -57,6 +57,14 @@ def test_a_device_that_tells_nothing_refuses_nothing(monkeypatch: pytest.MonkeyP
     check_fits(CPU, 10**6, lambda crops: crops * 10**9)
 
 
+def test_linux_tells_a_peak_in_kib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    status = tmp_path / "status"
+    status.write_text("VmPeak:\t 9000 kB\nVmHWM:\t 1000 kB\nVmRSS:\t 900 kB\n")
+    monkeypatch.setattr(memory, "STATUS", status)
+    monkeypatch.setattr(memory, "CLEAR_REFS", tmp_path / "clear_refs")
+    assert with_peak_bytes(CPU, lambda: 7) == (7, 1000 * 1024)
+
+
 def test_a_full_container_has_nothing_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """None left is not the same as none told: the machine's own memory is out of its reach."""
     for name, text in {"memory.max": "700", "memory.current": "700", "memory.stat": ""}.items():

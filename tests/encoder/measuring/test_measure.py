@@ -315,6 +315,18 @@ def test_warming_up_takes_its_share_of_the_budget(tiny_encoder: Encoder) -> None
     assert profile.complete
 
 
+def test_the_counts_share_the_time_to_warm_up_evenly() -> None:
+    """A quarter of the budget; what one count leaves over is for those after it."""
+    rule, now = WarmupRule(at_least_s=6, at_most_s=50), 0.0
+    keeper = Timekeeper(Pace.of(CUDA, None, 80), lambda: now)
+    assert keeper.warmup(rule, 4) == WarmupRule(at_least_s=5, at_most_s=5)
+    now = 2.0
+    assert keeper.warmup(rule, 3) == WarmupRule(at_least_s=6, at_most_s=6)
+    assert keeper.warmup(rule, 1) == WarmupRule(at_least_s=6, at_most_s=18)
+    now = 21.0
+    assert keeper.warmup(rule, 1) == WarmupRule(at_least_s=0, at_most_s=0)
+
+
 def test_without_wishes_a_slow_device_makes_the_least_rounds() -> None:
     """Two hundred passes of whatever length would not end; what is asked for is done."""
     unasked = Timekeeper(CUDA, None, None, Ticks())

@@ -359,6 +359,14 @@ def test_files_beyond_the_limits_are_left_to_a_worker(name):
     check_same(DEARER[name])
 
 
+def test_metadata_of_exactly_the_limit_is_read_at_a_glance():
+    """One byte more is not."""
+    own = sum(end - start for _, start, end in header.jpeg_segments(FILES["JPEG RGB {}"]))
+    left = header._MOST_METADATA_BYTES - own
+    assert glance(jpeg_with(1, left), max_pixels=LIMIT) is not None
+    assert glance(jpeg_with(1, left + 1), max_pixels=LIMIT) is None
+
+
 def work_of(call):
     """Lines of Python that a call runs, bytes it has at most besides what was there, its answer."""
     lines = 0
