@@ -318,7 +318,7 @@ def test_warming_up_takes_its_share_of_the_budget(tiny_encoder: Encoder) -> None
 def test_the_counts_share_the_time_to_warm_up_evenly() -> None:
     """A quarter of the budget; what one count leaves over is for those after it."""
     rule, now = WarmupRule(at_least_s=6, at_most_s=50), 0.0
-    keeper = Timekeeper(Pace.of(CUDA, None, 80), lambda: now)
+    keeper = Timekeeper(CUDA, None, 80, lambda: now)
     assert keeper.warmup(rule, 4) == WarmupRule(at_least_s=5, at_most_s=5)
     now = 2.0
     assert keeper.warmup(rule, 3) == WarmupRule(at_least_s=6, at_most_s=6)
