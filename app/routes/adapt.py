@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 from pydantic import Field
 
 from app import descriptions
@@ -16,7 +16,7 @@ from app.core.latency.predictions import Predictions
 from app.core.latency.prefill import PrefillCost, asked_prefill
 from app.http.answers import image_headers, image_or, json_answer, wants_json
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
-from app.http.parameters import OutputParameters, ServiceDependency
+from app.http.parameters import OutputParameters, ServiceDependency, query
 from app.http.problems import responses
 from app.http.routing import resource_router
 from app.imaging.adapt import AdaptedFile
@@ -68,7 +68,7 @@ class AdaptParameters(OutputParameters):
 )
 async def adapt(
     request: Request,
-    parameters: Annotated[AdaptParameters, Query()],
+    parameters: Annotated[AdaptParameters, query(AdaptParameters)],
     service: ServiceDependency,
 ) -> Response:
     """Leave an image within the budget alone; else keep as much of the picture as possible."""

@@ -3,13 +3,13 @@
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 from pydantic import Field
 
 from app.core.errors import InvalidConfig
 from app.http.answers import json_answer
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
-from app.http.parameters import PlanParameters, ServiceDependency
+from app.http.parameters import PlanParameters, ServiceDependency, query
 from app.http.problems import responses
 from app.http.routing import resource_router
 from app.schemas.plan import PlanAnswer
@@ -71,7 +71,7 @@ class AnalyzeParameters(PlanParameters):
 )
 async def analyze(
     request: Request,
-    parameters: Annotated[AnalyzeParameters, Query()],
+    parameters: Annotated[AnalyzeParameters, query(AnalyzeParameters)],
     service: ServiceDependency,
 ) -> Response:
     """Plan an image, and tell the latency of its vision tokens on this device."""

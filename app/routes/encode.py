@@ -3,12 +3,12 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 
 from app.core.plan.config import CropConfig
 from app.http.answers import plan_headers
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
-from app.http.parameters import PlanParameters, ServiceDependency
+from app.http.parameters import PlanParameters, ServiceDependency, query
 from app.http.problems import responses
 from app.http.routing import resource_router
 from app.serving.encode.encoding import MEDIA_TYPE, EncodedImage, StagedImage, token_file
@@ -35,7 +35,7 @@ router = resource_router("encoding")
 )
 async def encode(
     request: Request,
-    parameters: Annotated[PlanParameters, Query()],
+    parameters: Annotated[PlanParameters, query(PlanParameters)],
     service: ServiceDependency,
 ) -> Response:
     """Encode an image, in one pass with the images of other requests that wait."""

@@ -5,7 +5,7 @@ from fastapi import Response
 from app import __version__
 from app.core.latency.status import EncoderStatus
 from app.http.answers import json_answer
-from app.http.parameters import ProbedService
+from app.http.parameters import ServiceDependency
 from app.http.routing import resource_router
 from app.schemas.answer import mirrored
 from app.schemas.latency import EncoderAnswer
@@ -20,7 +20,7 @@ router = resource_router("service")
     response_model=HealthAnswer,
     responses={503: {"model": HealthAnswer}},
 )
-async def healthz(service: ProbedService) -> Response:
+async def healthz(service: ServiceDependency) -> Response:
     """Answer 503 only for a stalled or dead encoder, because only a restart helps then."""
     status = service.encoder.status()
     broken = status.worker if status.worker in ("stalled", "dead") else None
@@ -36,7 +36,7 @@ async def healthz(service: ProbedService) -> Response:
     response_model=ReadyAnswer,
     responses={503: {"model": ReadyAnswer}},
 )
-async def readyz(service: ProbedService) -> Response:
+async def readyz(service: ServiceDependency) -> Response:
     """Answer 503 while the encoder loads, or after it failed, stalled or died.
 
     Planning answers before that. A running measurement of the profile does not delay readiness.

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 
 from app.http.answers import json_answer
 from app.http.body import read_json
-from app.http.parameters import NoParameters, ServiceDependency
+from app.http.parameters import NoParameters, ServiceDependency, query
 from app.http.problems import responses
 from app.http.routing import resource_router
 from app.schemas.answer import mirrored
@@ -36,7 +36,9 @@ _MEASUREMENT_BODY: dict[str, Any] = {
     response_model=LatencyProfileAnswer,
     responses=responses(400, 422),
 )
-def latency(parameters: Annotated[NoParameters, Query()], service: ServiceDependency) -> Response:
+def latency(
+    parameters: Annotated[NoParameters, query(NoParameters)], service: ServiceDependency
+) -> Response:
     """Give the measured latency per number of crops, its conditions and the profile's progress.
 
     The age of the profile, its own error and its drift tell its trust now.
@@ -63,7 +65,7 @@ def latency(parameters: Annotated[NoParameters, Query()], service: ServiceDepend
 )
 async def start_measurement(
     request: Request,
-    parameters: Annotated[NoParameters, Query()],
+    parameters: Annotated[NoParameters, query(NoParameters)],
     service: ServiceDependency,
 ) -> Response:
     """Start a measurement, and name the address of its progress; one measurement runs at a time.
@@ -86,7 +88,7 @@ async def start_measurement(
 )
 def measurement(
     measurement_id: str,
-    parameters: Annotated[NoParameters, Query()],
+    parameters: Annotated[NoParameters, query(NoParameters)],
     service: ServiceDependency,
 ) -> Response:
     """Tell the progress and the results of a measurement. The last eight can be asked for."""
@@ -102,7 +104,7 @@ def measurement(
 )
 def cancel_measurement(
     measurement_id: str,
-    parameters: Annotated[NoParameters, Query()],
+    parameters: Annotated[NoParameters, query(NoParameters)],
     service: ServiceDependency,
 ) -> Response:
     """Start no further pass. The measurement runs on until its pass ends. A repeat is no error.

@@ -3,7 +3,7 @@
 from functools import lru_cache, partial
 from typing import Annotated, Literal
 
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 from pydantic import Field
 
 from app.core.control.table import lookup_table
@@ -12,7 +12,7 @@ from app.core.latency.predictions import Predictions
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
 from app.http.answers import JSON, Tagged, preferred
-from app.http.parameters import PlanParameters, ServiceDependency
+from app.http.parameters import PlanParameters, ServiceDependency, query
 from app.http.problems import responses
 from app.http.routing import resource_router
 from app.notation import ASPECT, parse_aspect
@@ -72,7 +72,7 @@ class LutParameters(PlanParameters):
 )
 async def lut(
     request: Request,
-    parameters: Annotated[LutParameters, Query()],
+    parameters: Annotated[LutParameters, query(LutParameters)],
     service: ServiceDependency,
 ) -> Response:
     """Give the table from a target to the image size, tokens and latency it costs."""

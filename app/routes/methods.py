@@ -3,14 +3,14 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Response
 from pydantic import Field
 
 from app.core.control.methods import compare_methods
 from app.core.plan.config import CropConfig
 from app.core.plan.plan import make_plan
 from app.http.answers import json_answer
-from app.http.parameters import ServiceDependency, SizeParameters
+from app.http.parameters import ServiceDependency, SizeParameters, query
 from app.http.problems import responses
 from app.http.routing import resource_router
 from app.schemas.methods import MethodsAnswer
@@ -31,7 +31,7 @@ class MethodsParameters(SizeParameters):
     responses=responses(400, 422, 429),
 )
 async def plan_methods(
-    parameters: Annotated[MethodsParameters, Query()], service: ServiceDependency
+    parameters: Annotated[MethodsParameters, query(MethodsParameters)], service: ServiceDependency
 ) -> Response:
     """Compare limiting crops, resizing, other overlap margins and another crop side for a size."""
     comparing = partial(_compare, parameters, parameters.config(service), service)

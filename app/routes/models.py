@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.core.plan.families import FAMILIES
 from app.http.answers import json_answer
-from app.http.parameters import NoParameters, ServiceDependency
+from app.http.parameters import NoParameters, ServiceDependency, query
 from app.http.problems import responses
 from app.http.routing import resource_router
 from app.schemas.service import FamilyAnswer, ModelsAnswer
@@ -18,7 +18,7 @@ router = resource_router("service")
     "/models", summary="The families", response_model=ModelsAnswer, responses=responses(400, 422)
 )
 async def models(
-    parameters: Annotated[NoParameters, Query()], service: ServiceDependency
+    parameters: Annotated[NoParameters, query(NoParameters)], service: ServiceDependency
 ) -> Response:
     """List every family with its own configuration; mark the default and the encoder's."""
     encodes = service.encoder.status().state != "off"

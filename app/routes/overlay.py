@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 from pydantic import Field
 
 from app import descriptions
 from app.core.plan.plan import CropPlan
 from app.http.answers import plan_headers, preferred
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
-from app.http.parameters import PlanParameters, ServiceDependency, SizeParameters
+from app.http.parameters import PlanParameters, ServiceDependency, SizeParameters, query
 from app.http.problems import responses
 from app.http.routing import resource_router
 from app.imaging.pictures import (
@@ -70,7 +70,7 @@ class SizeOverlayParameters(OverlayParameters, SizeParameters):
 )
 async def overlay(
     request: Request,
-    parameters: Annotated[OverlayParameters, Query()],
+    parameters: Annotated[OverlayParameters, query(OverlayParameters)],
     service: ServiceDependency,
 ) -> Response:
     """Draw the plan of an image: the borders, contents and overlap of its crops."""
@@ -90,7 +90,7 @@ async def overlay(
 )
 async def overlay_of_size(
     request: Request,
-    parameters: Annotated[SizeOverlayParameters, Query()],
+    parameters: Annotated[SizeOverlayParameters, query(SizeOverlayParameters)],
     service: ServiceDependency,
 ) -> Response:
     """Draw the plan of a size on a plain ground, without an upload."""

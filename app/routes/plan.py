@@ -3,13 +3,13 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.core.plan.config import CropConfig
 from app.core.plan.geometry import Size
 from app.core.plan.plan import make_plan
 from app.http.answers import json_answer
-from app.http.parameters import ServiceDependency, SizeParameters
+from app.http.parameters import ServiceDependency, SizeParameters, query
 from app.http.problems import responses
 from app.http.routing import resource_router
 from app.schemas.plan import PlanAnswer
@@ -26,7 +26,7 @@ router = resource_router("planning")
     responses=responses(400, 422, 429),
 )
 async def plan(
-    parameters: Annotated[SizeParameters, Query()], service: ServiceDependency
+    parameters: Annotated[SizeParameters, query(SizeParameters)], service: ServiceDependency
 ) -> Response:
     """Plan a size, without an upload: tiling, crops, tokens, overlap, control, latency."""
     size, config = parameters.size, parameters.config(service)

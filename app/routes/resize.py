@@ -3,14 +3,14 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 from pydantic import Field
 
 from app import descriptions
 from app.core.control.resizing import ResizeMode, Target, Upscale
 from app.http.answers import image_headers, image_or, json_answer, wants_json
 from app.http.body import OPENAPI_BODY, read_upload, while_connected
-from app.http.parameters import OutputParameters, ServiceDependency
+from app.http.parameters import OutputParameters, ServiceDependency, query
 from app.http.problems import responses
 from app.http.routing import resource_router
 from app.imaging.read.opening import MEDIA_TYPES
@@ -50,7 +50,7 @@ class ResizeParameters(OutputParameters):
 )
 async def resize(
     request: Request,
-    parameters: Annotated[ResizeParameters, Query()],
+    parameters: Annotated[ResizeParameters, query(ResizeParameters)],
     service: ServiceDependency,
 ) -> Response:
     """Resize to exactly a number of crops or tokens, or refuse and list the reachable ones."""
