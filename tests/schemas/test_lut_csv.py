@@ -6,11 +6,10 @@ from math import isfinite
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.profiles import entry, profile
+from support.profiles import entry, predict, profile
 from support.strategies import configs, sizes
 
 from app.core.control.table import lookup_table
-from app.core.latency.predictions import predict
 from app.schemas.resize import LutAnswer, lut_csv
 
 HEADER = (
@@ -27,7 +26,7 @@ PROFILE = profile(entry(1, 1, 20.0), entry(2, 2, 50.0), entry(2, 3, 70.5))
 
 def table(config, image=None, aspect=None) -> LutAnswer:
     rows = lookup_table(config, image=image, aspect=aspect)
-    return LutAnswer.of(config, rows, PROFILE, lambda plan: predict(PROFILE, plan, "none"))
+    return LutAnswer.of(config, rows, PROFILE, lambda plan: predict(PROFILE, plan))
 
 
 def told(answer, row, index) -> dict:

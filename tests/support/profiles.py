@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from app.core.latency.latency import Latency
+from app.core.latency.model import LatencyModel
+from app.core.latency.predictions import Predictions
 from app.core.latency.profile import (
     SCHEMA_VERSION,
     Fidelity,
@@ -16,6 +19,7 @@ from app.core.latency.timings import Samples, Warmup
 from app.core.plan.config import make_config
 from app.core.plan.families import DEFAULT_FAMILY, family_named
 from app.core.plan.geometry import Grid
+from app.core.plan.plan import CropPlan
 from app.core.plan.tokens import axis_tokens, count_tokens
 
 
@@ -125,3 +129,8 @@ def full_profile() -> Profile:
             StateEntry.of("idle", (25.0, 26.0), total_crops=7, silence_s=10.0),
         ),
     )
+
+
+def predict(measured: Profile, plan: CropPlan) -> Latency:
+    """What a profile says of a plan, with no encoder to compare with."""
+    return Predictions(LatencyModel(measured), "").latency(plan)

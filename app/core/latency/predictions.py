@@ -64,8 +64,3 @@ class Predictions:
         return ProfileInUse(
             profile, profile.age_s(now), self.model.error, self.drift, self.this_device
         )
-
-
-def predict(profile: Profile | None, plan: CropPlan, missing: str) -> Latency:
-    """Predict one latency from one profile, with no encoder to compare with."""
-    return Predictions(LatencyModel(profile) if profile else None, missing).latency(plan)

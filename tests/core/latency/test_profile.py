@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.profiles import entry, entry_of, full_profile, profile
+from support.profiles import entry, entry_of, full_profile, predict, profile
 
 from app.core.errors import InvalidProfile
-from app.core.latency.predictions import predict
 from app.core.latency.profile import ProfileEntry
 from app.core.latency.profile_file import (
     check_laws,
@@ -276,10 +275,10 @@ def test_the_floor_is_the_rate_seen_from_the_other_side(ms: float, rate: float) 
 def test_a_doubtful_profile_says_so_in_every_latency() -> None:
     """Whoever reads one figure does not read the profile beside it."""
     plan = plan_with_grid(Size(640, 480), Grid(2, 3), make_config(family_named(DEFAULT_FAMILY)))
-    contended = predict(PROFILE, plan, "")
+    contended = predict(PROFILE, plan)
     assert contended.reason.endswith("; in doubt: clocks were held down: sw_thermal_slowdown")
     assert contended.runtime == "cuda-graphs"
-    assert "doubt" not in predict(replace(PROFILE, contended=None), plan, "").reason
+    assert "doubt" not in predict(replace(PROFILE, contended=None), plan).reason
 
 
 def test_an_age_is_never_below_zero() -> None:

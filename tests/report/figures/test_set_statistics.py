@@ -9,11 +9,10 @@ from statistics import fmean
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.profiles import entry, profile
+from support.profiles import entry, predict, profile
 
 from app.core.control.retained import retained_pixels
 from app.core.latency.latency import Latency
-from app.core.latency.predictions import predict
 from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
@@ -157,7 +156,7 @@ def test_latency_is_the_mean_of_predicted_medians():
     small, large = [Size(640, 480), Size(300, 300)], Size(4000, 3000)
 
     def of(sizes):
-        return set_statistics(sizes, CONFIG, lambda plan: predict(measured, plan, "")).averages
+        return set_statistics(sizes, CONFIG, lambda plan: predict(measured, plan)).averages
 
     assert of(small).latency_ms == (71 + 21) / 2
     assert of([*small, large]).latency_ms is None

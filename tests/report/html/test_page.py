@@ -10,10 +10,9 @@ import matplotlib as mpl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.profiles import entry, profile
+from support.profiles import entry, predict, profile
 
 from app.core.latency.latency import Latency
-from app.core.latency.predictions import predict
 from app.core.plan.config import make_config
 from app.core.plan.families import FAMILIES
 from app.core.plan.geometry import Size
@@ -177,7 +176,7 @@ def test_every_boundary_and_alternative_of_an_image_is_there():
 def test_times_are_there_where_they_were_measured():
     """Those of a profile, and those of a timing; without either there is no such section."""
     measured = profile(entry(2, 3, 70.0))
-    known = experiment([PHOTO], latency=lambda plan: predict(measured, plan, ""))
+    known = experiment([PHOTO], latency=lambda plan: predict(measured, plan))
     parts = {"decode": 1.0, "preprocess": 2.0, "transfer": 0.5, "vit": 12.25, "connector": 3.5}
     known = replace(known, measured=(MeasuredCount(7, 1, parts),))
     page = Page(render_report(known, {}))
