@@ -20,3 +20,7 @@ def test_an_answer_is_valid_by_its_model(image, config):
     rows = answer.control.max_crops
     assert [row.max_crops for row in rows] == list(range(1, config.max_crops + 1))
     assert (rows[-1].tiling, rows[-1].tokens) == (answer.tiling, answer.tokens)
+    # Reports write the parts without pydantic, which would make floats of whole numbers.
+    boxes = [answer.global_crop.image_box, *(crop.canvas_box for crop in answer.crops)]
+    boxes += [crop.image_box for crop in answer.crops if crop.image_box]
+    assert {type(px) for box in boxes for px in box} == {float}
