@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import anyio
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
@@ -18,6 +17,7 @@ from app.core.errors import (
     PayloadTooLarge,
     UnsupportedImageType,
 )
+from app.http.problems import refused_by_model
 from app.serving.service import Limits
 
 T = TypeVar("T")
@@ -89,10 +89,11 @@ async def read_json(request: Request, model: type[Model], limits: Limits) -> Mod
     try:
         return model.model_validate_json(data or b"{}")
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
-    if found[0]["type"] == "json_invalid":
-        raise MalformedRequest(f"the body is no JSON: {found[0]['msg']}")
-    raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in found])
+        refused = refused_by_model(error, "body")
+    found = refused.errors()[0]
+    if found["type"] == "json_invalid":
+        raise MalformedRequest(f"the body is no JSON: {found['msg']}")
+    raise refused
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T:

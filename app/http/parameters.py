@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from app import descriptions
@@ -13,6 +12,7 @@ from app.core.errors import MalformedRequest
 from app.core.plan.config import CropConfig, make_config
 from app.core.plan.families import FAMILIES, family_named
 from app.core.plan.geometry import MAX_SIDE_PX, Size
+from app.http.problems import refused_by_model
 from app.imaging.write.render import Output, OutputFormat
 from app.imaging.write.resample import Resample
 from app.notation import MARGINS, parse_margins
@@ -104,8 +104,7 @@ def query(model: type[StrictParameters]) -> Any:
         try:
             return model.model_validate(dict(given))
         except ValidationError as error:
-            found = error.errors(include_url=False, include_context=False)
-        raise RequestValidationError([{**item, "loc": ("query", *item["loc"])} for item in found])
+            raise refused_by_model(error, "query") from None
 
     read.parameters = _described(model)  # type: ignore[attr-defined]
     return Depends(read)

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -98,6 +99,12 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {"description": HTTPStatus(status).phrase, "content": content}
         for status in statuses
     }
+
+
+def refused_by_model(error: ValidationError, place: str) -> RequestValidationError:
+    """Name the refused fields of a ``query`` or a ``body``, as FastAPI's own reading does."""
+    found = error.errors(include_url=False, include_context=False)
+    return RequestValidationError([{**item, "loc": (place, *item["loc"])} for item in found])
 
 
 def _ours(request: Request, error: Exception) -> Response:

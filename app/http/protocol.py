@@ -4,15 +4,18 @@ uvicorn limits neither the size of a head nor the time of its arrival, and it re
 refused body for ever.
 """
 
-import json
 from asyncio import TimerHandle, Transport
 from http import HTTPStatus
 
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
-from app.schemas.answer import problem_type
+from app.http.problems import problem
 
 MOST_HEAD_BYTES = 32 * 2**10
 """Request line and headers together. Clients send 1 or 2 KB."""
@@ -125,14 +128,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, slug: str, detail: str, **numbers: float) -> None:
         self._stop_waiting()
         phrase = HTTPStatus(status).phrase
-        problem = {"type": problem_type(slug), "title": phrase, "status": status, "detail": detail}
-        body = json.dumps(problem | numbers).encode()
+        close = {"connection": "close"}
+        answer = problem(status, slug=slug, title=phrase, detail=detail, headers=close, **numbers)
+        headers = (b"%s: %s\r\n" % header for header in answer.raw_headers)
         self.logger.info("%s refused: %s", self.client, detail)
-        self.transport.write(
-            b"HTTP/1.1 %d %s\r\ncontent-type: application/problem+json\r\n"
-            b"content-length: %d\r\nconnection: close\r\n\r\n%s"
-            % (status, phrase.encode(), len(body), body)
-        )
+        self.transport.write(b"".join([STATUS_LINE[status], *headers, b"\r\n", bytes(answer.body)]))
         self.linger()
 
 

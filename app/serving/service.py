@@ -107,7 +107,7 @@ class Service:
         """Decode an upload within the limits, in a worker's thread."""
         return decode(data, max_pixels=self.limits.max_pixels)
 
-    def _decode_timed(self, data: bytes) -> tuple[ImageFacts, float | None]:
+    def _decode_timed(self, data: bytes) -> tuple[ImageFacts, float]:
         started = time.perf_counter()
         facts = self.decode(data).facts
         return facts, (time.perf_counter() - started) * 1e3
@@ -121,11 +121,12 @@ class Service:
 
     async def analyze(self, data: bytes, wish: AnalysisWish) -> Analysis:
         """Plan an upload, and find its latency; see :meth:`EncoderService.measure`."""
+        decode_ms: float | None = None
         if wish.decode:
             facts, decode_ms = await self.images.run(partial(self._decode_timed, data))
         else:
             reading = partial(look, data, max_pixels=self.limits.max_pixels)
-            facts, decode_ms = await self.images.run(reading), None
+            facts = await self.images.run(reading)
         if wish.latency != "measure":
             return self._analysis(facts, wish, decode_ms)
         plan = make_plan(facts.size, wish.config)
